@@ -1,0 +1,96 @@
+//! The label set: FER+ order; the eight of CK+ are the same.
+
+/// An expression. The discriminant is the class index everywhere: in nets, bundles, journals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Label {
+    /// No expression.
+    Neutral,
+    /// Happiness.
+    Happiness,
+    /// Surprise.
+    Surprise,
+    /// Sadness.
+    Sadness,
+    /// Anger.
+    Anger,
+    /// Disgust.
+    Disgust,
+    /// Fear.
+    Fear,
+    /// Contempt.
+    Contempt,
+}
+
+impl Label {
+    /// All labels in the order of their class index.
+    pub const ALL: [Label; 8] = [
+        Label::Neutral,
+        Label::Happiness,
+        Label::Surprise,
+        Label::Sadness,
+        Label::Anger,
+        Label::Disgust,
+        Label::Fear,
+        Label::Contempt,
+    ];
+
+    /// How many labels there are.
+    pub const COUNT: usize = Self::ALL.len();
+
+    /// The name used in flags, files and logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Label::Neutral => "neutral",
+            Label::Happiness => "happiness",
+            Label::Surprise => "surprise",
+            Label::Sadness => "sadness",
+            Label::Anger => "anger",
+            Label::Disgust => "disgust",
+            Label::Fear => "fear",
+            Label::Contempt => "contempt",
+        }
+    }
+
+    /// The label of a name, by the names above or the usual other forms of them (`happy`, `angry`, ...), in any case.
+    pub fn from_name(name: &str) -> Option<Label> {
+        const OTHER: [(&str, Label); 8] = [
+            ("happy", Label::Happiness),
+            ("surprised", Label::Surprise),
+            ("sad", Label::Sadness),
+            ("angry", Label::Anger),
+            ("disgusted", Label::Disgust),
+            ("fearful", Label::Fear),
+            ("afraid", Label::Fear),
+            ("contemptuous", Label::Contempt),
+        ];
+        Self::ALL
+            .into_iter()
+            .map(|label| (label.name(), label))
+            .chain(OTHER)
+            .find(|(known, _)| known.eq_ignore_ascii_case(name))
+            .map(|(_, label)| label)
+    }
+
+    /// The label of a class index.
+    pub fn from_index(index: usize) -> Option<Label> {
+        Self::ALL.get(index).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_indices_lead_back_to_their_label() {
+        for (index, label) in Label::ALL.into_iter().enumerate() {
+            assert_eq!(label as usize, index);
+            assert_eq!(Label::from_index(index), Some(label));
+            assert_eq!(Label::from_name(label.name()), Some(label));
+        }
+        assert_eq!(Label::from_name("Happy"), Some(Label::Happiness));
+        assert_eq!(Label::from_name("bored"), None);
+        assert_eq!(Label::from_index(8), None);
+    }
+}

@@ -1,0 +1,14 @@
+//! What the board and the workstation share: the label set, picture geometry and affine quantisation.
+//!
+//! Integer arithmetic only, no allocation, no standard library: the same bytes on every machine.
+#![no_std]
+#![forbid(unsafe_code)]
+
+pub mod face;
+pub mod label;
+pub mod quantize;
+pub mod resample;
+
+pub use face::FaceInput;
+pub use label::Label;
+pub use resample::View;

@@ -1,0 +1,131 @@
+//! `edge-runtime bench`
+
+use std::path::PathBuf;
+use std::sync::Barrier;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::Engine;
+
+/// Measures one inference of a bundle: median and percentiles, operators and kernels, peak memory.
+#[derive(clap::Args)]
+pub struct Cmd {
+    /// Folder of the bundle.
+    #[arg(long, value_name = "DIR")]
+    bundle: PathBuf,
+    /// How many threads run inferences side by side, each with a net of its own.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    threads: u16,
+    /// Inferences measured on each thread.
+    #[arg(long, value_name = "N", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    iterations: u32,
+    /// Write one JSON object instead of a table.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Cmd {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Where the bundle is refused.
+    pub fn run(&self) -> anyhow::Result<()> {
+        let started = Instant::now();
+        let (bundle, engine) = super::open(&self.bundle)?;
+        let start_up = started.elapsed();
+        let faces: Vec<Vec<u8>> = crate::selftest::vectors(&bundle)?.into_iter().map(|(face, _)| face).collect();
+        let mut engines = vec![engine];
+        while engines.len() < usize::from(self.threads) {
+            engines.push(Engine::open(&bundle)?);
+        }
+        let operators = engines[0].operators();
+        let (mut times, wall) = measure(&engines, &faces, self.iterations)?;
+        times.sort_unstable();
+        let at = |share: f64| milliseconds(times[((times.len() - 1) as f64 * share).round() as usize]);
+        let report = json!({
+            "bundle": bundle.manifest().name,
+            "threads": self.threads,
+            "inferences": times.len(),
+            "ms": { "median": at(0.5), "p90": at(0.9), "p99": at(0.99), "min": at(0.0), "max": at(1.0) },
+            "inferences_per_second": times.len() as f64 / wall.as_secs_f64(),
+            "start_up_ms": milliseconds(start_up),
+            "peak_memory_bytes": peak_memory(),
+            "operators": counted(&operators),
+            "kernels": engines[0].kernels(),
+        });
+        if self.json {
+            println!("{report}");
+        } else {
+            print_table(&report);
+        }
+        Ok(())
+    }
+}
+
+/// Times of all single inferences, and the time that all of them took together. The first tenth warms up.
+fn measure(engines: &[Engine], faces: &[Vec<u8>], iterations: u32) -> anyhow::Result<(Vec<Duration>, Duration)> {
+    let barrier = Barrier::new(engines.len());
+    let one = |engine: &Engine| -> anyhow::Result<(Vec<Duration>, Duration)> {
+        let warm_up = iterations / 10 + 1;
+        // Every thread reaches the barrier, failed or not: else the others would wait for ever.
+        let warmed = (0..warm_up).zip(faces.iter().cycle()).try_for_each(|(_, face)| engine.classify(face).map(drop));
+        barrier.wait();
+        warmed?;
+        let started = Instant::now();
+        let mut times = Vec::with_capacity(iterations as usize);
+        for (_, face) in (0..iterations).zip(faces.iter().cycle()) {
+            let before = Instant::now();
+            engine.classify(face)?;
+            times.push(before.elapsed());
+        }
+        Ok((times, started.elapsed()))
+    };
+    let measured: Vec<anyhow::Result<_>> = std::thread::scope(|scope| {
+        let threads: Vec<_> = engines.iter().map(|engine| scope.spawn(move || one(engine))).collect();
+        let panicked = || Err(anyhow::anyhow!("a measuring thread panicked"));
+        threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| panicked())).collect()
+    });
+    let (mut times, mut wall) = (Vec::new(), Duration::ZERO);
+    for result in measured {
+        let (each, all) = result?;
+        times.extend(each);
+        wall = wall.max(all);
+    }
+    Ok((times, wall))
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
+}
+
+/// Operators in order of first use, each with how often it runs.
+fn counted(operators: &[String]) -> serde_json::Map<String, serde_json::Value> {
+    let mut counts = serde_json::Map::new();
+    for name in operators {
+        let count = counts.get(name).and_then(serde_json::Value::as_u64).unwrap_or(0);
+        counts.insert(name.clone(), (count + 1).into());
+    }
+    counts
+}
+
+/// The most memory that this process has held at once, in bytes, where the system tells.
+pub fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
+}
+
+fn print_table(report: &serde_json::Value) {
+    println!("bundle              {}", report["bundle"].as_str().unwrap_or("?"));
+    println!("threads             {}", report["threads"]);
+    let ms = &report["ms"];
+    println!("one inference       median {} ms, 90 % {} ms, 99 % {} ms", ms["median"], ms["p90"], ms["p99"]);
+    println!("inferences a second {:.1}", report["inferences_per_second"].as_f64().unwrap_or(0.0));
+    println!("start-up            {} ms (read, verify, optimise, self-test)", report["start_up_ms"]);
+    if let Some(bytes) = report["peak_memory_bytes"].as_u64() {
+        println!("peak memory         {:.1} MiB", bytes as f64 / f64::from(1 << 20));
+    }
+    println!("kernels             {}", report["kernels"]);
+    println!("operators           {}", report["operators"]);
+}

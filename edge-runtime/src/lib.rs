@@ -1,0 +1,15 @@
+//! The board's side: reads and verifies a bundle, makes aligned faces, runs the expression net, replays the self-test.
+//!
+//! `host-trainer` uses this library too, so that preprocessing, bundle reading and quantisation exist once.
+
+pub mod bundle;
+pub mod command;
+pub mod engine;
+pub mod exit;
+pub mod files;
+pub mod picture;
+pub mod selftest;
+
+pub use bundle::{Bundle, BundleError, Manifest};
+pub use engine::{Engine, EngineError, Scores};
+pub use picture::{Picture, PictureError};

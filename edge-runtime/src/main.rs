@@ -1,0 +1,31 @@
+//! `edge-runtime`: the board's program.
+
+use clap::{Parser, Subcommand};
+use edge_runtime::command::{bench, classify, selftest};
+
+/// Runs expression bundles: classifies faces, replays the self-test, measures itself.
+///
+/// Exit codes: 0 done, 1 failed, 2 bad usage or bad input.
+#[derive(Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Classify(classify::Cmd),
+    Selftest(selftest::Cmd),
+    Bench(bench::Cmd),
+}
+
+fn main() -> std::process::ExitCode {
+    let cli = Cli::parse();
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(tracing::Level::WARN).init();
+    edge_runtime::exit::finish(match cli.command {
+        Command::Classify(cmd) => cmd.run(),
+        Command::Selftest(cmd) => cmd.run(),
+        Command::Bench(cmd) => cmd.run(),
+    })
+}

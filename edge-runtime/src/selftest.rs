@@ -1,0 +1,72 @@
+//! Replays the vectors of a bundle: the board answers what the workstation predicted, or the bundle is refused.
+
+use safetensors::{Dtype, SafeTensors};
+
+use crate::bundle::{self, Bundle, BundleError};
+use crate::engine::{Engine, EngineError};
+
+/// Aligned faces in the self-test file: u8 `[n, channels, size, size]`.
+pub const FACES: &str = "faces";
+/// Expected integer scores in the self-test file: u8 `[n, classes]`.
+pub const SCORES: &str = "scores";
+
+/// Why the self-test did not pass.
+#[derive(Debug, thiserror::Error)]
+pub enum SelfTestError {
+    /// The bundle was refused.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+    /// The net could not run.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The vectors cannot be read.
+    #[error("{SELFTEST}: damaged self-test vectors ({0}); copy the bundle again", SELFTEST = bundle::SELFTEST)]
+    Damaged(String),
+    /// The board answers something else than the workstation predicted.
+    #[error("self-test vector {vector}: scores {found:?}, the bundle expects {expected:?}; do not use this bundle here")]
+    Differs {
+        /// Which vector, from 0.
+        vector: usize,
+        /// What this machine answered.
+        found: Vec<u8>,
+        /// What the bundle expects.
+        expected: Vec<u8>,
+    },
+}
+
+/// The vectors of a bundle: pairs of an aligned face and its expected integer scores.
+///
+/// # Errors
+/// [`SelfTestError::Bundle`] or [`SelfTestError::Damaged`].
+pub fn vectors(bundle: &Bundle) -> Result<Vec<(Vec<u8>, Vec<u8>)>, SelfTestError> {
+    let bytes = bundle.read(bundle::SELFTEST)?;
+    let tensors = SafeTensors::deserialize(&bytes).map_err(|error| SelfTestError::Damaged(error.to_string()))?;
+    let rows = |name: &str, length: usize| {
+        let tensor = tensors.tensor(name).map_err(|error| SelfTestError::Damaged(error.to_string()))?;
+        if tensor.dtype() != Dtype::U8 || tensor.data().is_empty() || tensor.data().len() % length != 0 {
+            return Err(SelfTestError::Damaged(format!("tensor {name} of shape {:?}", tensor.shape())));
+        }
+        Ok(tensor.data().chunks_exact(length).map(<[u8]>::to_vec).collect::<Vec<_>>())
+    };
+    let faces = rows(FACES, bundle.manifest().face_input().len())?;
+    let scores = rows(SCORES, bundle.manifest().labels.len())?;
+    if faces.len() != scores.len() {
+        return Err(SelfTestError::Damaged(format!("{} faces, {} scores", faces.len(), scores.len())));
+    }
+    Ok(faces.into_iter().zip(scores).collect())
+}
+
+/// Replays every vector; gives their number.
+///
+/// # Errors
+/// [`SelfTestError::Differs`] at the first vector with another answer; else why nothing could be replayed.
+pub fn replay(bundle: &Bundle, engine: &Engine) -> Result<usize, SelfTestError> {
+    let vectors = vectors(bundle)?;
+    for (vector, (face, expected)) in vectors.iter().enumerate() {
+        let found = engine.classify(face)?.integer;
+        if found != *expected {
+            return Err(SelfTestError::Differs { vector, found, expected: expected.clone() });
+        }
+    }
+    Ok(vectors.len())
+}

@@ -1,0 +1,3 @@
+//! The subcommands: one file each, reading like its help text.
+
+pub mod run_all;

@@ -1,0 +1,71 @@
+//! `host-trainer run-all`
+
+use std::path::{Path, PathBuf};
+
+use crate::config::Config;
+use crate::dataset::{self, Request, Source};
+use crate::device;
+use crate::run::Run;
+
+/// Trains, quantizes, exports and proves parity: data set to bundle and report, in one run.
+#[derive(clap::Args)]
+pub struct Cmd {
+    /// rendered[:N], ferplus:DIR or folder:DIR.
+    #[arg(long, value_name = "SOURCE", default_value = "rendered")]
+    data: Source,
+    /// edge, paper, smoke, or the path of a TOML file.
+    #[arg(long, default_value = "edge")]
+    preset: String,
+    /// At most so many samples for training and calibration together.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(16..))]
+    limit: Option<u32>,
+    /// The same seed gives the same result on one machine.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Where training runs.
+    #[arg(long, value_enum, default_value_t = device::Choice::Auto)]
+    device: device::Choice,
+    /// Name of the run: its files lie in RUNS/NAME. By default made of data and preset.
+    #[arg(long)]
+    name: Option<String>,
+    /// Folder of runs.
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    runs: PathBuf,
+    /// Goes on with a run that was interrupted.
+    #[arg(long)]
+    resume: bool,
+    /// Weights of VGG-16, a safetensors file with torchvision's names, for presets with that face net.
+    #[arg(long, value_name = "FILE")]
+    face_net_weights: Option<String>,
+}
+
+impl Cmd {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Bad input, an interruption, or a parity rung that does not hold.
+    pub fn run(&self) -> anyhow::Result<()> {
+        let mut config = Config::preset(&self.preset)?;
+        if let Some(weights) = &self.face_net_weights {
+            config.face_net.weights.clone_from(weights);
+        }
+        let device = device::choose(self.device)?;
+        let run = Run::open(&self.folder(), &config, &self.data.to_string(), self.limit, self.seed, self.resume)?;
+        let request = Request {
+            rendered: config.run.rendered,
+            limit: self.limit.map(|limit| limit as usize),
+            calibration: config.quantize.calibration_samples,
+            seed: self.seed,
+        };
+        run.say(&format!("run {} on {device:?}", run.folder().display()));
+        let data = dataset::load(&self.data, request)?;
+        crate::pipeline::run(&run, &config, &data, device)
+    }
+
+    fn folder(&self) -> PathBuf {
+        let stem = Path::new(&self.preset).file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let kind = self.data.to_string();
+        let kind = kind.split(':').next().unwrap_or_default();
+        self.runs.join(self.name.clone().unwrap_or_else(|| format!("{kind}-{stem}")))
+    }
+}

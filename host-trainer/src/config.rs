@@ -1,0 +1,326 @@
+//! The configuration of a run: a preset, with what the command line changed. Every hyper-parameter is in it.
+
+use std::path::Path;
+
+use anyhow::Context;
+use edge_runtime::exit::BadInput;
+use expression_core::FaceInput;
+use serde::{Deserialize, Serialize};
+
+/// Everything that decides what a run computes, besides its data.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The expression net.
+    pub net: Net,
+    /// The face net.
+    pub face_net: FaceNet,
+    /// Tuning of the face net on the expression set.
+    pub face_net_tuning: FaceNetTuning,
+    /// Pre-training against the face net's target maps.
+    pub stage_one: StageOne,
+    /// Refining with cross-entropy.
+    pub stage_two: StageTwo,
+    /// Augmentation.
+    pub augment: Augment,
+    /// Quantisation.
+    pub quantize: Quantize,
+    /// What belongs to the run as a whole.
+    pub run: Run,
+}
+
+/// The expression net.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Net {
+    /// 1: grey, 3: RGB.
+    pub channels: usize,
+    /// Side in pixels to which a face picture is resampled.
+    pub aligned: usize,
+    /// Side in pixels of the crop that the net sees.
+    pub size: usize,
+    /// Output channels of the 3x3 convolutions.
+    pub convolutions: Vec<i64>,
+    /// How many of the convolutions, from the first, are followed by a max-pool.
+    pub pools: usize,
+    /// Batch norm after every convolution.
+    pub batch_norm: bool,
+    /// Neurons of the fully-connected layer.
+    pub hidden: i64,
+    /// Dropout before the classifier.
+    pub dropout: f64,
+}
+
+/// The face net.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FaceNet {
+    /// `mobilenet-v1` or `vgg-16`.
+    pub model: String,
+    /// Safetensors file with the weights of VGG-16; empty for MobileNetV1.
+    pub weights: String,
+    /// The layer whose maps supervise stage one.
+    pub layer: String,
+}
+
+/// Tuning of the face net.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FaceNetTuning {
+    /// Passes over the training samples; 0 leaves the face net as it is.
+    pub epochs: usize,
+    /// Samples a step.
+    pub batch: usize,
+    /// Learning rate (one-cycle).
+    pub rate: f64,
+    /// Momentum.
+    pub momentum: f64,
+    /// Weight decay.
+    pub weight_decay: f64,
+}
+
+/// Stage one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StageOne {
+    /// Passes over the training samples; 0 trains from scratch.
+    pub epochs: usize,
+    /// Samples a step.
+    pub batch: usize,
+    /// p of `||g(I) - G(I)||_p^p`.
+    pub power: f64,
+    /// Views of each sample that have target maps.
+    pub views: usize,
+    /// `one-cycle`, `constant` or `step:EPOCHS`.
+    pub schedule: String,
+    /// Learning rate; the highest of the schedule.
+    pub rate: f64,
+    /// Momentum.
+    pub momentum: f64,
+    /// Weight decay.
+    pub weight_decay: f64,
+}
+
+/// Stage two.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StageTwo {
+    /// Passes over the training samples.
+    pub epochs: usize,
+    /// Samples a step.
+    pub batch: usize,
+    /// `one-cycle`, `constant` or `step:EPOCHS`.
+    pub schedule: String,
+    /// Learning rate; the highest of the schedule.
+    pub rate: f64,
+    /// Momentum.
+    pub momentum: f64,
+    /// Weight decay.
+    pub weight_decay: f64,
+    /// What cross-entropy is taken against.
+    pub targets: Targets,
+}
+
+/// What cross-entropy is taken against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Targets {
+    /// The distribution of votes.
+    Distribution,
+    /// The label that most voted for.
+    Majority,
+}
+
+/// Augmentation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Augment {
+    /// Degrees, both ways.
+    pub rotation: f64,
+    /// Share of the size, both ways.
+    pub scale: f64,
+    /// Share of the side, both ways.
+    pub shift: f64,
+    /// Mirror images, half of the time.
+    pub mirror: bool,
+    /// Units of the normalised input, both ways.
+    pub brightness: f64,
+    /// Share of the contrast, both ways.
+    pub contrast: f64,
+}
+
+/// Quantisation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Quantize {
+    /// Granularity of the weights' scales.
+    pub weights: WeightScales,
+    /// Samples held out from training on which activation ranges are measured.
+    pub calibration_samples: usize,
+    /// Percentile of a layer's activations that the u8 range covers.
+    pub percentile: f64,
+}
+
+/// Granularity of the weights' scales.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WeightScales {
+    /// One scale for each output channel.
+    PerChannel,
+    /// One scale for the layer.
+    PerTensor,
+}
+
+/// What belongs to the run as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Run {
+    /// Training arithmetic.
+    pub precision: Precision,
+    /// Training faces of `--data rendered`.
+    pub rendered: usize,
+}
+
+/// Training arithmetic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// Single precision throughout.
+    F32,
+    /// Convolutions in bfloat16, weights and sums in single precision.
+    Bf16,
+}
+
+impl Precision {
+    /// The kind of tensor that convolutions compute with.
+    pub fn kind(self) -> tch::Kind {
+        match self {
+            Precision::F32 => tch::Kind::Float,
+            Precision::Bf16 => tch::Kind::BFloat16,
+        }
+    }
+}
+
+/// The presets that come with the program: name and text.
+pub const PRESETS: [(&str, &str); 3] = [
+    ("edge", include_str!("../presets/edge.toml")),
+    ("paper", include_str!("../presets/paper.toml")),
+    ("smoke", include_str!("../presets/smoke.toml")),
+];
+
+impl Config {
+    /// A preset by its name, or by the path of a TOML file.
+    ///
+    /// # Errors
+    /// [`BadInput`] where there is neither, or a key is missing, unknown or out of range.
+    pub fn preset(name: &str) -> anyhow::Result<Config> {
+        let text = match PRESETS.iter().find(|(known, _)| *known == name) {
+            Some((_, text)) => (*text).to_owned(),
+            None if name.ends_with(".toml") => std::fs::read_to_string(name)
+                .map_err(|error| BadInput(format!("{name}: {error}; give a preset or the path of a TOML file")))?,
+            None => {
+                let names = PRESETS.map(|(known, _)| known).join(", ");
+                return Err(BadInput(format!("no preset {name:?}; there are {names}, or give a .toml file")).into());
+            }
+        };
+        Self::parse(&text).with_context(|| format!("preset {name}"))
+    }
+
+    /// A configuration from its TOML text.
+    ///
+    /// # Errors
+    /// [`BadInput`] where a key is missing, unknown or out of range.
+    pub fn parse(text: &str) -> anyhow::Result<Config> {
+        let config: Config =
+            toml::from_str(text).map_err(|error: toml::de::Error| BadInput(error.to_string().replace('\n', " ")))?;
+        config.check().map_err(BadInput)?;
+        Ok(config)
+    }
+
+    /// A configuration from a TOML file.
+    ///
+    /// # Errors
+    /// As [`Config::parse`], and of the file system.
+    pub fn open(path: &Path) -> anyhow::Result<Config> {
+        let text = String::from_utf8_lossy(&edge_runtime::files::read(path)?).into_owned();
+        Self::parse(&text).with_context(|| path.display().to_string())
+    }
+
+    /// The aligned face that the expression net takes.
+    pub fn face_input(&self) -> FaceInput {
+        FaceInput { channels: self.net.channels, aligned: self.net.aligned, size: self.net.size }
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let Net { channels, aligned, size, convolutions, pools, hidden, dropout, .. } = &self.net;
+        let require = |holds: bool, what: &str| holds.then_some(()).ok_or_else(|| what.to_owned());
+        require(matches!(channels, 1 | 3), "net.channels must be 1 or 3")?;
+        require((8..=*aligned).contains(size) && *aligned <= 1024, "net: 8 <= size <= aligned <= 1024")?;
+        require(!convolutions.is_empty() && convolutions.iter().all(|n| (1..=4096).contains(n)), "net.convolutions")?;
+        require(*pools <= convolutions.len() && self.net.map_size() > 0, "net.pools: more than the net allows")?;
+        require(*hidden > 0 && (0.0..1.0).contains(dropout), "net.hidden or net.dropout is out of range")?;
+        require(self.stage_one.batch > 1 && self.stage_two.batch > 1, "a batch has at least 2 samples")?;
+        require(self.face_net_tuning.batch > 1, "a batch has at least 2 samples")?;
+        require(self.stage_one.views > 0, "stage_one.views must be at least 1")?;
+        require(self.stage_one.power >= 1.0, "stage_one.power must be at least 1")?;
+        require(self.stage_two.epochs > 0, "stage_two.epochs must be at least 1")?;
+        require((50.0..=100.0).contains(&self.quantize.percentile), "quantize.percentile: 50 to 100")?;
+        require(self.quantize.calibration_samples >= 8, "quantize.calibration_samples: at least 8")?;
+        for schedule in [&self.stage_one.schedule, &self.stage_two.schedule] {
+            require(crate::train::schedule::Schedule::parse(schedule).is_some(), "schedule: one-cycle, constant or step:EPOCHS")?;
+        }
+        Ok(())
+    }
+}
+
+impl Net {
+    /// Side in pixels of the maps after the last pool (3x3, stride 2, ceil mode).
+    pub fn map_size(&self) -> usize {
+        (0..self.pools).fold(self.size, |side, _| pooled(side))
+    }
+
+    /// Multiply-accumulates of one inference, given the channels of the adapter and the number of classes.
+    pub fn multiply_accumulates(&self, adapter: i64, classes: usize) -> u64 {
+        let (mut side, mut from, mut sum) = (self.size as u64, self.channels as u64, 0);
+        for (index, to) in self.convolutions.iter().enumerate() {
+            sum += side * side * from * *to as u64 * 9;
+            from = *to as u64;
+            if index < self.pools {
+                side = pooled(side as usize) as u64;
+            }
+        }
+        sum += side * side * from * adapter as u64;
+        sum += side * side * adapter as u64 * self.hidden as u64;
+        sum + self.hidden as u64 * classes as u64
+    }
+}
+
+/// Side after a max-pool 3x3 with stride 2 in ceil mode, without padding: 224-112-56-28-14-7.
+pub fn pooled(side: usize) -> usize {
+    if side < 2 { 0 } else { (side.saturating_sub(3)).div_ceil(2) + 1 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_presets_parse_and_keep_their_promises() {
+        let [edge, paper, smoke] = PRESETS.map(|(name, _)| Config::preset(name).unwrap());
+        assert_eq!(paper.net.map_size(), 7);
+        let paper_cost = paper.net.multiply_accumulates(512, 8);
+        assert!((3_300_000_000..3_380_000_000).contains(&paper_cost), "{paper_cost}");
+        assert!(edge.net.multiply_accumulates(512, 8) <= 200_000_000);
+        assert!(smoke.net.multiply_accumulates(512, 8) <= 20_000_000);
+    }
+
+    #[test]
+    fn a_wrong_key_or_value_is_bad_input() {
+        let smoke = PRESETS[2].1;
+        for (good, bad) in [("hidden", "hiden"), ("size = 48", "size = 49"), ("power = 2.0", "power = 0.5")] {
+            assert!(smoke.contains(good));
+            let error = Config::parse(&smoke.replace(good, bad)).unwrap_err();
+            assert_eq!(edge_runtime::exit::code(&error), edge_runtime::exit::BAD_INPUT, "{error:#}");
+        }
+    }
+}

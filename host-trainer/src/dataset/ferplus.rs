@@ -1,0 +1,178 @@
+//! FER+: Barsoum et al., "Training Deep Networks for Facial Expression Recognition with Crowd-Sourced Label
+//! Distribution", ICMI 2016, arXiv 1608.01041. The layout that Microsoft's FERPlus repository makes.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use edge_runtime::exit::BadInput;
+use expression_core::Label;
+
+use super::{DataSet, Request, Sample, sample, shuffled};
+
+/// The table of votes.
+const TABLE: &str = "fer2013new.csv";
+/// Usage in the table, and the folder of its pictures.
+const TRAIN: (&str, &str) = ("Training", "data/FER2013Train");
+/// The validation part is FER2013's public test.
+const VALID: (&str, &str) = ("PublicTest", "data/FER2013Valid");
+
+struct Row {
+    path: PathBuf,
+    name: String,
+    votes: Votes,
+}
+
+/// What ten people said of a picture.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Votes {
+    distribution: [f32; Label::COUNT],
+    label: Label,
+    majority: bool,
+}
+
+/// Loads FER+: the training part for training and calibration, the validation part for test.
+///
+/// Every picture counts, so that figures are of a whole part: its label is the one of the eight with most votes. Upstream's
+/// own protocol reports on the pictures with [`Sample::majority`] alone. The distribution drops single votes as noise, as
+/// upstream's `ferplus.py` does. Rows without a picture, or marked as no face by most, are left out, as upstream.
+///
+/// # Errors
+/// [`BadInput`] where the table or a folder is missing or a row does not parse.
+pub fn load(folder: &Path, request: Request) -> anyhow::Result<DataSet> {
+    let path = folder.join(TABLE);
+    let missing = |error: &dyn std::fmt::Display| {
+        BadInput(format!("{}: {error}; give the folder FERPlus, which holds {TABLE} and data/", path.display()))
+    };
+    let mut table = csv::Reader::from_path(&path).map_err(|error| missing(&error))?;
+    let (mut train, mut test) = (Vec::new(), Vec::new());
+    for (number, record) in table.records().enumerate() {
+        // The header is line 1.
+        let place = || format!("{}:{}", path.display(), number + 2);
+        let record = record.map_err(|error| BadInput(error.to_string())).with_context(place)?;
+        let (usage, row) = parse(&record).map_err(BadInput).with_context(place)?;
+        let Some((name, votes)) = row else { continue };
+        let (part, pictures) = match usage.as_str() {
+            usage if usage == TRAIN.0 => (&mut train, TRAIN.1),
+            usage if usage == VALID.0 => (&mut test, VALID.1),
+            _ => continue,
+        };
+        part.push(Row { path: folder.join(pictures).join(&name), name, votes });
+    }
+    if train.is_empty() || test.is_empty() {
+        return Err(missing(&format!("{} usable training rows, {} validation rows", train.len(), test.len())).into());
+    }
+    let mut train = shuffled(train, request.seed);
+    train.truncate(request.limit.unwrap_or(usize::MAX));
+    let calibration = train.split_off(train.len() - request.held_out(train.len()));
+    let mut skipped = Vec::new();
+    let mut read = |rows: &[Row]| {
+        let (samples, unreadable) = sample::read_all(
+            rows,
+            |row| row.path.clone(),
+            |row, _, picture| Sample {
+                name: row.name.clone(),
+                subject: None,
+                picture,
+                distribution: row.votes.distribution,
+                label: row.votes.label,
+                majority: row.votes.majority,
+            },
+        );
+        skipped.extend(unreadable);
+        samples
+    };
+    Ok(DataSet {
+        name: format!("FER+ ({})", folder.display()),
+        source: "FER+ labels (MIT) over FER2013 pictures (research use only)".into(),
+        train: read(&train),
+        calibration: read(&calibration),
+        test: read(&test),
+        skipped,
+    })
+}
+
+/// Usage, and name and votes where the row has a picture and a face.
+fn parse(record: &csv::StringRecord) -> Result<(String, Option<(String, Votes)>), String> {
+    if record.len() != 12 {
+        return Err(format!("{} columns, not 12; restore the file from FERPlus", record.len()));
+    }
+    let mut counts = [0u8; 10];
+    for (count, text) in counts.iter_mut().zip(record.iter().skip(2)) {
+        let parsed = text.trim().parse().ok().filter(|count| *count <= 100);
+        *count = parsed.ok_or_else(|| format!("{text:?} is no number of votes"))?;
+    }
+    let (usage, name) = (record[0].to_owned(), record[1].trim().to_owned());
+    if name.contains(['/', '\\']) {
+        return Err(format!("{name:?} is no file name"));
+    }
+    let votes = if name.is_empty() { None } else { Votes::of(counts) };
+    Ok((usage, votes.map(|votes| (name, votes))))
+}
+
+impl Votes {
+    /// Of the eight labels, "unknown" and "not a face"; `None` where most saw no face or none of the eight was named.
+    fn of(counts: [u8; 10]) -> Option<Votes> {
+        let sum = |counts: &[u8]| counts.iter().map(|count| u32::from(*count)).sum::<u32>();
+        let top = *counts[..Label::COUNT].iter().max()?;
+        if top == 0 || 2 * u32::from(counts[9]) > sum(&counts) {
+            return None;
+        }
+        let label = Label::from_index(counts.iter().position(|count| *count == top)?)?;
+        // A vote that stands alone is taken for a slip, unless there are no others.
+        let mut kept = counts.map(|count| if count > 1 { count } else { 0 });
+        let majority = 2 * u32::from(kept[label as usize]) > sum(&kept);
+        if sum(&kept[..Label::COUNT]) == 0 {
+            kept = counts;
+        }
+        let total = sum(&kept[..Label::COUNT]) as f32;
+        let distribution = std::array::from_fn(|index| f32::from(kept[index]) / total);
+        Some(Votes { distribution, label, majority })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(text: &str) -> Result<(String, Option<(String, Votes)>), String> {
+        parse(&csv::StringRecord::from(text.split(',').collect::<Vec<_>>()))
+    }
+
+    #[test]
+    fn votes_become_a_distribution_and_single_votes_are_dropped() {
+        let (usage, row) = row("Training,fer0.png,6,0,2,1,0,0,0,0,1,0").unwrap();
+        assert_eq!(usage, "Training");
+        let distribution = [0.75, 0.0, 0.25, 0.0, 0.0, 0.0, 0.0, 0.0];
+        assert_eq!(row, Some(("fer0.png".into(), Votes { distribution, label: Label::Neutral, majority: true })));
+    }
+
+    #[test]
+    fn without_a_majority_the_picture_still_counts() {
+        for (counts, label) in [("5,5,0,0,0,0,0,0,0,0", Label::Neutral), ("0,0,0,0,4,0,0,0,6,0", Label::Anger)] {
+            let (_, row) = row(&format!("Training,fer0.png,{counts}")).unwrap();
+            let votes = row.unwrap().1;
+            assert_eq!((votes.label, votes.majority), (label, false));
+        }
+        let (_, row) = row("Training,fer0.png,1,1,1,1,1,1,1,1,1,1").unwrap();
+        assert_eq!(row.unwrap().1.distribution, [0.125; 8]);
+    }
+
+    #[test]
+    fn rows_without_a_picture_or_a_face_are_left_out() {
+        for counts in ["fer0.png,2,2,0,0,0,0,0,0,0,6", "fer0.png,0,0,0,0,0,0,0,0,10,0", ",10,0,0,0,0,0,0,0,0,0"] {
+            assert_eq!(row(&format!("Training,{counts}")).unwrap().1, None, "{counts}");
+        }
+    }
+
+    #[test]
+    fn damaged_rows_are_errors() {
+        for text in [
+            "Training,fer0.png,6,0",
+            "Training,fer0.png,x,0,0,0,0,0,0,0,0,10",
+            "Training,fer0.png,-1,0,0,0,0,0,0,0,0,10",
+            "Training,../x.png,10,0,0,0,0,0,0,0,0,0",
+        ] {
+            assert!(row(text).is_err(), "{text}");
+        }
+    }
+}

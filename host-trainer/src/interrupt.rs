@@ -1,0 +1,30 @@
+//! Ctrl-C and SIGTERM: the run stops after the step at hand, and `--resume` goes on.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+static REQUESTED: AtomicBool = AtomicBool::new(false);
+
+/// The run was told to stop.
+#[derive(Debug, thiserror::Error)]
+#[error("interrupted; `--resume` goes on from the last epoch")]
+pub struct Interrupted;
+
+/// From now on the first Ctrl-C or SIGTERM asks to stop, the second ends the program at once.
+pub fn listen() {
+    let handler = || {
+        if REQUESTED.swap(true, Ordering::SeqCst) {
+            std::process::exit(edge_runtime::exit::FAILED.into());
+        }
+        eprintln!("stopping; once more ends the program at once");
+    };
+    // It fails only where a handler is set already: then that one stays.
+    let _ = ctrlc::set_handler(handler);
+}
+
+/// An error once a stop was asked for.
+///
+/// # Errors
+/// [`Interrupted`].
+pub fn check() -> Result<(), Interrupted> {
+    if REQUESTED.load(Ordering::SeqCst) { Err(Interrupted) } else { Ok(()) }
+}

@@ -1,0 +1,17 @@
+//! Trains FaceNet2ExpNet on a workstation, quantizes the expression net and exports it as a bundle.
+//!
+//! H. Ding, S. K. Zhou, R. Chellappa, "FaceNet2ExpNet: Regularizing a Deep Face Recognition Net for Expression
+//! Recognition", FG 2017, arXiv 1609.06591: "the paper" in these pages.
+
+pub mod assets;
+pub mod config;
+pub mod dataset;
+pub mod device;
+pub mod interrupt;
+pub mod net;
+pub mod onnx;
+pub mod render;
+pub mod train;
+pub mod command;
+pub mod pipeline;
+pub mod run;

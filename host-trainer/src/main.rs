@@ -1,0 +1,28 @@
+//! `host-trainer`: the workstation's program.
+
+use clap::{Parser, Subcommand};
+use host_trainer::command::run_all;
+
+/// Trains FaceNet2ExpNet, quantizes the expression net and exports it as a bundle for edge-runtime.
+///
+/// Exit codes: 0 done, 1 failed or interrupted, 2 bad usage or bad input.
+#[derive(Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    RunAll(run_all::Cmd),
+}
+
+fn main() -> std::process::ExitCode {
+    let cli = Cli::parse();
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(tracing::Level::WARN).without_time().init();
+    host_trainer::interrupt::listen();
+    edge_runtime::exit::finish(match cli.command {
+        Command::RunAll(cmd) => cmd.run(),
+    })
+}

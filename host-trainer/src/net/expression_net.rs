@@ -1,0 +1,134 @@
+//! The expression net: convolutions g with a 1x1 adapter, then fully-connected layers (paper, section III).
+
+use tch::nn::{self, Init, ModuleT};
+use tch::{Device, Kind, Tensor};
+
+use crate::config;
+
+/// Mean and unit of the normalised input: `x = (u8 - 128) / 64`. Powers of two, so that the int8 graph's input scale is
+/// exact, and zero is the byte 128, so that padding with zeros is padding with that byte.
+pub const INPUT_ZERO: f64 = 128.0;
+/// See [`INPUT_ZERO`].
+pub const INPUT_UNIT: f64 = 64.0;
+
+/// The expression net. g are the convolutions with the adapter; the fully-connected layers are used from stage two on.
+pub struct ExpressionNet {
+    store: nn::VarStore,
+    blocks: Vec<Block>,
+    hidden: nn::Linear,
+    classifier: nn::Linear,
+    dropout: f64,
+    kind: Kind,
+}
+
+/// A convolution, batch norm where there is one, ReLU, and a max-pool 3x3 with stride 2 in ceil mode where there is one.
+pub struct Block {
+    /// `[to, from, k, k]` and bias.
+    pub convolution: nn::Conv2D,
+    /// Batch norm before the ReLU.
+    pub norm: Option<nn::BatchNorm>,
+    /// Max-pool after the ReLU.
+    pub pool: bool,
+}
+
+impl ExpressionNet {
+    /// A net with fresh weights. `adapter`: channels of the face net's maps; `classes`: how many labels; `kind`: the
+    /// arithmetic of the convolutions. Weights are drawn from torch's generator: seed it first.
+    pub fn new(config: &config::Net, adapter: i64, classes: i64, kind: Kind, device: Device) -> ExpressionNet {
+        let store = nn::VarStore::new(device);
+        let root = store.root();
+        let mut blocks = Vec::new();
+        let mut from = config.channels as i64;
+        for (index, &to) in config.convolutions.iter().enumerate() {
+            let path = root.sub(format!("conv{}", index + 1));
+            blocks.push(Block::new(&path, from, to, 3, config.batch_norm, index < config.pools));
+            from = to;
+        }
+        blocks.push(Block::new(&root.sub("adapter"), from, adapter, 1, config.batch_norm, false));
+        let map = config.map_size() as i64;
+        let hidden = linear(&root.sub("hidden"), adapter * map * map, config.hidden);
+        let classifier = linear(&root.sub("classifier"), config.hidden, classes);
+        ExpressionNet { store, blocks, hidden, classifier, dropout: config.dropout, kind }
+    }
+
+    /// g(I): maps `[n, adapter, s, s]`, f32, of normalised faces `[n, channels, size, size]`.
+    pub fn maps(&self, faces: &Tensor, train: bool) -> Tensor {
+        let mut maps = faces.to_kind(self.kind);
+        for block in &self.blocks {
+            maps = block.forward(&maps, self.kind, train);
+        }
+        maps.to_kind(Kind::Float)
+    }
+
+    /// Logits `[n, classes]` of normalised faces `[n, channels, size, size]`.
+    pub fn logits(&self, faces: &Tensor, train: bool) -> Tensor {
+        let hidden = self.maps(faces, train).flatten(1, -1).apply(&self.hidden).relu();
+        hidden.dropout(self.dropout, train).apply(&self.classifier)
+    }
+
+    /// Weights, and running statistics of batch norm.
+    pub fn store(&self) -> &nn::VarStore {
+        &self.store
+    }
+
+    /// The convolutions in order, the adapter last.
+    pub fn blocks(&self) -> &[Block] {
+        &self.blocks
+    }
+
+    /// The fully-connected layers: hidden `[hidden, adapter * s * s]` and classifier `[classes, hidden]`.
+    pub fn linears(&self) -> [&nn::Linear; 2] {
+        [&self.hidden, &self.classifier]
+    }
+
+    /// Whether a variable belongs to g, so that stage one trains it.
+    pub fn is_convolutional(name: &str) -> bool {
+        name.starts_with("conv") || name.starts_with("adapter")
+    }
+
+    /// How many weights there are, running statistics not counted.
+    pub fn parameters(&self) -> usize {
+        self.store.trainable_variables().iter().map(Tensor::numel).sum()
+    }
+
+    /// Computes in `kind` from now on; export and parity take f32.
+    pub fn set_kind(&mut self, kind: Kind) {
+        self.kind = kind;
+    }
+}
+
+impl Block {
+    fn new(path: &nn::Path, from: i64, to: i64, kernel: i64, batch_norm: bool, pool: bool) -> Block {
+        // He et al. 2015: keeps the variance through ReLU.
+        let ws_init = Init::Randn { mean: 0.0, stdev: (2.0 / (from * kernel * kernel) as f64).sqrt() };
+        let config = nn::ConvConfig { padding: kernel / 2, ws_init, ..Default::default() };
+        let convolution = nn::conv2d(path, from, to, kernel, config);
+        let norm = batch_norm.then(|| nn::batch_norm2d(path.sub("norm"), to, Default::default()));
+        Block { convolution, norm, pool }
+    }
+
+    fn forward(&self, maps: &Tensor, kind: Kind, train: bool) -> Tensor {
+        let weight = self.convolution.ws.to_kind(kind);
+        let bias = self.convolution.bs.as_ref().map(|bias| bias.to_kind(kind));
+        let padding = weight.size()[2] / 2;
+        let mut maps = maps.conv2d(&weight, bias.as_ref(), [1, 1], [padding; 2], [1, 1], 1);
+        if let Some(norm) = &self.norm {
+            maps = norm.forward_t(&maps, train);
+        }
+        maps = maps.relu();
+        if self.pool {
+            maps = maps.max_pool2d([3, 3], [2, 2], [0, 0], [1, 1], true);
+        }
+        maps
+    }
+}
+
+fn linear(path: &nn::Path, from: i64, to: i64) -> nn::Linear {
+    let ws_init = Init::Randn { mean: 0.0, stdev: (2.0 / from as f64).sqrt() };
+    nn::linear(path, from, to, nn::LinearConfig { ws_init, bs_init: Some(Init::Const(0.0)), bias: true })
+}
+
+/// The normalised input of aligned faces: f32 of u8.
+pub fn normalised(faces: &Tensor) -> Tensor {
+    (faces.to_kind(Kind::Float) - INPUT_ZERO) / INPUT_UNIT
+}

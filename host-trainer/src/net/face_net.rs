@@ -1,0 +1,201 @@
+//! The face net G: a face-recognition net whose maps supervise stage one (paper, section III).
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, ensure};
+use edge_runtime::exit::BadInput;
+use tch::nn;
+use tch::{Device, Kind, Tensor};
+
+use crate::config;
+use crate::onnx::tfjs;
+
+/// Side in pixels of the face net's input.
+pub const SIZE: i64 = 224;
+
+/// A face net: a chain of named steps, frozen unless it is being tuned.
+pub struct FaceNet {
+    store: nn::VarStore,
+    steps: Vec<Step>,
+    /// Subtracted from the channels blue, green, red, each in `0..=255`.
+    mean_bgr: [f32; 3],
+}
+
+struct Step {
+    name: String,
+    op: Op,
+}
+
+enum Op {
+    /// A convolution with TensorFlow's `SAME` padding, and ReLU up to `ceiling`.
+    Convolution { weight: Tensor, bias: Tensor, stride: i64, groups: i64, ceiling: Option<f64> },
+    /// Max-pool 2x2, stride 2.
+    MaxPool,
+}
+
+impl FaceNet {
+    /// Loads the face net that `config` names onto `device`.
+    ///
+    /// # Errors
+    /// [`BadInput`] where the model or layer is unknown or the weights are missing or do not fit.
+    pub fn open(config: &config::FaceNet, device: Device) -> anyhow::Result<FaceNet> {
+        let net = match config.model.as_str() {
+            "mobilenet-v1" => mobilenet_v1(&crate::assets::folder().join("human/faceres.json"), device)?,
+            "vgg-16" if config.weights.is_empty() => {
+                let advice = "name a safetensors file by --face-net-weights, or set [face_net] model = \"mobilenet-v1\"";
+                return Err(BadInput(format!("the face net vgg-16 needs weights that no package carries; {advice}")).into());
+            }
+            "vgg-16" => vgg_16(Path::new(&config.weights), device)?,
+            other => return Err(BadInput(format!("no face net {other:?}; there are mobilenet-v1 and vgg-16")).into()),
+        };
+        net.position(&config.layer)?;
+        Ok(net)
+    }
+
+    fn position(&self, layer: &str) -> anyhow::Result<usize> {
+        self.steps.iter().position(|step| step.name == layer).ok_or_else(|| {
+            let names: Vec<_> = self.steps.iter().map(|step| step.name.as_str()).collect();
+            BadInput(format!("the face net has no layer {layer:?}; it has {}", names.join(", "))).into()
+        })
+    }
+
+    /// Channels of the maps of `layer`.
+    ///
+    /// # Errors
+    /// [`BadInput`] where there is no such layer.
+    pub fn channels(&self, layer: &str) -> anyhow::Result<i64> {
+        let before = &self.steps[..=self.position(layer)?];
+        let last = before.iter().rev().find_map(|step| match &step.op {
+            Op::Convolution { weight, .. } => Some(weight.size()[0]),
+            Op::MaxPool => None,
+        });
+        last.context("a face net begins with a convolution")
+    }
+
+    /// The maps of `layer` for faces `[n, 3, 224, 224]`, RGB in `0..=255`, computed in `kind`: f32 `[n, channels, h, w]`.
+    ///
+    /// # Errors
+    /// [`BadInput`] where there is no such layer.
+    pub fn maps(&self, faces: &Tensor, layer: &str, kind: Kind) -> anyhow::Result<Tensor> {
+        let mean = Tensor::from_slice(&self.mean_bgr).view([1, 3, 1, 1]).to_device(faces.device());
+        let mut maps = (faces.flip([1]) - mean).to_kind(kind);
+        for step in &self.steps[..=self.position(layer)?] {
+            maps = match &step.op {
+                Op::MaxPool => maps.max_pool2d([2, 2], [2, 2], [0, 0], [1, 1], false),
+                Op::Convolution { weight, bias, stride, groups, ceiling } => {
+                    let (padded, padding) = pad_same(maps, weight.size()[2], *stride);
+                    let (weight, bias) = (weight.to_kind(kind), bias.to_kind(kind));
+                    let out = padded.conv2d(&weight, Some(&bias), [*stride; 2], [padding; 2], [1, 1], *groups);
+                    match ceiling {
+                        Some(ceiling) => out.clamp(0.0, *ceiling),
+                        None => out.relu(),
+                    }
+                }
+            };
+        }
+        Ok(maps.to_kind(Kind::Float))
+    }
+
+    /// The trainable weights, for tuning.
+    pub fn store(&self) -> &nn::VarStore {
+        &self.store
+    }
+}
+
+/// TensorFlow's `SAME` (upper): where the padding is uneven, the extra row and column lie below and right.
+/// Gives the maps and the even padding left to the convolution. Sides are even wherever the stride is 2.
+fn pad_same(maps: Tensor, kernel: i64, stride: i64) -> (Tensor, i64) {
+    match (kernel, stride) {
+        (1, _) => (maps, 0),
+        (_, 1) => (maps, kernel / 2),
+        _ => (maps.constant_pad_nd([0, 1, 0, 1]), 0),
+    }
+}
+
+/// MobileNetV1 `faceres` of the npm package `@vladmandic/human` (MIT; upstream HSE FaceRes, Apache-2.0), trained on
+/// VGGFace2 identities. Its batch norm lies in the file as a factor (depthwise) or is folded (pointwise), with an offset.
+fn mobilenet_v1(path: &Path, device: Device) -> anyhow::Result<FaceNet> {
+    let graph = tfjs::Graph::open(path).map_err(|error| BadInput(error.to_string()))?;
+    let tensor = |name: &str| -> anyhow::Result<Tensor> {
+        let weight = graph.weight(name).map_err(|error| BadInput(error.to_string()))?;
+        let shape: Vec<i64> = weight.shape.iter().map(|side| *side as i64).collect();
+        Ok(Tensor::from_slice(&weight.data).reshape(shape))
+    };
+    let store = nn::VarStore::new(device);
+    let root = store.root();
+    let convolution = |name: &str, weight: Tensor, norm: &str, stride: i64, groups: i64| -> anyhow::Result<Step> {
+        let bias = tensor(&format!("{norm}/batchnorm_1/sub"))?;
+        ensure!(bias.size() == [weight.size()[0]], "{name}: weight {:?}, bias {:?}", weight.size(), bias.size());
+        let path = root.sub(name);
+        let op = Op::Convolution {
+            weight: path.var_copy("weight", &weight.contiguous()),
+            bias: path.var_copy("bias", &bias),
+            stride,
+            groups,
+            ceiling: Some(6.0),
+        };
+        Ok(Step { name: format!("{name}_relu"), op })
+    };
+    // Filters lie as height, width, input, output (depthwise: height, width, channel, 1).
+    let first = tensor("conv1/convolution/merged_input")?.permute([3, 2, 0, 1]);
+    let mut steps = vec![convolution("conv1", first, "conv1_bn", 2, 1)?];
+    for block in 1..=13 {
+        let (depthwise, pointwise) = (format!("conv_dw_{block}"), format!("conv_pw_{block}"));
+        let factor = tensor(&format!("{depthwise}_bn/batchnorm_1/mul"))?;
+        let weight = tensor(&format!("{depthwise}/depthwise_kernel"))?.permute([2, 3, 0, 1]);
+        let channels = weight.size()[0];
+        let weight = weight * factor.view([channels, 1, 1, 1]);
+        let stride = if matches!(block, 2 | 4 | 6 | 12) { 2 } else { 1 };
+        steps.push(convolution(&depthwise, weight, &format!("{depthwise}_bn"), stride, channels)?);
+        let weight = tensor(&format!("{pointwise}/convolution/merged_input"))?.permute([3, 2, 0, 1]);
+        steps.push(convolution(&pointwise, weight, &format!("{pointwise}_bn"), 1, 1)?);
+    }
+    Ok(FaceNet { store, steps, mean_bgr: [103.939, 116.779, 123.68] })
+}
+
+/// VGG-16 from a safetensors file with torchvision's names (`features.0.weight`, ...): convolutions 3x3 with ReLU, five
+/// max-pools. The mean is VGG-Face's (Parkhi et al., BMVC 2015).
+fn vgg_16(path: &Path, device: Device) -> anyhow::Result<FaceNet> {
+    const BLOCKS: [i64; 5] = [2, 2, 3, 3, 3];
+    let unreadable = |error: &dyn std::fmt::Display| {
+        let advice = "give a safetensors file with torchvision's VGG-16 names";
+        BadInput(format!("{}: {}; {advice}", path.display(), error.to_string().lines().next().unwrap_or_default()))
+    };
+    if !path.is_file() {
+        return Err(unreadable(&"no such file").into());
+    }
+    let tensors = Tensor::read_safetensors(PathBuf::from(path)).map_err(|error| unreadable(&error))?;
+    let named = |name: String| {
+        let found = tensors.iter().find(|(known, _)| *known == name);
+        found.map(|(_, tensor)| tensor.to_kind(Kind::Float)).ok_or_else(|| unreadable(&format!("no tensor {name}")))
+    };
+    let store = nn::VarStore::new(device);
+    let (mut steps, mut index, mut channels) = (Vec::new(), 0, 3);
+    for (block, convolutions) in BLOCKS.into_iter().enumerate() {
+        for convolution in 1..=convolutions {
+            let name = format!("conv{}_{convolution}", block + 1);
+            let weight = named(format!("features.{index}.weight"))?;
+            let bias = named(format!("features.{index}.bias"))?;
+            let [to, from, 3, 3] = weight.size()[..] else {
+                return Err(unreadable(&format!("features.{index}.weight is {:?}", weight.size())).into());
+            };
+            if from != channels || bias.size() != [to] {
+                return Err(unreadable(&format!("features.{index} takes {from} channels, not {channels}")).into());
+            }
+            channels = to;
+            let path = store.root().sub(&name);
+            let op = Op::Convolution {
+                weight: path.var_copy("weight", &weight),
+                bias: path.var_copy("bias", &bias),
+                stride: 1,
+                groups: 1,
+                ceiling: None,
+            };
+            steps.push(Step { name, op });
+            index += 2;
+        }
+        steps.push(Step { name: format!("pool{}", block + 1), op: Op::MaxPool });
+        index += 1;
+    }
+    Ok(FaceNet { store, steps, mean_bgr: [93.5940, 104.7624, 129.1863] })
+}

@@ -1,0 +1,118 @@
+//! The translated detector against an independent evaluation of the tfjs graph, and on photographs.
+
+use std::path::PathBuf;
+
+use edge_runtime::detect::Detector;
+use edge_runtime::picture::Picture;
+use expression_core::FaceInput;
+use expression_core::align::align;
+use prost::Message;
+use tract_onnx::prelude::{Framework, InferenceModelExt, IntoRunnable, Tensor, tvec};
+
+use super::*;
+
+/// The pinned model, if set-up has fetched it.
+fn model() -> Option<ModelProto> {
+    let json = crate::assets::folder().join("human/blazeface.json");
+    if !json.exists() {
+        eprintln!("skipped: {} is absent; run `cargo xtask setup`", json.display());
+        return None;
+    }
+    Some(detector_onnx(&Graph::open(&json).unwrap()).unwrap())
+}
+
+#[test]
+fn the_translation_computes_what_the_tfjs_graph_does() {
+    // Logit, then values 0, 2, 3 and 15 of an anchor: the tfjs graph evaluated node by node in f64 (numpy, NHWC).
+    const EXPECTED: [(usize, f32, [f32; 4]); 4] = [
+        (0, -4.156219, [-0.6300375, 43.57328, 43.5738, -12.615862]),
+        (300, -2.9419614, [0.5774992, 27.846399, 27.846913, -0.8694588]),
+        (512, -5.1844257, [10.199533, 89.8303, 89.818436, -10.710605]),
+        (895, -15.96371, [4.2115234, 57.083395, 56.26709, -8.98792]),
+    ];
+    let Some(model) = model() else { return };
+    let byte = |c: usize, y: usize, x: usize| (7 * x + 13 * y + 29 * c + x * y / 16) % 256;
+    let input = |p: usize| byte(p >> 16, p >> 8 & 255, p & 255) as f32 / 127.5 - 1.0;
+    let input: Vec<f32> = (0..3 << 16).map(input).collect();
+    let bytes = model.encode_to_vec();
+    let plan = tract_onnx::onnx()
+        .model_for_read(&mut &bytes[..])
+        .unwrap()
+        .into_optimized()
+        .unwrap();
+    let input = Tensor::from_shape(&[1, 3, 256, 256], &input).unwrap();
+    let outputs = plan.into_runnable().unwrap().run(tvec!(input.into())).unwrap();
+    let (boxes, scores) = (
+        outputs[0].to_plain_array_view::<f32>().unwrap(),
+        outputs[1].to_plain_array_view::<f32>().unwrap(),
+    );
+    for (anchor, logit, values) in EXPECTED {
+        let found = [0, 2, 3, 15].map(|i| boxes[[0, anchor, i]]);
+        let near = |a: f32, b: f32| (a - b).abs() < 1e-3;
+        assert!(
+            near(scores[[0, anchor]], logit),
+            "{anchor}: {} {logit}",
+            scores[[0, anchor]]
+        );
+        assert!(
+            found.iter().zip(values).all(|(a, b)| near(*a, b)),
+            "{anchor}: {found:?} {values:?}"
+        );
+    }
+}
+
+/// Photographs with one main face in the middle of each: `EXPRESSION_FRAMES`, else a folder beside the project.
+#[test]
+fn the_face_is_found_in_98_of_100_photographs() {
+    let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data/lfw-frames");
+    let folder = std::env::var_os("EXPRESSION_FRAMES").map_or(PathBuf::from(beside), PathBuf::from);
+    let (Some(model), Ok(entries)) = (model(), std::fs::read_dir(&folder)) else {
+        eprintln!(
+            "skipped: no photographs in {}; name a folder in EXPRESSION_FRAMES",
+            folder.display()
+        );
+        return;
+    };
+    let detector = Detector::from_onnx(&model.encode_to_vec()).unwrap();
+    let input = FaceInput {
+        channels: 1,
+        aligned: 64,
+        size: 64,
+    };
+    let (mut all, mut found) = (0, 0);
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    for file in files.iter().filter(|file| file.extension().is_some_and(|e| e == "jpg")) {
+        let picture = Picture::open(file).unwrap();
+        let faces = detector.faces(picture.view().unwrap()).unwrap();
+        let centred = faces.first().is_some_and(|face| {
+            let [left, top, width, height] = face.bounds;
+            let (x, y) = (picture.width as f32 / 2.0, picture.height as f32 / 2.0);
+            (left..left + width).contains(&x) && (top..top + height).contains(&y)
+        });
+        let aligned = faces
+            .first()
+            .and_then(|face| face.key_points())
+            .is_some_and(|points| align(&points, picture.view().unwrap(), input, &mut vec![0; input.len()]).is_ok());
+        all += 1;
+        found += usize::from(centred && aligned);
+        if !(centred && aligned) {
+            eprintln!("{}: missed", file.display());
+        }
+    }
+    eprintln!("{found} of {all} faces found");
+    assert!(found * 100 >= all * 98, "{found} of {all}");
+}
+
+#[test]
+fn a_graph_that_is_not_blazeface_is_refused() {
+    let json = br#"{"modelTopology":{"node":[{"name":"x","op":"FFT"}]},"weightsManifest":[]}"#;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.json");
+    std::fs::write(&path, json).unwrap();
+    let message = detector_onnx(&Graph::open(&path).unwrap()).unwrap_err().to_string();
+    assert!(
+        message.contains("`x` (FFT)") && message.contains("cargo xtask setup"),
+        "{message}"
+    );
+}

@@ -1,0 +1,111 @@
+//! A run's folder: its configuration, checkpoints, bundle and report.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use edge_runtime::exit::BadInput;
+use edge_runtime::files;
+use serde::{Deserialize, Serialize};
+
+use crate::config::Config;
+
+/// What decides a run's result: written before it starts.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Identity {
+    data: String,
+    limit: Option<u32>,
+    seed: u64,
+    config: Config,
+}
+
+/// A run's folder.
+#[derive(Debug)]
+pub struct Run {
+    folder: PathBuf,
+    data: String,
+    limit: Option<u32>,
+    seed: u64,
+}
+
+/// Name of the file with the configuration.
+const CONFIG: &str = "config.toml";
+
+impl Run {
+    /// Starts a run in `folder`, or goes on with the one that lies there.
+    ///
+    /// A new run clears what an older one left in its folder. One that goes on must have the same configuration.
+    ///
+    /// # Errors
+    /// [`BadInput`] where there is nothing to resume or it was started otherwise, and of the file system.
+    pub fn open(
+        folder: &Path,
+        config: &Config,
+        data: &str,
+        limit: Option<u32>,
+        seed: u64,
+        resume: bool,
+    ) -> anyhow::Result<Run> {
+        let identity = Identity { data: data.to_owned(), limit, seed, config: config.clone() };
+        let path = folder.join(CONFIG);
+        if resume {
+            let text = fs::read_to_string(&path).map_err(|error| {
+                BadInput(format!("{}: no run to resume here ({error}); leave --resume out", folder.display()))
+            })?;
+            if toml::from_str::<Identity>(&text).ok().as_ref() != Some(&identity) {
+                let advice = "give the same --data, --preset, --limit and --seed, or leave --resume out";
+                return Err(BadInput(format!("{}: was started otherwise; {advice}", path.display())).into());
+            }
+        } else if path.exists() {
+            for name in Self::OWN {
+                let old = folder.join(name);
+                if old.is_dir() { fs::remove_dir_all(&old)? } else if old.exists() { fs::remove_file(&old)? }
+            }
+        } else if fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()) {
+            let advice = "give another --name; this folder was not made by a run";
+            return Err(BadInput(format!("{}: {advice}", folder.display())).into());
+        }
+        files::write_bytes(&path, toml::to_string(&identity)?.as_bytes())?;
+        Ok(Run { folder: folder.to_owned(), data: data.to_owned(), limit, seed })
+    }
+
+    /// What a run writes beside its configuration. Target maps are kept: they carry a key of what they depend on.
+    const OWN: [&str; 7] = [
+        "face-net.safetensors",
+        "stage-one.safetensors",
+        "stage-two.safetensors",
+        "bundle",
+        "metrics.json",
+        "report.html",
+        "samples.png",
+    ];
+
+    /// Where the run's files lie.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// A file of the run.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// `--data`, as it was given.
+    pub fn data(&self) -> &str {
+        &self.data
+    }
+
+    /// `--limit`, as it was given.
+    pub fn limit(&self) -> Option<u32> {
+        self.limit
+    }
+
+    /// `--seed`.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// Talk: on stderr.
+    pub fn say(&self, text: &str) {
+        eprintln!("{text}");
+    }
+}

@@ -1,0 +1,116 @@
+//! Checkpoints: weights, running statistics, velocities and the learning curve so far, in one safetensors file.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use edge_runtime::exit::BadInput;
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use tch::{Device, Kind, Tensor, nn};
+
+use super::{Curve, optimizer::Optimizer};
+
+/// Before the names of weights.
+const WEIGHT: &str = "weight/";
+/// Before the names of velocities.
+const VELOCITY: &str = "velocity/";
+/// The curve, as JSON, in the file's metadata.
+const CURVE: &str = "curve";
+
+/// A checkpoint that was read.
+pub struct Checkpoint {
+    path: PathBuf,
+    tensors: HashMap<String, Tensor>,
+    curve: Curve,
+}
+
+impl Checkpoint {
+    /// Reads a checkpoint; `None` where there is no such file.
+    ///
+    /// # Errors
+    /// [`BadInput`] where the file is damaged.
+    pub fn open(path: &Path) -> anyhow::Result<Option<Checkpoint>> {
+        if !path.exists() {
+            return Ok(None);
+        }
+        let bytes = edge_runtime::files::read(path)?;
+        let damaged =
+            |reason: &dyn std::fmt::Display| BadInput(format!("{}: damaged ({reason}); delete it", path.display()));
+        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| damaged(&error))?;
+        let curve = header.metadata().as_ref().and_then(|metadata| metadata.get(CURVE)).map_or("[]", String::as_str);
+        let curve = serde_json::from_str(curve).map_err(|error| damaged(&error))?;
+        let file = SafeTensors::deserialize(&bytes).map_err(|error| damaged(&error))?;
+        let mut tensors = HashMap::new();
+        for (name, view) in file.tensors() {
+            let shape: Vec<i64> = view.shape().iter().map(|side| *side as i64).collect();
+            if view.dtype() != Dtype::F32 {
+                return Err(damaged(&format!("{name} is {:?}", view.dtype())).into());
+            }
+            tensors.insert(name, Tensor::from_data_size(view.data(), &shape, Kind::Float));
+        }
+        Ok(Some(Checkpoint { path: path.to_owned(), tensors, curve }))
+    }
+
+    /// Writes a checkpoint; an older one stays until the new one is whole.
+    ///
+    /// # Errors
+    /// Of the file system.
+    pub fn write(path: &Path, store: &nn::VarStore, optimizer: &Optimizer, curve: &Curve) -> anyhow::Result<()> {
+        let mut tensors: Vec<(String, Vec<u8>, Vec<usize>)> = Vec::new();
+        let weights = store.variables();
+        let weights = weights.iter().map(|(name, tensor)| (format!("{WEIGHT}{name}"), tensor));
+        let velocities = optimizer.velocities().map(|(name, tensor)| (format!("{VELOCITY}{name}"), tensor));
+        for (name, tensor) in weights.chain(velocities) {
+            let (bytes, shape) = float_bytes(tensor)?;
+            tensors.push((name, bytes, shape));
+        }
+        tensors.sort();
+        let views = tensors.iter().map(|(name, bytes, shape)| {
+            TensorView::new(Dtype::F32, shape.clone(), bytes).map(|view| (name.as_str(), view))
+        });
+        let views = views.collect::<Result<Vec<_>, _>>()?;
+        let metadata = HashMap::from([(CURVE.to_owned(), serde_json::to_string(curve)?)]);
+        let bytes = safetensors::serialize(views, Some(metadata))?;
+        Ok(edge_runtime::files::write_bytes(path, &bytes)?)
+    }
+
+    /// Copies the weights into `store` and the velocities into `optimizer`; gives the curve.
+    ///
+    /// # Errors
+    /// [`BadInput`] where a tensor is missing or of another shape.
+    pub fn restore(self, store: &nn::VarStore, optimizer: &mut Optimizer) -> anyhow::Result<Curve> {
+        self.weights(store)?;
+        for (name, velocity) in optimizer.velocities_mut() {
+            self.copy(&format!("{VELOCITY}{name}"), velocity)?;
+        }
+        Ok(self.curve)
+    }
+
+    /// Copies the weights into `store`.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::restore`].
+    pub fn weights(&self, store: &nn::VarStore) -> anyhow::Result<()> {
+        for (name, mut variable) in store.variables() {
+            self.copy(&format!("{WEIGHT}{name}"), &mut variable)?;
+        }
+        Ok(())
+    }
+
+    fn copy(&self, name: &str, into: &mut Tensor) -> anyhow::Result<()> {
+        let found = self.tensors.get(name).filter(|tensor| tensor.size() == into.size());
+        let found = found.ok_or_else(|| {
+            BadInput(format!("{}: no {name} of shape {:?}; delete it", self.path.display(), into.size()))
+        })?;
+        tch::no_grad(|| into.copy_(found));
+        Ok(())
+    }
+}
+
+/// The bytes and shape of a tensor, as f32.
+fn float_bytes(tensor: &Tensor) -> anyhow::Result<(Vec<u8>, Vec<usize>)> {
+    let tensor = tensor.detach().to_device(Device::Cpu).to_kind(Kind::Float).contiguous();
+    let shape = tensor.size().iter().map(|side| *side as usize).collect();
+    let values: Vec<f32> = tensor.view(-1).try_into().context("tensor to values")?;
+    Ok((values.iter().flat_map(|value| value.to_le_bytes()).collect(), shape))
+}

@@ -1,0 +1,92 @@
+//! Stage two, refining: fully-connected layers are appended and everything is trained jointly with cross-entropy
+//! (paper, section III-C). The face net is gone.
+
+use std::path::Path;
+
+use expression_core::Label;
+use tch::{Kind, Tensor};
+
+use super::faces::Faces;
+use super::views::{self, View, Views};
+use super::{Curve, HeldOut, Stage, schedule::Schedule};
+use crate::config::{Config, Targets};
+use crate::net::ExpressionNet;
+use crate::net::expression_net::normalised;
+
+/// Samples measured at once.
+const BATCH: i64 = 256;
+
+/// Trains all of `net` on `faces`; the curve is of `held_out`.
+///
+/// # Errors
+/// As [`Stage::train`].
+pub fn train(
+    net: &ExpressionNet,
+    faces: &Faces,
+    held_out: &Faces,
+    config: &Config,
+    seed: u64,
+    checkpoint: &Path,
+) -> anyhow::Result<Curve> {
+    let stage = &config.stage_two;
+    let side = config.net.size as i64;
+    let ranges = Views::new(&config.augment, &config.net);
+    Stage {
+        name: "stage two",
+        epochs: stage.epochs,
+        batch: stage.batch,
+        schedule: Schedule::parse(&stage.schedule).unwrap_or(Schedule::Constant),
+        rate: stage.rate,
+        momentum: stage.momentum,
+        weight_decay: stage.weight_decay,
+        seed,
+        checkpoint,
+    }
+    .train(
+        net.store(),
+        |_| true,
+        faces.len(),
+        |batch, rng| {
+            let drawn: Vec<View> = batch.iter().map(|_| ranges.random(rng)).collect();
+            let rows = views::indices(batch, faces.aligned.device());
+            let input = normalised(&views::sample(&faces.aligned.index_select(0, &rows), &drawn, side));
+            let logits = net.logits(&ranges.light(&input, rng), true);
+            Ok(cross_entropy(&logits, &target(faces, &rows, stage.targets)))
+        },
+        || measure(net, held_out, side),
+    )
+}
+
+/// What cross-entropy is taken against: f32 `[n, 8]`.
+pub fn target(faces: &Faces, rows: &Tensor, targets: Targets) -> Tensor {
+    match targets {
+        Targets::Distribution => faces.distribution.index_select(0, rows),
+        Targets::Majority => faces.label.index_select(0, rows).one_hot(Label::COUNT as i64).to_kind(Kind::Float),
+    }
+}
+
+/// Mean cross-entropy of logits `[n, 8]` against distributions `[n, 8]`.
+pub fn cross_entropy(logits: &Tensor, target: &Tensor) -> Tensor {
+    -(logits.log_softmax(-1, Kind::Float) * target).sum_dim_intlist([-1i64].as_slice(), false, Kind::Float).mean(Kind::Float)
+}
+
+/// Cross-entropy and accuracy on the centre crops of `faces`.
+fn measure(net: &ExpressionNet, faces: &Faces, side: i64) -> anyhow::Result<HeldOut> {
+    let logits = logits(net, &faces.aligned, side);
+    let loss = cross_entropy(&logits, &faces.distribution).double_value(&[]);
+    let right = logits.argmax(-1, false).eq_tensor(&faces.label).to_kind(Kind::Float).mean(Kind::Float);
+    Ok((loss, Some(right.double_value(&[]))))
+}
+
+/// Logits `[n, classes]` of the centre crops of aligned faces, u8 `[n, channels, aligned, aligned]`.
+pub fn logits(net: &ExpressionNet, aligned: &Tensor, side: i64) -> Tensor {
+    let count = aligned.size()[0];
+    let parts: Vec<Tensor> = (0..count)
+        .step_by(BATCH as usize)
+        .map(|first| {
+            let part = aligned.narrow(0, first, BATCH.min(count - first));
+            tch::no_grad(|| net.logits(&normalised(&views::centre(&part, side)), false))
+        })
+        .collect();
+    Tensor::cat(&parts, 0)
+}

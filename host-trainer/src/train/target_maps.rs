@@ -1,0 +1,184 @@
+//! The face net's target maps G(I), computed once and kept: stage one never runs the face net.
+
+use std::path::Path;
+
+use edge_runtime::exit::BadInput;
+use rand_chacha::ChaCha8Rng;
+use sha2::{Digest, Sha256};
+use tch::{Device, Kind, Tensor};
+
+use super::views::{self, View, Views};
+use super::{faces, progress, rng};
+use crate::config::Config;
+use crate::dataset::Sample;
+use crate::net::FaceNet;
+
+/// Faces that go through the face net at once.
+const BATCH: usize = 32;
+
+/// Target maps of samples, and the views they were computed for.
+pub struct TargetMaps {
+    /// f16 `[n * views, channels, s, s]`: s is the side of the expression net's maps.
+    maps: Tensor,
+    /// Of sample `i`, view `v` at `i * views + v`.
+    views: Vec<View>,
+    per_sample: usize,
+    /// Mean of `|G(I)|^p` over all values: the loss of a net that answers zero.
+    power: f64,
+}
+
+
+impl TargetMaps {
+    /// Reads the maps kept at `path`, or computes and keeps them.
+    ///
+    /// # Errors
+    /// Of the file system, of the face net, or [`crate::interrupt::Interrupted`].
+    pub fn of(
+        samples: &[Sample],
+        face_net: &FaceNet,
+        face_net_key: &str,
+        config: &Config,
+        seed: u64,
+        path: &Path,
+        device: Device,
+    ) -> anyhow::Result<TargetMaps> {
+        let per_sample = config.stage_one.views;
+        let side = config.net.map_size() as i64;
+        let channels = face_net.channels(&config.face_net.layer)?;
+        let shape = [(samples.len() * per_sample) as i64, channels, side, side];
+        let views = draw(samples.len(), config, seed);
+        let key = key(samples, face_net_key, config, &views);
+        let maps = match read(path, &key, shape)? {
+            Some(maps) => maps,
+            None => {
+                let maps = tch::no_grad(|| compute(samples, face_net, config, &views, shape, device))?;
+                write(path, &key, &maps)?;
+                maps
+            }
+        };
+        let maps = maps.to_device(device);
+        let power = mean_power(&maps, config.stage_one.power);
+        Ok(TargetMaps { maps, views, per_sample, power })
+    }
+
+    /// Views a sample.
+    pub fn per_sample(&self) -> usize {
+        self.per_sample
+    }
+
+    /// Mean of `|G(I)|^p` over all values.
+    pub fn power(&self) -> f64 {
+        self.power
+    }
+
+    /// The view, and the target map's row, of a sample's view.
+    pub fn view(&self, sample: i64, view: usize) -> (View, i64) {
+        let row = sample * self.per_sample as i64 + view as i64;
+        (self.views[row as usize], row)
+    }
+
+    /// Target maps of rows: f32 `[n, channels, s, s]`.
+    pub fn rows(&self, rows: &[i64]) -> Tensor {
+        self.maps.index_select(0, &views::indices(rows, self.maps.device())).to_kind(Kind::Float)
+    }
+}
+
+/// The views of all samples: centre, mirror image, then random ones.
+fn draw(samples: usize, config: &Config, seed: u64) -> Vec<View> {
+    let ranges = Views::new(&config.augment, &config.net);
+    let mut rng: ChaCha8Rng = rng(seed, "target maps", 0);
+    let view = |index: usize, rng: &mut ChaCha8Rng| match index {
+        0 => ranges.centre(),
+        1 => ranges.mirror(),
+        _ => ranges.random(rng),
+    };
+    (0..samples).flat_map(|_| 0..config.stage_one.views).map(|index| view(index, &mut rng)).collect()
+}
+
+fn compute(
+    samples: &[Sample],
+    face_net: &FaceNet,
+    config: &Config,
+    views: &[View],
+    shape: [i64; 4],
+    device: Device,
+) -> anyhow::Result<Tensor> {
+    let maps = Tensor::zeros(shape, (Kind::Half, Device::Cpu));
+    let bar = progress::bar(samples.len() as u64, "target maps");
+    let started = std::time::Instant::now();
+    let per_sample = config.stage_one.views;
+    let side = shape[3];
+    for (number, chunk) in samples.chunks(BATCH).enumerate() {
+        crate::interrupt::check()?;
+        let pictures: Vec<_> = chunk.iter().map(|sample| &sample.picture).collect();
+        let input = faces::face_net_input(&pictures, device)?;
+        for view in 0..per_sample {
+            let first = number * BATCH;
+            let of_chunk: Vec<View> =
+                (first..first + chunk.len()).map(|sample| views[sample * per_sample + view]).collect();
+            let seen = views::sample(&input, &of_chunk, crate::net::face_net::SIZE);
+            let out = face_net.maps(&seen, &config.face_net.layer, config.run.precision.kind())?;
+            // The expression net's maps may be smaller than the face net's: each of their places answers for an area.
+            let out = out.adaptive_avg_pool2d([side, side]).to_device(Device::Cpu).to_kind(Kind::Half);
+            let rows: Vec<i64> = (first..first + chunk.len()).map(|sample| (sample * per_sample + view) as i64).collect();
+            let _ = maps.shallow_clone().index_copy_(0, &Tensor::from_slice(&rows), &out);
+        }
+        bar.inc(chunk.len() as u64);
+        if bar.is_hidden() && number % 32 == 31 {
+            let done = (number + 1) * BATCH;
+            eprintln!("target maps {done}/{}; {} left", samples.len(), progress::left(done, samples.len(), started.elapsed()));
+        }
+    }
+    bar.finish_and_clear();
+    Ok(maps)
+}
+
+/// sha256 of everything that the maps depend on.
+fn key(samples: &[Sample], face_net_key: &str, config: &Config, views: &[View]) -> String {
+    let mut hash = Sha256::new();
+    hash.update(format!("{face_net_key} {:?} {:?} {:?}", config.face_net, config.net.map_size(), config.run.precision));
+    for sample in samples {
+        hash.update(sample.picture.width.to_le_bytes());
+        hash.update(&sample.picture.data);
+    }
+    for value in views.as_flattened() {
+        hash.update(value.to_le_bytes());
+    }
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn mean_power(maps: &Tensor, p: f64) -> f64 {
+    let chunks = maps.size()[0].div_euclid(1024).max(1);
+    let sum: f64 = maps
+        .chunk(chunks, 0)
+        .iter()
+        .map(|chunk| chunk.to_kind(Kind::Float).abs().pow_tensor_scalar(p).sum(Kind::Double).double_value(&[]))
+        .sum();
+    sum / maps.numel() as f64
+}
+
+/// The file: the key in 64 bytes of hexadecimal, then the values as little-endian f16.
+fn write(path: &Path, key: &str, maps: &Tensor) -> anyhow::Result<()> {
+    let mut bytes = vec![0u8; maps.numel() * 2];
+    maps.f_copy_data_u8(&mut bytes, maps.numel())?;
+    edge_runtime::files::write_atomic(path, |file| {
+        file.write_all(key.as_bytes())?;
+        file.write_all(&bytes)
+    })?;
+    Ok(())
+}
+
+fn read(path: &Path, key: &str, shape: [i64; 4]) -> anyhow::Result<Option<Tensor>> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let bytes = edge_runtime::files::read(path)?;
+    let Some((_, values)) = bytes.split_at_checked(64).filter(|(found, _)| *found == key.as_bytes()) else {
+        return Ok(None);
+    };
+    let count: i64 = shape.iter().product();
+    if values.len() as i64 != 2 * count {
+        return Err(BadInput(format!("{}: cut off; delete it", path.display())).into());
+    }
+    Ok(Some(Tensor::from_data_size(values, &shape, Kind::Half)))
+}

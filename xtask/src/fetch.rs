@@ -1,0 +1,120 @@
+//! Downloads through the registries' own clients, pip and npm: mirrors, proxies and certificates stay their business.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use sha2::{Digest, Sha256};
+
+use crate::assets::{Package, Registry};
+use crate::refusal::refusal;
+
+/// Puts a package's file into an empty folder. The tests bring their own.
+pub type Download<'a> = dyn Fn(&Package, &Path) -> Result<()> + 'a;
+
+/// Fetches `package` into the folder `into` and gives the file's path. The file is the pinned one, or an error.
+pub fn fetch(package: &Package, into: &Path, download: &Download) -> Result<PathBuf> {
+    fs::create_dir_all(into).with_context(|| format!("{} could not be made", into.display()))?;
+    download(package, into)?;
+    let files: Vec<PathBuf> = fs::read_dir(into)?
+        .map(|entry| Ok(entry?.path()))
+        .collect::<io::Result<_>>()?;
+    let [file] = &files[..] else {
+        bail!("{package} came as {} files instead of one", files.len());
+    };
+    verify(package, file)?;
+    Ok(file.clone())
+}
+
+/// Downloads with pip or npm.
+pub fn by_client(package: &Package, into: &Path) -> Result<()> {
+    eprintln!("setup: fetching {package} ({} MB)", package.bytes / 1_000_000);
+    let mut client = match package.registry {
+        Registry::PyPi => {
+            let mut pip = pip("download", into);
+            pip.args(["--no-deps", "--dest", "."]);
+            pip
+        }
+        Registry::Npm => {
+            let mut npm = Command::new("npm");
+            npm.args(["pack", "--ignore-scripts", "--loglevel=error"]);
+            npm
+        }
+    };
+    client.arg(package.to_string()).current_dir(into);
+    run_client(client, &format!("{package} could not be fetched"))
+}
+
+/// `pip COMMAND` for the pinned platform, whatever python the user has. Its temporary files lie in `temporary`: they are
+/// large, and the system's folder for them may be a small memory disk.
+pub fn pip(command: &str, temporary: &Path) -> Command {
+    let mut pip = Command::new("python3");
+    pip.args([
+        "-m",
+        "pip",
+        command,
+        "--only-binary=:all:",
+        "--python-version=3.12",
+        "--implementation=cp",
+    ]);
+    // Everything that a C library of 2.28 runs. Newest first: pip takes the first that matches.
+    pip.args(
+        (5..=28)
+            .rev()
+            .map(|minor| format!("--platform=manylinux_2_{minor}_x86_64")),
+    );
+    pip.arg("--platform=manylinux2014_x86_64");
+    // A cache would hold hundreds of megabytes that nothing reads again.
+    pip.args(["--no-cache-dir", "--no-input", "--disable-pip-version-check"]);
+    pip.env("TMPDIR", temporary);
+    pip
+}
+
+/// Runs a client. It talks to the terminal through stderr, for stdout is for results.
+pub fn run_client(mut client: Command, what: &str) -> Result<()> {
+    let name = client.get_program().to_owned();
+    let status = client
+        .stdin(Stdio::null())
+        .stdout(io::stderr())
+        .status()
+        .with_context(|| format!("{} could not be started", name.display()))?;
+    if !status.success() {
+        bail!(
+            "{what}, see above; nothing was left behind: check the network and the room on the disk, then run `cargo xtask setup` again"
+        );
+    }
+    Ok(())
+}
+
+fn verify(package: &Package, file: &Path) -> Result<()> {
+    let (bytes, sha256) = digest(file).with_context(|| format!("{} could not be read", file.display()))?;
+    if sha256 == package.sha256 {
+        return Ok(());
+    }
+    let name = file.file_name().unwrap_or_default().display();
+    let how = if bytes < package.bytes { "truncated" } else { "altered" };
+    Err(refusal(format!(
+        "{name} is not the pinned {package}: {how} on its way ({bytes} of {} bytes, sha256 {sha256} instead of {}); \
+         nothing was left behind: run `cargo xtask setup` again, and if it persists look at the mirror or proxy between",
+        package.bytes, package.sha256
+    )))
+}
+
+/// Length in bytes and sha256 in hexadecimal.
+pub fn digest(file: &Path) -> io::Result<(u64, String)> {
+    let (mut file, mut buffer) = (File::open(file)?, vec![0; 1 << 20]);
+    let (mut bytes, mut sha256) = (0, Sha256::new());
+    loop {
+        match file.read(&mut buffer)? {
+            0 => break,
+            read => {
+                sha256.update(&buffer[..read]);
+                bytes += read as u64;
+            }
+        }
+    }
+    let hex = sha256.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok((bytes, hex))
+}
