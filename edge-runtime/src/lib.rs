@@ -4,6 +4,7 @@
 
 pub mod bundle;
 pub mod command;
+pub mod detect;
 pub mod engine;
 pub mod exit;
 pub mod files;

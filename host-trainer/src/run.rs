@@ -23,8 +23,24 @@ struct Identity {
 pub struct Run {
     folder: PathBuf,
     data: String,
+    preset: String,
     limit: Option<u32>,
     seed: u64,
+}
+
+/// What the command line says of a run.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// `--data`.
+    pub data: String,
+    /// `--preset`.
+    pub preset: String,
+    /// `--limit`.
+    pub limit: Option<u32>,
+    /// `--seed`.
+    pub seed: u64,
+    /// `--resume`.
+    pub resume: bool,
 }
 
 /// Name of the file with the configuration.
@@ -40,12 +56,10 @@ impl Run {
     pub fn open(
         folder: &Path,
         config: &Config,
-        data: &str,
-        limit: Option<u32>,
-        seed: u64,
-        resume: bool,
+        request: Request,
     ) -> anyhow::Result<Run> {
-        let identity = Identity { data: data.to_owned(), limit, seed, config: config.clone() };
+        let Request { data, preset, limit, seed, resume } = request;
+        let identity = Identity { data: data.clone(), limit, seed, config: config.clone() };
         let path = folder.join(CONFIG);
         if resume {
             let text = fs::read_to_string(&path).map_err(|error| {
@@ -65,7 +79,7 @@ impl Run {
             return Err(BadInput(format!("{}: {advice}", folder.display())).into());
         }
         files::write_bytes(&path, toml::to_string(&identity)?.as_bytes())?;
-        Ok(Run { folder: folder.to_owned(), data: data.to_owned(), limit, seed })
+        Ok(Run { folder: folder.to_owned(), data, preset, limit, seed })
     }
 
     /// What a run writes beside its configuration. Target maps are kept: they carry a key of what they depend on.
@@ -89,19 +103,24 @@ impl Run {
         self.folder.join(name)
     }
 
-    /// `--data`, as it was given.
-    pub fn data(&self) -> &str {
-        &self.data
-    }
-
-    /// `--limit`, as it was given.
-    pub fn limit(&self) -> Option<u32> {
-        self.limit
-    }
-
     /// `--seed`.
     pub fn seed(&self) -> u64 {
         self.seed
+    }
+
+    /// Its folder's name.
+    pub fn name(&self) -> String {
+        self.folder.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    /// The command that repeats this run, for provenance. Folders of the user are named by their last part.
+    pub fn command(&self) -> String {
+        let data = match self.data.rsplit_once('/') {
+            Some((before, last)) => format!("{}:{last}", before.split(':').next().unwrap_or_default()),
+            None => self.data.clone(),
+        };
+        let limit = self.limit.map(|limit| format!(" --limit {limit}")).unwrap_or_default();
+        format!("host-trainer run-all --data {data} --preset {}{limit} --seed {}", self.preset, self.seed)
     }
 
     /// Talk: on stderr.

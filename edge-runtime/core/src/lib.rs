@@ -4,6 +4,7 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod align;
 pub mod face;
 pub mod label;
 pub mod quantize;

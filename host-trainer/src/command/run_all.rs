@@ -1,11 +1,12 @@
 //! `host-trainer run-all`
 
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use crate::config::Config;
 use crate::dataset::{self, Request, Source};
 use crate::device;
-use crate::run::Run;
+use crate::run::{self, Run};
 
 /// Trains, quantizes, exports and proves parity: data set to bundle and report, in one run.
 #[derive(clap::Args)]
@@ -50,7 +51,14 @@ impl Cmd {
             config.face_net.weights.clone_from(weights);
         }
         let device = device::choose(self.device)?;
-        let run = Run::open(&self.folder(), &config, &self.data.to_string(), self.limit, self.seed, self.resume)?;
+        let asked = run::Request {
+            data: self.data.to_string(),
+            preset: self.preset.clone(),
+            limit: self.limit,
+            seed: self.seed,
+            resume: self.resume,
+        };
+        let run = Run::open(&self.folder(), &config, asked)?;
         let request = Request {
             rendered: config.run.rendered,
             limit: self.limit.map(|limit| limit as usize),
@@ -58,8 +66,9 @@ impl Cmd {
             seed: self.seed,
         };
         run.say(&format!("run {} on {device:?}", run.folder().display()));
+        let started = Instant::now();
         let data = dataset::load(&self.data, request)?;
-        crate::pipeline::run(&run, &config, &data, device)
+        crate::pipeline::run(&run, &config, &data, started.elapsed().as_secs_f64(), device)
     }
 
     fn folder(&self) -> PathBuf {

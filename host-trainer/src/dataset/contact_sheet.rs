@@ -1,7 +1,5 @@
 //! A sheet of what was loaded or drawn, for the eye.
 
-use std::path::Path;
-
 use edge_runtime::Picture;
 use expression_core::Label;
 use image::{Rgb, RgbImage, imageops};
@@ -13,11 +11,8 @@ const CELL: u32 = 64;
 /// Pictures of each label.
 const COLUMNS: usize = 12;
 
-/// Writes a PNG with one row a label, in the order of their class index, of up to twelve samples each.
-///
-/// # Errors
-/// Of the file system.
-pub fn write(samples: &[Sample], path: &Path) -> anyhow::Result<()> {
+/// One row a label, in the order of their class index, of up to twelve samples each.
+pub fn sheet(samples: &[Sample]) -> RgbImage {
     let height = CELL * Label::COUNT as u32;
     let mut sheet = RgbImage::from_pixel(CELL * COLUMNS as u32, height, Rgb([255; 3]));
     for label in Label::ALL {
@@ -27,7 +22,7 @@ pub fn write(samples: &[Sample], path: &Path) -> anyhow::Result<()> {
             imageops::replace(&mut sheet, &cell, i64::from(CELL) * column as i64, i64::from(CELL) * label as i64);
         }
     }
-    Ok(edge_runtime::files::write_bytes(path, &png(&sheet)?)?)
+    sheet
 }
 
 /// The picture at `side` x `side` pixels.

@@ -11,20 +11,15 @@
 //! The rows are the two anchors of each cell of a 16x16 grid, then the six of each cell of an 8x8 grid, both row by
 //! row.
 
-use std::collections::HashSet;
-
 use tract_onnx::pb::attribute_proto::AttributeType;
 use tract_onnx::pb::tensor_proto::DataType;
-use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension};
-use tract_onnx::pb::{
-    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto, TypeProto,
-    ValueInfoProto, type_proto,
-};
+use tract_onnx::pb::{AttributeProto, ModelProto};
 
+use super::builder::{Builder, attribute, integer, integer_list, value_info};
 use super::tfjs::{Graph, Node, TfjsError, Weight};
 
 /// Side of the detector's input in pixels.
-const SIDE: i64 = 256;
+const SIDE: usize = 256;
 
 /// The graph's outputs: logits and boxes of the 16x16 grid, then of the 8x8 grid.
 const SCORES: [&str; 2] = ["Identity", "Identity_1"];
@@ -55,46 +50,24 @@ pub enum DetectorError {
 /// # Errors
 /// `Graph` when something is missing, `Unknown` when an operator, shape or attribute is not one of BlazeFace's.
 pub fn detector_onnx(graph: &Graph) -> Result<ModelProto, DetectorError> {
-    let mut onnx = Translation {
-        graph,
-        nodes: Vec::new(),
-        tensors: Vec::new(),
-        shared: HashSet::new(),
-    };
+    let mut translation = Translation { graph, onnx: Builder::default() };
     for node in &graph.nodes {
-        onnx.translate(node)?;
+        translation.translate(node)?;
     }
-    let last = |name: &str, value| attribute(name, AttributeType::Int, |a| a.i = value);
-    onnx.push("Concat", BOXES, "boxes", vec![last("axis", 1)]);
-    onnx.push("Concat", SCORES, "scores_by_anchor", vec![last("axis", 1)]);
+    let mut onnx = translation.onnx;
+    onnx.push("Concat", BOXES, "boxes", vec![integer("axis", 1)]);
+    onnx.push("Concat", SCORES, "scores_by_anchor", vec![integer("axis", 1)]);
     let flat = onnx.integers("scores_shape", &[1, -1]);
     onnx.push("Reshape", ["scores_by_anchor", &flat], "scores", vec![]);
-    Ok(ModelProto {
-        ir_version: 8,
-        producer_name: "host-trainer".into(),
-        opset_import: vec![OperatorSetIdProto {
-            domain: String::new(),
-            version: 13,
-        }],
-        graph: Some(GraphProto {
-            name: "blazeface".into(),
-            node: onnx.nodes,
-            initializer: onnx.tensors,
-            input: vec![value_info("picture", &[1, 3, SIDE, SIDE])],
-            output: vec![value_info("boxes", &[1, 896, 16]), value_info("scores", &[1, 896])],
-            ..GraphProto::default()
-        }),
-        ..ModelProto::default()
-    })
+    let input = vec![value_info("picture", DataType::Float, &[1, 3, SIDE, SIDE])];
+    let output = [("boxes", &[1, 896, 16][..]), ("scores", &[1, 896])];
+    Ok(onnx.finish("blazeface", input, output.map(|(name, shape)| value_info(name, DataType::Float, shape)).into()))
 }
 
-/// The ONNX graph as it grows. Each tensor keeps the name of the tfjs node that makes it.
+/// The translation under way. Each tensor keeps the name of the tfjs node that makes it.
 struct Translation<'a> {
     graph: &'a Graph,
-    nodes: Vec<NodeProto>,
-    tensors: Vec<TensorProto>,
-    /// Weights that are in `tensors` already.
-    shared: HashSet<String>,
+    onnx: Builder,
 }
 
 impl Translation<'_> {
@@ -102,7 +75,7 @@ impl Translation<'_> {
         let name = node.name.as_str();
         match node.op.as_str() {
             "Const" => {} // written when an operator reads it
-            "Placeholder" => self.push("Identity", ["picture"], name, vec![]),
+            "Placeholder" => self.onnx.push("Identity", ["picture"], name, vec![]),
             "_FusedConv2D" => self.convolution(node)?,
             "DepthwiseConv2dNative" => {
                 // HWIM with M = 1 -> [channels, 1, H, W]
@@ -111,30 +84,30 @@ impl Translation<'_> {
                     return Err(unknown(node, "a filter that is not HWIM with one filter a channel"));
                 };
                 let (shape, order) = ([channels, 1, height, width], [2, 3, 0, 1]);
-                let weight = self.float(node.input(1)?, &shape, transposed(filter, order));
+                let weight = self.onnx.float(node.input(1)?, &shape, &transposed(filter, order));
                 let mut attributes = window(node, [height, width])?;
-                attributes.push(attribute("group", AttributeType::Int, |a| a.i = channels as i64));
-                self.push("Conv", [node.input(0)?, &weight], name, attributes);
+                attributes.push(integer("group", channels as i64));
+                self.onnx.push("Conv", [node.input(0)?, &weight], name, attributes);
             }
             "MaxPool" => {
                 let &[1, height, width, 1] = node.integers("ksize")?.as_slice() else {
                     return Err(unknown(node, "a window over more than height and width"));
                 };
                 let attributes = window(node, [height as usize, width as usize])?;
-                self.push("MaxPool", [node.input(0)?], name, attributes);
+                self.onnx.push("MaxPool", [node.input(0)?], name, attributes);
             }
-            "AddV2" => self.push("Add", [node.input(0)?, node.input(1)?], name, vec![]),
-            "Relu" => self.push("Relu", [node.input(0)?], name, vec![]),
-            "Identity" => self.push("Identity", [node.input(0)?], name, vec![]),
+            "AddV2" => self.onnx.push("Add", [node.input(0)?, node.input(1)?], name, vec![]),
+            "Relu" => self.onnx.push("Relu", [node.input(0)?], name, vec![]),
+            "Identity" => self.onnx.push("Identity", [node.input(0)?], name, vec![]),
             "Pad" => self.pad(node)?,
             "Reshape" => {
                 // The grid becomes rows of values that belong to one anchor, so that channels must come last.
                 let shape = &self.graph.weight(node.input(1)?)?.data;
                 let shape: Vec<i64> = shape.iter().map(|n| *n as i64).collect();
-                let (rows, shape) = (format!("{name}/nhwc"), self.integers(&format!("{name}/shape"), &shape));
-                let order = attribute("perm", AttributeType::Ints, |a| a.ints = vec![0, 2, 3, 1]);
-                self.push("Transpose", [node.input(0)?], &rows, vec![order]);
-                self.push("Reshape", [rows.as_str(), &shape], name, vec![]);
+                let (rows, shape) = (format!("{name}/nhwc"), self.onnx.integers(&format!("{name}/shape"), &shape));
+                let order = integer_list("perm", &[0, 2, 3, 1]);
+                self.onnx.push("Transpose", [node.input(0)?], &rows, vec![order]);
+                self.onnx.push("Reshape", [rows.as_str(), &shape], name, vec![]);
             }
             _ => return Err(unknown(node, "an operator")),
         }
@@ -153,26 +126,26 @@ impl Translation<'_> {
         let &[height, width, from, to] = filter.shape.as_slice() else {
             return Err(unknown(node, "a filter that is not HWIO"));
         };
-        let weight = self.float(
+        let weight = self.onnx.float(
             node.input(1)?,
             &[to, from, height, width],
-            transposed(filter, [3, 2, 0, 1]),
+            &transposed(filter, [3, 2, 0, 1]),
         );
         let bias = self.graph.weight(node.input(2)?)?;
-        let bias = self.float(node.input(2)?, &bias.shape, bias.data.clone());
+        let bias = self.onnx.float(node.input(2)?, &bias.shape, &bias.data);
         let linear = if relu {
             format!("{}/linear", node.name)
         } else {
             node.name.clone()
         };
-        self.push(
+        self.onnx.push(
             "Conv",
             [node.input(0)?, &weight, &bias],
             &linear,
             window(node, [height, width])?,
         );
         if relu {
-            self.push("Relu", [linear.as_str()], &node.name, vec![]);
+            self.onnx.push("Relu", [linear.as_str()], &node.name, vec![]);
         }
         Ok(())
     }
@@ -184,47 +157,9 @@ impl Translation<'_> {
             return Err(unknown(node, "paddings of another shape than [4, 2]"));
         }
         let pads: Vec<i64> = [0, 6, 2, 4, 1, 7, 3, 5].iter().map(|&i| rows.data[i] as i64).collect();
-        let pads = self.integers(&format!("{}/pads", node.name), &pads);
-        self.push("Pad", [node.input(0)?, &pads], &node.name, vec![]);
+        let pads = self.onnx.integers(&format!("{}/pads", node.name), &pads);
+        self.onnx.push("Pad", [node.input(0)?, &pads], &node.name, vec![]);
         Ok(())
-    }
-
-    /// Appends the operator `op` that makes the tensor `output`; the node is called like its output.
-    fn push<const N: usize>(&mut self, op: &str, inputs: [&str; N], output: &str, attributes: Vec<AttributeProto>) {
-        self.nodes.push(NodeProto {
-            op_type: op.into(),
-            name: output.into(),
-            input: inputs.map(String::from).into(),
-            output: vec![output.into()],
-            attribute: attributes,
-            ..NodeProto::default()
-        });
-    }
-
-    /// Adds a f32 constant unless it is there; gives its name.
-    fn float(&mut self, name: &str, shape: &[usize], data: Vec<f32>) -> String {
-        let raw = data.iter().flat_map(|v| v.to_le_bytes()).collect();
-        self.tensor(name, DataType::Float, shape.iter().map(|n| *n as i64).collect(), raw)
-    }
-
-    /// Adds an i64 vector; gives its name.
-    fn integers(&mut self, name: &str, data: &[i64]) -> String {
-        let raw = data.iter().flat_map(|v| v.to_le_bytes()).collect();
-        self.tensor(name, DataType::Int64, vec![data.len() as i64], raw)
-    }
-
-    fn tensor(&mut self, name: &str, kind: DataType, dims: Vec<i64>, raw_data: Vec<u8>) -> String {
-        if self.shared.insert(name.into()) {
-            let data_type = kind as i32;
-            self.tensors.push(TensorProto {
-                name: name.into(),
-                dims,
-                data_type,
-                raw_data,
-                ..TensorProto::default()
-            });
-        }
-        name.into()
     }
 }
 
@@ -243,10 +178,8 @@ fn window(node: &Node, size: [usize; 2]) -> Result<Vec<AttributeProto>, Detector
         _ => return Err(unknown(node, "a padding")),
     };
     Ok(vec![
-        attribute("kernel_shape", AttributeType::Ints, |a| {
-            a.ints = size.map(|n| n as i64).into()
-        }),
-        attribute("strides", AttributeType::Ints, |a| a.ints = vec![down, right]),
+        integer_list("kernel_shape", &size.map(|side| side as i64)),
+        integer_list("strides", &[down, right]),
         attribute("auto_pad", AttributeType::String, |a| a.s = padding.into()),
     ])
 }
@@ -265,39 +198,6 @@ fn transposed(weight: &Weight, order: [usize; 4]) -> Vec<f32> {
         }
     }
     data
-}
-
-fn attribute(name: &str, kind: AttributeType, set: impl FnOnce(&mut AttributeProto)) -> AttributeProto {
-    let mut attribute = AttributeProto {
-        name: name.into(),
-        r#type: kind as i32,
-        ..AttributeProto::default()
-    };
-    set(&mut attribute);
-    attribute
-}
-
-fn value_info(name: &str, shape: &[i64]) -> ValueInfoProto {
-    let size = |n: &i64| Dimension {
-        value: Some(dimension::Value::DimValue(*n)),
-        ..Dimension::default()
-    };
-    let shape = Some(TensorShapeProto {
-        dim: shape.iter().map(size).collect(),
-    });
-    let tensor = type_proto::Tensor {
-        elem_type: DataType::Float as i32,
-        shape,
-    };
-    let r#type = Some(TypeProto {
-        value: Some(type_proto::Value::TensorType(tensor)),
-        ..TypeProto::default()
-    });
-    ValueInfoProto {
-        name: name.into(),
-        r#type,
-        ..ValueInfoProto::default()
-    }
 }
 
 fn unknown(node: &Node, what: &'static str) -> DetectorError {

@@ -1,0 +1,201 @@
+//! Writes a bundle: graphs, detector, self-test vectors, model card, manifest with hashes. Format: `models/README.md`.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use anyhow::Context;
+use edge_runtime::bundle::{self, Manifest, Quantization};
+use edge_runtime::exit::BadInput;
+use edge_runtime::{files, selftest};
+use expression_core::{FaceInput, Label};
+use rand::RngExt;
+use safetensors::{Dtype, tensor::TensorView};
+
+use crate::config::{Config, WeightScales};
+use crate::dataset::rendered;
+use crate::onnx::{builder, detector, tfjs};
+use crate::quantize::IntegerNet;
+
+/// Self-test vectors: so many rendered faces of each label,
+const FACES_PER_LABEL: u64 = 3;
+/// and so many pictures of noise, which reach what faces do not.
+const NOISE: usize = 8;
+
+/// Aligned faces for the self-test: rendered ones and noise, never a photograph of a person.
+///
+/// # Errors
+/// [`BadInput`] where the assets are missing.
+pub fn self_test_faces(input: FaceInput, seed: u64) -> anyhow::Result<Vec<Vec<u8>>> {
+    let renderer = rendered::open()?;
+    let mut faces = Vec::new();
+    for identity in 0..FACES_PER_LABEL {
+        for label in Label::ALL {
+            let drawn = renderer.draw(seed ^ SELF_TEST_SEED, identity, label as usize, 0, 96).image;
+            let (width, height) = (drawn.width() as usize, drawn.height() as usize);
+            let picture = edge_runtime::Picture { width, height, channels: 3, data: drawn.into_raw() };
+            faces.push(picture.aligned_face(input)?);
+        }
+    }
+    let mut rng = crate::train::rng(seed, "self-test", 0);
+    faces.extend((0..NOISE).map(|_| (0..input.len()).map(|_| rng.random::<u8>()).collect::<Vec<u8>>()));
+    Ok(faces)
+}
+
+/// Keeps the self-test's identities apart from those of any data set.
+const SELF_TEST_SEED: u64 = 0x5E1F_7E57 << 32;
+
+/// What a bundle is made of.
+pub struct Parts<'a> {
+    /// Name of the model.
+    pub name: &'a str,
+    /// The int8 net.
+    pub net: &'a IntegerNet,
+    /// The file of the float graph.
+    pub float_onnx: &'a [u8],
+    /// The file of the int8 graph.
+    pub int8_onnx: &'a [u8],
+    /// Aligned faces of the self-test.
+    pub self_test: &'a [Vec<u8>],
+    /// How many samples calibrated it.
+    pub calibration_samples: usize,
+    /// Where weights and data come from.
+    pub provenance: BTreeMap<String, String>,
+    /// Figures by name.
+    pub metrics: BTreeMap<String, f64>,
+    /// The model card.
+    pub model_card: String,
+}
+
+/// The manifest without its files: enough to load the int8 graph.
+pub fn manifest(config: &Config, name: &str, net: &IntegerNet, calibration_samples: usize) -> Manifest {
+    let granularity = match config.quantize.weights {
+        WeightScales::PerChannel => "s8 per channel",
+        WeightScales::PerTensor => "s8 per tensor",
+    };
+    let input = config.face_input();
+    Manifest {
+        format: bundle::FORMAT,
+        name: name.to_owned(),
+        labels: Label::ALL.map(|label| label.name().to_owned()).to_vec(),
+        input: bundle::Input { channels: input.channels, aligned: input.aligned, size: input.size },
+        output: net.output(),
+        quantization: Quantization {
+            activations: "u8".into(),
+            weights: granularity.into(),
+            calibration_samples,
+        },
+        files: BTreeMap::new(),
+        provenance: BTreeMap::new(),
+        metrics: BTreeMap::new(),
+    }
+}
+
+/// Writes the bundle to `folder`, which must not be there: whole or not at all.
+///
+/// # Errors
+/// [`BadInput`] where the detector's file is missing, and of the file system.
+pub fn write(folder: &Path, config: &Config, parts: &Parts) -> anyhow::Result<()> {
+    let parent = folder.parent().context("a bundle lies in a folder")?;
+    let draft = tempfile::Builder::new().prefix(".bundle-").tempdir_in(parent)?;
+    let mut manifest = manifest(config, parts.name, parts.net, parts.calibration_samples);
+    let mut put = |name: &str, bytes: &[u8]| -> anyhow::Result<()> {
+        files::write_bytes(&draft.path().join(name), bytes)?;
+        manifest.files.insert(name.into(), files::sha256(bytes));
+        Ok(())
+    };
+    put(bundle::INT8, parts.int8_onnx)?;
+    put(bundle::FLOAT, parts.float_onnx)?;
+    put(bundle::DETECTOR, &detector_file()?)?;
+    put(bundle::SELFTEST, &vectors(config.face_input(), parts)?)?;
+    put(bundle::MODEL_CARD, parts.model_card.as_bytes())?;
+    manifest.provenance.clone_from(&parts.provenance);
+    manifest.metrics.clone_from(&parts.metrics);
+    files::write_bytes(&draft.path().join(bundle::MANIFEST), toml::to_string(&manifest)?.as_bytes())?;
+    fs::rename(draft.path(), folder).with_context(|| format!("cannot put the bundle at {}", folder.display()))?;
+    // The draft is the bundle now: nothing is left to remove.
+    let _ = draft.keep();
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o755))?;
+    Ok(())
+}
+
+/// The face detector as ONNX, from the fetched tfjs file.
+///
+/// # Errors
+/// [`BadInput`] where it is missing or damaged.
+pub fn detector_file() -> anyhow::Result<Vec<u8>> {
+    let path = crate::assets::folder().join("human/blazeface.json");
+    let graph = tfjs::Graph::open(&path).map_err(|error| BadInput(error.to_string()))?;
+    Ok(builder::bytes(&detector::detector_onnx(&graph)?))
+}
+
+fn vectors(input: FaceInput, parts: &Parts) -> anyhow::Result<Vec<u8>> {
+    let scores: Vec<u8> = parts.self_test.iter().flat_map(|face| parts.net.scores(face)).collect();
+    let faces = parts.self_test.concat();
+    let count = parts.self_test.len();
+    let faces = TensorView::new(Dtype::U8, vec![count, input.channels, input.size, input.size], &faces)?;
+    let scores = TensorView::new(Dtype::U8, vec![count, parts.net.classes()], &scores)?;
+    Ok(safetensors::serialize([(selftest::FACES, faces), (selftest::SCORES, scores)], None)?)
+}
+
+/// The model card: what the model is, what it is for and not for, and its figures.
+pub fn model_card(parts: &CardFacts) -> String {
+    let CardFacts { name, data, source, face_net, command, table, recall } = parts;
+    let recall: String = Label::ALL
+        .iter()
+        .zip(recall.iter())
+        .map(|(label, recall)| {
+            let share = recall.map_or("does not occur".into(), |share| format!("{:.1} %", 100.0 * share));
+            format!("| {} | {share} |\n", label.name())
+        })
+        .collect();
+    format!(
+        "# {name}
+
+Tells the expression that a face shows: neutral, happiness, surprise, sadness, anger, disgust, fear, contempt. It was
+trained by FaceNet2ExpNet (arXiv 1609.06591) and quantized to 8-bit integers.
+
+## Figures
+
+```{table}```
+
+Recall of the int8 net on the test samples:
+
+| label | recall |
+| --- | --- |
+{recall}
+## Where it comes from
+
+- Data: {data}. {source}.
+- Face net that supervised it: {face_net}
+- Made by: `{command}`
+- Self-test vectors: rendered faces and noise; the bundle holds no picture of a person.
+
+## What it is not for
+
+An expression is not an emotion: the net names what a face looks like in one picture, not what a person feels or intends.
+It errs, and it errs more often for people, ages, poses and lights that its data lacks. Do not decide about people by it. Ask
+those who are recorded for their consent. Inferring emotions of people at work or in education is prohibited in the EU,
+medical and safety reasons aside (Regulation (EU) 2024/1689, article 5(1)(f)).
+"
+    )
+}
+
+/// What a model card tells.
+pub struct CardFacts<'a> {
+    /// Name of the model.
+    pub name: &'a str,
+    /// The data set.
+    pub data: &'a str,
+    /// Where its pictures come from and under which terms.
+    pub source: &'a str,
+    /// The face net, its origin and terms.
+    pub face_net: &'a str,
+    /// The command that made the model.
+    pub command: &'a str,
+    /// The closing table.
+    pub table: &'a str,
+    /// Recall of each label by the int8 net.
+    pub recall: &'a [Option<f64>],
+}

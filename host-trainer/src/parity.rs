@@ -1,0 +1,152 @@
+//! The parity ladder: libtorch, tract, the integer reference and onnxruntime answer alike. Each rung has a named
+//! tolerance; an export that misses one is refused.
+
+use edge_runtime::engine::{Engine, FloatEngine};
+use edge_runtime::selftest;
+use edge_runtime::{Bundle, Picture, bundle};
+use expression_core::FaceInput;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use tch::{Kind, Tensor};
+
+use crate::quantize::IntegerNet;
+
+/// Rung 1: largest |difference| of logits, in shares of the largest |logit|.
+pub const FLOAT_TOLERANCE: f64 = 1e-3;
+/// Rung 2: steps of the integer scores between the integer reference and the edge engine.
+pub const INTEGER_TOLERANCE: u8 = 0;
+/// Rung 3: int8's loss of accuracy, as a share of the samples. A gain is no failure.
+pub const ACCURACY_TOLERANCE: f64 = 0.005;
+/// Rung 3: least share of samples to which int8 and float give the same class.
+pub const AGREEMENT_TOLERANCE: f64 = 0.98;
+
+/// A rung of the ladder and whether it holds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Rung {
+    /// Its number.
+    pub number: u32,
+    /// What is compared with what.
+    pub what: String,
+    /// The figure that was found.
+    pub figure: String,
+    /// The tolerance it is held to.
+    pub tolerance: String,
+    /// Whether it holds.
+    pub holds: bool,
+}
+
+/// Rung 1: libtorch's logits `[n, classes]` and tract's, of the same faces, u8 `[n, channels, size, size]`.
+///
+/// # Errors
+/// Where tract cannot run the graph.
+pub fn float(torch: &Tensor, onnx: &[u8], faces: &[Vec<u8>], input: FaceInput) -> anyhow::Result<(Rung, Vec<usize>)> {
+    let engine = FloatEngine::from_bytes(onnx, input)?;
+    let tract = faces.par_iter().map(|face| engine.logits(face)).collect::<Result<Vec<_>, _>>()?;
+    let torch: Vec<f32> = torch.to_kind(Kind::Float).contiguous().view(-1).try_into()?;
+    let classes = tract.first().map_or(1, Vec::len);
+    let (mut difference, mut largest, mut other) = (0f64, 0f64, 0);
+    let mut answers = Vec::new();
+    for (torch, tract) in torch.chunks_exact(classes).zip(&tract) {
+        for (a, b) in torch.iter().zip(tract) {
+            difference = difference.max(f64::from((a - b).abs()));
+            largest = largest.max(f64::from(a.abs()));
+        }
+        other += usize::from(argmax(torch) != argmax(tract));
+        answers.push(argmax(torch));
+    }
+    let share = difference / largest.max(f64::MIN_POSITIVE);
+    let rung = Rung {
+        number: 1,
+        what: format!("libtorch float, tract float ({} samples)", faces.len()),
+        figure: format!("{share:.1e} of the largest logit, {other} other answers"),
+        tolerance: format!("{FLOAT_TOLERANCE:.0e}, 0 other answers"),
+        // Not a number must not hold.
+        holds: share <= FLOAT_TOLERANCE && other == 0,
+    };
+    Ok((rung, answers))
+}
+
+/// Rung 2: the integer reference and the edge engine, on every face. Gives the reference's scores too.
+///
+/// # Errors
+/// Where the engine cannot run the graph.
+pub fn integer(net: &IntegerNet, engine: &Engine, faces: &[Vec<u8>]) -> anyhow::Result<(Rung, Vec<Vec<u8>>)> {
+    let pairs = faces
+        .par_iter()
+        .map(|face| Ok((net.scores(face), engine.classify(face)?.integer)))
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    let steps = |(a, b): &(Vec<u8>, Vec<u8>)| a.iter().zip(b).map(|(a, b)| a.abs_diff(*b)).max().unwrap_or(u8::MAX);
+    let most = pairs.iter().map(steps).max().unwrap_or(u8::MAX);
+    let differing = pairs.iter().filter(|pair| steps(pair) > 0).count();
+    let rung = Rung {
+        number: 2,
+        what: format!("integer reference, edge engine ({} samples)", faces.len()),
+        figure: format!("{most} LSB, {differing} samples differ"),
+        tolerance: format!("{INTEGER_TOLERANCE} LSB"),
+        holds: most <= INTEGER_TOLERANCE,
+    };
+    Ok((rung, pairs.into_iter().map(|(reference, _)| reference).collect()))
+}
+
+/// Rung 3: int8 and float on the test samples.
+pub fn accuracy(float: f64, int8: f64, agreement: f64) -> Rung {
+    Rung {
+        number: 3,
+        what: "int8, float on the test samples".into(),
+        figure: format!("{:+.2} points, {:.2} % agree", 100.0 * (int8 - float), 100.0 * agreement),
+        tolerance: format!("{:+.1} points, {:.0} %", -100.0 * ACCURACY_TOLERANCE, 100.0 * AGREEMENT_TOLERANCE),
+        holds: float - int8 <= ACCURACY_TOLERANCE && agreement >= AGREEMENT_TOLERANCE,
+    }
+}
+
+/// Rung 5, host side: aligned faces as training had them, and as the board's code makes them from picture files.
+///
+/// # Errors
+/// Where a picture cannot be written or read back.
+pub fn aligned_faces(pictures: &[&Picture], trained_on: &[Vec<u8>], input: FaceInput) -> anyhow::Result<Rung> {
+    let folder = tempfile::tempdir()?;
+    let differing = pictures
+        .par_iter()
+        .zip(trained_on)
+        .enumerate()
+        .map(|(number, (picture, expected))| {
+            let path = folder.path().join(format!("{number}.png"));
+            let kind = if picture.channels == 1 { image::ColorType::L8 } else { image::ColorType::Rgb8 };
+            image::save_buffer(&path, &picture.data, picture.width as u32, picture.height as u32, kind)?;
+            Ok(usize::from(Picture::open(&path)?.aligned_face(input)? != *expected))
+        })
+        .sum::<anyhow::Result<usize>>()?;
+    Ok(Rung {
+        number: 5,
+        what: format!("aligned faces in training, from picture files ({} pictures)", pictures.len()),
+        figure: format!("{differing} differ"),
+        tolerance: "0 differ".into(),
+        holds: differing == 0,
+    })
+}
+
+/// Rung 6: the bundle as it lies on disk passes its own self-test.
+pub fn self_test(folder: &std::path::Path) -> Rung {
+    let replay = || -> anyhow::Result<usize> {
+        let bundle = Bundle::open(folder)?;
+        bundle.verify()?;
+        Ok(selftest::replay(&bundle, &Engine::open(&bundle)?)?)
+    };
+    let (figure, holds) = match replay() {
+        Ok(vectors) => (format!("{vectors} vectors equal"), true),
+        Err(error) => (edge_runtime::exit::one_line(&error), false),
+    };
+    let what = format!("bundle's {}, edge engine", bundle::SELFTEST);
+    Rung { number: 6, what, figure, tolerance: "all equal".into(), holds }
+}
+
+/// The class with the highest value; the first of equals.
+pub fn argmax<T: PartialOrd + Copy>(values: &[T]) -> usize {
+    let mut best = 0;
+    for (index, value) in values.iter().enumerate() {
+        if *value > values[best] {
+            best = index;
+        }
+    }
+    best
+}

@@ -1,0 +1,26 @@
+//! Quantisation: the trained net is folded, equalised and calibrated, and becomes an integer net.
+
+pub mod calibrate;
+pub mod equalize;
+pub mod float_net;
+pub mod integer_net;
+
+pub use float_net::FloatNet;
+pub use integer_net::IntegerNet;
+
+use tch::Tensor;
+
+use crate::config::Quantize;
+
+/// The integer net of a folded net. `faces`: u8 `[n, channels, size, size]`, held out from training.
+///
+/// # Errors
+/// Where a layer never answers on the calibration samples.
+pub fn quantize(net: &FloatNet, faces: &Tensor, config: &Quantize) -> anyhow::Result<IntegerNet> {
+    let mut net = net.clone();
+    equalize::equalize(&mut net);
+    let ranges = calibrate::ranges(&net, faces, config.percentile);
+    equalize::round_scales(&mut net, &ranges)?;
+    let ranges = calibrate::ranges(&net, faces, config.percentile);
+    IntegerNet::new(&net, &ranges, config.weights)
+}
