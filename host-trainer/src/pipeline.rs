@@ -80,7 +80,7 @@ pub fn run(run: &Run, config: &Config, data: &DataSet, loading: f64, device: Dev
     let classes: Vec<usize> = answers.int8.iter().map(|scores| scores.class).collect();
     let of_int8 = Metrics::new(&data.test, &classes);
     let agreement = metrics::agreement(&answers.float, &classes);
-    answers.rungs.push(parity::accuracy(float.accuracy, of_int8.accuracy, agreement));
+    answers.rungs.push(parity::accuracy(&float, &of_int8, agreement));
     let some = data.test.len().min(ALIGNED_PICTURES);
     let pictures: Vec<_> = data.test[..some].iter().map(|sample| &sample.picture).collect();
     answers.rungs.push(parity::aligned_faces(&pictures, &rows(&crops(&test).narrow(0, 0, some as i64))?, input)?);
@@ -104,7 +104,7 @@ pub fn run(run: &Run, config: &Config, data: &DataSet, loading: f64, device: Dev
         float,
         int8: of_int8,
         agreement,
-        parity: answers.rungs,
+        parity: std::mem::take(&mut answers.rungs),
         seconds,
         peak_memory_bytes: edge_runtime::command::bench::peak_memory(),
         int8_bytes: int8_onnx.len() as u64,
@@ -118,6 +118,7 @@ pub fn run(run: &Run, config: &Config, data: &DataSet, loading: f64, device: Dev
     summary.parity.sort_by_key(|rung| rung.number);
     let page = html::page(&summary, &answered(&data.test, &answers.int8)?, &sheet);
     files::write_bytes(&run.path("report.html"), page.as_bytes())?;
+    write_answers(run, &data.test, &answers)?;
     let metrics = serde_json::json!({ "figures": summary.figures(), "run": &summary });
     files::write_bytes(&run.path("metrics.json"), &serde_json::to_vec_pretty(&metrics)?)?;
 
@@ -250,6 +251,25 @@ fn export(
         std::fs::remove_dir_all(&folder).with_context(|| format!("cannot replace {}", folder.display()))?;
     }
     export::write(&folder, config, &parts)
+}
+
+/// What the nets answered, a JSON line a test sample, in `answers.jsonl`.
+fn write_answers(run: &Run, samples: &[Sample], answers: &Answers) -> anyhow::Result<()> {
+    let name = |class: usize| Label::from_index(class).map_or("?", Label::name);
+    files::write_atomic(&run.path("answers.jsonl"), |file| {
+        for ((sample, scores), float) in samples.iter().zip(&answers.int8).zip(&answers.float) {
+            let line = serde_json::json!({
+                "sample": sample.name,
+                "label": sample.label.name(),
+                "int8": name(scores.class),
+                "float": name(*float),
+                "integer_scores": scores.integer,
+            });
+            writeln!(file, "{line}")?;
+        }
+        Ok(())
+    })?;
+    Ok(())
 }
 
 /// The first right and wrong answers of each label.

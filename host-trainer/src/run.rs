@@ -83,11 +83,12 @@ impl Run {
     }
 
     /// What a run writes beside its configuration. Target maps are kept: they carry a key of what they depend on.
-    const OWN: [&str; 7] = [
+    const OWN: [&str; 8] = [
         "face-net.safetensors",
         "stage-one.safetensors",
         "stage-two.safetensors",
         "bundle",
+        "answers.jsonl",
         "metrics.json",
         "report.html",
         "samples.png",

@@ -1,1 +1,96 @@
-//! stub
+//! What the system tests share: the built programs, runs of them, and where data lies.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+
+use serde_json::Value;
+
+/// The workspace's root folder.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// A program of this workspace, built when it was last changed.
+///
+/// `cargo test` builds binaries for tests of their own package only, so they are built here, once for each test program.
+pub fn program(name: &str) -> Command {
+    static BUILT: OnceLock<()> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let built = Command::new(env!("CARGO"))
+            .args(["build", "--quiet", "--workspace"])
+            .current_dir(root())
+            // As when a person calls cargo: else build scripts see another environment and run again.
+            .env_remove("LIBTORCH")
+            .status()
+            .expect("cargo starts");
+        assert!(built.success(), "cargo build fails");
+    });
+    let tests = std::env::current_exe().expect("a test program has a path");
+    // target/PROFILE/deps/TEST -> target/PROFILE/NAME
+    let folder = tests.ancestors().nth(2).expect("cargo's layout");
+    Command::new(folder.join(name))
+}
+
+/// `host-trainer run-all` with the smoke preset and `--runs RUNS`.
+pub fn run_all(runs: &Path, arguments: &[&str]) -> Command {
+    let mut command = program("host-trainer");
+    command.args(["run-all", "--preset", "smoke", "--device", "cpu", "--runs"]).arg(runs).args(arguments);
+    command
+}
+
+/// Runs a command that must succeed.
+pub fn succeed(command: &mut Command) -> Output {
+    let output = command.output().expect("the program starts");
+    let talk = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{command:?}: {}\n{talk}", output.status);
+    output
+}
+
+/// Runs a command that must refuse its input: exit code 2 and one line, which it gives.
+pub fn refuse(command: &mut Command) -> String {
+    let output = command.output().expect("the program starts");
+    let talk = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{command:?}\n{talk}");
+    let errors: Vec<&str> = talk.lines().filter(|line| line.starts_with("error: ")).collect();
+    assert_eq!(errors.len(), 1, "{command:?}\n{talk}");
+    assert!(!talk.contains("panicked"), "{talk}");
+    errors[0].to_owned()
+}
+
+/// JSON lines.
+pub fn json_lines(text: &[u8]) -> Vec<Value> {
+    let text = std::str::from_utf8(text).expect("UTF-8");
+    text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}"))).collect()
+}
+
+/// `metrics.json` of a run.
+pub fn metrics(run: &Path) -> Value {
+    let bytes = std::fs::read(run.join("metrics.json")).expect("a finished run has metrics.json");
+    serde_json::from_slice(&bytes).expect("JSON")
+}
+
+/// The folder of a data set of photographs, which is never part of the project: named by an environment variable, or
+/// beside the project. Says so where it is absent.
+pub fn photographs(variable: &str, beside: &str) -> Option<PathBuf> {
+    let folder = std::env::var_os(variable).map_or_else(|| root().join("..").join(beside), PathBuf::from);
+    let found = folder.exists();
+    if !found {
+        println!("skipped: no photographs at {}; name their folder by {variable}", folder.display());
+    }
+    found.then_some(folder)
+}
+
+/// Writes rendered faces as a folder data set: `count` pictures, their labels in turn, under `folder/LABEL/NUMBER.png`.
+pub fn write_folder(folder: &Path, count: usize) {
+    use host_trainer::dataset::rendered;
+    let renderer = rendered::open().expect("assets are set up");
+    let identities = count.div_ceil(16) as u64;
+    for (number, sample) in rendered::draw(&renderer, 77, 0..identities).iter().take(count).enumerate() {
+        let class = folder.join(sample.label.name());
+        std::fs::create_dir_all(&class).expect("a temporary folder");
+        let (picture, path) = (&sample.picture, class.join(format!("{number:05}.png")));
+        let (width, height) = (picture.width as u32, picture.height as u32);
+        image::save_buffer(path, &picture.data, width, height, image::ColorType::Rgb8).expect("a picture is written");
+    }
+}

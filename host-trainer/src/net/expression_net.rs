@@ -14,17 +14,20 @@ pub const INPUT_UNIT: f64 = 64.0;
 /// The expression net. g are the convolutions with the adapter; the fully-connected layers are used from stage two on.
 pub struct ExpressionNet {
     store: nn::VarStore,
-    blocks: Vec<Block>,
-    hidden: nn::Linear,
+    convolutions: Vec<Block>,
+    hidden: Block,
     classifier: nn::Linear,
     dropout: f64,
     kind: Kind,
 }
 
 /// A convolution, batch norm where there is one, ReLU, and a max-pool 3x3 with stride 2 in ceil mode where there is one.
+/// The hidden fully-connected layer is one too, over the whole map.
 pub struct Block {
     /// `[to, from, k, k]` and bias.
     pub convolution: nn::Conv2D,
+    /// Zeros around its input.
+    pub padding: i64,
     /// Batch norm before the ReLU.
     pub norm: Option<nn::BatchNorm>,
     /// Max-pool after the ReLU.
@@ -37,24 +40,27 @@ impl ExpressionNet {
     pub fn new(config: &config::Net, adapter: i64, classes: i64, kind: Kind, device: Device) -> ExpressionNet {
         let store = nn::VarStore::new(device);
         let root = store.root();
-        let mut blocks = Vec::new();
+        let mut convolutions = Vec::new();
         let mut from = config.channels as i64;
         for (index, &to) in config.convolutions.iter().enumerate() {
             let path = root.sub(format!("conv{}", index + 1));
-            blocks.push(Block::new(&path, from, to, 3, config.batch_norm, index < config.pools));
+            convolutions.push(Block::new(&path, [to, from, 3], 1, config.batch_norm, index < config.pools));
             from = to;
         }
-        blocks.push(Block::new(&root.sub("adapter"), from, adapter, 1, config.batch_norm, false));
-        let map = config.map_size() as i64;
-        let hidden = linear(&root.sub("hidden"), adapter * map * map, config.hidden);
-        let classifier = linear(&root.sub("classifier"), config.hidden, classes);
-        ExpressionNet { store, blocks, hidden, classifier, dropout: config.dropout, kind }
+        convolutions.push(Block::new(&root.sub("adapter"), [adapter, from, 1], 0, config.batch_norm, false));
+        let whole_map = config.map_size() as i64;
+        let shape = [config.hidden, adapter, whole_map];
+        let hidden = Block::new(&root.sub("hidden"), shape, 0, config.batch_norm, false);
+        let ws_init = Init::Randn { mean: 0.0, stdev: (1.0 / config.hidden as f64).sqrt() };
+        let linear = nn::LinearConfig { ws_init, bs_init: Some(Init::Const(0.0)), bias: true };
+        let classifier = nn::linear(root.sub("classifier"), config.hidden, classes, linear);
+        ExpressionNet { store, convolutions, hidden, classifier, dropout: config.dropout, kind }
     }
 
     /// g(I): maps `[n, adapter, s, s]`, f32, of normalised faces `[n, channels, size, size]`.
     pub fn maps(&self, faces: &Tensor, train: bool) -> Tensor {
         let mut maps = faces.to_kind(self.kind);
-        for block in &self.blocks {
+        for block in &self.convolutions {
             maps = block.forward(&maps, self.kind, train);
         }
         maps.to_kind(Kind::Float)
@@ -62,7 +68,7 @@ impl ExpressionNet {
 
     /// Logits `[n, classes]` of normalised faces `[n, channels, size, size]`.
     pub fn logits(&self, faces: &Tensor, train: bool) -> Tensor {
-        let hidden = self.maps(faces, train).flatten(1, -1).apply(&self.hidden).relu();
+        let hidden = self.hidden.forward(&self.maps(faces, train), Kind::Float, train).flatten(1, -1);
         hidden.dropout(self.dropout, train).apply(&self.classifier)
     }
 
@@ -71,14 +77,17 @@ impl ExpressionNet {
         &self.store
     }
 
-    /// The convolutions in order, the adapter last.
-    pub fn blocks(&self) -> &[Block] {
-        &self.blocks
+    /// Names and blocks in the order they run: the convolutions, the adapter, the hidden layer.
+    pub fn blocks(&self) -> impl Iterator<Item = (String, &Block)> {
+        let adapter = self.convolutions.len() - 1;
+        let name = move |index| if index == adapter { "adapter".to_owned() } else { format!("conv{}", index + 1) };
+        let convolutions = self.convolutions.iter().enumerate().map(move |(index, block)| (name(index), block));
+        convolutions.chain([("hidden".to_owned(), &self.hidden)])
     }
 
-    /// The fully-connected layers: hidden `[hidden, adapter * s * s]` and classifier `[classes, hidden]`.
-    pub fn linears(&self) -> [&nn::Linear; 2] {
-        [&self.hidden, &self.classifier]
+    /// The last layer: weights `[classes, hidden]`.
+    pub fn classifier(&self) -> &nn::Linear {
+        &self.classifier
     }
 
     /// Whether a variable belongs to g, so that stage one trains it.
@@ -98,20 +107,20 @@ impl ExpressionNet {
 }
 
 impl Block {
-    fn new(path: &nn::Path, from: i64, to: i64, kernel: i64, batch_norm: bool, pool: bool) -> Block {
+    fn new(path: &nn::Path, [to, from, kernel]: [i64; 3], padding: i64, batch_norm: bool, pool: bool) -> Block {
         // He et al. 2015: keeps the variance through ReLU.
         let ws_init = Init::Randn { mean: 0.0, stdev: (2.0 / (from * kernel * kernel) as f64).sqrt() };
-        let config = nn::ConvConfig { padding: kernel / 2, ws_init, ..Default::default() };
+        let config = nn::ConvConfig { padding, ws_init, ..Default::default() };
         let convolution = nn::conv2d(path, from, to, kernel, config);
         let norm = batch_norm.then(|| nn::batch_norm2d(path.sub("norm"), to, Default::default()));
-        Block { convolution, norm, pool }
+        Block { convolution, padding, norm, pool }
     }
 
     fn forward(&self, maps: &Tensor, kind: Kind, train: bool) -> Tensor {
         let weight = self.convolution.ws.to_kind(kind);
         let bias = self.convolution.bs.as_ref().map(|bias| bias.to_kind(kind));
-        let padding = weight.size()[2] / 2;
-        let mut maps = maps.conv2d(&weight, bias.as_ref(), [1, 1], [padding; 2], [1, 1], 1);
+        let padding = [self.padding; 2];
+        let mut maps = maps.conv2d(&weight, bias.as_ref(), [1, 1], padding, [1, 1], 1);
         if let Some(norm) = &self.norm {
             maps = norm.forward_t(&maps, train);
         }
@@ -121,11 +130,6 @@ impl Block {
         }
         maps
     }
-}
-
-fn linear(path: &nn::Path, from: i64, to: i64) -> nn::Linear {
-    let ws_init = Init::Randn { mean: 0.0, stdev: (2.0 / from as f64).sqrt() };
-    nn::linear(path, from, to, nn::LinearConfig { ws_init, bs_init: Some(Init::Const(0.0)), bias: true })
 }
 
 /// The normalised input of aligned faces: f32 of u8.

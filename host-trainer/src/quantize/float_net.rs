@@ -42,29 +42,18 @@ impl FloatNet {
     /// # Errors
     /// Where the net's tensors are not of the shapes they should be.
     pub fn fold(net: &ExpressionNet, channels: usize, size: usize) -> anyhow::Result<FloatNet> {
-        let blocks = net.blocks();
-        let mut layers = Vec::new();
-        for (index, block) in blocks.iter().enumerate() {
-            let last = index + 1 == blocks.len();
-            layers.push(fold(block, if last { "adapter".into() } else { format!("conv{}", index + 1) })?);
-        }
-        let [hidden, classifier] = net.linears();
-        let from = layers.last().context("a net has layers")?.shape[0] as i64;
-        let side = ((hidden.ws.size()[1] / from) as f64).sqrt() as i64;
-        for (name, linear, shape) in [
-            ("hidden", hidden, [hidden.ws.size()[0], from, side, side]),
-            ("classifier", classifier, [classifier.ws.size()[0], hidden.ws.size()[0], 1, 1]),
-        ] {
-            layers.push(Layer {
-                name: name.into(),
-                shape: shape.map(|side| side as usize),
-                weight: values(&linear.ws)?,
-                bias: values(linear.bs.as_ref().context("a linear layer has a bias")?)?,
-                padding: 0,
-                relu: name == "hidden",
-                pool: false,
-            });
-        }
+        let mut layers = net.blocks().map(|(name, block)| fold(block, name)).collect::<anyhow::Result<Vec<_>>>()?;
+        let classifier = net.classifier();
+        let (to, from) = classifier.ws.size2()?;
+        layers.push(Layer {
+            name: "classifier".into(),
+            shape: [to as usize, from as usize, 1, 1],
+            weight: values(&classifier.ws)?,
+            bias: values(classifier.bs.as_ref().context("a linear layer has a bias")?)?,
+            padding: 0,
+            relu: false,
+            pool: false,
+        });
         Ok(FloatNet { channels, size, layers })
     }
 
@@ -134,7 +123,7 @@ fn fold(block: &Block, name: String) -> anyhow::Result<Layer> {
         weight = weight * factor.view([-1, 1, 1, 1]);
         bias = (bias - mean) * factor + offset;
     }
-    let padding = shape[2] / 2;
+    let padding = block.padding as usize;
     Ok(Layer { name, shape, weight: values(&weight)?, bias: values(&bias)?, padding, relu: true, pool: block.pool })
 }
 

@@ -1,6 +1,11 @@
 //! What a run found: `metrics.json` for programs, `report.html` for people.
 
+mod answers;
+mod confusion;
+mod figures;
 pub mod html;
+mod markup;
+mod plot;
 
 use std::collections::BTreeMap;
 
@@ -84,12 +89,18 @@ impl Summary {
             ("int8_bytes".to_owned(), self.int8_bytes as f64),
         ]);
         for rung in &self.parity {
-            figures.insert(format!("parity_rung_{}_holds", rung.number), f64::from(u8::from(rung.holds)));
+            figures.insert(
+                format!("parity_rung_{}_holds", rung.number),
+                f64::from(u8::from(rung.holds)),
+            );
         }
         if let Some(bytes) = self.peak_memory_bytes {
             figures.insert("peak_memory_bytes".into(), bytes as f64);
         }
-        figures.insert("run_seconds".into(), self.seconds.iter().map(|(_, seconds)| seconds).sum());
+        figures.insert(
+            "run_seconds".into(),
+            self.seconds.iter().map(|(_, seconds)| seconds).sum(),
+        );
         figures
     }
 
@@ -102,16 +113,26 @@ impl Summary {
         text += &row("int8 accuracy", &percent(self.int8.accuracy));
         text += &row("int8 macro recall", &percent(self.int8.macro_recall));
         text += &row("int8 and float agree", &percent(self.agreement));
-        let cost = format!("{:.1} MMAC, {:.2} M parameters", self.multiply_accumulates as f64 / 1e6, self.parameters as f64 / 1e6);
+        let cost = format!(
+            "{:.1} MMAC, {:.2} M parameters",
+            self.multiply_accumulates as f64 / 1e6,
+            self.parameters as f64 / 1e6
+        );
         text += &row("net", &cost);
-        text += &row("run", &format!("{:.0} s", self.seconds.iter().map(|(_, seconds)| seconds).sum::<f64>()));
+        text += &row(
+            "run",
+            &format!("{:.0} s", self.seconds.iter().map(|(_, seconds)| seconds).sum::<f64>()),
+        );
         if let Some(bytes) = self.peak_memory_bytes {
             text += &row("peak memory", &format!("{:.2} GiB", bytes as f64 / f64::from(1 << 30)));
         }
         text += "parity\n";
         for rung in &self.parity {
             let verdict = if rung.holds { "holds" } else { "FAILS" };
-            text += &format!("  {} {verdict}  {}: {} (tolerance {})\n", rung.number, rung.what, rung.figure, rung.tolerance);
+            text += &format!(
+                "  {} {verdict}  {}: {} (tolerance {})\n",
+                rung.number, rung.what, rung.figure, rung.tolerance
+            );
         }
         text
     }
