@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use expression_core::{FaceInput, Label};
+use expression_core::{FaceInput, Label, LabelSet};
 use serde::{Deserialize, Serialize};
 
 use crate::files;
@@ -97,7 +97,9 @@ pub enum BundleError {
         reason: String,
     },
     /// Written by a newer version.
-    #[error("{folder}: bundle format {found} is newer than {FORMAT}, the newest this program reads; update edge-runtime")]
+    #[error(
+        "{folder}: bundle format {found} is newer than {FORMAT}, the newest this program reads; update edge-runtime"
+    )]
     Newer {
         /// The folder.
         folder: PathBuf,
@@ -115,7 +117,9 @@ pub enum BundleError {
         advice: &'static str,
     },
     /// A file is not the one that the manifest names.
-    #[error("{path}: sha256 is {found}, the manifest says {expected}; the file was altered or cut: copy the bundle again")]
+    #[error(
+        "{path}: sha256 is {found}, the manifest says {expected}; the file was altered or cut: copy the bundle again"
+    )]
     Altered {
         /// The file.
         path: PathBuf,
@@ -155,7 +159,8 @@ impl Bundle {
             Some(Ok(1..)) => {}
             _ => return Err(damaged("no usable `format`".into())),
         }
-        let manifest: Manifest = table.try_into().map_err(|error: toml::de::Error| damaged(error.message().to_owned()))?;
+        let manifest: Manifest =
+            table.try_into().map_err(|error: toml::de::Error| damaged(error.message().to_owned()))?;
         manifest.check().map_err(damaged)?;
         Ok(Bundle { folder: folder.to_owned(), manifest })
     }
@@ -177,7 +182,7 @@ impl Bundle {
     pub fn read(&self, name: &str) -> Result<Vec<u8>, BundleError> {
         let path = self.folder.join(name);
         let advice = match name {
-            DETECTOR => "`host-trainer run-all` and `cargo xtask setup` bring the detector",
+            DETECTOR => "the bundle was passed on without its face detector; copy it from the run that made the bundle",
             _ => "copy the bundle again",
         };
         let missing = |reason: String| BundleError::Missing { path: path.clone(), reason, advice };
@@ -211,16 +216,18 @@ impl Manifest {
         FaceInput { channels: self.input.channels, aligned: self.input.aligned, size: self.input.size }
     }
 
+    /// The labels in the order of the scores; opening a bundle has checked them.
+    pub fn label_set(&self) -> Option<LabelSet> {
+        LabelSet::from_names(self.labels.iter().map(String::as_str))
+    }
+
     fn check(&self) -> Result<(), String> {
         let Input { channels, aligned, size } = self.input;
         if !matches!(channels, 1 | 3) || size == 0 || size > aligned || aligned > 1024 {
             return Err(format!("input {channels}x{size}x{size} of {aligned}x{aligned} makes no sense"));
         }
-        if let Some(unknown) = self.labels.iter().find(|name| Label::from_name(name).is_none()) {
-            return Err(format!("unknown label {unknown:?}"));
-        }
-        if self.labels.len() < 2 || self.labels.len() > Label::COUNT {
-            return Err(format!("{} labels", self.labels.len()));
+        if self.label_set().is_none() {
+            return Err(format!("labels {:?} are not two to {} known ones, once each", self.labels, Label::COUNT));
         }
         if !(self.output.scale.is_finite() && self.output.scale > 0.0) {
             return Err(format!("output scale {}", self.output.scale));

@@ -39,7 +39,7 @@ const OVERLAP: f32 = 0.3;
 #[derive(Debug, thiserror::Error)]
 pub enum DetectError {
     /// The file is missing or cannot be read.
-    #[error("cannot read the face detector {path} ({source}); `cargo xtask setup` puts it beside the bundle")]
+    #[error("cannot read the face detector {path} ({source}); it comes with every bundle that host-trainer writes")]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -47,7 +47,7 @@ pub enum DetectError {
         source: std::io::Error,
     },
     /// tract refused the graph, or it is not the detector's.
-    #[error("the face detector does not run ({reason}); `cargo xtask setup` makes it again")]
+    #[error("the face detector does not run ({reason}); copy the bundle again")]
     Graph {
         /// What tract said.
         reason: String,
@@ -70,10 +70,7 @@ impl Face {
     /// The key points that [`expression_core::align`] needs; `None` where one is too far outside the picture.
     pub fn key_points(&self) -> Option<KeyPoints> {
         let point = |i: usize| Point::from_pixels(self.points[i][0], self.points[i][1]);
-        Some(KeyPoints {
-            eyes: [point(0)?, point(1)?],
-            mouth: point(3)?,
-        })
+        Some(KeyPoints { eyes: [point(0)?, point(1)?], mouth: point(3)? })
     }
 
     /// Intersection over union of the two boxes.
@@ -103,10 +100,7 @@ impl Detector {
     /// # Errors
     /// `Unreadable` where the file is missing, `Graph` where it is not the detector.
     pub fn open(path: &Path) -> Result<Detector, DetectError> {
-        let bytes = std::fs::read(path).map_err(|source| DetectError::Unreadable {
-            path: path.into(),
-            source,
-        })?;
+        let bytes = std::fs::read(path).map_err(|source| DetectError::Unreadable { path: path.into(), source })?;
         Detector::from_onnx(&bytes)
     }
 
@@ -124,9 +118,7 @@ impl Detector {
             anyhow::ensure!(found == expected, "inputs and outputs are {found:?}, not {expected:?}");
             model.into_runnable()
         };
-        Ok(Detector {
-            plan: load().map_err(|error: TractError| graph_error(&error))?,
-        })
+        Ok(Detector { plan: load().map_err(|error: TractError| graph_error(&error))? })
     }
 
     /// The faces in `picture`, the one with the highest score first. A grey picture counts as RGB with equal channels.
@@ -145,10 +137,7 @@ impl Detector {
         let mut found: Vec<Face> = found.into_iter().map(|face| whole.to_picture(face)).collect();
         if !once {
             let half = Letterbox::new(picture, SIDE / 2);
-            let large = self
-                .look(picture, &half)?
-                .into_iter()
-                .filter(|face| face.bounds[2] >= NARROWEST_LARGE);
+            let large = self.look(picture, &half)?.into_iter().filter(|face| face.bounds[2] >= NARROWEST_LARGE);
             found.extend(large.map(|face| half.to_picture(face)));
         }
         found.sort_by(|a, b| b.score.total_cmp(&a.score));
@@ -157,20 +146,14 @@ impl Detector {
 
     /// Every anchor that holds a face, in pixels of the net's input.
     fn look(&self, picture: View<'_>, letterbox: &Letterbox) -> Result<Vec<Face>, DetectError> {
-        let (boxes, logits) = self
-            .run(&letterbox.input(picture))
-            .map_err(|error| graph_error(&error))?;
+        let (boxes, logits) = self.run(&letterbox.input(picture)).map_err(|error| graph_error(&error))?;
         let rows = anchors().zip(boxes.chunks_exact(VALUES)).zip(&logits);
-        Ok(rows
-            .filter_map(|((anchor, values), logit)| decode(anchor, values, *logit))
-            .collect())
+        Ok(rows.filter_map(|((anchor, values), logit)| decode(anchor, values, *logit)).collect())
     }
 
     /// Runs the net on `[3, 256, 256]`: the values of each anchor and their logits.
     fn run(&self, input: &[f32]) -> TractResult<(Vec<f32>, Vec<f32>)> {
-        let outputs = self
-            .plan
-            .run(tvec!(Tensor::from_shape(&[1, 3, SIDE, SIDE], input)?.into()))?;
+        let outputs = self.plan.run(tvec!(Tensor::from_shape(&[1, 3, SIDE, SIDE], input)?.into()))?;
         let values = |i: usize| TractResult::Ok(outputs[i].to_plain_array_view::<f32>()?.iter().copied().collect());
         Ok((values(0)?, values(1)?))
     }
@@ -193,11 +176,7 @@ impl Letterbox {
         let most = from[0].max(from[1]);
         let size = from.map(|n| ((n * longest + most / 2) / most).max(1));
         let scale = [0, 1].map(|axis| from[axis] as f32 / size[axis] as f32);
-        Letterbox {
-            size,
-            edge: size.map(|n| (SIDE - n) / 2),
-            scale,
-        }
+        Letterbox { size, edge: size.map(|n| (SIDE - n) / 2), scale }
     }
 
     /// The detector's input, `[3, 256, 256]` from -1 to 1.
@@ -215,11 +194,7 @@ impl Letterbox {
         let [left, top, width, height] = face.bounds;
         let [left, top] = at([left, top]);
         let bounds = [left, top, width * self.scale[0], height * self.scale[1]];
-        Face {
-            bounds,
-            points: face.points.map(at),
-            ..face
-        }
+        Face { bounds, points: face.points.map(at), ..face }
     }
 }
 
@@ -256,20 +231,14 @@ fn blend(mut faces: Vec<Face>) -> Vec<Face> {
         let mean = |value: &dyn Fn(&Face) -> f32| group.iter().map(|f| f.score * value(f)).sum::<f32>() / total;
         let bounds = [0, 1, 2, 3].map(|i| mean(&|face| face.bounds[i]));
         let points = [0, 1, 2, 3, 4, 5].map(|i| [0, 1].map(|axis| mean(&|face| face.points[i][axis])));
-        blended.push(Face {
-            score: best.score,
-            bounds,
-            points,
-        });
+        blended.push(Face { score: best.score, bounds, points });
         faces = rest.into_iter().filter(|face| !best.has_inside(face)).collect();
     }
     blended
 }
 
 fn graph_error(error: &TractError) -> DetectError {
-    DetectError::Graph {
-        reason: format!("{error:#}").replace('\n', " "),
-    }
+    DetectError::Graph { reason: format!("{error:#}").replace('\n', " ") }
 }
 
 #[cfg(test)]
@@ -277,11 +246,7 @@ mod tests {
     use super::*;
 
     fn face(score: f32, left: f32) -> Face {
-        Face {
-            score,
-            bounds: [left, 0.0, 10.0, 10.0],
-            points: [[left, 5.0]; 6],
-        }
+        Face { score, bounds: [left, 0.0, 10.0, 10.0], points: [[left, 5.0]; 6] }
     }
 
     #[test]
@@ -308,10 +273,7 @@ mod tests {
 
     #[test]
     fn overlapping_faces_are_blended_and_others_kept() {
-        let eye = Face {
-            bounds: [1.0, 3.0, 2.0, 2.0],
-            ..face(0.8, 0.0)
-        };
+        let eye = Face { bounds: [1.0, 3.0, 2.0, 2.0], ..face(0.8, 0.0) };
         let found = blend(vec![face(0.9, 0.0), eye, face(0.6, 2.0), face(0.5, 40.0)]);
         assert_eq!(found.len(), 2);
         assert!((found[0].bounds[0] - 0.8).abs() < 1e-6 && found[0].score == 0.9);
@@ -331,16 +293,10 @@ mod tests {
                 assert_eq!(input.iter().filter(|v| **v == 1.0).count(), 3 * w * h);
                 assert_eq!(input.iter().filter(|v| **v == 0.0).count(), 3 * (SIDE * SIDE - w * h));
                 let [left, top] = letterbox.edge.map(|n| n as f32);
-                let whole = Face {
-                    bounds: [left, top, w as f32, h as f32],
-                    ..face(1.0, 0.0)
-                };
+                let whole = Face { bounds: [left, top, w as f32, h as f32], ..face(1.0, 0.0) };
                 let found = letterbox.to_picture(whole).bounds;
                 let expected = [0.0, 0.0, width as f32, height as f32];
-                assert!(
-                    found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-3),
-                    "{found:?}"
-                );
+                assert!(found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-3), "{found:?}");
             }
         }
     }
@@ -350,10 +306,7 @@ mod tests {
         let absent = Detector::open(Path::new("no-such-folder/detector.onnx"));
         for refused in [Detector::from_onnx(b""), Detector::from_onnx(&[0xff; 99]), absent] {
             let message = refused.err().expect("must be refused").to_string();
-            assert!(
-                message.contains("cargo xtask setup") && !message.contains('\n'),
-                "{message}"
-            );
+            assert!(message.contains("cargo xtask setup") && !message.contains('\n'), "{message}");
         }
     }
 }

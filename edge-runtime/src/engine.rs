@@ -1,6 +1,6 @@
 //! The expression net on tract.
 
-use expression_core::{FaceInput, Label};
+use expression_core::{FaceInput, Label, LabelSet};
 use tract_onnx::prelude::*;
 
 use crate::bundle::{self, Bundle, BundleError, Manifest, Output};
@@ -12,7 +12,7 @@ pub const INTEGER_SCORES: &str = "scores_u8";
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// The bundle was refused.
-    #[error(transparent)]
+    #[error("{0}")]
     Bundle(#[from] BundleError),
     /// tract refused the graph.
     #[error("{file}: tract cannot run this graph ({reason}); export the bundle again")]
@@ -60,7 +60,7 @@ pub struct Engine {
     plan: Arc<TypedRunnableModel>,
     input: FaceInput,
     output: Output,
-    labels: Vec<Label>,
+    labels: LabelSet,
 }
 
 impl Engine {
@@ -78,7 +78,9 @@ impl Engine {
     /// [`EngineError::Graph`] where tract refuses it.
     pub fn from_bytes(onnx: &[u8], manifest: &Manifest) -> Result<Engine, EngineError> {
         let plan = plan(onnx, Some(INTEGER_SCORES)).map_err(|error| graph_error(bundle::INT8, &error))?;
-        let labels = manifest.labels.iter().filter_map(|name| Label::from_name(name)).collect();
+        let labels = manifest
+            .label_set()
+            .ok_or_else(|| graph_error(bundle::INT8, &anyhow::anyhow!("the manifest has no usable labels")))?;
         Ok(Engine { plan, input: manifest.face_input(), output: manifest.output, labels })
     }
 

@@ -14,16 +14,18 @@ pub const SCORES: &str = "scores";
 #[derive(Debug, thiserror::Error)]
 pub enum SelfTestError {
     /// The bundle was refused.
-    #[error(transparent)]
+    #[error("{0}")]
     Bundle(#[from] BundleError),
     /// The net could not run.
-    #[error(transparent)]
+    #[error("{0}")]
     Engine(#[from] EngineError),
     /// The vectors cannot be read.
     #[error("{SELFTEST}: damaged self-test vectors ({0}); copy the bundle again", SELFTEST = bundle::SELFTEST)]
     Damaged(String),
     /// The board answers something else than the workstation predicted.
-    #[error("self-test vector {vector}: scores {found:?}, the bundle expects {expected:?}; do not use this bundle here")]
+    #[error(
+        "self-test vector {vector}: scores {found:?}, the bundle expects {expected:?}; do not use this bundle here"
+    )]
     Differs {
         /// Which vector, from 0.
         vector: usize,
@@ -34,11 +36,20 @@ pub enum SelfTestError {
     },
 }
 
-/// The vectors of a bundle: pairs of an aligned face and its expected integer scores.
+/// One vector of the self-test.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Vector {
+    /// An aligned face, u8 `[channels, size, size]`.
+    pub face: Vec<u8>,
+    /// The integer scores that every machine must give.
+    pub scores: Vec<u8>,
+}
+
+/// The vectors of a bundle.
 ///
 /// # Errors
 /// [`SelfTestError::Bundle`] or [`SelfTestError::Damaged`].
-pub fn vectors(bundle: &Bundle) -> Result<Vec<(Vec<u8>, Vec<u8>)>, SelfTestError> {
+pub fn vectors(bundle: &Bundle) -> Result<Vec<Vector>, SelfTestError> {
     let bytes = bundle.read(bundle::SELFTEST)?;
     let tensors = SafeTensors::deserialize(&bytes).map_err(|error| SelfTestError::Damaged(error.to_string()))?;
     let rows = |name: &str, length: usize| {
@@ -53,7 +64,7 @@ pub fn vectors(bundle: &Bundle) -> Result<Vec<(Vec<u8>, Vec<u8>)>, SelfTestError
     if faces.len() != scores.len() {
         return Err(SelfTestError::Damaged(format!("{} faces, {} scores", faces.len(), scores.len())));
     }
-    Ok(faces.into_iter().zip(scores).collect())
+    Ok(faces.into_iter().zip(scores).map(|(face, scores)| Vector { face, scores }).collect())
 }
 
 /// Replays every vector; gives their number.
@@ -62,7 +73,7 @@ pub fn vectors(bundle: &Bundle) -> Result<Vec<(Vec<u8>, Vec<u8>)>, SelfTestError
 /// [`SelfTestError::Differs`] at the first vector with another answer; else why nothing could be replayed.
 pub fn replay(bundle: &Bundle, engine: &Engine) -> Result<usize, SelfTestError> {
     let vectors = vectors(bundle)?;
-    for (vector, (face, expected)) in vectors.iter().enumerate() {
+    for (vector, Vector { face, scores: expected }) in vectors.iter().enumerate() {
         let found = engine.classify(face)?.integer;
         if found != *expected {
             return Err(SelfTestError::Differs { vector, found, expected: expected.clone() });

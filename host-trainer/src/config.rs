@@ -267,7 +267,10 @@ impl Config {
         require((50.0..=100.0).contains(&self.quantize.percentile), "quantize.percentile: 50 to 100")?;
         require(self.quantize.calibration_samples >= 8, "quantize.calibration_samples: at least 8")?;
         for schedule in [&self.stage_one.schedule, &self.stage_two.schedule] {
-            require(crate::train::schedule::Schedule::parse(schedule).is_some(), "schedule: one-cycle, constant or step:EPOCHS")?;
+            require(
+                crate::train::schedule::Schedule::parse(schedule).is_some(),
+                "schedule: one-cycle, constant or step:EPOCHS",
+            )?;
         }
         Ok(())
     }

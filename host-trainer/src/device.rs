@@ -31,7 +31,9 @@ pub fn choose(choice: Choice) -> anyhow::Result<Device> {
     let loaded = load_cuda();
     match (choice, &loaded) {
         (_, Ok(())) if tch::Cuda::is_available() => Ok(Device::Cuda(0)),
-        (Choice::Cuda, Ok(())) => Err(BadInput("--device cuda: libtorch's CUDA library finds no GPU; see nvidia-smi".into()).into()),
+        (Choice::Cuda, Ok(())) => {
+            Err(BadInput("--device cuda: libtorch's CUDA library finds no GPU; see nvidia-smi".into()).into())
+        }
         (Choice::Cuda, Err(reason)) => {
             let advice = "run `cargo xtask setup --cuda yes`, or name the folder of libtorch_cuda.so in LIBTORCH_CUDA";
             Err(BadInput(format!("--device cuda: {reason}; {advice}")).into())

@@ -81,11 +81,7 @@ pub fn manifest(config: &Config, name: &str, net: &IntegerNet, calibration_sampl
         labels: Label::ALL.map(|label| label.name().to_owned()).to_vec(),
         input: bundle::Input { channels: input.channels, aligned: input.aligned, size: input.size },
         output: net.output(),
-        quantization: Quantization {
-            activations: "u8".into(),
-            weights: granularity.into(),
-            calibration_samples,
-        },
+        quantization: Quantization { activations: "u8".into(), weights: granularity.into(), calibration_samples },
         files: BTreeMap::new(),
         provenance: BTreeMap::new(),
         metrics: BTreeMap::new(),

@@ -4,6 +4,7 @@
 //! Recognition", FG 2017, arXiv 1609.06591: "the paper" in these pages.
 
 pub mod assets;
+pub mod command;
 pub mod config;
 pub mod dataset;
 pub mod device;
@@ -13,10 +14,9 @@ pub mod interrupt;
 pub mod net;
 pub mod onnx;
 pub mod parity;
+pub mod pipeline;
 pub mod quantize;
 pub mod render;
 pub mod report;
-pub mod train;
-pub mod command;
-pub mod pipeline;
 pub mod run;
+pub mod train;

@@ -84,7 +84,7 @@ pub fn integer(net: &IntegerNet, engine: &Engine, faces: &[Vec<u8>]) -> anyhow::
         what: format!("integer reference, edge engine ({} samples)", faces.len()),
         figure: format!("{most} LSB, {differing} samples differ"),
         tolerance: format!("{INTEGER_TOLERANCE} LSB"),
-        holds: most <= INTEGER_TOLERANCE,
+        holds: most == INTEGER_TOLERANCE,
     };
     Ok((rung, pairs.into_iter().map(|(reference, _)| reference).collect()))
 }

@@ -277,9 +277,10 @@ fn answered(samples: &[Sample], scores: &[Scores]) -> anyhow::Result<Vec<Answere
     let mut chosen = Vec::new();
     for label in Label::ALL {
         for right in [true, false] {
-            let of_kind = samples.iter().zip(scores).filter(|(sample, scores)| {
-                sample.label == label && (scores.class == label as usize) == right
-            });
+            let of_kind = samples
+                .iter()
+                .zip(scores)
+                .filter(|(sample, scores)| sample.label == label && (scores.class == label as usize) == right);
             for (sample, scores) in of_kind.take(ANSWERS_PER_LABEL) {
                 chosen.push(Answered {
                     name: sample.name.clone(),

@@ -53,11 +53,7 @@ impl Run {
     ///
     /// # Errors
     /// [`BadInput`] where there is nothing to resume or it was started otherwise, and of the file system.
-    pub fn open(
-        folder: &Path,
-        config: &Config,
-        request: Request,
-    ) -> anyhow::Result<Run> {
+    pub fn open(folder: &Path, config: &Config, request: Request) -> anyhow::Result<Run> {
         let Request { data, preset, limit, seed, resume } = request;
         let identity = Identity { data: data.clone(), limit, seed, config: config.clone() };
         let path = folder.join(CONFIG);
@@ -72,7 +68,11 @@ impl Run {
         } else if path.exists() {
             for name in Self::OWN {
                 let old = folder.join(name);
-                if old.is_dir() { fs::remove_dir_all(&old)? } else if old.exists() { fs::remove_file(&old)? }
+                if old.is_dir() {
+                    fs::remove_dir_all(&old)?
+                } else if old.exists() {
+                    fs::remove_file(&old)?
+                }
             }
         } else if fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()) {
             let advice = "give another --name; this folder was not made by a run";

@@ -109,15 +109,18 @@ fn rung_2_onnxruntime_gives_the_same_integers() {
         .unwrap();
     for Case { name, config } in cases() {
         let built = build(&config);
-        let mut session = ort::session::Session::builder(&environment).unwrap().commit_from_memory(&built.int8_onnx).unwrap();
+        let mut session =
+            ort::session::Session::builder(&environment).unwrap().commit_from_memory(&built.int8_onnx).unwrap();
         let (input, output) = (config.face_input(), built.int8.output());
         for face in &built.faces {
             let shape = [1, input.channels, input.size, input.size];
             let tensor = ort::value::Tensor::from_array((shape, face.clone())).unwrap();
             let outputs = session.run(ort::inputs![tensor]).unwrap();
             let (_, logits) = outputs[0].try_extract_tensor::<f32>().unwrap();
-            let scores: Vec<u8> =
-                logits.iter().map(|logit| (logit / output.scale + f32::from(output.zero_point)).round() as u8).collect();
+            let scores: Vec<u8> = logits
+                .iter()
+                .map(|logit| (logit / output.scale + f32::from(output.zero_point)).round() as u8)
+                .collect();
             assert_eq!(scores, built.int8.scores(face), "{name}");
         }
     }

@@ -8,7 +8,12 @@ use serde_json::Value;
 use system_tests::{json_lines, metrics, photographs, program, refuse, root, run_all, succeed, write_folder};
 
 /// What `edge-runtime classify` says of pictures, each with what the run's host says of them.
-fn classified(bundle: &Path, run: &Path, picture: impl Fn(&str) -> std::path::PathBuf, most: usize) -> Vec<(Value, Value)> {
+fn classified(
+    bundle: &Path,
+    run: &Path,
+    picture: impl Fn(&str) -> std::path::PathBuf,
+    most: usize,
+) -> Vec<(Value, Value)> {
     let answers = json_lines(&std::fs::read(run.join("answers.jsonl")).unwrap());
     let answers: Vec<Value> = answers.into_iter().take(most).collect();
     let files = answers.iter().map(|answer| picture(answer["sample"].as_str().unwrap()));
@@ -32,7 +37,8 @@ fn a_folder_becomes_a_bundle_that_answers_on_the_edge_as_on_the_host() {
 
     let metrics = metrics(&run);
     assert!(metrics["run"]["skipped"][0].as_str().unwrap().contains("broken.png"));
-    let rungs: Vec<u64> = metrics["run"]["parity"].as_array().unwrap().iter().map(|rung| rung["number"].as_u64().unwrap()).collect();
+    let rungs: Vec<u64> =
+        metrics["run"]["parity"].as_array().unwrap().iter().map(|rung| rung["number"].as_u64().unwrap()).collect();
     assert_eq!(rungs, [1, 2, 3, 5, 6], "{table}");
     for name in ["samples.png", "report.html", "config.toml", "bundle/MODEL_CARD.md", "bundle/detector.onnx"] {
         assert!(run.join(name).is_file(), "{name}");
@@ -45,7 +51,11 @@ fn a_folder_becomes_a_bundle_that_answers_on_the_edge_as_on_the_host() {
         assert_eq!(edge["label"], host["int8"], "{host}");
     }
 
-    let output = succeed(program("edge-runtime").args(["bench", "--json", "--iterations", "20", "--threads", "2", "--bundle"]).arg(&bundle));
+    let output = succeed(
+        program("edge-runtime")
+            .args(["bench", "--json", "--iterations", "20", "--threads", "2", "--bundle"])
+            .arg(&bundle),
+    );
     let bench = &json_lines(&output.stdout)[0];
     assert_eq!(bench["inferences"], 40);
     assert!(bench["ms"]["median"].as_f64().unwrap() > 0.0 && bench["peak_memory_bytes"].as_u64().unwrap() > 1 << 20);
@@ -197,12 +207,17 @@ fn a_full_disk_is_said_and_leaves_nothing_half_written() {
     let folder = tempfile::tempdir().unwrap();
     let command = run_all(folder.path(), &["--data", "rendered:64"]);
     let mut limited = Command::new("sh");
-    limited.args(["-c", "trap '' XFSZ; ulimit -f 512; exec \"$0\" \"$@\""]).arg(command.get_program()).args(command.get_args());
+    limited
+        .args(["-c", "trap '' XFSZ; ulimit -f 512; exec \"$0\" \"$@\""])
+        .arg(command.get_program())
+        .args(command.get_args());
     let line = refuse(&mut limited);
     assert!(line.contains("cannot write"), "{line}");
     let run = folder.path().join("rendered-smoke");
-    let left: Vec<String> =
-        std::fs::read_dir(&run).unwrap().map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
+    let left: Vec<String> = std::fs::read_dir(&run)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+        .collect();
     assert!(left.iter().all(|name| !name.starts_with('.')), "{left:?}");
     assert!(!run.join("bundle").exists());
 }
@@ -228,7 +243,9 @@ fn pictures_that_cannot_be_read_are_named_and_the_others_classified() {
 
 #[test]
 fn the_edge_answers_as_the_host_on_photographs() {
-    let Some(archive) = photographs("EXPRESSION_FERPLUS", "shared/data/ferplus/ferplus-train-valid.tar.xz") else { return };
+    let Some(archive) = photographs("EXPRESSION_FERPLUS", "shared/data/ferplus/ferplus-train-valid.tar.xz") else {
+        return;
+    };
     let folder = tempfile::tempdir().unwrap();
     succeed(Command::new("tar").arg("xJf").arg(&archive).arg("-C").arg(folder.path()));
     let data = folder.path().join("FERPlus");
@@ -247,9 +264,13 @@ fn the_edge_answers_as_the_host_on_photographs() {
 #[test]
 fn the_readme_names_commands_that_exist() {
     let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
-    for (name, commands) in [("host-trainer", vec!["run-all"]), ("edge-runtime", vec!["classify", "selftest", "bench"])] {
+    for (name, commands) in [("host-trainer", vec!["run-all"]), ("edge-runtime", vec!["classify", "selftest", "bench"])]
+    {
         for command in commands {
-            assert!(readme.contains(&format!("{name} {command}")) || readme.contains(&format!("-- {command}")), "{command}");
+            assert!(
+                readme.contains(&format!("{name} {command}")) || readme.contains(&format!("-- {command}")),
+                "{command}"
+            );
             succeed(program(name).args([command, "--help"]));
         }
     }

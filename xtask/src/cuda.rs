@@ -39,10 +39,7 @@ impl Cuda {
 fn gpu() -> bool {
     let answers = || {
         let mut smi = Command::new("nvidia-smi");
-        smi.arg("-L")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
+        smi.arg("-L").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         smi.status().is_ok_and(|status| status.success())
     };
     Path::new("/dev/nvidia0").exists() || Path::new("/proc/driver/nvidia").exists() || answers()
@@ -65,10 +62,7 @@ pub fn bring(staging: &Staging, download: &Download) -> Result<()> {
     fs::create_dir_all(&folder).with_context(|| format!("{} could not be made", folder.display()))?;
     let lib = match python_torch().as_deref().and_then(cuda_lib) {
         Some(lib) => {
-            eprintln!(
-                "setup: CUDA's libraries are those of the PyTorch that python3 has: {}",
-                lib.display()
-            );
+            eprintln!("setup: CUDA's libraries are those of the PyTorch that python3 has: {}", lib.display());
             lib
         }
         None => {
@@ -83,18 +77,14 @@ pub fn bring(staging: &Staging, download: &Download) -> Result<()> {
 /// The wheel is the pinned one; the GPU libraries are those whose versions its metadata pins, resolved by pip.
 fn install(staging: &Staging, download: &Download, folder: &Path) -> Result<()> {
     if !PINNED_HOST {
-        return Err(refusal(
-            "CUDA's libraries are pinned for x86-64 Linux only: run with `--cuda no`",
-        ));
+        return Err(refusal("CUDA's libraries are pinned for x86-64 Linux only: run with `--cuda no`"));
     }
     let wheel = staging.fetch(&TORCH, download)?;
     eprintln!(
         "setup: fetching the GPU libraries of PyTorch {TORCH_VERSION} (some gigabytes; `--cuda no` leaves them out)"
     );
     let mut pip = fetch::pip("install", &staging.path("."));
-    pip.args(["--no-compile", "--target"])
-        .arg(folder.join("site"))
-        .arg(wheel);
+    pip.args(["--no-compile", "--target"]).arg(folder.join("site")).arg(wheel);
     fetch::run_client(pip, "the GPU libraries could not be fetched")
 }
 
@@ -106,23 +96,15 @@ fn own_install(assets: &Path) -> PathBuf {
 /// The folder of python3's PyTorch, found without the seconds that importing it takes.
 fn python_torch() -> Option<PathBuf> {
     let ask = "import importlib.util as u; print(u.find_spec('torch').submodule_search_locations[0])";
-    let answer = Command::new("python3")
-        .args(["-c", ask])
-        .stderr(Stdio::null())
-        .output()
-        .ok()?;
-    let path = String::from_utf8(answer.stdout)
-        .ok()
-        .filter(|_| answer.status.success())?;
+    let answer = Command::new("python3").args(["-c", ask]).stderr(Stdio::null()).output().ok()?;
+    let path = String::from_utf8(answer.stdout).ok().filter(|_| answer.status.success())?;
     Some(PathBuf::from(path.trim()))
 }
 
 /// `torch/lib`, where the PyTorch in `torch` is of our version and has CUDA.
 fn cuda_lib(torch: &Path) -> Option<PathBuf> {
     let version = fs::read_to_string(torch.join("version.py")).ok()?;
-    let ours = [format!("'{TORCH_VERSION}'"), format!("'{TORCH_VERSION}+cu")]
-        .iter()
-        .any(|it| version.contains(it));
+    let ours = [format!("'{TORCH_VERSION}'"), format!("'{TORCH_VERSION}+cu")].iter().any(|it| version.contains(it));
     let lib = torch.join("lib");
     (ours && lib.join("libtorch_cuda.so").exists()).then_some(lib)
 }

@@ -18,9 +18,7 @@ pub type Download<'a> = dyn Fn(&Package, &Path) -> Result<()> + 'a;
 pub fn fetch(package: &Package, into: &Path, download: &Download) -> Result<PathBuf> {
     fs::create_dir_all(into).with_context(|| format!("{} could not be made", into.display()))?;
     download(package, into)?;
-    let files: Vec<PathBuf> = fs::read_dir(into)?
-        .map(|entry| Ok(entry?.path()))
-        .collect::<io::Result<_>>()?;
+    let files: Vec<PathBuf> = fs::read_dir(into)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
     let [file] = &files[..] else {
         bail!("{package} came as {} files instead of one", files.len());
     };
@@ -51,20 +49,9 @@ pub fn by_client(package: &Package, into: &Path) -> Result<()> {
 /// large, and the system's folder for them may be a small memory disk.
 pub fn pip(command: &str, temporary: &Path) -> Command {
     let mut pip = Command::new("python3");
-    pip.args([
-        "-m",
-        "pip",
-        command,
-        "--only-binary=:all:",
-        "--python-version=3.12",
-        "--implementation=cp",
-    ]);
+    pip.args(["-m", "pip", command, "--only-binary=:all:", "--python-version=3.12", "--implementation=cp"]);
     // Everything that a C library of 2.28 runs. Newest first: pip takes the first that matches.
-    pip.args(
-        (5..=28)
-            .rev()
-            .map(|minor| format!("--platform=manylinux_2_{minor}_x86_64")),
-    );
+    pip.args((5..=28).rev().map(|minor| format!("--platform=manylinux_2_{minor}_x86_64")));
     pip.arg("--platform=manylinux2014_x86_64");
     // A cache would hold hundreds of megabytes that nothing reads again.
     pip.args(["--no-cache-dir", "--no-input", "--disable-pip-version-check"]);

@@ -54,12 +54,7 @@ mod tests {
         std::fs::create_dir(folder.path().join("lib")).unwrap();
         assert!(require_usable(folder.path()).is_err());
         std::fs::write(header.join("version.h"), "#define TORCH_VERSION \\\n  \"2.10.0\"\n").unwrap();
-        assert!(
-            require_usable(folder.path())
-                .unwrap_err()
-                .to_string()
-                .contains("unset LIBTORCH")
-        );
+        assert!(require_usable(folder.path()).unwrap_err().to_string().contains("unset LIBTORCH"));
         std::fs::write(header.join("version.h"), "#define TORCH_VERSION \\\n  \"2.11.0\"\n").unwrap();
         require_usable(folder.path()).unwrap();
     }

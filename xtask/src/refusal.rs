@@ -23,9 +23,7 @@ pub fn refusal(message: impl Into<String>) -> anyhow::Error {
 pub fn exit_code(error: &anyhow::Error) -> u8 {
     let outside = error.chain().any(|cause| {
         cause.is::<Refusal>()
-            || cause
-                .downcast_ref::<std::io::Error>()
-                .is_some_and(|io| io.kind() == std::io::ErrorKind::StorageFull)
+            || cause.downcast_ref::<std::io::Error>().is_some_and(|io| io.kind() == std::io::ErrorKind::StorageFull)
     });
     if outside { 2 } else { 1 }
 }

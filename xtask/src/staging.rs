@@ -33,11 +33,7 @@ impl Staging {
         let root = assets.join(".staging");
         remove(&root).with_context(cannot)?;
         fs::create_dir(&root).with_context(cannot)?;
-        Ok(Self {
-            assets: assets.to_path_buf(),
-            root,
-            _lock: lock,
-        })
+        Ok(Self { assets: assets.to_path_buf(), root, _lock: lock })
     }
 
     /// The folder that finished folders are moved to.
@@ -79,10 +75,7 @@ impl Staging {
             .arg(&self.assets)
             .output()
             .context("python3 could not be started")?;
-        let free: u64 = String::from_utf8_lossy(&asked.stdout)
-            .trim()
-            .parse()
-            .unwrap_or(u64::MAX);
+        let free: u64 = String::from_utf8_lossy(&asked.stdout).trim().parse().unwrap_or(u64::MAX);
         if free >= needed {
             return Ok(());
         }

@@ -44,10 +44,7 @@ impl Point {
     pub fn from_pixels(x: f32, y: f32) -> Option<Point> {
         // Scaling by 16 is exact and the cast truncates: IEEE 754 gives the same integer everywhere.
         let fixed = |v: f32| (v.abs() <= FURTHEST).then_some((v * 16.0 + 0.5f32.copysign(v)) as i32);
-        Some(Point {
-            x: fixed(x)?,
-            y: fixed(y)?,
-        })
+        Some(Point { x: fixed(x)?, y: fixed(y)? })
     }
 
     /// x in 1/16 pixel.
@@ -99,11 +96,7 @@ impl core::error::Error for AlignError {}
 /// `Degenerate` for points that are no face's, `Size` where `out` is not `input.len()` long or the sizes make no sense;
 /// `out` is then as it was.
 pub fn align(points: &KeyPoints, picture: View<'_>, input: FaceInput, out: &mut [u8]) -> Result<(), AlignError> {
-    let FaceInput {
-        channels,
-        aligned,
-        size,
-    } = input;
+    let FaceInput { channels, aligned, size } = input;
     if size > aligned
         || aligned > LONGEST_SIDE
         || !matches!(channels, 1 | 3)
@@ -114,15 +107,9 @@ pub fn align(points: &KeyPoints, picture: View<'_>, input: FaceInput, out: &mut 
     }
     let margin = (aligned - size) / 2;
     let transform = Similarity::fit(points, aligned)?;
-    transform.warp(
-        picture,
-        [margin, margin],
-        [size, size],
-        channels == 1,
-        |x, y, c, value| {
-            out[(c * size + y) * size + x] = value;
-        },
-    );
+    transform.warp(picture, [margin, margin], [size, size], channels == 1, |x, y, c, value| {
+        out[(c * size + y) * size + x] = value;
+    });
     Ok(())
 }
 
@@ -181,12 +168,7 @@ impl Similarity {
         let [x, y] = [0, 1].map(|axis| ((sum(&from, axis) * side) << POINT) - half * 3000);
         let shift = |axis, turned: i128| rounded(((sum(&to, axis) * 1000) << (2 * POINT - 4)) - turned, whole) - half;
         let (left, top) = (shift(0, a * x - b * y), shift(1, b * x + a * y));
-        Ok(Similarity {
-            a: a as i64,
-            b: b as i64,
-            left: left as i64,
-            top: top as i64,
-        })
+        Ok(Similarity { a: a as i64, b: b as i64, left: left as i64, top: top as i64 })
     }
 
     /// Pixels of the picture to a pixel of the aligned face, in 2^-16, rounded down.
@@ -269,14 +251,7 @@ impl Filter {
             false => (scale << POINT, ((a.abs() + b.abs()) << POINT) / scale),
         };
         let shift = (i64::BITS - support.leading_zeros()).saturating_sub(15);
-        Filter {
-            a,
-            b,
-            support,
-            shift,
-            reach,
-            step: ((2 * scale) >> POINT) / MOST_TAPS + 1,
-        }
+        Filter { a, b, support, shift, reach, step: ((2 * scale) >> POINT) / MOST_TAPS + 1 }
     }
 
     /// The pixels along one axis that may have a weight.

@@ -78,6 +78,30 @@ impl Label {
     }
 }
 
+/// The classes of a model in the order of its scores: each label at most once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LabelSet(heapless::Vec<Label, { Label::COUNT }>);
+
+impl LabelSet {
+    /// The set of names; `None` where one is unknown or comes twice, or there are fewer than two.
+    pub fn from_names<'a>(names: impl IntoIterator<Item = &'a str>) -> Option<LabelSet> {
+        let mut labels = heapless::Vec::new();
+        for name in names {
+            let label = Label::from_name(name).filter(|label| !labels.contains(label))?;
+            labels.push(label).ok()?;
+        }
+        (labels.len() >= 2).then_some(LabelSet(labels))
+    }
+}
+
+impl core::ops::Deref for LabelSet {
+    type Target = [Label];
+
+    fn deref(&self) -> &[Label] {
+        &self.0
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,5 +116,15 @@ mod tests {
         assert_eq!(Label::from_name("Happy"), Some(Label::Happiness));
         assert_eq!(Label::from_name("bored"), None);
         assert_eq!(Label::from_index(8), None);
+    }
+
+    #[test]
+    fn a_label_set_has_known_labels_once_each() {
+        let set = LabelSet::from_names(["fear", "happy"]).unwrap();
+        assert_eq!(*set, [Label::Fear, Label::Happiness]);
+        assert!(LabelSet::from_names(Label::ALL.map(Label::name)).is_some());
+        for wrong in [&["fear"][..], &["fear", "fear"], &["fear", "boredom"]] {
+            assert_eq!(LabelSet::from_names(wrong.iter().copied()), None);
+        }
     }
 }

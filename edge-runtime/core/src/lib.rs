@@ -11,5 +11,5 @@ pub mod quantize;
 pub mod resample;
 
 pub use face::FaceInput;
-pub use label::Label;
+pub use label::{Label, LabelSet};
 pub use resample::View;

@@ -34,7 +34,7 @@ impl Cmd {
         let started = Instant::now();
         let (bundle, engine) = super::open(&self.bundle)?;
         let start_up = started.elapsed();
-        let faces: Vec<Vec<u8>> = crate::selftest::vectors(&bundle)?.into_iter().map(|(face, _)| face).collect();
+        let faces: Vec<Vec<u8>> = crate::selftest::vectors(&bundle)?.into_iter().map(|vector| vector.face).collect();
         let mut engines = vec![engine];
         while engines.len() < usize::from(self.threads) {
             engines.push(Engine::open(&bundle)?);

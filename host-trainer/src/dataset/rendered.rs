@@ -67,8 +67,7 @@ fn sample(renderer: &Renderer, seed: u64, (identity, face): (u64, usize)) -> Sam
     let label = Label::ALL[face % Label::COUNT];
     let variation = (face / Label::COUNT) as u64;
     let image = renderer.draw(seed, identity, label as usize, variation, SIDE).image;
-    let picture =
-        Picture { width: SIDE as usize, height: SIDE as usize, channels: 3, data: image.into_raw() };
+    let picture = Picture { width: SIDE as usize, height: SIDE as usize, channels: 3, data: image.into_raw() };
     let name = format!("{seed}-{identity}-{}-{variation}", label.name());
     Sample::labelled(name, Some(format!("{seed}-{identity}")), picture, label)
 }

@@ -71,8 +71,7 @@ mod tests {
     fn figures_of_four_answers() {
         let picture = edge_runtime::Picture { width: 1, height: 1, channels: 1, data: vec![0] };
         let labels = [Label::Neutral, Label::Neutral, Label::Neutral, Label::Fear];
-        let mut samples =
-            labels.map(|label| Sample::labelled(String::new(), None, picture.clone(), label)).to_vec();
+        let mut samples = labels.map(|label| Sample::labelled(String::new(), None, picture.clone(), label)).to_vec();
         samples[0].majority = false;
         let metrics = Metrics::new(&samples, &[1, 0, 0, 6]);
         assert_eq!((metrics.accuracy, metrics.accuracy_majority), (0.75, 1.0));

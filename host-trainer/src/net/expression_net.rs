@@ -80,7 +80,9 @@ impl ExpressionNet {
     /// Names and blocks in the order they run: the convolutions, the adapter, the hidden layer.
     pub fn blocks(&self) -> impl Iterator<Item = (String, &Block)> {
         let adapter = self.convolutions.len() - 1;
-        let name = move |index| if index == adapter { "adapter".to_owned() } else { format!("conv{}", index + 1) };
+        let name = move |index| {
+            if index == adapter { "adapter".to_owned() } else { format!("conv{}", index + 1) }
+        };
         let convolutions = self.convolutions.iter().enumerate().map(move |(index, block)| (name(index), block));
         convolutions.chain([("hidden".to_owned(), &self.hidden)])
     }

@@ -42,8 +42,11 @@ impl FaceNet {
         let net = match config.model.as_str() {
             "mobilenet-v1" => mobilenet_v1(&crate::assets::folder().join("human/faceres.json"), device)?,
             "vgg-16" if config.weights.is_empty() => {
-                let advice = "name a safetensors file by --face-net-weights, or set [face_net] model = \"mobilenet-v1\"";
-                return Err(BadInput(format!("the face net vgg-16 needs weights that no package carries; {advice}")).into());
+                let advice =
+                    "name a safetensors file by --face-net-weights, or set [face_net] model = \"mobilenet-v1\"";
+                return Err(
+                    BadInput(format!("the face net vgg-16 needs weights that no package carries; {advice}")).into()
+                );
             }
             "vgg-16" => vgg_16(Path::new(&config.weights), device)?,
             other => return Err(BadInput(format!("no face net {other:?}; there are mobilenet-v1 and vgg-16")).into()),

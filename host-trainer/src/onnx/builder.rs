@@ -47,7 +47,8 @@ impl Builder {
     pub fn constant(&mut self, name: &str, kind: DataType, shape: &[usize], raw_data: Vec<u8>) -> String {
         if self.known.insert(name.into()) {
             let dims = shape.iter().map(|side| *side as i64).collect();
-            let tensor = TensorProto { name: name.into(), dims, data_type: kind as i32, raw_data, ..Default::default() };
+            let tensor =
+                TensorProto { name: name.into(), dims, data_type: kind as i32, raw_data, ..Default::default() };
             self.constants.push(tensor);
         }
         name.into()
@@ -92,7 +93,8 @@ pub fn integer_list(name: &str, values: &[i64]) -> AttributeProto {
 
 /// Name, type and shape of an input or output.
 pub fn value_info(name: &str, kind: DataType, shape: &[usize]) -> ValueInfoProto {
-    let size = |side: &usize| Dimension { value: Some(dimension::Value::DimValue(*side as i64)), ..Dimension::default() };
+    let size =
+        |side: &usize| Dimension { value: Some(dimension::Value::DimValue(*side as i64)), ..Dimension::default() };
     let shape = Some(TensorShapeProto { dim: shape.iter().map(size).collect() });
     let tensor = type_proto::Tensor { elem_type: kind as i32, shape };
     let r#type = Some(TypeProto { value: Some(type_proto::Value::TensorType(tensor)), ..TypeProto::default() });

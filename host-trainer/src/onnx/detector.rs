@@ -126,24 +126,11 @@ impl Translation<'_> {
         let &[height, width, from, to] = filter.shape.as_slice() else {
             return Err(unknown(node, "a filter that is not HWIO"));
         };
-        let weight = self.onnx.float(
-            node.input(1)?,
-            &[to, from, height, width],
-            &transposed(filter, [3, 2, 0, 1]),
-        );
+        let weight = self.onnx.float(node.input(1)?, &[to, from, height, width], &transposed(filter, [3, 2, 0, 1]));
         let bias = self.graph.weight(node.input(2)?)?;
         let bias = self.onnx.float(node.input(2)?, &bias.shape, &bias.data);
-        let linear = if relu {
-            format!("{}/linear", node.name)
-        } else {
-            node.name.clone()
-        };
-        self.onnx.push(
-            "Conv",
-            [node.input(0)?, &weight, &bias],
-            &linear,
-            window(node, [height, width])?,
-        );
+        let linear = if relu { format!("{}/linear", node.name) } else { node.name.clone() };
+        self.onnx.push("Conv", [node.input(0)?, &weight, &bias], &linear, window(node, [height, width])?);
         if relu {
             self.onnx.push("Relu", [linear.as_str()], &node.name, vec![]);
         }
@@ -201,11 +188,7 @@ fn transposed(weight: &Weight, order: [usize; 4]) -> Vec<f32> {
 }
 
 fn unknown(node: &Node, what: &'static str) -> DetectorError {
-    DetectorError::Unknown {
-        node: node.name.clone(),
-        op: node.op.clone(),
-        what,
-    }
+    DetectorError::Unknown { node: node.name.clone(), op: node.op.clone(), what }
 }
 
 #[cfg(test)]

@@ -70,7 +70,12 @@ pub fn int8(net: &IntegerNet) -> ModelProto {
                 layer.bias.iter().flat_map(|bias| bias.to_le_bytes()).collect(),
             ),
         ];
-        onnx.push("QLinearConv", inputs.each_ref().map(String::as_str), name, convolution(layer.shape[2], layer.padding));
+        onnx.push(
+            "QLinearConv",
+            inputs.each_ref().map(String::as_str),
+            name,
+            convolution(layer.shape[2], layer.padding),
+        );
         name.clone_into(&mut last);
         if layer.pool {
             last = format!("{name}_pool");

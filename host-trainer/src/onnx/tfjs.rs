@@ -88,10 +88,7 @@ impl Node {
     /// `Absent` when there is no such attribute or it is no number.
     pub fn number(&self, attribute: &str) -> Result<f32, TfjsError> {
         let value = self.attributes.get(attribute).and_then(|a| a.get("f"));
-        value
-            .and_then(Value::as_f64)
-            .map(|v| v as f32)
-            .ok_or_else(|| self.absent(attribute))
+        value.and_then(Value::as_f64).map(|v| v as f32).ok_or_else(|| self.absent(attribute))
     }
 
     /// The name of this node's input `index`.
@@ -99,34 +96,22 @@ impl Node {
     /// # Errors
     /// `Absent` when the node has fewer inputs.
     pub fn input(&self, index: usize) -> Result<&str, TfjsError> {
-        self.inputs
-            .get(index)
-            .map(String::as_str)
-            .ok_or_else(|| self.absent(&format!("input {index}")))
+        self.inputs.get(index).map(String::as_str).ok_or_else(|| self.absent(&format!("input {index}")))
     }
 
     fn list<T>(&self, attribute: &str, key: &str, decode: impl Fn(&Value) -> Option<T>) -> Result<Vec<T>, TfjsError> {
-        let list = self
-            .attributes
-            .get(attribute)
-            .and_then(|a| a.get("list"))
-            .ok_or_else(|| self.absent(attribute))?;
+        let list = self.attributes.get(attribute).and_then(|a| a.get("list")).ok_or_else(|| self.absent(attribute))?;
         match list.get(key) {
             None => Ok(Vec::new()), // protobuf's JSON leaves an empty list out
             Some(values) => {
                 let values = values.as_array().ok_or_else(|| self.absent(attribute))?;
-                values
-                    .iter()
-                    .map(|v| decode(v).ok_or_else(|| self.absent(attribute)))
-                    .collect()
+                values.iter().map(|v| decode(v).ok_or_else(|| self.absent(attribute))).collect()
             }
         }
     }
 
     fn absent(&self, what: &str) -> TfjsError {
-        TfjsError::Absent {
-            what: format!("usable `{what}` in {} node `{}`", self.op, self.name),
-        }
+        TfjsError::Absent { what: format!("usable `{what}` in {} node `{}`", self.op, self.name) }
     }
 }
 
@@ -144,12 +129,8 @@ impl Graph {
     /// # Errors
     /// `Unreadable` when a file is, `Broken` when contents and sizes do not fit together.
     pub fn open(json: &Path) -> Result<Graph, TfjsError> {
-        let read = |path: &Path| {
-            std::fs::read(path).map_err(|source| TfjsError::Unreadable {
-                path: path.into(),
-                source,
-            })
-        };
+        let read =
+            |path: &Path| std::fs::read(path).map_err(|source| TfjsError::Unreadable { path: path.into(), source });
         let folder = json.parent().unwrap_or(Path::new(""));
         Graph::parse(json, &read(json)?, |name| read(&folder.join(name)))
     }
@@ -159,9 +140,7 @@ impl Graph {
     /// # Errors
     /// `Absent` when there is none.
     pub fn weight(&self, name: &str) -> Result<&Weight, TfjsError> {
-        self.weights.get(name).ok_or_else(|| TfjsError::Absent {
-            what: format!("weight `{name}`"),
-        })
+        self.weights.get(name).ok_or_else(|| TfjsError::Absent { what: format!("weight `{name}`") })
     }
 
     /// The node called `name`.
@@ -170,9 +149,7 @@ impl Graph {
     /// `Absent` when there is none.
     pub fn node(&self, name: &str) -> Result<&Node, TfjsError> {
         let found = self.nodes.iter().find(|n| n.name == name);
-        found.ok_or_else(|| TfjsError::Absent {
-            what: format!("node `{name}`"),
-        })
+        found.ok_or_else(|| TfjsError::Absent { what: format!("node `{name}`") })
     }
 
     /// Parses the bytes of a JSON file; `load` gives the bytes of a `.bin` file. `path` only names the model in errors.
@@ -181,10 +158,7 @@ impl Graph {
         json: &[u8],
         mut load: impl FnMut(&str) -> Result<Vec<u8>, TfjsError>,
     ) -> Result<Graph, TfjsError> {
-        let broken = |reason: String| TfjsError::Broken {
-            path: path.into(),
-            reason,
-        };
+        let broken = |reason: String| TfjsError::Broken { path: path.into(), reason };
         let model: Model = serde_json::from_slice(json).map_err(|e| broken(e.to_string()))?;
         let mut nodes = model.topology.nodes;
         for node in &mut nodes {
@@ -213,11 +187,7 @@ impl Graph {
                 }
             }
             if !rest.is_empty() {
-                return Err(broken(format!(
-                    "{} has {} bytes too many",
-                    group.paths.join(" + "),
-                    rest.len()
-                )));
+                return Err(broken(format!("{} has {} bytes too many", group.paths.join(" + "), rest.len())));
             }
         }
         Ok(Graph { nodes, weights })
@@ -290,11 +260,7 @@ mod tests {
                     "explicit_paddings": {"list": {}},
                     "epsilon": {"f": 0.5}}}]},
             "weightsManifest": [{"paths": ["m.bin"], "weights": weights}]});
-        Graph::parse(
-            Path::new("m.json"),
-            model.to_string().as_bytes(),
-            |_| Ok(bytes.to_vec()),
-        )
+        Graph::parse(Path::new("m.json"), model.to_string().as_bytes(), |_| Ok(bytes.to_vec()))
     }
 
     #[test]
@@ -320,10 +286,7 @@ mod tests {
             parse(entry(json!([1]), "string"), &[0; 8]),            // unknown type
             parse(entry(json!([-1]), "float32"), &[0; 8]),          // no shape
             parse(entry(json!([1]), "float32"), &[0xff; 4]),        // not a number
-            parse(
-                json!([{"name": "w", "shape": [1], "dtype": "float32", "quantization": {"dtype": "uint8"}}]),
-                &[0],
-            ),
+            parse(json!([{"name": "w", "shape": [1], "dtype": "float32", "quantization": {"dtype": "uint8"}}]), &[0]),
             Graph::parse(Path::new("m.json"), b"{\"modelTopology\"", |_| Ok(vec![])),
             Graph::parse(
                 Path::new("m.json"),
@@ -334,10 +297,7 @@ mod tests {
         ];
         for case in cases {
             let message = case.expect_err("must be refused").to_string();
-            assert!(
-                message.contains("cargo xtask setup") && !message.contains('\n'),
-                "{message}"
-            );
+            assert!(message.contains("cargo xtask setup") && !message.contains('\n'), "{message}");
         }
     }
 }

@@ -116,11 +116,12 @@ fn fold(block: &Block, name: String) -> anyhow::Result<Layer> {
     };
     if let Some(norm) = &block.norm {
         let part = |tensor: &Option<Tensor>| tensor.as_ref().map(|tensor| tensor.detach().to_kind(Kind::Double));
-        let (gain, offset) = (part(&norm.ws).context("batch norm has a gain")?, part(&norm.bs).context("and an offset")?);
+        let (gain, offset) =
+            (part(&norm.ws).context("batch norm has a gain")?, part(&norm.bs).context("and an offset")?);
         let (mean, variance) = (norm.running_mean.to_kind(Kind::Double), norm.running_var.to_kind(Kind::Double));
         // tch's default epsilon.
         let factor = gain / (variance + 1e-5).sqrt();
-        weight = weight * factor.view([-1, 1, 1, 1]);
+        weight *= factor.view([-1, 1, 1, 1]);
         bias = (bias - mean) * factor + offset;
     }
     let padding = block.padding as usize;

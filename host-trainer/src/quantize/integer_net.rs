@@ -1,6 +1,5 @@
 //! The integer net: the reference that every engine is held to, in our own arithmetic.
 
-
 use anyhow::ensure;
 use edge_runtime::bundle::Output;
 use expression_core::quantize::{MULTIPLIER_BITS, requantize};
@@ -159,7 +158,8 @@ impl IntegerLayer {
             self.gather(maps, side, (pixel / out, pixel % out), &mut patch);
             for (channel, (value, filter)) in values.iter_mut().zip(weight.chunks_exact(patch.len())).enumerate() {
                 let products = patch.iter().zip(filter).map(|(a, w)| i32::from(*a) * i32::from(*w));
-                *value = requantize(self.bias[channel] + products.sum::<i32>(), self.multiplier[channel], self.output_zero);
+                *value =
+                    requantize(self.bias[channel] + products.sum::<i32>(), self.multiplier[channel], self.output_zero);
             }
         }
         if self.pool { (max_pool(&result, out, to), pooled(out)) } else { (result, out) }

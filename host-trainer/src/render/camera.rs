@@ -15,10 +15,7 @@ pub struct Camera {
 
 /// Turns the head: positions around the middle of the head, in the camera's directions.
 pub fn turn(positions: &mut [Vec3], dice: &mut Dice) {
-    let (yaw, pitch) = (
-        dice.either_way(VARIATION.yaw).to_radians(),
-        dice.either_way(VARIATION.pitch).to_radians(),
-    );
+    let (yaw, pitch) = (dice.either_way(VARIATION.yaw).to_radians(), dice.either_way(VARIATION.pitch).to_radians());
     let (sy, cy, sp, cp) = (yaw.sin(), yaw.cos(), pitch.sin(), pitch.cos());
     let rows = [[cy, 0.0, sy], [sp * sy, cp, -sp * cy], [-cp * sy, sp, cp * cy]];
     for position in positions {
@@ -31,21 +28,9 @@ impl Camera {
     /// A camera whose picture is aligned by both eyes and the mouth, nearly as well as a face detector aligns it.
     /// The points are the right eye, the left eye and the mouth of the turned head.
     pub fn aligned(points: [Vec3; 3], dice: &mut Dice) -> Camera {
-        let mut camera = Camera {
-            distance: dice.within(VARIATION.distance),
-            similarity: [1.0, 0.0, 0.0, 0.0],
-        };
-        let Variation {
-            eye_line,
-            mouth_line,
-            inter_ocular,
-            ..
-        } = VARIATION;
-        let wanted = [
-            [0.5 - inter_ocular / 2.0, eye_line],
-            [0.5 + inter_ocular / 2.0, eye_line],
-            [0.5, mouth_line],
-        ];
+        let mut camera = Camera { distance: dice.within(VARIATION.distance), similarity: [1.0, 0.0, 0.0, 0.0] };
+        let Variation { eye_line, mouth_line, inter_ocular, .. } = VARIATION;
+        let wanted = [[0.5 - inter_ocular / 2.0, eye_line], [0.5 + inter_ocular / 2.0, eye_line], [0.5, mouth_line]];
         let seen = points.map(|point| camera.plane(point));
         let fit = fit_similarity(seen, wanted);
         let angle = dice.either_way(VARIATION.rotation).to_radians();
@@ -64,11 +49,7 @@ impl Camera {
     pub fn screen(&self, position: Vec3, size: f32) -> Vec3 {
         let [x, y] = self.plane(position);
         let [a, b, shift_x, shift_y] = self.similarity;
-        [
-            size * (a * x - b * y + shift_x),
-            size * (b * x + a * y + shift_y),
-            position[2],
-        ]
+        [size * (a * x - b * y + shift_x), size * (b * x + a * y + shift_y), position[2]]
     }
 
     fn plane(&self, position: Vec3) -> [f32; 2] {
@@ -91,12 +72,7 @@ fn fit_similarity(from: [[f32; 2]; 3], to: [[f32; 2]; 3]) -> [f32; 4] {
         square += px * px + py * py;
     }
     let (a, b) = (a / square.max(1e-12), b / square.max(1e-12));
-    [
-        a,
-        b,
-        to_mean[0] - a * from_mean[0] + b * from_mean[1],
-        to_mean[1] - b * from_mean[0] - a * from_mean[1],
-    ]
+    [a, b, to_mean[0] - a * from_mean[0] + b * from_mean[1], to_mean[1] - b * from_mean[0] - a * from_mean[1]]
 }
 
 /// What is behind the head: a gradient with some blobs out of focus.
@@ -115,18 +91,10 @@ impl Background {
         };
         let corners = [colour(), colour()];
         let colours = [colour(), colour(), colour(), colour()];
-        let blobs = colours.map(|colour| {
-            (
-                [dice.within(0.0..1.0), dice.within(0.0..1.0), dice.within(0.08..0.4)],
-                colour,
-            )
-        });
+        let blobs =
+            colours.map(|colour| ([dice.within(0.0..1.0), dice.within(0.0..1.0), dice.within(0.08..0.4)], colour));
         let slope = [dice.either_way(0.7), dice.either_way(0.7)];
-        Background {
-            corners,
-            slope,
-            blobs: blobs.to_vec(),
-        }
+        Background { corners, slope, blobs: blobs.to_vec() }
     }
 
     /// Linear RGB at a place of the unit square.
@@ -178,9 +146,7 @@ fn blur(picture: &mut [Vec3], size: usize, deviation: f32) {
         return;
     }
     let reach = (2.5 * deviation).ceil() as usize;
-    let mut kernel: Vec<f32> = (0..=reach)
-        .map(|k| (-0.5 * (k as f32 / deviation).powi(2)).exp())
-        .collect();
+    let mut kernel: Vec<f32> = (0..=reach).map(|k| (-0.5 * (k as f32 / deviation).powi(2)).exp()).collect();
     let total = 2.0 * kernel.iter().sum::<f32>() - kernel[0];
     kernel.iter_mut().for_each(|weight| *weight /= total);
     for [step, other] in [[1, size], [size, 1]] {

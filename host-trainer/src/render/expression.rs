@@ -22,11 +22,7 @@ struct Action {
 
 /// Always part of the expression.
 const fn always(unit: &'static str, weight: f32) -> Action {
-    Action {
-        unit,
-        weight,
-        chance: 1.0,
-    }
+    Action { unit, weight, chance: 1.0 }
 }
 
 /// Part of the expression in some faces.
@@ -110,15 +106,7 @@ const EXPRESSIONS: [&[Action]; 8] = [
 ];
 
 /// Small movements that every face makes.
-const IDLE: [&str; 7] = [
-    "browInnerUp",
-    "browOuterUp",
-    "eyeSquint",
-    "eyeBlink",
-    "jawOpen",
-    "mouthPucker",
-    "mouthPress",
-];
+const IDLE: [&str; 7] = ["browInnerUp", "browOuterUp", "eyeSquint", "eyeBlink", "jawOpen", "mouthPucker", "mouthPress"];
 const GAZE: [[&str; 2]; 4] = [
     ["eyeLookInLeft", "eyeLookOutRight"],
     ["eyeLookOutLeft", "eyeLookInRight"],
@@ -151,14 +139,9 @@ impl FaceUnits {
     /// # Errors
     /// A unit that is missing or damaged.
     pub fn open(folder: &Path, mesh: &Mesh) -> Result<FaceUnits, RenderError> {
-        let used = EXPRESSIONS
-            .iter()
-            .flat_map(|actions| actions.iter().map(|action| action.unit));
-        let mut names: Vec<String> = used
-            .chain(IDLE)
-            .flat_map(halves)
-            .chain(GAZE.concat().into_iter().map(str::to_owned))
-            .collect();
+        let used = EXPRESSIONS.iter().flat_map(|actions| actions.iter().map(|action| action.unit));
+        let mut names: Vec<String> =
+            used.chain(IDLE).flat_map(halves).chain(GAZE.concat().into_iter().map(str::to_owned)).collect();
         names.sort();
         names.dedup();
         let read = |name: &String| Target::open(&folder.join(format!("{name}.target")), &mesh.kept);
@@ -199,9 +182,7 @@ impl FaceUnits {
         }
         for pair in GAZE.chunks_exact(2) {
             let gaze = dice.either_way(VARIATION.gaze);
-            pair[usize::from(gaze < 0.0)]
-                .iter()
-                .for_each(|unit| self.push(shape, unit, gaze.abs()));
+            pair[usize::from(gaze < 0.0)].iter().for_each(|unit| self.push(shape, unit, gaze.abs()));
         }
         (if actions.is_empty() { 0.0 } else { strength }, folds)
     }
@@ -229,14 +210,7 @@ impl Folds {
 
 /// The files of a unit: right and left, or one for units of the whole face.
 fn halves(unit: &str) -> Vec<String> {
-    let whole = [
-        "jaw",
-        "browInner",
-        "mouthFunnel",
-        "mouthPucker",
-        "mouthRoll",
-        "mouthShrug",
-    ];
+    let whole = ["jaw", "browInner", "mouthFunnel", "mouthPucker", "mouthRoll", "mouthShrug"];
     match whole.iter().any(|start| unit.starts_with(start)) {
         true => vec![unit.to_owned()],
         false => vec![format!("{unit}Right"), format!("{unit}Left")],
@@ -257,14 +231,8 @@ mod tests {
     #[test]
     fn a_missing_unit_is_named() {
         let folder = tempfile::tempdir().unwrap();
-        let mesh = Mesh {
-            rest: vec![],
-            part: vec![],
-            mouth: vec![],
-            openness: vec![],
-            triangles: vec![],
-            kept: vec![],
-        };
+        let mesh =
+            Mesh { rest: vec![], part: vec![], mouth: vec![], openness: vec![], triangles: vec![], kept: vec![] };
         let error = FaceUnits::open(folder.path(), &mesh).err().unwrap().to_string();
         assert!(error.contains("cargo xtask setup"), "{error}");
     }

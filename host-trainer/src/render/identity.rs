@@ -120,11 +120,7 @@ impl Features {
         let read = |name: String| Target::open(&macros.join(format!("{name}.target.gz")), &mesh.kept);
         let (mut ancestry, mut build) = (Vec::new(), Vec::new());
         for ancestry_name in ANCESTRIES {
-            ancestry.extend(
-                SEXES
-                    .iter()
-                    .flat_map(|sex| AGES.map(|(age, _)| format!("{ancestry_name}-{sex}-{age}"))),
-            );
+            ancestry.extend(SEXES.iter().flat_map(|sex| AGES.map(|(age, _)| format!("{ancestry_name}-{sex}-{age}"))));
         }
         for sex in SEXES {
             for (age, _) in AGES {
@@ -188,18 +184,10 @@ impl Looks {
         let hair = mix(hair, [0.42, 0.41, 0.40], 0.8 * grey);
         let iris = mix([0.045, 0.02, 0.008], [0.16, 0.24, 0.30], fair * dice.within(0.0..1.0));
         let male = sex > 0.5;
-        let beard = if male && dice.chance(0.45) {
-            dice.within(0.1..0.8)
-        } else {
-            0.0
-        };
+        let beard = if male && dice.chance(0.45) { dice.within(0.1..0.8) } else { 0.0 };
         Looks {
             skin,
-            lips: mix(
-                skin,
-                product(skin, [1.15, 0.58, 0.62]),
-                dice.within(0.5..if male { 0.9 } else { 1.25 }),
-            ),
+            lips: mix(skin, product(skin, [1.15, 0.58, 0.62]), dice.within(0.5..if male { 0.9 } else { 1.25 })),
             hair,
             iris,
             brow: mix(hair, scale(hair, 0.35), grey), // brows turn grey late
@@ -220,18 +208,11 @@ impl Looks {
 
 /// All pairs of opposites in one folder, grouped over the halves of the face.
 fn local_features(folder: &Path, share: f32, mesh: &Mesh) -> Result<Vec<Vec<Feature>>, RenderError> {
-    let unreadable = |source| RenderError::Unreadable {
-        path: folder.into(),
-        source,
-    };
+    let unreadable = |source| RenderError::Unreadable { path: folder.into(), source };
     let mut names = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(unreadable)? {
         let name = entry.map_err(unreadable)?.file_name();
-        names.extend(
-            name.to_str()
-                .and_then(|name| name.strip_suffix(".target.gz"))
-                .map(str::to_owned),
-        );
+        names.extend(name.to_str().and_then(|name| name.strip_suffix(".target.gz")).map(str::to_owned));
     }
     if names.is_empty() {
         return Err(RenderError::NoTargets { folder: folder.into() });
@@ -242,19 +223,12 @@ fn local_features(folder: &Path, share: f32, mesh: &Mesh) -> Result<Vec<Vec<Feat
     let mut features: BTreeMap<String, BTreeMap<char, Feature>> = BTreeMap::new();
     for (name, target) in names.iter().zip(targets) {
         let (half, feature, more) = parts_of_name(name);
-        let factor = if LIKE_EXPRESSIONS.0.contains(&feature) {
-            LIKE_EXPRESSIONS.1
-        } else {
-            1.0
-        };
+        let factor = if LIKE_EXPRESSIONS.0.contains(&feature) { LIKE_EXPRESSIONS.1 } else { 1.0 };
         let feature = features.entry(feature.to_owned()).or_default().entry(half).or_default();
         feature.share = share * factor;
         *(if more { &mut feature.more } else { &mut feature.less }) = Some(target);
     }
-    Ok(features
-        .into_values()
-        .map(|halves| halves.into_values().collect())
-        .collect())
+    Ok(features.into_values().map(|halves| halves.into_values().collect()).collect())
 }
 
 /// Half of the face (`l`, `r`, or `m` for both), feature, and whether the target is the feature's positive side.
@@ -281,9 +255,7 @@ fn between(places: [(&str, f32); 3], value: f32) -> [f32; 3] {
 
 /// The products of one weight of each kind, the last kind fastest.
 fn products(a: &[f32], b: &[f32], c: &[f32]) -> Vec<f32> {
-    a.iter()
-        .flat_map(|a| b.iter().flat_map(move |b| c.iter().map(move |c| a * b * c)))
-        .collect()
+    a.iter().flat_map(|a| b.iter().flat_map(move |b| c.iter().map(move |c| a * b * c))).collect()
 }
 
 #[cfg(test)]

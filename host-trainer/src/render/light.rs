@@ -58,10 +58,7 @@ impl Light {
             let weight = [1.0 - wb - wc, wb, wc];
             let blend = |of: &[Vec3]| (0..3).fold([0.0; 3], |sum, k| add(sum, scale(of[corner[k]], weight[k])));
             let blend_one = |of: &dyn Fn(usize) -> f32| (0..3).map(|k| weight[k] * of(corner[k])).sum::<f32>();
-            let mouth = [
-                blend_one(&|vertex| mesh.mouth[vertex][0]),
-                blend_one(&|vertex| mesh.mouth[vertex][1]),
-            ];
+            let mouth = [blend_one(&|vertex| mesh.mouth[vertex][0]), blend_one(&|vertex| mesh.mouth[vertex][1])];
             let openness = blend_one(&|vertex| mesh.openness[vertex]).max(floor(mesh.part[corner[0]], mouth));
             let surface = surface(mesh.part[corner[0]], blend(&mesh.rest), mouth, looks, folds);
             let (normal, position) = (unit(blend(&normals)), blend(positions));

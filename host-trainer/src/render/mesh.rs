@@ -73,23 +73,13 @@ impl Mesh {
             }
         }
         // A cut file may still parse: what the landmarks stand on must be there.
-        if [Part::Skin, Part::Eye, Part::Teeth, Part::Tongue]
-            .iter()
-            .any(|part| !mesh.part.contains(part))
-        {
-            return Err(RenderError::damaged(
-                &path,
-                text.lines().count(),
-                "ends before all parts of the head",
-            ));
+        if [Part::Skin, Part::Eye, Part::Teeth, Part::Tongue].iter().any(|part| !mesh.part.contains(part)) {
+            return Err(RenderError::damaged(&path, text.lines().count(), "ends before all parts of the head"));
         }
         let lips = mesh.mouth.iter().filter(|mouth| mouth[0] > 0.5).count();
         if lips == 0 || lips > mesh.rest.len() / 8 {
             let path = folder.join("textures").join(LIPS);
-            return Err(RenderError::Mask {
-                path,
-                what: format!("masks {lips} vertices, which are no lips"),
-            });
+            return Err(RenderError::Mask { path, what: format!("masks {lips} vertices, which are no lips") });
         }
         mesh.openness = mesh.measure_openness();
         Ok(mesh)
@@ -132,9 +122,7 @@ impl Mesh {
                 seen[1] += cosine;
             }
         }
-        seen.into_iter()
-            .map(|[open, all]| if all > 0.0 { open / all } else { 0.0 })
-            .collect()
+        seen.into_iter().map(|[open, all]| if all > 0.0 { open / all } else { 0.0 }).collect()
     }
 }
 
@@ -164,9 +152,7 @@ impl Object {
                     let mut face = Vec::with_capacity(4);
                     for field in fields {
                         let (vertex, uv) = face_corner(field).ok_or((line, "a face corner is `vertex/texture`"))?;
-                        let slot = corner
-                            .get_mut(vertex)
-                            .ok_or((line, "a face names a vertex that is not there"))?;
+                        let slot = corner.get_mut(vertex).ok_or((line, "a face names a vertex that is not there"))?;
                         *slot = slot.or_else(|| texture.get(uv?).copied());
                         face.push(vertex);
                     }
@@ -179,11 +165,7 @@ impl Object {
         if faces.is_empty() {
             return Err((text.lines().count(), "no faces"));
         }
-        Ok(Object {
-            positions,
-            corner,
-            faces,
-        })
+        Ok(Object { positions, corner, faces })
     }
 
     /// The faces that lie wholly above [`LOWEST`], as triangles over renumbered vertices.
@@ -207,14 +189,7 @@ impl Object {
             triangles.extend((2..corners.len()).map(|last| [corners[0], corners[last - 1], corners[last]]));
         }
         let (mouth, openness) = (vec![[0.0; 2]; rest.len()], vec![1.0; rest.len()]);
-        Mesh {
-            rest,
-            part: parts,
-            mouth,
-            openness,
-            triangles,
-            kept,
-        }
+        Mesh { rest, part: parts, mouth, openness, triangles, kept }
     }
 }
 
@@ -228,9 +203,7 @@ fn numbers<'a, const N: usize>(mut fields: impl Iterator<Item = &'a str>) -> Opt
 
 /// Zero-based vertex and texture index of `vertex/texture`; OBJ counts from one.
 fn face_corner(field: &str) -> Option<(usize, Option<usize>)> {
-    let mut parts = field
-        .split('/')
-        .map(|part| part.parse::<usize>().ok().and_then(|index| index.checked_sub(1)));
+    let mut parts = field.split('/').map(|part| part.parse::<usize>().ok().and_then(|index| index.checked_sub(1)));
     Some((parts.next()??, parts.next().flatten()))
 }
 
@@ -238,10 +211,7 @@ fn mask(folder: &Path, name: &str) -> Result<image::GrayImage, RenderError> {
     let path = folder.join("textures").join(name);
     match image::open(&path) {
         Ok(image) => Ok(image.into_luma8()),
-        Err(error) => Err(RenderError::Mask {
-            path,
-            what: error.to_string(),
-        }),
+        Err(error) => Err(RenderError::Mask { path, what: error.to_string() }),
     }
 }
 
@@ -249,8 +219,7 @@ fn mask(folder: &Path, name: &str) -> Result<image::GrayImage, RenderError> {
 fn sample(mask: &image::GrayImage, [u, v]: [f32; 2]) -> f32 {
     let pixel = |t: f32, side: u32| ((t.clamp(0.0, 1.0) * side as f32) as u32).min(side.saturating_sub(1));
     let (x, y) = (pixel(u, mask.width()), pixel(1.0 - v, mask.height()));
-    mask.get_pixel_checked(x, y)
-        .map_or(0.0, |pixel| f32::from(pixel.0[0]) / 255.0)
+    mask.get_pixel_checked(x, y).map_or(0.0, |pixel| f32::from(pixel.0[0]) / 255.0)
 }
 
 #[cfg(test)]

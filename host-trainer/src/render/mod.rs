@@ -75,11 +75,7 @@ pub enum RenderError {
 
 impl RenderError {
     fn damaged(path: &Path, line: usize, what: &'static str) -> RenderError {
-        RenderError::Damaged {
-            path: path.into(),
-            line,
-            what,
-        }
+        RenderError::Damaged { path: path.into(), line, what }
     }
 }
 
@@ -117,12 +113,7 @@ impl Renderer {
         let features = Features::open(&base.join("targets"), &mesh)?;
         let units = FaceUnits::open(&assets.join("faceunits01").join("targets").join("faceunits"), &mesh)?;
         let landmarks = Landmarks::of(&mesh);
-        Ok(Renderer {
-            mesh,
-            features,
-            units,
-            landmarks,
-        })
+        Ok(Renderer { mesh, features, units, landmarks })
     }
 
     /// Draws one face. The result depends on the arguments alone; `seed` and `identity` alone make the person.
@@ -143,10 +134,7 @@ impl Renderer {
         let points = self.landmarks.points(&shape);
         let camera = Camera::aligned([points[0], points[1], points[3]], &mut dice);
         let fine = size * FINE;
-        let screen: Vec<Vec3> = shape
-            .iter()
-            .map(|&position| camera.screen(position, fine as f32))
-            .collect();
+        let screen: Vec<Vec3> = shape.iter().map(|&position| camera.screen(position, fine as f32)).collect();
         let raster = Raster::draw(fine, &screen, &self.mesh.triangles);
         let light = Light::draw(&mut dice);
         let shaded = light.shade(&raster, &self.mesh, &shape, &person.looks, &folds);
@@ -155,11 +143,7 @@ impl Renderer {
             let [x, y, _] = camera.screen(point, size as f32);
             [x, y]
         });
-        Face {
-            image,
-            strength,
-            key_points,
-        }
+        Face { image, strength, key_points }
     }
 
     /// Lifts the hair off the scalp.

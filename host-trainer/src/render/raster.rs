@@ -34,15 +34,8 @@ impl Raster {
     /// Draws `triangles` over `screen`: x to the right and y down in pixels, z towards the viewer.
     /// Triangles that turn their back (clockwise on the screen) are left out.
     pub fn draw(size: usize, screen: &[Vec3], triangles: &[[u32; 3]]) -> Raster {
-        let nothing = Hit {
-            triangle: Hit::NOTHING,
-            weight: [0.0; 2],
-        };
-        let mut raster = Raster {
-            size,
-            depth: vec![f32::NEG_INFINITY; size * size],
-            hits: vec![nothing; size * size],
-        };
+        let nothing = Hit { triangle: Hit::NOTHING, weight: [0.0; 2] };
+        let mut raster = Raster { size, depth: vec![f32::NEG_INFINITY; size * size], hits: vec![nothing; size * size] };
         for (index, corner) in triangles.iter().enumerate() {
             raster.triangle(index as u32, corner.map(|vertex| screen[vertex as usize]));
         }
@@ -77,10 +70,7 @@ impl Raster {
                 let at = y * self.size + x;
                 if depth > self.depth[at] {
                     self.depth[at] = depth;
-                    self.hits[at] = Hit {
-                        triangle: index,
-                        weight: [wb, wc],
-                    };
+                    self.hits[at] = Hit { triangle: index, weight: [wb, wc] };
                 }
             }
         }
@@ -103,19 +93,9 @@ mod tests {
     #[test]
     fn leaves_out_backs_and_what_is_no_number() {
         for triangle in [[0, 2, 1], [0, 0, 1]] {
-            assert!(
-                Raster::draw(4, &SCREEN, &[triangle])
-                    .hits
-                    .iter()
-                    .all(|hit| hit.triangle == Hit::NOTHING)
-            );
+            assert!(Raster::draw(4, &SCREEN, &[triangle]).hits.iter().all(|hit| hit.triangle == Hit::NOTHING));
         }
-        assert!(
-            Raster::draw(4, &SCREEN, &[[0, 1, 3]])
-                .depth
-                .iter()
-                .all(|depth| !depth.is_nan())
-        );
+        assert!(Raster::draw(4, &SCREEN, &[[0, 1, 3]]).depth.iter().all(|depth| !depth.is_nan()));
     }
 
     #[test]

@@ -21,25 +21,15 @@ impl DepthView {
     /// Looks at the head in the shape `positions` from `towards` (a unit vector from the head to the viewer).
     pub fn draw(mesh: &Mesh, positions: &[Vec3], towards: Vec3, size: usize) -> DepthView {
         let axes = view_axes(towards);
-        let screen: Vec<_> = positions
-            .iter()
-            .map(|&position| Self::screen(&axes, size, position))
-            .collect();
-        DepthView {
-            axes,
-            raster: Raster::draw(size, &screen, &mesh.triangles),
-        }
+        let screen: Vec<_> = positions.iter().map(|&position| Self::screen(&axes, size, position)).collect();
+        DepthView { axes, raster: Raster::draw(size, &screen, &mesh.triangles) }
     }
 
     fn screen(axes: &[Vec3; 3], size: usize, position: Vec3) -> Vec3 {
         let offset = sub(position, Self::MIDDLE);
         let pixels = size as f32 / (2.0 * Self::HALF);
         let middle = size as f32 / 2.0;
-        [
-            middle + pixels * dot(axes[0], offset),
-            middle - pixels * dot(axes[1], offset),
-            dot(axes[2], offset),
-        ]
+        [middle + pixels * dot(axes[0], offset), middle - pixels * dot(axes[1], offset), dot(axes[2], offset)]
     }
 
     /// How far a point is reached by rays from the viewer, 0 to 1, blended between four pixels.

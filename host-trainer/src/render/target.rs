@@ -34,16 +34,11 @@ impl Target {
                 continue;
             }
             let mut fields = content.split_ascii_whitespace();
-            let vertex: usize = fields
-                .next()
-                .and_then(|field| field.parse().ok())
-                .ok_or((line, "no vertex index"))?;
+            let vertex: usize = fields.next().and_then(|field| field.parse().ok()).ok_or((line, "no vertex index"))?;
             let mut delta = [0.0; 3];
             for value in &mut delta {
                 let field = fields.next().and_then(|field| field.parse::<f32>().ok());
-                *value = field
-                    .filter(|field| field.is_finite())
-                    .ok_or((line, "a displacement has three numbers"))?;
+                *value = field.filter(|field| field.is_finite()).ok_or((line, "a displacement has three numbers"))?;
             }
             let kept = kept.get(vertex).ok_or((line, "the base mesh has no such vertex"))?;
             if let Some(vertex) = kept
@@ -69,10 +64,7 @@ impl Target {
 
 /// The whole text of a file, unpacked when its name ends in `.gz`.
 pub fn read_text(path: &Path) -> Result<String, RenderError> {
-    let unreadable = |source| RenderError::Unreadable {
-        path: path.into(),
-        source,
-    };
+    let unreadable = |source| RenderError::Unreadable { path: path.into(), source };
     let file = BufReader::new(File::open(path).map_err(unreadable)?);
     let mut text = String::new();
     let packed = path.extension().is_some_and(|ending| ending == "gz");

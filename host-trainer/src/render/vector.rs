@@ -30,11 +30,7 @@ pub fn dot(a: Vec3, b: Vec3) -> f32 {
 
 /// Vector product.
 pub fn cross(a: Vec3, b: Vec3) -> Vec3 {
-    [
-        a[1] * b[2] - a[2] * b[1],
-        a[2] * b[0] - a[0] * b[2],
-        a[0] * b[1] - a[1] * b[0],
-    ]
+    [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]]
 }
 
 /// Length.
@@ -67,11 +63,7 @@ pub fn direction(yaw: f32, pitch: f32) -> Vec3 {
 
 /// Three axes of a view along `towards` (a unit vector that points at the viewer): right, up, towards.
 pub fn view_axes(towards: Vec3) -> [Vec3; 3] {
-    let helper = if towards[1].abs() < 0.95 {
-        [0.0, 1.0, 0.0]
-    } else {
-        [0.0, 0.0, -1.0]
-    };
+    let helper = if towards[1].abs() < 0.95 { [0.0, 1.0, 0.0] } else { [0.0, 0.0, -1.0] };
     let right = unit(cross(helper, towards));
     [right, cross(towards, right), towards]
 }

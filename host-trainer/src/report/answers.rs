@@ -11,10 +11,7 @@ use crate::evaluate::Metrics;
 
 /// The contact sheet of training samples with the name of each of its rows.
 pub fn contact_sheet(png: &[u8]) -> String {
-    let names: String = Label::ALL
-        .iter()
-        .map(|label| format!("<li>{}</li>", label.name()))
-        .collect();
+    let names: String = Label::ALL.iter().map(|label| format!("<li>{}</li>", label.name())).collect();
     format!(
         "<figure class=\"card sheet\"><ol>{names}</ol><img alt=\"Training samples, one row for each label\" src=\"{}\"></figure>",
         data_uri(png)
@@ -25,9 +22,7 @@ pub fn contact_sheet(png: &[u8]) -> String {
 pub fn by_label(answered: &[Answered], metrics: &Metrics, right: bool) -> String {
     let mut html = String::new();
     for label in Label::ALL {
-        let shown = answered
-            .iter()
-            .filter(|a| a.label == label.name() && (a.answer == a.label) == right);
+        let shown = answered.iter().filter(|a| a.label == label.name() && (a.answer == a.label) == right);
         let cells: Vec<String> = shown.map(thumbnail).collect();
         if cells.is_empty() {
             continue;
@@ -54,13 +49,7 @@ pub fn by_label(answered: &[Answered], metrics: &Metrics, right: bool) -> String
 }
 
 fn thumbnail(answered: &Answered) -> String {
-    let Answered {
-        name,
-        png,
-        label,
-        answer,
-        probability,
-    } = answered;
+    let Answered { name, png, label, answer, probability } = answered;
     let (name, label, answer) = (escape(name), escape(label), escape(answer));
     let percent = 100.0 * if probability.is_finite() { *probability } else { 0.0 };
     let sign = if label == answer { "" } else { "\u{2192}\u{a0}" };

@@ -34,12 +34,7 @@ pub fn samples(metrics: &Metrics, label: Label) -> usize {
 
 /// Samples with a label to which an answer was given.
 fn answers(metrics: &Metrics, label: Label, answer: Label) -> usize {
-    metrics
-        .confusion
-        .get(label as usize)
-        .and_then(|row| row.get(answer as usize))
-        .copied()
-        .unwrap_or(0)
+    metrics.confusion.get(label as usize).and_then(|row| row.get(answer as usize)).copied().unwrap_or(0)
 }
 
 fn heat_map(metrics: &Metrics) -> String {
@@ -55,27 +50,13 @@ fn heat_map(metrics: &Metrics) -> String {
     );
     for label in Label::ALL {
         let (column, row) = (LEFT + label as usize * WIDTH + WIDTH / 2, TOP + label as usize * HEIGHT);
-        let _ = write!(
-            svg,
-            "<text class=\"middle\" x=\"{column}\" y=\"{}\">{}</text>",
-            TOP - 10,
-            label.name()
-        );
+        let _ = write!(svg, "<text class=\"middle\" x=\"{column}\" y=\"{}\">{}</text>", TOP - 10, label.name());
         let _ = write!(svg, "<text x=\"0\" y=\"{}\">{}</text>", row + 19, label.name());
         let of_label = samples(metrics, label);
-        let _ = writeln!(
-            svg,
-            "<text class=\"small\" x=\"0\" y=\"{}\">{}</text>",
-            row + 33,
-            count(of_label as u64)
-        );
+        let _ = writeln!(svg, "<text class=\"small\" x=\"0\" y=\"{}\">{}</text>", row + 33, count(of_label as u64));
         if of_label == 0 {
-            let _ = writeln!(
-                svg,
-                "<text class=\"quiet\" x=\"{}\" y=\"{}\">no test samples</text>",
-                LEFT + 14,
-                row + 26
-            );
+            let _ =
+                writeln!(svg, "<text class=\"quiet\" x=\"{}\" y=\"{}\">no test samples</text>", LEFT + 14, row + 26);
         }
         for answer in Label::ALL.into_iter().filter(|_| of_label > 0) {
             cell(&mut svg, (label, answer), answers(metrics, label, answer), of_label);
@@ -121,9 +102,7 @@ fn cell(svg: &mut String, (label, answer): (Label, Label), number: usize, of_lab
 
 /// The commonest mistakes in words.
 fn mistakes(metrics: &Metrics) -> String {
-    let pairs = Label::ALL
-        .into_iter()
-        .flat_map(|label| Label::ALL.map(|answer| (label, answer)));
+    let pairs = Label::ALL.into_iter().flat_map(|label| Label::ALL.map(|answer| (label, answer)));
     let mut wrong: Vec<(Label, Label, usize)> = pairs
         .filter(|(label, answer)| label != answer)
         .map(|(label, answer)| (label, answer, answers(metrics, label, answer)))
@@ -134,12 +113,9 @@ fn mistakes(metrics: &Metrics) -> String {
         .iter()
         .take(TOLD)
         .map(|(label, answer, number)| {
-            let share = percent(*number as f64 / samples(metrics, *label) as f64);
-            format!(
-                "{} taken for {} ({number} times, {share} of its samples)",
-                label.name(),
-                answer.name()
-            )
+            let of_label = samples(metrics, *label);
+            let share = percent(*number as f64 / of_label as f64);
+            format!("{} taken for {} ({number} of {of_label}, {share})", label.name(), answer.name())
         })
         .collect();
     match told.is_empty() {
@@ -150,9 +126,7 @@ fn mistakes(metrics: &Metrics) -> String {
 
 fn counts(metrics: &Metrics) -> String {
     let names = Label::ALL.map(|label| format!("#{}", label.name()));
-    let head: Vec<&str> = std::iter::once("label")
-        .chain(names.iter().map(String::as_str))
-        .collect();
+    let head: Vec<&str> = std::iter::once("label").chain(names.iter().map(String::as_str)).collect();
     let mut rows = String::new();
     for label in Label::ALL {
         let _ = write!(rows, "<tr><th scope=\"row\">{}</th>", label.name());
@@ -161,10 +135,5 @@ fn counts(metrics: &Metrics) -> String {
         }
         rows += "</tr>\n";
     }
-    table(
-        "",
-        "Test samples by label (rows) and answer of the int8 net (columns)",
-        &head,
-        &rows,
-    )
+    table("", "Test samples by label (rows) and answer of the int8 net (columns)", &head, &rows)
 }

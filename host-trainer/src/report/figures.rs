@@ -11,152 +11,83 @@ use crate::parity::Rung;
 
 /// The figures that are asked for most.
 pub fn tiles(summary: &Summary) -> String {
-    let Summary {
-        float, int8, parity, ..
-    } = summary;
+    let Summary { float, int8, parity, .. } = summary;
     let holding = parity.iter().filter(|rung| rung.holds).count();
     let tiles = [
-        (
-            "int8 accuracy",
-            percent(int8.accuracy),
-            "right answers of the net that runs on the board",
-        ),
-        (
-            "float accuracy",
-            percent(float.accuracy),
-            "right answers of the net as trained",
-        ),
+        ("int8 accuracy", percent(int8.accuracy), "right answers of the net that runs on the board"),
+        ("float accuracy", percent(float.accuracy), "right answers of the net as trained"),
         (
             "int8 \u{2212} float",
             format!("{} points", points(int8.accuracy - float.accuracy)),
             "what rounding to 8 bits changed",
         ),
-        (
-            "agreement",
-            percent(summary.agreement),
-            "samples to which both give the same answer",
-        ),
-        (
-            "parity",
-            format!("{holding} of {}", parity.len()),
-            "rungs of the ladder that hold",
-        ),
+        ("agreement", percent(summary.agreement), "samples to which both give the same answer"),
+        ("parity", format!("{holding} of {}", parity.len()), "rungs of the ladder that hold"),
     ];
-    let tile = |(name, value, about): (&str, String, &str)| {
+    list("tiles", &tiles)
+}
+
+/// Figures with their names and what they mean.
+fn list(class: &str, figures: &[(&str, String, &str)]) -> String {
+    let item = |(name, value, about): &(&str, String, &str)| {
         format!("<div><dt>{name}</dt><dd><strong>{value}</strong><span>{about}</span></dd></div>\n")
     };
-    format!("<dl class=\"tiles\">\n{}</dl>\n", tiles.map(tile).concat())
+    format!("<dl class=\"{class}\">\n{}</dl>\n", figures.iter().map(item).collect::<String>())
 }
 
 /// Data, net and run in figures.
 pub fn key_figures(summary: &Summary) -> String {
-    let Summary {
-        float,
-        int8,
-        samples: [train, calibration, test],
-        ..
-    } = summary;
-    let commonest = Label::ALL
-        .map(|label| confusion::samples(int8, label))
-        .into_iter()
-        .max()
-        .unwrap_or(0);
+    let Summary { float, int8, samples: [train, calibration, test], .. } = summary;
+    let commonest = Label::ALL.map(|label| confusion::samples(int8, label)).into_iter().max().unwrap_or(0);
     let memory = summary.peak_memory_bytes.map_or_else(|| NONE.to_owned(), bytes);
     let millions = |number: f64| format!("{:.2} million", number / 1e6);
     let rows = [
-        (
-            "Samples for training",
-            count(*train as u64),
-            "the net learns from these",
-        ),
+        ("Samples for training", count(*train as u64), "the net learns from these"),
         (
             "Samples for calibration",
             count(*calibration as u64),
             "held out to watch training and to choose the int8 scales",
         ),
+        ("Samples for the test", count(*test as u64), "all accuracies on this page are measured on these"),
         (
-            "Samples for the test",
-            count(*test as u64),
-            "all accuracies on this page are measured on these",
-        ),
-        (
-            "Always the commonest label",
+            "Commonest label",
             percent(commonest as f64 / int8.samples as f64),
-            "the accuracy to beat",
+            "its share: the accuracy of always answering it",
         ),
-        (
-            "int8 macro recall",
-            percent(int8.macro_recall),
-            "mean recall of the labels, each counting the same",
-        ),
-        (
-            "float macro recall",
-            percent(float.macro_recall),
-            "the same of the net as trained",
-        ),
+        ("int8 macro recall", percent(int8.macro_recall), "mean recall of the labels, each counting the same"),
+        ("float macro recall", percent(float.macro_recall), "the same of the net as trained"),
         (
             "int8 accuracy, clear labels",
             percent(int8.accuracy_majority),
             "where more than half of the votes are for one label",
         ),
-        (
-            "Multiply-accumulates",
-            millions(summary.multiply_accumulates as f64),
-            "the work of one answer",
-        ),
+        ("Multiply-accumulates", millions(summary.multiply_accumulates as f64), "the work of one answer"),
         ("Parameters", millions(summary.parameters as f64), "weights and biases"),
-        (
-            "Size of the int8 graph",
-            bytes(summary.int8_bytes),
-            "what the board loads",
-        ),
+        ("Size of the int8 graph", bytes(summary.int8_bytes), "what the board loads"),
         ("Time of the run", duration(total(summary)), "all steps below together"),
         ("Peak memory", memory, "the most that the program held at once"),
         ("Trained on", escape(&summary.device), "the device as libtorch calls it"),
-        (
-            "Seed",
-            summary.seed.to_string(),
-            "the same seed gives the same result on one machine",
-        ),
+        ("Seed", summary.seed.to_string(), "the same seed gives the same result on one machine"),
     ];
-    let row = |(name, value, about): (&str, String, &str)| {
-        format!(
-            "<tr><th scope=\"row\">{name}</th><td class=\"number\">{value}</td><td class=\"quiet\">{about}</td></tr>\n"
-        )
-    };
-    table("", "", &["Figure", "#Value", "What it is"], &rows.map(row).concat())
+    list("tiles small", &rows)
 }
 
 /// The parity ladder.
 pub fn parity(rungs: &[Rung]) -> String {
     let row = |rung: &Rung| {
-        let Rung {
-            number,
-            what,
-            figure,
-            tolerance,
-            holds,
-        } = rung;
-        let verdict = if *holds {
-            "<span class=\"good\">\u{2713} holds</span>"
-        } else {
-            "<span class=\"bad\">\u{2717} fails</span>"
+        let [what, figure, tolerance] = [&rung.what, &rung.figure, &rung.tolerance].map(|text| escape(text));
+        let (row, class, verdict) = match rung.holds {
+            true => ("", "good", "\u{2713} holds"),
+            false => (" class=\"failing\"", "bad", "\u{2717} fails"),
         };
         format!(
-            "<tr{}><th scope=\"row\">{number}</th><td>{}</td><td>{}</td><td>{}</td><td>{verdict}</td></tr>\n",
-            if *holds { "" } else { " class=\"failing\"" },
-            escape(what),
-            escape(figure),
-            escape(tolerance)
+            "<tr{row}><th scope=\"row\">{}</th><td><span class=\"{class}\">{verdict}</span></td><td>{what}</td>\
+             <td>{figure}</td><td>{tolerance}</td></tr>\n",
+            rung.number
         )
     };
     let rows: String = rungs.iter().map(row).collect();
-    table(
-        "",
-        "",
-        &["Rung", "What is compared", "Found", "Tolerance", "Verdict"],
-        &rows,
-    )
+    table("", "", &["Rung", "Verdict", "What is compared", "Found", "Tolerance"], &rows)
 }
 
 /// Recall of each label, float against int8.

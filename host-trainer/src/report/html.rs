@@ -14,10 +14,8 @@ const SKIPPED_NAMED: usize = 50;
 /// label; either may be empty.
 pub fn page(summary: &Summary, answered: &[Answered], samples_png: &[u8]) -> String {
     let sections = sections(summary, answered, samples_png);
-    let links: String = sections
-        .iter()
-        .map(|section| format!("<a href=\"#{}\">{}</a>\n", section.id, section.title))
-        .collect();
+    let links: String =
+        sections.iter().map(|section| format!("<a href=\"#{}\">{}</a>\n", section.id, section.title)).collect();
     let body: String = sections.iter().map(Section::html).collect();
     let [name, data] = [&summary.name, &summary.data].map(|text| escape(text));
     format!(
@@ -45,7 +43,7 @@ fn verdict(summary: &Summary) -> String {
     if failing.is_empty() {
         return format!(
             "<p class=\"verdict good\"><strong>\u{2713} Parity holds on every rung.</strong> \
-             The bundle <code>{}</code> answers on the board as it does here.</p>\n",
+             The board\u{2019}s engine, run here on the bundle <code>{}</code>, gives the answers that this page shows.</p>\n",
             escape(&summary.bundle)
         );
     }
@@ -60,12 +58,7 @@ fn verdict(summary: &Summary) -> String {
 }
 
 fn sections(summary: &Summary, answered: &[Answered], samples_png: &[u8]) -> Vec<Section> {
-    let section = |id, title, explanation: &str, body| Section {
-        id,
-        title,
-        explanation: explanation.to_owned(),
-        body,
-    };
+    let section = |id, title, explanation: &str, body| Section { id, title, explanation: explanation.to_owned(), body };
     let mut sections = vec![
         section(
             "figures",
@@ -84,7 +77,7 @@ fn sections(summary: &Summary, answered: &[Answered], samples_png: &[u8]) -> Vec
             "confusion",
             "Confusion matrix",
             "Each row is a label and shows how its test samples were answered by the int8 net: blue on the diagonal is \
-             right, orange is wrong, darker is more often, and the percentages of a row add up to 100.",
+             right, orange is wrong, a stronger colour is more often, and the percentages of a row add up to 100.",
             confusion::matrix(&summary.int8),
         ),
         section(
@@ -101,21 +94,11 @@ fn sections(summary: &Summary, answered: &[Answered], samples_png: &[u8]) -> Vec
              loss still falls, the net learns by heart.",
             curves(&summary.curves),
         ),
-        section(
-            "seconds",
-            "Time by step",
-            "Where the run\u{2019}s time went.",
-            figures::seconds(summary),
-        ),
+        section("seconds", "Time by step", "Where the run\u{2019}s time went.", figures::seconds(summary)),
     ];
     if !samples_png.is_empty() {
         let explanation = "A few training samples of each label, as they came from the data set.";
-        sections.push(section(
-            "samples",
-            "Training samples",
-            explanation,
-            answers::contact_sheet(samples_png),
-        ));
+        sections.push(section("samples", "Training samples", explanation, answers::contact_sheet(samples_png)));
     }
     sections.extend([
         section(
@@ -140,12 +123,7 @@ fn sections(summary: &Summary, answered: &[Answered], samples_png: &[u8]) -> Vec
     ]);
     if !summary.skipped.is_empty() {
         let explanation = "These pictures could not be read and took no part.";
-        sections.push(section(
-            "skipped",
-            "Skipped pictures",
-            explanation,
-            skipped(&summary.skipped),
-        ));
+        sections.push(section("skipped", "Skipped pictures", explanation, skipped(&summary.skipped)));
     }
     sections.push(section(
         "terms",
@@ -173,26 +151,14 @@ fn curve(stage: &str, curve: &Curve) -> String {
         return format!("<figure class=\"card\"><h3>{stage_name}</h3><p>No epoch was trained.</p></figure>\n");
     };
     let losses = [
-        Line {
-            name: "training",
-            class: "train",
-            values: of(&|epoch| Some(epoch.loss)),
-        },
-        Line {
-            name: "held out",
-            class: "held-out",
-            values: of(&|epoch| Some(epoch.held_out_loss)),
-        },
+        Line { name: "training", class: "train", values: of(&|epoch| Some(epoch.loss)) },
+        Line { name: "held out", class: "held-out", values: of(&|epoch| Some(epoch.held_out_loss)) },
     ];
     let mut plots = by_epoch(&format!("{stage}: loss by epoch"), "loss (mean of samples)", &losses);
     let mut told = format!("loss {:.4}, held out {:.4}", last.loss, last.held_out_loss);
     if curve.iter().any(|epoch| epoch.held_out_accuracy.is_some()) {
         let values = of(&|epoch| epoch.held_out_accuracy.map(|share| 100.0 * share));
-        let line = Line {
-            name: "held out",
-            class: "accuracy",
-            values,
-        };
+        let line = Line { name: "held out", class: "accuracy", values };
         plots += &by_epoch(&format!("{stage}: accuracy by epoch"), "accuracy (%)", &[line]);
         told += &format!(", accuracy {}", percent(last.held_out_accuracy.unwrap_or(f64::NAN)));
     }
@@ -205,11 +171,7 @@ fn curve(stage: &str, curve: &Curve) -> String {
 }
 
 fn skipped(names: &[String]) -> String {
-    let named: String = names
-        .iter()
-        .take(SKIPPED_NAMED)
-        .map(|name| format!("<li>{}</li>\n", escape(name)))
-        .collect();
+    let named: String = names.iter().take(SKIPPED_NAMED).map(|name| format!("<li>{}</li>\n", escape(name))).collect();
     let more = match names.len().saturating_sub(SKIPPED_NAMED) {
         0 => String::new(),
         more => format!("<p class=\"quiet\">and {more} more</p>"),

@@ -17,14 +17,7 @@ fn metrics() -> Metrics {
     let mut recall = vec![Some(1.0); 7];
     recall[Label::Fear as usize] = Some(0.875);
     recall.push(None);
-    Metrics {
-        samples: 56,
-        accuracy: 55.0 / 56.0,
-        accuracy_majority: 1.0,
-        macro_recall: 0.982,
-        recall,
-        confusion,
-    }
+    Metrics { samples: 56, accuracy: 55.0 / 56.0, accuracy_majority: 1.0, macro_recall: 0.982, recall, confusion }
 }
 
 fn summary() -> Summary {
@@ -54,10 +47,7 @@ fn summary() -> Summary {
         parameters: 1_410_000,
         curves: vec![
             ("stage one".into(), vec![epoch(0.9, None), epoch(0.7, None)]),
-            (
-                "stage two".into(),
-                vec![epoch(2.1, Some(0.25)), epoch(0.4, Some(0.913))],
-            ),
+            ("stage two".into(), vec![epoch(2.1, Some(0.25)), epoch(0.4, Some(0.913))]),
         ],
         float: metrics(),
         int8: metrics(),
@@ -71,13 +61,7 @@ fn summary() -> Summary {
 }
 
 fn answer(label: &'static str, answer: &'static str, name: &str) -> Answered {
-    Answered {
-        name: name.into(),
-        png: b"PNG".to_vec(),
-        label,
-        answer,
-        probability: 0.87,
-    }
+    Answered { name: name.into(), png: b"PNG".to_vec(), label, answer, probability: 0.87 }
 }
 
 #[test]
@@ -90,7 +74,7 @@ fn the_page_holds_the_figures() {
         "Parity holds on every rung",
         "figure 2",
         "fear, answered as surprise: 1 of 8 (12.5\u{a0}%)",
-        "fear taken for surprise (1 times, 12.5\u{a0}% of its samples)",
+        "fear taken for surprise (1 of 8, 12.5\u{a0}%)",
         "absent: no test sample has this label",
         "accuracy 91.3\u{a0}%", // the last epoch
         "4\u{a0}min 21\u{a0}s", // the run
@@ -151,10 +135,7 @@ fn nothing_is_loaded_from_outside() {
     for reference in ["http", "@import", "url(", "<link", "<script", "<iframe"] {
         assert!(!page.contains(reference), "{reference}");
     }
-    assert_eq!(
-        page.matches("src=").count(),
-        page.matches("src=\"data:image/png;base64,").count()
-    );
+    assert_eq!(page.matches("src=").count(), page.matches("src=\"data:image/png;base64,").count());
 }
 
 #[test]
@@ -167,36 +148,15 @@ fn an_empty_run_makes_a_page() {
         recall: vec![None; Label::COUNT],
         confusion: vec![vec![0; Label::COUNT]; Label::COUNT],
     };
-    let mut summary = Summary {
-        float: none.clone(),
-        int8: none,
-        parity: vec![],
-        seconds: vec![],
-        ..summary()
-    };
+    let mut summary = Summary { float: none.clone(), int8: none, parity: vec![], seconds: vec![], ..summary() };
     summary.peak_memory_bytes = None;
-    let epoch = Epoch {
-        loss: f64::NAN,
-        held_out_loss: f64::INFINITY,
-        held_out_accuracy: None,
-        samples_per_second: 0.0,
-    };
-    for curves in [
-        vec![],
-        vec![("stage two".into(), vec![])],
-        vec![("stage two".into(), vec![epoch])],
-    ] {
+    let epoch =
+        Epoch { loss: f64::NAN, held_out_loss: f64::INFINITY, held_out_accuracy: None, samples_per_second: 0.0 };
+    for curves in [vec![], vec![("stage two".into(), vec![])], vec![("stage two".into(), vec![epoch])]] {
         summary.curves = curves;
         let page = page(&summary, &[], &[]);
         assert!(page.contains("There are no wrong answers.") && page.contains("Parity was not checked."));
-        let drawn = page
-            .split("<svg")
-            .skip(1)
-            .map(|rest| rest.split("</svg>").next().unwrap());
-        assert!(
-            drawn
-                .into_iter()
-                .all(|svg| !svg.contains("NaN") && !svg.contains("inf"))
-        );
+        let drawn = page.split("<svg").skip(1).map(|rest| rest.split("</svg>").next().unwrap());
+        assert!(drawn.into_iter().all(|svg| !svg.contains("NaN") && !svg.contains("inf")));
     }
 }

@@ -21,12 +21,7 @@ pub struct Section {
 impl Section {
     /// The section as HTML.
     pub fn html(&self) -> String {
-        let Section {
-            id,
-            title,
-            explanation,
-            body,
-        } = self;
+        let Section { id, title, explanation, body } = self;
         format!(
             "<section id=\"{id}\" aria-labelledby=\"{id}-title\">\n<h2 id=\"{id}-title\">{title}</h2>\n\
              <p class=\"lead\">{explanation}</p>\n{body}\n</section>\n"
@@ -80,22 +75,14 @@ pub fn bar(class: &str, share: f64) -> String {
 
 /// A share in percent with one decimal, or none where it is no number.
 pub fn percent(share: f64) -> String {
-    if share.is_finite() {
-        format!("{:.1}\u{a0}%", 100.0 * share)
-    } else {
-        NONE.to_owned()
-    }
+    if share.is_finite() { format!("{:.1}\u{a0}%", 100.0 * share) } else { NONE.to_owned() }
 }
 
 /// A difference of two shares in percentage points, with its sign.
 pub fn points(difference: f64) -> String {
     // Adding zero turns a rounded -0.0 into +0.0.
     let rounded = (1000.0 * difference).round() / 10.0 + 0.0;
-    if rounded.is_finite() {
-        format!("{rounded:+.1}").replace('-', "\u{2212}")
-    } else {
-        NONE.to_owned()
-    }
+    if rounded.is_finite() { format!("{rounded:+.1}").replace('-', "\u{2212}") } else { NONE.to_owned() }
 }
 
 /// A number with its thousands apart.
@@ -144,26 +131,11 @@ mod tests {
     fn figures_read_well() {
         assert_eq!(escape("<a href='x'>&\""), "&lt;a href=&#39;x&#39;&gt;&amp;&quot;");
         assert_eq!(data_uri(b"PNG"), "data:image/png;base64,UE5H");
-        assert_eq!(
-            (percent(0.91349).as_str(), percent(f64::NAN).as_str()),
-            ("91.3\u{a0}%", NONE)
-        );
-        assert_eq!(
-            (points(-0.0123).as_str(), points(-0.0001).as_str()),
-            ("\u{2212}1.2", "+0.0")
-        );
-        assert_eq!(
-            (count(12), count(1_432_008)),
-            ("12".into(), "1\u{202f}432\u{202f}008".into())
-        );
-        assert_eq!(
-            [4.26, 59.7, 3675.0].map(duration),
-            ["4.3\u{a0}s", "1\u{a0}min 00\u{a0}s", "1\u{a0}h 01\u{a0}min"]
-        );
-        assert_eq!(
-            [512, 384_194, 3 << 30].map(bytes),
-            ["512\u{a0}bytes", "375\u{a0}KiB", "3.00\u{a0}GiB"]
-        );
+        assert_eq!((percent(0.91349).as_str(), percent(f64::NAN).as_str()), ("91.3\u{a0}%", NONE));
+        assert_eq!((points(-0.0123).as_str(), points(-0.0001).as_str()), ("\u{2212}1.2", "+0.0"));
+        assert_eq!((count(12), count(1_432_008)), ("12".into(), "1\u{202f}432\u{202f}008".into()));
+        assert_eq!([4.26, 59.7, 3675.0].map(duration), ["4.3\u{a0}s", "1\u{a0}min 00\u{a0}s", "1\u{a0}h 01\u{a0}min"]);
+        assert_eq!([512, 384_194, 3 << 30].map(bytes), ["512\u{a0}bytes", "375\u{a0}KiB", "3.00\u{a0}GiB"]);
         assert!(bar("x", f64::NAN).contains("width:0.0%"));
     }
 }

@@ -89,18 +89,12 @@ impl Summary {
             ("int8_bytes".to_owned(), self.int8_bytes as f64),
         ]);
         for rung in &self.parity {
-            figures.insert(
-                format!("parity_rung_{}_holds", rung.number),
-                f64::from(u8::from(rung.holds)),
-            );
+            figures.insert(format!("parity_rung_{}_holds", rung.number), f64::from(u8::from(rung.holds)));
         }
         if let Some(bytes) = self.peak_memory_bytes {
             figures.insert("peak_memory_bytes".into(), bytes as f64);
         }
-        figures.insert(
-            "run_seconds".into(),
-            self.seconds.iter().map(|(_, seconds)| seconds).sum(),
-        );
+        figures.insert("run_seconds".into(), self.seconds.iter().map(|(_, seconds)| seconds).sum());
         figures
     }
 
@@ -119,10 +113,7 @@ impl Summary {
             self.parameters as f64 / 1e6
         );
         text += &row("net", &cost);
-        text += &row(
-            "run",
-            &format!("{:.0} s", self.seconds.iter().map(|(_, seconds)| seconds).sum::<f64>()),
-        );
+        text += &row("run", &format!("{:.0} s", self.seconds.iter().map(|(_, seconds)| seconds).sum::<f64>()));
         if let Some(bytes) = self.peak_memory_bytes {
             text += &row("peak memory", &format!("{:.2} GiB", bytes as f64 / f64::from(1 << 30)));
         }

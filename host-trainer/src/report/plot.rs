@@ -30,20 +30,11 @@ pub fn by_epoch(title: &str, unit: &str, lines: &[Line]) -> String {
     let epochs = lines.iter().map(|line| line.values.len()).max().unwrap_or(0).max(1);
     let finite = |line: &Line| -> Vec<(usize, f64)> {
         let points = line.values.iter().enumerate();
-        points
-            .filter_map(|(index, value)| Some((index + 1, value.filter(|value| value.is_finite())?)))
-            .collect()
+        points.filter_map(|(index, value)| Some((index + 1, value.filter(|value| value.is_finite())?))).collect()
     };
     let lines: Vec<(&Line, Vec<(usize, f64)>)> = lines.iter().map(|line| (line, finite(line))).collect();
-    let values = || {
-        lines
-            .iter()
-            .flat_map(|(_, points)| points.iter().map(|(_, value)| *value))
-    };
-    let y = Axis::around(
-        values().fold(f64::INFINITY, f64::min),
-        values().fold(f64::NEG_INFINITY, f64::max),
-    );
+    let values = || lines.iter().flat_map(|(_, points)| points.iter().map(|(_, value)| *value));
+    let y = Axis::around(values().fold(f64::INFINITY, f64::min), values().fold(f64::NEG_INFINITY, f64::max));
     let x_of = |epoch: usize| match epochs {
         1 => (LEFT + RIGHT) / 2.0,
         _ => LEFT + 10.0 + (RIGHT - LEFT - 20.0) * (epoch - 1) as f64 / (epochs - 1) as f64,
@@ -56,38 +47,19 @@ pub fn by_epoch(title: &str, unit: &str, lines: &[Line]) -> String {
     );
     for value in y.ticks() {
         let (at, text) = (y_of(value), y.text(value));
-        let _ = write!(
-            svg,
-            "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{RIGHT}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/>"
-        );
-        let _ = writeln!(
-            svg,
-            "<text class=\"end\" x=\"{}\" y=\"{:.1}\">{text}</text>",
-            LEFT - 8.0,
-            at + 4.0
-        );
+        let _ = write!(svg, "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{RIGHT}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/>");
+        let _ = writeln!(svg, "<text class=\"end\" x=\"{}\" y=\"{:.1}\">{text}</text>", LEFT - 8.0, at + 4.0);
     }
     let step = epochs.div_ceil(8).next_multiple_of(if epochs > 16 { 5 } else { 1 });
     for epoch in (1..=epochs).filter(|epoch| step == 1 || epoch % step == 0 || *epoch == 1) {
         let at = x_of(epoch);
-        let _ = write!(
-            svg,
-            "<line class=\"tick\" x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"{BOTTOM}\" y2=\"{}\"/>",
-            BOTTOM + 5.0
-        );
-        let _ = writeln!(
-            svg,
-            "<text class=\"middle\" x=\"{at:.1}\" y=\"{}\">{epoch}</text>",
-            BOTTOM + 19.0
-        );
+        let _ =
+            write!(svg, "<line class=\"tick\" x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"{BOTTOM}\" y2=\"{}\"/>", BOTTOM + 5.0);
+        let _ = writeln!(svg, "<text class=\"middle\" x=\"{at:.1}\" y=\"{}\">{epoch}</text>", BOTTOM + 19.0);
     }
     let _ = write!(svg, "<path class=\"axis\" d=\"M{LEFT} {TOP}V{BOTTOM}H{RIGHT}\"/>");
     let (across, up) = ((LEFT + RIGHT) / 2.0, (TOP + BOTTOM) / 2.0);
-    let _ = write!(
-        svg,
-        "<text class=\"middle quiet\" x=\"{across}\" y=\"{}\">epoch</text>",
-        HEIGHT - 6.0
-    );
+    let _ = write!(svg, "<text class=\"middle quiet\" x=\"{across}\" y=\"{}\">epoch</text>", HEIGHT - 6.0);
     let _ = writeln!(
         svg,
         "<text class=\"middle quiet\" transform=\"translate(13 {up}) rotate(-90)\">{}</text>",
@@ -96,10 +68,8 @@ pub fn by_epoch(title: &str, unit: &str, lines: &[Line]) -> String {
     let mut legend = LEFT;
     for (line, points) in &lines {
         let Line { name, class, .. } = line;
-        let d: Vec<String> = points
-            .iter()
-            .map(|(epoch, value)| format!("{:.1} {:.1}", x_of(*epoch), y_of(*value)))
-            .collect();
+        let d: Vec<String> =
+            points.iter().map(|(epoch, value)| format!("{:.1} {:.1}", x_of(*epoch), y_of(*value))).collect();
         if !d.is_empty() {
             let _ = write!(svg, "<path class=\"line {class}\" d=\"M{}\"/>", d.join("L"));
         }
@@ -127,21 +97,16 @@ impl Axis {
     /// The axis on which `low` to `high` lie between the first and the last tick.
     fn around(low: f64, high: f64) -> Axis {
         let (low, high) = if low <= high { (low, high) } else { (0.0, 1.0) };
-        // Equal values, such as those of a single epoch, get a little room.
-        let span = (high - low).max(0.1 * high.abs()).max(1e-6);
+        // Values close to each other, such as those of a single epoch, get room below.
+        let room = if high == 0.0 { 1.0 } else { 0.1 * high.abs() };
+        let low = (high - room).max(0.0).min(low);
+        let span = (high - low).max(room);
         let power = 10f64.powf((span / 5.0).log10().floor());
-        let step = [1.0, 2.0, 5.0, 10.0]
-            .into_iter()
-            .map(|factor| factor * power)
-            .find(|step| span / step <= 5.0);
+        let step = [1.0, 2.0, 5.0, 10.0].into_iter().map(|factor| factor * power).find(|step| span / step <= 5.0);
         let step = step.unwrap_or(10.0 * power);
         let first = (low / step).floor() * step;
         let last = (high / step).ceil() * step;
-        Axis {
-            low: first,
-            high: if last > first { last } else { first + step },
-            step,
-        }
+        Axis { low: first, high: if last > first { last } else { first + step }, step }
     }
 
     fn ticks(&self) -> impl Iterator<Item = f64> {
@@ -165,11 +130,7 @@ mod tests {
         by_epoch(
             "a plot",
             "loss",
-            &[Line {
-                name: "loss",
-                class: "train",
-                values: values.iter().copied().map(Some).collect(),
-            }],
+            &[Line { name: "loss", class: "train", values: values.iter().copied().map(Some).collect() }],
         )
     }
 
@@ -186,13 +147,7 @@ mod tests {
 
     #[test]
     fn no_curve_breaks_a_plot() {
-        for values in [
-            &[][..],
-            &[0.5],
-            &[0.0, 0.0],
-            &[f64::NAN, 1.0, f64::INFINITY],
-            &[1e300, -1e300],
-        ] {
+        for values in [&[][..], &[0.5], &[0.0, 0.0], &[f64::NAN, 1.0, f64::INFINITY], &[1e300, -1e300]] {
             let svg = plot(values);
             assert!(!svg.contains("NaN") && !svg.contains("inf"), "{values:?}: {svg}");
         }

@@ -26,7 +26,8 @@ impl Faces {
     pub fn new(samples: &[Sample], input: FaceInput, device: Device) -> anyhow::Result<Faces> {
         // The margin is kept: training crops at random from it.
         let whole = FaceInput { size: input.aligned, ..input };
-        let faces = samples.par_iter().map(|sample| sample.picture.aligned_face(whole)).collect::<Result<Vec<_>, _>>()?;
+        let faces =
+            samples.par_iter().map(|sample| sample.picture.aligned_face(whole)).collect::<Result<Vec<_>, _>>()?;
         let shape = [samples.len(), input.channels, input.aligned, input.aligned].map(|side| side as i64);
         let aligned = Tensor::from_data_size(&faces.concat(), &shape, Kind::Uint8);
         let distribution: Vec<f32> = samples.iter().flat_map(|sample| sample.distribution).collect();
@@ -59,7 +60,9 @@ pub fn face_net_input(pictures: &[&Picture], device: Device) -> anyhow::Result<T
             let (native, channels) = (view.width() as i64, view.channels() as i64);
             let (left, top) = ((picture.width as i64 - native) / 2, (picture.height as i64 - native) / 2);
             let shape = [picture.height as i64, picture.width as i64, channels];
-            let square = Tensor::from_data_size(&picture.data, &shape, Kind::Uint8).narrow(0, top, native).narrow(1, left, native);
+            let square = Tensor::from_data_size(&picture.data, &shape, Kind::Uint8)
+                .narrow(0, top, native)
+                .narrow(1, left, native);
             let planar = square.permute([2, 0, 1]).unsqueeze(0).to_device(device).to_kind(Kind::Float).contiguous();
             let scaled = match native > side {
                 true => planar.internal_upsample_bilinear2d_aa([side, side], false, None, None),

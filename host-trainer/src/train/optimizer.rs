@@ -41,7 +41,7 @@ impl Optimizer {
                     continue;
                 }
                 if self.weight_decay > 0.0 && variable.dim() > 1 {
-                    gradient = gradient + &*variable * self.weight_decay;
+                    gradient += &*variable * self.weight_decay;
                 }
                 let _ = velocity.g_mul_scalar_(self.momentum).g_add_(&gradient);
                 let _ = variable.g_add_(&(&*velocity * -rate));

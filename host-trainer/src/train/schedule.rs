@@ -26,7 +26,13 @@ impl Schedule {
         let cosine = |from: f64, to: f64, at: f64| to + (from - to) * 0.5 * (1.0 + (std::f64::consts::PI * at).cos());
         match self {
             Schedule::Constant => 1.0,
-            Schedule::Step(epochs) => if step < epochs * epoch { 1.0 } else { 0.1 },
+            Schedule::Step(epochs) => {
+                if step < epochs * epoch {
+                    1.0
+                } else {
+                    0.1
+                }
+            }
             Schedule::OneCycle => {
                 let (at, top) = (step as f64 / steps.max(1) as f64, 0.3);
                 if at < top { cosine(0.04, 1.0, at / top) } else { cosine(1.0, 0.0, (at - top) / (1.0 - top)) }

@@ -67,7 +67,9 @@ pub fn target(faces: &Faces, rows: &Tensor, targets: Targets) -> Tensor {
 
 /// Mean cross-entropy of logits `[n, 8]` against distributions `[n, 8]`.
 pub fn cross_entropy(logits: &Tensor, target: &Tensor) -> Tensor {
-    -(logits.log_softmax(-1, Kind::Float) * target).sum_dim_intlist([-1i64].as_slice(), false, Kind::Float).mean(Kind::Float)
+    -(logits.log_softmax(-1, Kind::Float) * target)
+        .sum_dim_intlist([-1i64].as_slice(), false, Kind::Float)
+        .mean(Kind::Float)
 }
 
 /// Cross-entropy and accuracy on the centre crops of `faces`.

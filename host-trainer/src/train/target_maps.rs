@@ -27,7 +27,6 @@ pub struct TargetMaps {
     power: f64,
 }
 
-
 impl TargetMaps {
     /// Reads the maps kept at `path`, or computes and keeps them.
     ///
@@ -120,13 +119,18 @@ fn compute(
             let out = face_net.maps(&seen, &config.face_net.layer, config.run.precision.kind())?;
             // The expression net's maps may be smaller than the face net's: each of their places answers for an area.
             let out = out.adaptive_avg_pool2d([side, side]).to_device(Device::Cpu).to_kind(Kind::Half);
-            let rows: Vec<i64> = (first..first + chunk.len()).map(|sample| (sample * per_sample + view) as i64).collect();
+            let rows: Vec<i64> =
+                (first..first + chunk.len()).map(|sample| (sample * per_sample + view) as i64).collect();
             let _ = maps.shallow_clone().index_copy_(0, &Tensor::from_slice(&rows), &out);
         }
         bar.inc(chunk.len() as u64);
         if bar.is_hidden() && number % 32 == 31 {
             let done = (number + 1) * BATCH;
-            eprintln!("target maps {done}/{}; {} left", samples.len(), progress::left(done, samples.len(), started.elapsed()));
+            eprintln!(
+                "target maps {done}/{}; {} left",
+                samples.len(),
+                progress::left(done, samples.len(), started.elapsed())
+            );
         }
     }
     bar.finish_and_clear();

@@ -67,15 +67,8 @@ struct Missing<'a> {
 
 impl<'a> Missing<'a> {
     fn find(dir: &Path, needed: &[&'a Asset], cuda: bool) -> Result<Self> {
-        let assets = needed
-            .iter()
-            .copied()
-            .filter(|asset| !folder::in_place(dir, asset))
-            .collect();
-        Ok(Self {
-            assets,
-            cuda: cuda && !cuda::in_place(dir)?,
-        })
+        let assets = needed.iter().copied().filter(|asset| !folder::in_place(dir, asset)).collect();
+        Ok(Self { assets, cuda: cuda && !cuda::in_place(dir)? })
     }
 
     fn none(&self) -> bool {
@@ -169,10 +162,7 @@ mod tests {
         assert!(bring(&dir, &[&asset], false, &download).unwrap());
         assert_eq!(std::fs::read_to_string(dir.join("thing/data/a")).unwrap(), "alpha");
         assert_eq!(std::fs::read_to_string(dir.join("thing/b")).unwrap(), "beta");
-        assert_eq!(
-            std::fs::read_to_string(dir.join("thing/link")).unwrap(),
-            "INPUT(-lthing)\n"
-        );
+        assert_eq!(std::fs::read_to_string(dir.join("thing/link")).unwrap(), "INPUT(-lthing)\n");
         assert!(!dir.join("thing/data/unwanted").exists());
         assert_eq!(entries(&dir), ["thing"]);
 
@@ -197,10 +187,7 @@ mod tests {
             let download = |_: &Package, into: &Path| Ok(std::fs::write(into.join("thing.tgz"), bad)?);
             let error = bring(home.path(), &[&asset], false, &download).unwrap_err();
             let line = format!("{error:#}");
-            assert!(
-                line.contains("thing.tgz") && line.contains("run `cargo xtask setup` again"),
-                "{line}"
-            );
+            assert!(line.contains("thing.tgz") && line.contains("run `cargo xtask setup` again"), "{line}");
             assert!(!line.contains('\n'), "{line}");
             assert_eq!(refusal::exit_code(&error), 2);
             assert!(entries(home.path()).is_empty());

@@ -9,11 +9,7 @@ use crate::resample::resample;
 
 /// At this side the canonical points lie on whole 1/16 pixels, so that a fit is exact.
 const SIDE: usize = 125;
-const INPUT: FaceInput = FaceInput {
-    channels: 1,
-    aligned: SIDE,
-    size: SIDE,
-};
+const INPUT: FaceInput = FaceInput { channels: 1, aligned: SIDE, size: SIDE };
 
 /// The canonical points of a face of `side` pixels after `place` (in pixels).
 fn points(side: f32, place: impl Fn(f32, f32) -> (f32, f32)) -> KeyPoints {
@@ -21,10 +17,7 @@ fn points(side: f32, place: impl Fn(f32, f32) -> (f32, f32)) -> KeyPoints {
         let (x, y) = place(p[0] as f32 * side / 1000.0, p[1] as f32 * side / 1000.0);
         Point::from_pixels(x, y).unwrap()
     };
-    KeyPoints {
-        eyes: EYES.map(point),
-        mouth: point(MOUTH),
-    }
+    KeyPoints { eyes: EYES.map(point), mouth: point(MOUTH) }
 }
 
 /// A picture without any symmetry.
@@ -53,9 +46,7 @@ fn a_face_that_is_aligned_already_keeps_its_bytes() {
 #[test]
 fn a_shifted_picture_gives_the_shifted_bytes() {
     let data = picture(SIDE + 40, SIDE + 30);
-    let cut: Vec<u8> = (0..SIDE)
-        .flat_map(|y| data[(y + 17) * (SIDE + 40) + 23..][..SIDE].to_vec())
-        .collect();
+    let cut: Vec<u8> = (0..SIDE).flat_map(|y| data[(y + 17) * (SIDE + 40) + 23..][..SIDE].to_vec()).collect();
     assert_eq!(face(&points(125.0, |x, y| (x + 23.0, y + 17.0)), &data, SIDE + 40), cut);
 }
 
@@ -69,10 +60,7 @@ fn a_turned_picture_gives_the_same_bytes() {
     }
     assert_eq!(face(&points(125.0, |x, y| (125.0 - y, x)), &turned, SIDE), data);
     let upside_down: Vec<u8> = data.iter().rev().copied().collect();
-    assert_eq!(
-        face(&points(125.0, |x, y| (125.0 - x, 125.0 - y)), &upside_down, SIDE),
-        data
-    );
+    assert_eq!(face(&points(125.0, |x, y| (125.0 - x, 125.0 - y)), &upside_down, SIDE), data);
 }
 
 #[test]
@@ -92,9 +80,7 @@ fn an_upright_face_is_what_resampling_gives() {
 
 #[test]
 fn shrinking_does_not_alias_at_any_angle() {
-    let data: Vec<u8> = (0..600 * 600)
-        .map(|i| if (i % 600 + i / 600) % 2 == 0 { 0 } else { 200 })
-        .collect();
+    let data: Vec<u8> = (0..600 * 600).map(|i| if (i % 600 + i / 600) % 2 == 0 { 0 } else { 200 }).collect();
     for (sine, cosine) in [(0.0, 1.0), (0.6, 0.8), (-0.8, 0.6)] {
         let place = |x: f32, y: f32| (300.0 + x * cosine - y * sine, 300.0 + x * sine + y * cosine);
         for value in face(&points(375.0, |x, y| place(x - 187.5, y - 187.5)), &data, 600) {
@@ -107,11 +93,7 @@ fn shrinking_does_not_alias_at_any_angle() {
 fn channels_strides_and_margins_are_obeyed() {
     let rgb = picture(3 * 130, 125);
     let view = View::new(&rgb, SIDE, SIDE, 3, 3 * 130).unwrap();
-    let input = FaceInput {
-        channels: 3,
-        aligned: SIDE,
-        size: 101,
-    };
+    let input = FaceInput { channels: 3, aligned: SIDE, size: 101 };
     let (mut expected, mut out) = (vec![0; input.len()], vec![0; input.len()]);
     assert!(input.aligned_face(view, &mut expected));
     align(&points(125.0, |x, y| (x, y)), view, input, &mut out).unwrap();
@@ -121,10 +103,7 @@ fn channels_strides_and_margins_are_obeyed() {
 #[test]
 fn points_outside_the_picture_continue_its_edge() {
     for place in [-32000.0, -300.0, 300.0, 32000.0] {
-        assert_eq!(
-            face(&points(125.0, |x, y| (x + place, y + place)), &[77; 100], 10),
-            [77; SIDE * SIDE]
-        );
+        assert_eq!(face(&points(125.0, |x, y| (x + place, y + place)), &[77; 100], 10), [77; SIDE * SIDE]);
     }
     assert_eq!(face(&points(30000.0, |x, y| (x, y)), &[77; 100], 10), [77; SIDE * SIDE]);
 }
@@ -132,10 +111,7 @@ fn points_outside_the_picture_continue_its_edge() {
 #[test]
 fn points_that_are_no_face_are_refused() {
     let refused = |place: fn(f32, f32) -> (f32, f32)| {
-        assert_eq!(
-            Similarity::fit(&points(125.0, place), SIDE),
-            Err(AlignError::Degenerate)
-        );
+        assert_eq!(Similarity::fit(&points(125.0, place), SIDE), Err(AlignError::Degenerate));
     };
     refused(|_, _| (50.0, 50.0)); // coincide
     refused(|x, _| (x, 50.0)); // in a line
@@ -152,12 +128,6 @@ fn points_that_are_no_face_are_refused() {
     let far = |x: f32, y: f32| Point::from_pixels(x, y).unwrap();
     let eyes = [far(-32768.0, -32768.0), far(32768.0, -32768.0)];
     for side in [1, 4, 64, LONGEST_SIDE] {
-        let _ = Similarity::fit(
-            &KeyPoints {
-                eyes,
-                mouth: far(0.0, 32768.0),
-            },
-            side,
-        );
+        let _ = Similarity::fit(&KeyPoints { eyes, mouth: far(0.0, 32768.0) }, side);
     }
 }

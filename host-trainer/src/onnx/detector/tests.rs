@@ -35,29 +35,16 @@ fn the_translation_computes_what_the_tfjs_graph_does() {
     let input = |p: usize| byte(p >> 16, p >> 8 & 255, p & 255) as f32 / 127.5 - 1.0;
     let input: Vec<f32> = (0..3 << 16).map(input).collect();
     let bytes = model.encode_to_vec();
-    let plan = tract_onnx::onnx()
-        .model_for_read(&mut &bytes[..])
-        .unwrap()
-        .into_optimized()
-        .unwrap();
+    let plan = tract_onnx::onnx().model_for_read(&mut &bytes[..]).unwrap().into_optimized().unwrap();
     let input = Tensor::from_shape(&[1, 3, 256, 256], &input).unwrap();
     let outputs = plan.into_runnable().unwrap().run(tvec!(input.into())).unwrap();
-    let (boxes, scores) = (
-        outputs[0].to_plain_array_view::<f32>().unwrap(),
-        outputs[1].to_plain_array_view::<f32>().unwrap(),
-    );
+    let (boxes, scores) =
+        (outputs[0].to_plain_array_view::<f32>().unwrap(), outputs[1].to_plain_array_view::<f32>().unwrap());
     for (anchor, logit, values) in EXPECTED {
         let found = [0, 2, 3, 15].map(|i| boxes[[0, anchor, i]]);
         let near = |a: f32, b: f32| (a - b).abs() < 1e-3;
-        assert!(
-            near(scores[[0, anchor]], logit),
-            "{anchor}: {} {logit}",
-            scores[[0, anchor]]
-        );
-        assert!(
-            found.iter().zip(values).all(|(a, b)| near(*a, b)),
-            "{anchor}: {found:?} {values:?}"
-        );
+        assert!(near(scores[[0, anchor]], logit), "{anchor}: {} {logit}", scores[[0, anchor]]);
+        assert!(found.iter().zip(values).all(|(a, b)| near(*a, b)), "{anchor}: {found:?} {values:?}");
     }
 }
 
@@ -67,18 +54,11 @@ fn the_face_is_found_in_98_of_100_photographs() {
     let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data/lfw-frames");
     let folder = std::env::var_os("EXPRESSION_FRAMES").map_or(PathBuf::from(beside), PathBuf::from);
     let (Some(model), Ok(entries)) = (model(), std::fs::read_dir(&folder)) else {
-        eprintln!(
-            "skipped: no photographs in {}; name a folder in EXPRESSION_FRAMES",
-            folder.display()
-        );
+        eprintln!("skipped: no photographs in {}; name a folder in EXPRESSION_FRAMES", folder.display());
         return;
     };
     let detector = Detector::from_onnx(&model.encode_to_vec()).unwrap();
-    let input = FaceInput {
-        channels: 1,
-        aligned: 64,
-        size: 64,
-    };
+    let input = FaceInput { channels: 1, aligned: 64, size: 64 };
     let (mut all, mut found) = (0, 0);
     let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
     files.sort();
@@ -111,8 +91,5 @@ fn a_graph_that_is_not_blazeface_is_refused() {
     let path = folder.path().join("model.json");
     std::fs::write(&path, json).unwrap();
     let message = detector_onnx(&Graph::open(&path).unwrap()).unwrap_err().to_string();
-    assert!(
-        message.contains("`x` (FFT)") && message.contains("cargo xtask setup"),
-        "{message}"
-    );
+    assert!(message.contains("`x` (FFT)") && message.contains("cargo xtask setup"), "{message}");
 }

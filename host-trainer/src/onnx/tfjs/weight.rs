@@ -41,37 +41,20 @@ impl Entry {
         };
         let size = self.shape.iter().try_fold(width, |size: usize, &n| size.checked_mul(n));
         let (own, rest) = size.and_then(|size| bytes.split_at_checked(size)).ok_or_else(|| {
-            format!(
-                "tensor `{}` {:?} needs more than the {} bytes left",
-                self.name,
-                self.shape,
-                bytes.len()
-            )
+            format!("tensor `{}` {:?} needs more than the {} bytes left", self.name, self.shape, bytes.len())
         })?;
         *bytes = rest;
         let data: Vec<f32> = match stored.as_str() {
-            "float32" => own
-                .chunks_exact(4)
-                .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
-                .collect(),
-            "int32" => own
-                .chunks_exact(4)
-                .map(|b| i32::from_le_bytes([b[0], b[1], b[2], b[3]]) as f32)
-                .collect(),
-            "float16" => own
-                .chunks_exact(2)
-                .map(|b| half_to_f32(u16::from_le_bytes([b[0], b[1]])))
-                .collect(),
+            "float32" => own.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
+            "int32" => own.chunks_exact(4).map(|b| i32::from_le_bytes([b[0], b[1], b[2], b[3]]) as f32).collect(),
+            "float16" => own.chunks_exact(2).map(|b| half_to_f32(u16::from_le_bytes([b[0], b[1]]))).collect(),
             "uint16" => self.affine(own.chunks_exact(2).map(|b| u16::from_le_bytes([b[0], b[1]])))?,
             _ => self.affine(own.iter().map(|&b| u16::from(b)))?,
         };
         if data.iter().any(|v| !v.is_finite()) {
             return Err(format!("tensor `{}` holds a value that is not finite", self.name));
         }
-        Ok(Weight {
-            shape: self.shape.clone(),
-            data,
-        })
+        Ok(Weight { shape: self.shape.clone(), data })
     }
 
     /// Stored integers to values: `q * scale + min`, rounded when the tensor itself is of integers (tfjs
@@ -85,15 +68,7 @@ impl Entry {
         };
         let whole = self.dtype == "int32";
         let value = |q: u16| f64::from(q) * scale + min;
-        Ok(stored
-            .map(|q| {
-                if whole {
-                    value(q).round() as f32
-                } else {
-                    value(q) as f32
-                }
-            })
-            .collect())
+        Ok(stored.map(|q| if whole { value(q).round() as f32 } else { value(q) as f32 }).collect())
     }
 }
 
