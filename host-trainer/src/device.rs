@@ -42,6 +42,15 @@ pub fn choose(choice: Choice) -> anyhow::Result<Device> {
     }
 }
 
+/// The name of a device, for people.
+pub fn name(device: Device) -> String {
+    match device {
+        Device::Cuda(index) => format!("CUDA device {index}"),
+        Device::Cpu => "the CPU".into(),
+        other => format!("{other:?}"),
+    }
+}
+
 /// Folders that may hold `libtorch_cuda.so`, best first; the empty one stands for the system's search path.
 fn cuda_folders() -> Vec<PathBuf> {
     let named = std::env::var_os("LIBTORCH_CUDA").map(PathBuf::from);

@@ -51,12 +51,13 @@ struct Answers {
 /// # Errors
 /// [`crate::interrupt::Interrupted`], bad input, of the file system, or a parity rung that does not hold: then the
 /// report is written and the bundle is not.
-pub fn run(run: &Run, config: &Config, data: &DataSet, loading: f64, device: Device) -> anyhow::Result<()> {
+pub fn run(run: &Run, config: &Config, data: &DataSet, loading: f64, face_net: FaceNet) -> anyhow::Result<()> {
+    let device = face_net.store().device();
     let (train, calibration, test) = (data.train.len(), data.calibration.len(), data.test.len());
     run.say(&format!("{}: {train} training, {calibration} calibration, {test} test samples", data.name));
     let sheet = contact_sheet::png(&contact_sheet::sheet(&data.train))?;
     files::write_bytes(&run.path("samples.png"), &sheet)?;
-    let trained = self::train(run, config, data, device)?;
+    let trained = self::train(run, config, data, face_net)?;
 
     let started = Instant::now();
     let input = config.face_input();
@@ -96,7 +97,7 @@ pub fn run(run: &Run, config: &Config, data: &DataSet, loading: f64, device: Dev
         samples: [train, calibration, data.test.len()],
         skipped: data.skipped.clone(),
         seed: run.seed(),
-        device: format!("{device:?}"),
+        device: crate::device::name(device),
         config: toml::to_string(config)?,
         multiply_accumulates: folded.multiply_accumulates(),
         parameters: folded.parameters(),
@@ -134,7 +135,8 @@ pub fn run(run: &Run, config: &Config, data: &DataSet, loading: f64, device: Dev
 ///
 /// # Errors
 /// [`crate::interrupt::Interrupted`], bad input, or of the file system.
-pub fn train(run: &Run, config: &Config, data: &DataSet, device: Device) -> anyhow::Result<Trained> {
+pub fn train(run: &Run, config: &Config, data: &DataSet, face_net: FaceNet) -> anyhow::Result<Trained> {
+    let device = face_net.store().device();
     let (mut curves, mut seconds) = (Vec::new(), Vec::new());
     let mut started = Instant::now();
     let mut clock = |step: &str| {
@@ -144,7 +146,6 @@ pub fn train(run: &Run, config: &Config, data: &DataSet, device: Device) -> anyh
     let input = config.face_input();
     let faces = Faces::new(&data.train, input, device)?;
     let held_out = Faces::new(&data.calibration, input, device)?;
-    let face_net = FaceNet::open(&config.face_net, device)?;
     let channels = face_net.channels(&config.face_net.layer)?;
 
     if config.face_net_tuning.epochs > 0 {

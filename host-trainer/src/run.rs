@@ -22,10 +22,9 @@ struct Identity {
 #[derive(Debug)]
 pub struct Run {
     folder: PathBuf,
-    data: String,
+    identity: Identity,
     preset: String,
-    limit: Option<u32>,
-    seed: u64,
+    resume: bool,
 }
 
 /// What the command line says of a run.
@@ -47,15 +46,13 @@ pub struct Request {
 const CONFIG: &str = "config.toml";
 
 impl Run {
-    /// Starts a run in `folder`, or goes on with the one that lies there.
-    ///
-    /// A new run clears what an older one left in its folder. One that goes on must have the same configuration.
+    /// A new run in `folder`, or the one that lies there and is gone on with. Changes nothing yet: [`Run::start`] does.
     ///
     /// # Errors
-    /// [`BadInput`] where there is nothing to resume or it was started otherwise, and of the file system.
+    /// [`BadInput`] where there is nothing to resume, it was started otherwise, or `folder` is not a run's.
     pub fn open(folder: &Path, config: &Config, request: Request) -> anyhow::Result<Run> {
         let Request { data, preset, limit, seed, resume } = request;
-        let identity = Identity { data: data.clone(), limit, seed, config: config.clone() };
+        let identity = Identity { data, limit, seed, config: config.clone() };
         let path = folder.join(CONFIG);
         if resume {
             let text = fs::read_to_string(&path).map_err(|error| {
@@ -65,21 +62,26 @@ impl Run {
                 let advice = "give the same --data, --preset, --limit and --seed, or leave --resume out";
                 return Err(BadInput(format!("{}: was started otherwise; {advice}", path.display())).into());
             }
-        } else if path.exists() {
-            for name in Self::OWN {
-                let old = folder.join(name);
-                if old.is_dir() {
-                    fs::remove_dir_all(&old)?
-                } else if old.exists() {
-                    fs::remove_file(&old)?
-                }
-            }
-        } else if fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()) {
+        } else if !path.exists() && fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()) {
             let advice = "give another --name; this folder was not made by a run";
             return Err(BadInput(format!("{}: {advice}", folder.display())).into());
         }
-        files::write_bytes(&path, toml::to_string(&identity)?.as_bytes())?;
-        Ok(Run { folder: folder.to_owned(), data, preset, limit, seed })
+        Ok(Run { folder: folder.to_owned(), identity, preset, resume })
+    }
+
+    /// Writes the configuration; a new run clears what an older one left in its folder first.
+    ///
+    /// # Errors
+    /// Of the file system.
+    pub fn start(&self) -> anyhow::Result<()> {
+        for old in Self::OWN.map(|name| self.path(name)).into_iter().filter(|_| !self.resume) {
+            if old.is_dir() {
+                fs::remove_dir_all(&old)?
+            } else if old.exists() {
+                fs::remove_file(&old)?
+            }
+        }
+        Ok(files::write_bytes(&self.path(CONFIG), toml::to_string(&self.identity)?.as_bytes())?)
     }
 
     /// What a run writes beside its configuration. Target maps are kept: they carry a key of what they depend on.
@@ -106,7 +108,7 @@ impl Run {
 
     /// `--seed`.
     pub fn seed(&self) -> u64 {
-        self.seed
+        self.identity.seed
     }
 
     /// Its folder's name.
@@ -116,12 +118,13 @@ impl Run {
 
     /// The command that repeats this run, for provenance. Folders of the user are named by their last part.
     pub fn command(&self) -> String {
-        let data = match self.data.rsplit_once('/') {
+        let Identity { data, limit, seed, .. } = &self.identity;
+        let data = match data.rsplit_once('/') {
             Some((before, last)) => format!("{}:{last}", before.split(':').next().unwrap_or_default()),
-            None => self.data.clone(),
+            None => data.clone(),
         };
-        let limit = self.limit.map(|limit| format!(" --limit {limit}")).unwrap_or_default();
-        format!("host-trainer run-all --data {data} --preset {}{limit} --seed {}", self.preset, self.seed)
+        let limit = limit.map(|limit| format!(" --limit {limit}")).unwrap_or_default();
+        format!("host-trainer run-all --data {data} --preset {}{limit} --seed {seed}", self.preset)
     }
 
     /// Talk: on stderr.

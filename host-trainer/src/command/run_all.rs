@@ -6,6 +6,7 @@ use std::time::Instant;
 use crate::config::Config;
 use crate::dataset::{self, Request, Source};
 use crate::device;
+use crate::net::FaceNet;
 use crate::run::{self, Run};
 
 /// Trains, quantizes, exports and proves parity: data set to bundle and report, in one run.
@@ -65,10 +66,14 @@ impl Cmd {
             calibration: config.quantize.calibration_samples,
             seed: self.seed,
         };
-        run.say(&format!("run {} on {device:?}", run.folder().display()));
+        run.say(&format!("run {} on {}", run.folder().display(), device::name(device)));
+        // Whatever is wrong with the input is said before anything of an older run goes.
+        let face_net = FaceNet::open(&config.face_net, device)?;
         let started = Instant::now();
         let data = dataset::load(&self.data, request)?;
-        crate::pipeline::run(&run, &config, &data, started.elapsed().as_secs_f64(), device)
+        let loading = started.elapsed().as_secs_f64();
+        run.start()?;
+        crate::pipeline::run(&run, &config, &data, loading, face_net)
     }
 
     fn folder(&self) -> PathBuf {

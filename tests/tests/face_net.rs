@@ -1,0 +1,118 @@
+//! The face nets: MobileNetV1 from the fetched file, VGG-16 from a file of the user's, and tuning.
+
+use std::path::Path;
+
+use edge_runtime::exit;
+use host_trainer::config::{self, Config};
+use host_trainer::dataset::rendered;
+use host_trainer::net::FaceNet;
+use host_trainer::train::face_net_tuning;
+use host_trainer::train::faces::{Faces, face_net_input};
+use tch::{Device, Kind, Tensor};
+
+/// The embeddings of two faces of one person are closer than those of two people: the file was read as it was meant.
+#[test]
+fn mobilenet_tells_identities_apart() {
+    let config = Config::preset("edge").unwrap();
+    let net = FaceNet::open(&config.face_net, Device::Cpu).unwrap();
+    let renderer = rendered::open().expect("assets are set up");
+    let samples = rendered::draw(&renderer, 9, 0..10);
+    let chosen: Vec<_> = samples.iter().step_by(4).collect();
+    let pictures: Vec<_> = chosen.iter().map(|sample| &sample.picture).collect();
+    let input = face_net_input(&pictures, Device::Cpu).unwrap();
+    let maps = tch::no_grad(|| net.maps(&input, "conv_pw_13_relu", Kind::Float)).unwrap();
+    assert_eq!(maps.size(), [chosen.len() as i64, 1024, 7, 7]);
+    let embedding = maps.mean_dim([2i64, 3].as_slice(), false, Kind::Float);
+    let embedding = &embedding / embedding.norm_scalaropt_dim(2, [1i64].as_slice(), true);
+    let likeness = embedding.matmul(&embedding.tr());
+    let (mut same, mut other) = (Vec::new(), Vec::new());
+    for a in 0..chosen.len() {
+        for b in 0..a {
+            let value = likeness.double_value(&[a as i64, b as i64]);
+            if chosen[a].subject == chosen[b].subject { same.push(value) } else { other.push(value) }
+        }
+    }
+    let above = same.iter().map(|a| other.iter().filter(|b| a > b).count()).sum::<usize>();
+    let area = above as f64 / (same.len() * other.len()) as f64;
+    println!("area under the curve, same against other identities: {area:.3}");
+    assert!(area > 0.9, "{area}");
+}
+
+/// A VGG-16 of the right shape with few channels, under torchvision's names.
+fn write_vgg(path: &Path) {
+    tch::manual_seed(2);
+    let (mut tensors, mut from) = (Vec::new(), 3);
+    for index in [0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28] {
+        let to = 4 + index / 10;
+        let spread = (2.0 / (9 * from) as f64).sqrt();
+        tensors.push((
+            format!("features.{index}.weight"),
+            Tensor::randn([to, from, 3, 3], (Kind::Float, Device::Cpu)) * spread,
+        ));
+        tensors.push((format!("features.{index}.bias"), Tensor::zeros([to], (Kind::Float, Device::Cpu))));
+        from = to;
+    }
+    Tensor::write_safetensors(&tensors, path).unwrap();
+}
+
+fn vgg(path: &Path, layer: &str) -> anyhow::Result<FaceNet> {
+    let weights = path.display().to_string();
+    FaceNet::open(&config::FaceNet { model: "vgg-16".into(), weights, layer: layer.into() }, Device::Cpu)
+}
+
+#[test]
+fn vgg_is_read_from_a_file_of_the_users_and_tuned() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("vgg.safetensors");
+    write_vgg(&path);
+    let net = vgg(&path, "pool5").unwrap();
+    assert_eq!(net.channels("pool5").unwrap(), 6);
+
+    let mut config = Config::preset("smoke").unwrap();
+    config.face_net.layer = "pool5".into();
+    (config.face_net_tuning.epochs, config.face_net_tuning.batch) = (1, 8);
+    let samples = rendered::draw(&rendered::open().expect("assets are set up"), 4, 0..2);
+    let (train, held_out) = samples.split_at(24);
+    let faces = |samples| Faces::new(samples, config.face_input(), Device::Cpu).unwrap();
+    let pictures: Vec<_> = held_out.iter().map(|sample| &sample.picture).collect();
+    let input = face_net_input(&pictures, Device::Cpu).unwrap();
+    let before = tch::no_grad(|| net.maps(&input, "pool5", Kind::Float)).unwrap();
+    assert_eq!(before.size(), [8, 6, 7, 7]);
+    let checkpoint = folder.path().join("face-net.safetensors");
+    let parts = ((train, &faces(train)), (held_out, &faces(held_out)));
+    let curve = face_net_tuning::train(&net, parts.0, parts.1, &config, 1, &checkpoint).unwrap();
+    assert_eq!(curve.len(), 1);
+    let after = tch::no_grad(|| net.maps(&input, "pool5", Kind::Float)).unwrap();
+    assert!((&after - &before).abs().max().double_value(&[]) > 0.0, "tuning changes nothing");
+
+    // Another net goes on from the checkpoint to the same weights, without an epoch of its own.
+    let resumed = vgg(&path, "pool5").unwrap();
+    let parts = ((train, &faces(train)), (held_out, &faces(held_out)));
+    face_net_tuning::train(&resumed, parts.0, parts.1, &config, 1, &checkpoint).unwrap();
+    let again = tch::no_grad(|| resumed.maps(&input, "pool5", Kind::Float)).unwrap();
+    assert_eq!(again, after);
+}
+
+#[test]
+fn weights_that_do_not_fit_are_bad_input() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("vgg.safetensors");
+    write_vgg(&path);
+    let bytes = std::fs::read(&path).unwrap();
+    let cut = folder.path().join("cut.safetensors");
+    std::fs::write(&cut, &bytes[..bytes.len() / 2]).unwrap();
+    let other = folder.path().join("other.safetensors");
+    Tensor::write_safetensors(&[("conv.weight", Tensor::zeros([1], (Kind::Float, Device::Cpu)))], &other).unwrap();
+    for (result, expected) in [
+        (vgg(&path, "pool6"), "no layer"),
+        (vgg(&cut, "pool5"), "safetensors"),
+        (vgg(&other, "pool5"), "features.0.weight"),
+        (vgg(&folder.path().join("none"), "pool5"), "no such file"),
+        (vgg(Path::new(""), "pool5"), "--face-net-weights"),
+    ] {
+        let error = result.err().expect("it is refused");
+        let line = exit::one_line(&error);
+        assert_eq!(exit::code(&error), exit::BAD_INPUT, "{line}");
+        assert!(line.contains(expected), "{line}");
+    }
+}
