@@ -66,7 +66,7 @@ pub fn key_figures(summary: &Summary) -> String {
         ("Size of the int8 graph", bytes(summary.int8_bytes), "what the board loads"),
         ("Time of the run", duration(total(summary)), "all steps below together"),
         ("Peak memory", memory, "the most that the program held at once"),
-        ("Trained on", escape(&summary.device), "the device as libtorch calls it"),
+        ("Trained on", escape(&summary.device), "where the nets were trained"),
         ("Seed", summary.seed.to_string(), "the same seed gives the same result on one machine"),
     ];
     list("tiles small", &rows)
