@@ -170,11 +170,6 @@ impl Bundle {
         &self.manifest
     }
 
-    /// Where the bundle lies.
-    pub fn folder(&self) -> &Path {
-        &self.folder
-    }
-
     /// Reads a file of the bundle and compares it with its hash.
     ///
     /// # Errors

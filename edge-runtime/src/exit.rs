@@ -1,6 +1,10 @@
 //! Exit codes of the programs, and which error means which.
 
-use std::io;
+use std::io::{self, Write};
+
+use anyhow::Context;
+
+use crate::selftest::SelfTestError;
 
 /// Done.
 pub const DONE: u8 = 0;
@@ -20,6 +24,8 @@ pub fn code(error: &anyhow::Error) -> u8 {
         cause.is::<BadInput>()
             || cause.is::<crate::BundleError>()
             || cause.is::<crate::PictureError>()
+            || matches!(cause.downcast_ref(), Some(SelfTestError::Damaged(_)))
+            || cause.is::<crate::detect::DetectError>()
             || cause.downcast_ref::<io::Error>().is_some_and(|error| is_outside(error.kind()))
     });
     if bad { BAD_INPUT } else { FAILED }
@@ -56,8 +62,24 @@ pub fn one_line(error: &anyhow::Error) -> String {
     parts.join(": ")
 }
 
-/// Runs a program's body: errors become one line on stderr and the exit code of [`code`].
-pub fn finish(result: anyhow::Result<()>) -> std::process::ExitCode {
+/// Writes a line to stdout. A reader that has gone, such as `head`, is no error.
+///
+/// # Errors
+/// Of the system, a full disk for instance.
+pub fn print(line: &str) -> anyhow::Result<()> {
+    match writeln!(io::stdout(), "{line}") {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error).context("cannot write to stdout"),
+        _ => Ok(()),
+    }
+}
+
+/// Runs a program's body: errors become one line on stderr and the exit code of [`code`]; a panic, which has said its own,
+/// that of [`FAILED`].
+pub fn finish(body: impl FnOnce() -> anyhow::Result<()>) -> std::process::ExitCode {
+    let result = match std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)) {
+        Ok(result) => result,
+        Err(_) => return FAILED.into(),
+    };
     match result {
         Ok(()) => DONE.into(),
         Err(error) => {

@@ -23,7 +23,7 @@ enum Command {
 fn main() -> std::process::ExitCode {
     let cli = Cli::parse();
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(tracing::Level::WARN).init();
-    edge_runtime::exit::finish(match cli.command {
+    edge_runtime::exit::finish(|| match cli.command {
         Command::Classify(cmd) => cmd.run(),
         Command::Selftest(cmd) => cmd.run(),
         Command::Bench(cmd) => cmd.run(),

@@ -1,7 +1,5 @@
 //! The configuration of a run: a preset, with what the command line changed. Every hyper-parameter is in it.
 
-use std::path::Path;
-
 use anyhow::Context;
 use edge_runtime::exit::BadInput;
 use expression_core::FaceInput;
@@ -177,7 +175,7 @@ pub enum WeightScales {
 pub struct Run {
     /// Training arithmetic.
     pub precision: Precision,
-    /// Training faces of `--data rendered`.
+    /// Training and calibration faces of `--data rendered`.
     pub rendered: usize,
 }
 
@@ -237,15 +235,6 @@ impl Config {
         Ok(config)
     }
 
-    /// A configuration from a TOML file.
-    ///
-    /// # Errors
-    /// As [`Config::parse`], and of the file system.
-    pub fn open(path: &Path) -> anyhow::Result<Config> {
-        let text = String::from_utf8_lossy(&edge_runtime::files::read(path)?).into_owned();
-        Self::parse(&text).with_context(|| path.display().to_string())
-    }
-
     /// The aligned face that the expression net takes.
     pub fn face_input(&self) -> FaceInput {
         FaceInput { channels: self.net.channels, aligned: self.net.aligned, size: self.net.size }
@@ -258,7 +247,10 @@ impl Config {
         require((8..=*aligned).contains(size) && *aligned <= 1024, "net: 8 <= size <= aligned <= 1024")?;
         require(!convolutions.is_empty() && convolutions.iter().all(|n| (1..=4096).contains(n)), "net.convolutions")?;
         require(*pools <= convolutions.len() && self.net.map_size() > 0, "net.pools: more than the net allows")?;
-        require(*hidden > 0 && (0.0..1.0).contains(dropout), "net.hidden or net.dropout is out of range")?;
+        require(
+            (1..=65536).contains(hidden) && (0.0..1.0).contains(dropout),
+            "net.hidden or net.dropout is out of range",
+        )?;
         require(self.stage_one.batch > 1 && self.stage_two.batch > 1, "a batch has at least 2 samples")?;
         require(self.face_net_tuning.batch > 1, "a batch has at least 2 samples")?;
         require(self.stage_one.views > 0, "stage_one.views must be at least 1")?;

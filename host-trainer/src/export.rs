@@ -16,6 +16,7 @@ use safetensors::{Dtype, tensor::TensorView};
 use crate::config::{Config, WeightScales};
 use crate::dataset::rendered;
 use crate::onnx::{builder, detector, tfjs};
+use crate::parity::{self, Rung};
 use crate::quantize::IntegerNet;
 
 /// Self-test vectors: so many rendered faces of each label,
@@ -43,8 +44,30 @@ pub fn self_test_faces(input: FaceInput, seed: u64) -> anyhow::Result<Vec<Vec<u8
     Ok(faces)
 }
 
+/// Origin and licence of the detector.
+pub const DETECTOR_SOURCE: &str =
+    "BlazeFace 256x256 of MediaPipe (Apache-2.0), from the npm package @vladmandic/human 3.3.6";
+
 /// Keeps the self-test's identities apart from those of any data set.
 const SELF_TEST_SEED: u64 = 0x5E1F_7E57 << 32;
+
+/// The parts of a bundle that do not depend on the training: what they are made of is missed before it begins.
+pub struct Fixed {
+    /// Aligned faces of the self-test.
+    self_test: Vec<Vec<u8>>,
+    /// The file of the face detector.
+    detector: Vec<u8>,
+}
+
+impl Fixed {
+    /// From the fetched assets.
+    ///
+    /// # Errors
+    /// [`BadInput`] where they are missing or damaged.
+    pub fn new(input: FaceInput, seed: u64) -> anyhow::Result<Fixed> {
+        Ok(Fixed { self_test: self_test_faces(input, seed)?, detector: detector_file()? })
+    }
+}
 
 /// What a bundle is made of.
 pub struct Parts<'a> {
@@ -56,8 +79,8 @@ pub struct Parts<'a> {
     pub float_onnx: &'a [u8],
     /// The file of the int8 graph.
     pub int8_onnx: &'a [u8],
-    /// Aligned faces of the self-test.
-    pub self_test: &'a [Vec<u8>],
+    /// What does not depend on the training.
+    pub fixed: &'a Fixed,
     /// How many samples calibrated it.
     pub calibration_samples: usize,
     /// Where weights and data come from.
@@ -88,11 +111,12 @@ pub fn manifest(config: &Config, name: &str, net: &IntegerNet, calibration_sampl
     }
 }
 
-/// Writes the bundle to `folder`, which must not be there: whole or not at all.
+/// Writes the bundle to `folder`, in the place of an older one: whole and with a self-test that passes, or not at all.
+/// Gives the rung of that self-test.
 ///
 /// # Errors
-/// [`BadInput`] where the detector's file is missing, and of the file system.
-pub fn write(folder: &Path, config: &Config, parts: &Parts) -> anyhow::Result<()> {
+/// Of the file system; an older bundle stays then.
+pub fn write(folder: &Path, config: &Config, parts: &Parts) -> anyhow::Result<Rung> {
     let parent = folder.parent().context("a bundle lies in a folder")?;
     let draft = tempfile::Builder::new().prefix(".bundle-").tempdir_in(parent)?;
     let mut manifest = manifest(config, parts.name, parts.net, parts.calibration_samples);
@@ -103,33 +127,42 @@ pub fn write(folder: &Path, config: &Config, parts: &Parts) -> anyhow::Result<()
     };
     put(bundle::INT8, parts.int8_onnx)?;
     put(bundle::FLOAT, parts.float_onnx)?;
-    put(bundle::DETECTOR, &detector_file()?)?;
+    put(bundle::DETECTOR, &parts.fixed.detector)?;
     put(bundle::SELFTEST, &vectors(config.face_input(), parts)?)?;
     put(bundle::MODEL_CARD, parts.model_card.as_bytes())?;
     manifest.provenance.clone_from(&parts.provenance);
     manifest.metrics.clone_from(&parts.metrics);
     files::write_bytes(&draft.path().join(bundle::MANIFEST), toml::to_string(&manifest)?.as_bytes())?;
-    fs::rename(draft.path(), folder).with_context(|| format!("cannot put the bundle at {}", folder.display()))?;
-    // The draft is the bundle now: nothing is left to remove.
-    let _ = draft.keep();
-    fs::set_permissions(folder, fs::Permissions::from_mode(0o755))?;
-    Ok(())
+    let rung = parity::self_test(draft.path());
+    if rung.holds {
+        fs::set_permissions(draft.path(), fs::Permissions::from_mode(0o755))?;
+        let place = || format!("cannot put the bundle at {}", folder.display());
+        let old = tempfile::Builder::new().prefix(".replaced-").tempdir_in(parent)?;
+        if folder.exists() {
+            fs::rename(folder, old.path().join("bundle")).with_context(place)?;
+        }
+        fs::rename(draft.path(), folder).with_context(place)?;
+        // The draft is the bundle now: nothing is left to remove.
+        let _ = draft.keep();
+    }
+    Ok(rung)
 }
 
 /// The face detector as ONNX, from the fetched tfjs file.
 ///
 /// # Errors
 /// [`BadInput`] where it is missing or damaged.
-pub fn detector_file() -> anyhow::Result<Vec<u8>> {
+fn detector_file() -> anyhow::Result<Vec<u8>> {
     let path = crate::assets::folder().join("human/blazeface.json");
     let graph = tfjs::Graph::open(&path).map_err(|error| BadInput(error.to_string()))?;
-    Ok(builder::bytes(&detector::detector_onnx(&graph)?))
+    let model = detector::detector_onnx(&graph).map_err(|error| BadInput(error.to_string()))?;
+    Ok(builder::bytes(&model))
 }
 
 fn vectors(input: FaceInput, parts: &Parts) -> anyhow::Result<Vec<u8>> {
-    let scores: Vec<u8> = parts.self_test.iter().flat_map(|face| parts.net.scores(face)).collect();
-    let faces = parts.self_test.concat();
-    let count = parts.self_test.len();
+    let scores: Vec<u8> = parts.fixed.self_test.iter().flat_map(|face| parts.net.scores(face)).collect();
+    let faces = parts.fixed.self_test.concat();
+    let count = parts.fixed.self_test.len();
     let faces = TensorView::new(Dtype::U8, vec![count, input.channels, input.size, input.size], &faces)?;
     let scores = TensorView::new(Dtype::U8, vec![count, parts.net.classes()], &scores)?;
     Ok(safetensors::serialize([(selftest::FACES, faces), (selftest::SCORES, scores)], None)?)
@@ -150,7 +183,7 @@ pub fn model_card(parts: &CardFacts) -> String {
         "# {name}
 
 Tells the expression that a face shows: neutral, happiness, surprise, sadness, anger, disgust, fear, contempt. It was
-trained by FaceNet2ExpNet (arXiv 1609.06591) and quantized to 8-bit integers.
+trained by FaceNet2ExpNet (arXiv 1609.06591; see below for its face net) and quantized to 8-bit integers.
 
 ## Figures
 
@@ -165,6 +198,7 @@ Recall of the int8 net on the test samples:
 
 - Data: {data}. {source}.
 - Face net that supervised it: {face_net}
+- Face detector beside it, `detector.onnx`: {DETECTOR_SOURCE}.
 - Made by: `{command}`
 - Self-test vectors: rendered faces and noise; the bundle holds no picture of a person.
 

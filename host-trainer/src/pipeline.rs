@@ -29,6 +29,14 @@ const ANSWERS_PER_LABEL: usize = 8;
 /// Pictures that rung 5 writes to files and reads back.
 const ALIGNED_PICTURES: usize = 500;
 
+/// What a run takes besides its data, opened before anything of an older run goes.
+pub struct Given {
+    /// The face net, on the device of the run.
+    pub face_net: FaceNet,
+    /// The parts of the bundle that do not depend on the training.
+    pub fixed: export::Fixed,
+}
+
 /// What training gave.
 pub struct Trained {
     /// The net after stage two, in single precision.
@@ -51,7 +59,8 @@ struct Answers {
 /// # Errors
 /// [`crate::interrupt::Interrupted`], bad input, of the file system, or a parity rung that does not hold: then the
 /// report is written and the bundle is not.
-pub fn run(run: &Run, config: &Config, data: &DataSet, loading: f64, face_net: FaceNet) -> anyhow::Result<()> {
+pub fn run(run: &Run, config: &Config, data: &DataSet, loading: f64, given: Given) -> anyhow::Result<()> {
+    let Given { face_net, fixed } = given;
     let device = face_net.store().device();
     let (train, calibration, test) = (data.train.len(), data.calibration.len(), data.test.len());
     run.say(&format!("{}: {train} training, {calibration} calibration, {test} test samples", data.name));
@@ -111,21 +120,22 @@ pub fn run(run: &Run, config: &Config, data: &DataSet, loading: f64, face_net: F
         int8_bytes: int8_onnx.len() as u64,
         bundle: run.path(BUNDLE).display().to_string(),
     };
-    let exported = summary.parity.iter().all(|rung| rung.holds);
-    if exported {
-        self::export(run, config, &int8, (&float_onnx, &int8_onnx), &summary)?;
-        summary.parity.push(parity::self_test(&run.path(BUNDLE)));
+    crate::interrupt::check()?;
+    if summary.parity.iter().all(|rung| rung.holds) {
+        let rung = self::export(run, config, &int8, (&float_onnx, &int8_onnx), &fixed, &summary)?;
+        summary.parity.push(rung);
     }
     summary.parity.sort_by_key(|rung| rung.number);
+    let exported = summary.parity.iter().all(|rung| rung.holds);
     let page = html::page(&summary, &answered(&data.test, &answers.int8)?, &sheet);
     files::write_bytes(&run.path("report.html"), page.as_bytes())?;
     write_answers(run, &data.test, &answers)?;
     let metrics = serde_json::json!({ "figures": summary.figures(), "run": &summary });
     files::write_bytes(&run.path("metrics.json"), &serde_json::to_vec_pretty(&metrics)?)?;
 
-    print!("{}", summary.table());
-    println!("bundle  {}", if exported { &summary.bundle } else { "not written: a parity rung fails" });
-    println!("report  {}", run.path("report.html").display());
+    let bundle = if exported { &summary.bundle } else { "not written: a parity rung fails" };
+    let report = run.path("report.html");
+    edge_runtime::exit::print(&format!("{}bundle  {bundle}\nreport  {}", summary.table(), report.display()))?;
     let failing: Vec<_> = summary.parity.iter().filter(|rung| !rung.holds).map(|rung| rung.number).collect();
     ensure!(failing.is_empty(), "parity rungs {failing:?} do not hold; the report tells by how much");
     Ok(())
@@ -148,6 +158,8 @@ pub fn train(run: &Run, config: &Config, data: &DataSet, face_net: FaceNet) -> a
     let held_out = Faces::new(&data.calibration, input, device)?;
     let channels = face_net.channels(&config.face_net.layer)?;
 
+    // Fresh weights are drawn from torch's generator: those of the tuning head here, those of the net below.
+    tch::manual_seed(run.seed() as i64);
     if config.face_net_tuning.epochs > 0 {
         let (train, calibration) = ((&data.train[..], &faces), (&data.calibration[..], &held_out));
         let checkpoint = run.path("face-net.safetensors");
@@ -159,10 +171,8 @@ pub fn train(run: &Run, config: &Config, data: &DataSet, face_net: FaceNet) -> a
     tch::manual_seed(run.seed() as i64);
     let mut net = ExpressionNet::new(&config.net, channels, Label::COUNT as i64, config.run.precision.kind(), device);
     if config.stage_one.epochs > 0 {
-        let maps = |samples, file: &str| {
-            let key = format!("{:?} {}", config.face_net_tuning, run.seed());
-            TargetMaps::of(samples, &face_net, &key, config, run.seed(), &run.path(file), device)
-        };
+        let maps =
+            |samples, file: &str| TargetMaps::of(samples, &face_net, config, run.seed(), &run.path(file), device);
         let targets = maps(&data.train, "target-maps-train.f16")?;
         let held_out_targets = maps(&data.calibration, "target-maps-calibration.f16")?;
         clock("target maps");
@@ -210,9 +220,11 @@ fn export(
     config: &Config,
     net: &IntegerNet,
     (float_onnx, int8_onnx): (&[u8], &[u8]),
+    fixed: &export::Fixed,
     summary: &Summary,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Rung> {
     let face_net = match config.face_net.model.as_str() {
+        _ if config.stage_one.epochs == 0 => "none: trained from scratch.",
         "mobilenet-v1" => {
             "MobileNetV1 `faceres` of the npm package @vladmandic/human 3.3.6 (MIT; upstream Apache-2.0), trained on \
              VGGFace2 identities, which are for research: mind their terms."
@@ -233,6 +245,7 @@ fn export(
         ("data", summary.data.as_str()),
         ("data_source", &summary.source),
         ("face_net", face_net),
+        ("detector", export::DETECTOR_SOURCE),
         ("command", &command),
         ("program", concat!("host-trainer ", env!("CARGO_PKG_VERSION"))),
     ];
@@ -241,17 +254,13 @@ fn export(
         net,
         float_onnx,
         int8_onnx,
-        self_test: &export::self_test_faces(config.face_input(), run.seed())?,
+        fixed,
         calibration_samples: summary.samples[1],
         provenance: provenance.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
         metrics: BTreeMap::from_iter(summary.figures()),
         model_card: export::model_card(&facts),
     };
-    let folder = run.path(BUNDLE);
-    if folder.exists() {
-        std::fs::remove_dir_all(&folder).with_context(|| format!("cannot replace {}", folder.display()))?;
-    }
-    export::write(&folder, config, &parts)
+    export::write(&run.path(BUNDLE), config, &parts)
 }
 
 /// What the nets answered, a JSON line a test sample, in `answers.jsonl`.

@@ -8,11 +8,14 @@ use edge_runtime::files;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
+use crate::dataset::DataSet;
 
 /// What decides a run's result: written before it starts.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Identity {
     data: String,
+    /// Of names, labels and pictures of all samples; known once they are loaded.
+    data_sha256: Option<String>,
     limit: Option<u32>,
     seed: u64,
     config: Config,
@@ -52,28 +55,43 @@ impl Run {
     /// [`BadInput`] where there is nothing to resume, it was started otherwise, or `folder` is not a run's.
     pub fn open(folder: &Path, config: &Config, request: Request) -> anyhow::Result<Run> {
         let Request { data, preset, limit, seed, resume } = request;
-        let identity = Identity { data, limit, seed, config: config.clone() };
-        let path = folder.join(CONFIG);
-        if resume {
-            let text = fs::read_to_string(&path).map_err(|error| {
-                BadInput(format!("{}: no run to resume here ({error}); leave --resume out", folder.display()))
-            })?;
-            if toml::from_str::<Identity>(&text).ok().as_ref() != Some(&identity) {
-                let advice = "give the same --data, --preset, --limit and --seed, or leave --resume out";
-                return Err(BadInput(format!("{}: was started otherwise; {advice}", path.display())).into());
+        let identity = Identity { data, data_sha256: None, limit, seed, config: config.clone() };
+        let run = Run { folder: folder.to_owned(), identity, preset, resume };
+        match run.lying_there() {
+            Some(older) if resume && (Identity { data_sha256: None, ..older.clone() }) != run.identity => {
+                Err(run.otherwise())
             }
-        } else if !path.exists() && fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()) {
-            let advice = "give another --name; this folder was not made by a run";
-            return Err(BadInput(format!("{}: {advice}", folder.display())).into());
+            None if resume => {
+                Err(BadInput(format!("{}: no run to resume here; leave --resume out", folder.display())).into())
+            }
+            None if fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()) => {
+                let advice = "give another --name; this folder was not made by a run";
+                Err(BadInput(format!("{}: {advice}", folder.display())).into())
+            }
+            _ => Ok(run),
         }
-        Ok(Run { folder: folder.to_owned(), identity, preset, resume })
+    }
+
+    /// The configuration in the folder, where a run made it.
+    fn lying_there(&self) -> Option<Identity> {
+        toml::from_str(&fs::read_to_string(self.path(CONFIG)).ok()?).ok()
+    }
+
+    fn otherwise(&self) -> anyhow::Error {
+        let advice = "give the same --data, --preset, --limit and --seed, or leave --resume out";
+        BadInput(format!("{}: was started otherwise; {advice}", self.path(CONFIG).display())).into()
     }
 
     /// Writes the configuration; a new run clears what an older one left in its folder first.
     ///
     /// # Errors
-    /// Of the file system.
-    pub fn start(&self) -> anyhow::Result<()> {
+    /// [`BadInput`] where a run that goes on began with other pictures, and of the file system.
+    pub fn start(&self, data: &DataSet) -> anyhow::Result<()> {
+        let data_sha256 = Some(data.sha256());
+        if self.resume && self.lying_there().is_none_or(|older| older.data_sha256 != data_sha256) {
+            return Err(self.otherwise().context("the pictures of the data set have changed"));
+        }
+        let identity = Identity { data_sha256, ..self.identity.clone() };
         for old in Self::OWN.map(|name| self.path(name)).into_iter().filter(|_| !self.resume) {
             if old.is_dir() {
                 fs::remove_dir_all(&old)?
@@ -81,7 +99,7 @@ impl Run {
                 fs::remove_file(&old)?
             }
         }
-        Ok(files::write_bytes(&self.path(CONFIG), toml::to_string(&self.identity)?.as_bytes())?)
+        Ok(files::write_bytes(&self.path(CONFIG), toml::to_string(&identity)?.as_bytes())?)
     }
 
     /// What a run writes beside its configuration. Target maps are kept: they carry a key of what they depend on.
@@ -119,12 +137,17 @@ impl Run {
     /// The command that repeats this run, for provenance. Folders of the user are named by their last part.
     pub fn command(&self) -> String {
         let Identity { data, limit, seed, .. } = &self.identity;
-        let data = match data.rsplit_once('/') {
-            Some((before, last)) => format!("{}:{last}", before.split(':').next().unwrap_or_default()),
+        let last = |path: &str| path.trim_end_matches('/').rsplit('/').next().unwrap_or_default().to_owned();
+        let data = match data.split_once(':') {
+            Some((kind, rest)) => format!("{kind}:{}", last(rest)),
             None => data.clone(),
         };
         let limit = limit.map(|limit| format!(" --limit {limit}")).unwrap_or_default();
-        format!("host-trainer run-all --data {data} --preset {}{limit} --seed {seed}", self.preset)
+        let weights = match self.identity.config.face_net.weights.as_str() {
+            "" => String::new(),
+            file => format!(" --face-net-weights {}", last(file)),
+        };
+        format!("host-trainer run-all --data {data} --preset {}{limit} --seed {seed}{weights}", last(&self.preset))
     }
 
     /// Talk: on stderr.

@@ -54,12 +54,7 @@ impl Cmd {
             "operators": counted(&operators),
             "kernels": engines[0].kernels(),
         });
-        if self.json {
-            println!("{report}");
-        } else {
-            print_table(&report);
-        }
-        Ok(())
+        crate::exit::print(&if self.json { report.to_string() } else { table(&report) })
     }
 }
 
@@ -116,16 +111,19 @@ pub fn peak_memory() -> Option<u64> {
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
 }
 
-fn print_table(report: &serde_json::Value) {
-    println!("bundle              {}", report["bundle"].as_str().unwrap_or("?"));
-    println!("threads             {}", report["threads"]);
+fn table(report: &serde_json::Value) -> String {
     let ms = &report["ms"];
-    println!("one inference       median {} ms, 90 % {} ms, 99 % {} ms", ms["median"], ms["p90"], ms["p99"]);
-    println!("inferences a second {:.1}", report["inferences_per_second"].as_f64().unwrap_or(0.0));
-    println!("start-up            {} ms (read, verify, optimise, self-test)", report["start_up_ms"]);
+    let mut rows = vec![
+        format!("bundle              {}", report["bundle"].as_str().unwrap_or("?")),
+        format!("threads             {}", report["threads"]),
+        format!("one inference       median {} ms, 90 % {} ms, 99 % {} ms", ms["median"], ms["p90"], ms["p99"]),
+        format!("inferences a second {:.1}", report["inferences_per_second"].as_f64().unwrap_or(0.0)),
+        format!("start-up            {} ms (read, verify, optimise, self-test)", report["start_up_ms"]),
+    ];
     if let Some(bytes) = report["peak_memory_bytes"].as_u64() {
-        println!("peak memory         {:.1} MiB", bytes as f64 / f64::from(1 << 20));
+        rows.push(format!("peak memory         {:.1} MiB", bytes as f64 / f64::from(1 << 20)));
     }
-    println!("kernels             {}", report["kernels"]);
-    println!("operators           {}", report["operators"]);
+    rows.push(format!("kernels             {}", report["kernels"]));
+    rows.push(format!("operators           {}", report["operators"]));
+    rows.join("\n")
 }

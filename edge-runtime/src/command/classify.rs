@@ -1,17 +1,15 @@
 //! `edge-runtime classify`
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anyhow::Context;
 use expression_core::FaceInput;
 use expression_core::align::align;
 use serde_json::json;
 
 use crate::detect::Detector;
 use crate::exit::BadInput;
-use crate::{Engine, Picture, Scores, bundle};
+use crate::{Engine, Picture, PictureError, Scores, bundle};
 
 /// Classifies face pictures: a JSON line a file with label, scores and milliseconds.
 ///
@@ -41,18 +39,15 @@ impl Cmd {
             true => Some(Detector::from_onnx(&bundle.read(bundle::DETECTOR)?)?),
             false => None,
         };
-        let mut out = std::io::stdout().lock();
         let mut unreadable = 0;
         for file in &self.files {
             match classify(&engine, detector.as_ref(), file) {
-                Ok(line) => match writeln!(out, "{line}") {
-                    Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Ok(()),
-                    written => written.context("cannot write to stdout")?,
-                },
-                Err(error) => {
+                Ok(line) => crate::exit::print(&line.to_string())?,
+                Err(error) if error.is::<PictureError>() => {
                     eprintln!("skipped: {}", crate::exit::one_line(&error));
                     unreadable += 1;
                 }
+                Err(error) => return Err(error),
             }
         }
         if unreadable > 0 {

@@ -20,7 +20,7 @@ impl Cmd {
         bundle.verify()?;
         let engine = crate::Engine::open(&bundle)?;
         let replayed = crate::selftest::replay(&bundle, &engine)?;
-        println!("{}", serde_json::json!({ "bundle": bundle.manifest().name, "vectors": replayed, "differences": 0 }));
-        Ok(())
+        let line = serde_json::json!({ "bundle": bundle.manifest().name, "vectors": replayed, "differences": 0 });
+        crate::exit::print(&line.to_string())
     }
 }

@@ -6,7 +6,9 @@ use std::time::Instant;
 use crate::config::Config;
 use crate::dataset::{self, Request, Source};
 use crate::device;
+use crate::export;
 use crate::net::FaceNet;
+use crate::pipeline::{self, Given};
 use crate::run::{self, Run};
 
 /// Trains, quantizes, exports and proves parity: data set to bundle and report, in one run.
@@ -27,7 +29,7 @@ pub struct Cmd {
     /// Where training runs.
     #[arg(long, value_enum, default_value_t = device::Choice::Auto)]
     device: device::Choice,
-    /// Name of the run: its files lie in RUNS/NAME. By default made of data and preset.
+    /// Name of the run: its files lie in RUNS/NAME, in the place of an older run's. By default made of data and preset.
     #[arg(long)]
     name: Option<String>,
     /// Folder of runs.
@@ -36,7 +38,8 @@ pub struct Cmd {
     /// Goes on with a run that was interrupted.
     #[arg(long)]
     resume: bool,
-    /// Weights of VGG-16, a safetensors file with torchvision's names, for presets with that face net.
+    /// Weights of VGG-16 for presets with that face net: a safetensors file of VGG-Face (Parkhi et al. 2015; input BGR
+    /// in 0..255 less its mean) under torchvision's names. torchvision's own ImageNet weights do not fit.
     #[arg(long, value_name = "FILE")]
     face_net_weights: Option<String>,
 }
@@ -68,12 +71,15 @@ impl Cmd {
         };
         run.say(&format!("run {} on {}", run.folder().display(), device::name(device)));
         // Whatever is wrong with the input is said before anything of an older run goes.
-        let face_net = FaceNet::open(&config.face_net, device)?;
+        let given = Given {
+            face_net: FaceNet::open(&config.face_net, device)?,
+            fixed: export::Fixed::new(config.face_input(), self.seed)?,
+        };
         let started = Instant::now();
         let data = dataset::load(&self.data, request)?;
         let loading = started.elapsed().as_secs_f64();
-        run.start()?;
-        crate::pipeline::run(&run, &config, &data, loading, face_net)
+        run.start(&data)?;
+        pipeline::run(&run, &config, &data, loading, given)
     }
 
     fn folder(&self) -> PathBuf {

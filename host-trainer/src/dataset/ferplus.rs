@@ -82,7 +82,7 @@ pub fn load(folder: &Path, request: Request) -> anyhow::Result<DataSet> {
         samples
     };
     Ok(DataSet {
-        name: format!("FER+ ({})", folder.display()),
+        name: "FER+".into(),
         source: "FER+ labels (MIT) over FER2013 pictures (research use only)".into(),
         train: read(&train),
         calibration: read(&calibration),

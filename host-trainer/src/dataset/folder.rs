@@ -40,7 +40,7 @@ pub fn load(folder: &Path, request: Request) -> anyhow::Result<DataSet> {
         samples
     };
     Ok(DataSet {
-        name: format!("folder {}", folder.display()),
+        name: format!("folder {}", folder.file_name().unwrap_or_default().to_string_lossy()),
         source: "pictures of the user's own; their terms apply".into(),
         train: read(&train),
         calibration: read(&calibration),

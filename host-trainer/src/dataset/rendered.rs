@@ -16,7 +16,7 @@ const SIDE: u32 = 112;
 /// Faces of one identity: each of the expressions twice.
 const FACES_PER_IDENTITY: usize = 2 * Label::COUNT;
 
-/// Draws `count` training faces, calibration faces, and a quarter as many test faces, each part of identities of its own.
+/// Draws `count` faces for training and calibration and a quarter as many for test, each part of identities of its own.
 ///
 /// # Errors
 /// [`BadInput`] where the assets are missing or damaged.

@@ -5,6 +5,7 @@ use std::path::Path;
 use edge_runtime::Picture;
 use edge_runtime::exit::BadInput;
 use expression_core::Label;
+use sha2::{Digest, Sha256};
 
 /// A labelled face picture.
 #[derive(Debug, Clone)]
@@ -58,6 +59,20 @@ impl DataSet {
     /// Whether no part holds a sample.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// sha256 of names, labels and pictures of all parts.
+    pub fn sha256(&self) -> String {
+        let mut hash = Sha256::new();
+        for (part, samples) in [&self.train, &self.calibration, &self.test].into_iter().enumerate() {
+            for sample in samples {
+                let Picture { width, height, channels, data } = &sample.picture;
+                let distribution = sample.distribution.map(f32::to_bits);
+                hash.update(format!("{part} {:?} {distribution:?} {width} {height} {channels}", sample.name));
+                hash.update(data);
+            }
+        }
+        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// What every source promises: enough samples, and few that could not be read.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use edge_runtime::exit::BadInput;
 use tch::nn;
 use tch::{Device, Kind, Tensor};
@@ -124,11 +124,16 @@ fn mobilenet_v1(path: &Path, device: Device) -> anyhow::Result<FaceNet> {
         let shape: Vec<i64> = weight.shape.iter().map(|side| *side as i64).collect();
         Ok(Tensor::from_slice(&weight.data).reshape(shape))
     };
+    let not_pinned = |name: &str| -> anyhow::Error {
+        BadInput(format!("{}: {name} has another shape; run `cargo xtask setup`", path.display())).into()
+    };
     let store = nn::VarStore::new(device);
     let root = store.root();
     let convolution = |name: &str, weight: Tensor, norm: &str, stride: i64, groups: i64| -> anyhow::Result<Step> {
         let bias = tensor(&format!("{norm}/batchnorm_1/sub"))?;
-        ensure!(bias.size() == [weight.size()[0]], "{name}: weight {:?}, bias {:?}", weight.size(), bias.size());
+        if bias.size() != [weight.size()[0]] {
+            return Err(not_pinned(name));
+        }
         let path = root.sub(name);
         let op = Op::Convolution {
             weight: path.var_copy("weight", &weight.contiguous()),
@@ -140,24 +145,32 @@ fn mobilenet_v1(path: &Path, device: Device) -> anyhow::Result<FaceNet> {
         Ok(Step { name: format!("{name}_relu"), op })
     };
     // Filters lie as height, width, input, output (depthwise: height, width, channel, 1).
-    let first = tensor("conv1/convolution/merged_input")?.permute([3, 2, 0, 1]);
+    let filter = |name: &str, order: [i64; 4]| -> anyhow::Result<Tensor> {
+        let weight = tensor(name)?;
+        if weight.dim() == 4 { Ok(weight.permute(order)) } else { Err(not_pinned(name)) }
+    };
+    let first = filter("conv1/convolution/merged_input", [3, 2, 0, 1])?;
     let mut steps = vec![convolution("conv1", first, "conv1_bn", 2, 1)?];
     for block in 1..=13 {
         let (depthwise, pointwise) = (format!("conv_dw_{block}"), format!("conv_pw_{block}"));
         let factor = tensor(&format!("{depthwise}_bn/batchnorm_1/mul"))?;
-        let weight = tensor(&format!("{depthwise}/depthwise_kernel"))?.permute([2, 3, 0, 1]);
+        let weight = filter(&format!("{depthwise}/depthwise_kernel"), [2, 3, 0, 1])?;
         let channels = weight.size()[0];
+        if factor.size() != [channels] {
+            return Err(not_pinned(&depthwise));
+        }
         let weight = weight * factor.view([channels, 1, 1, 1]);
         let stride = if matches!(block, 2 | 4 | 6 | 12) { 2 } else { 1 };
         steps.push(convolution(&depthwise, weight, &format!("{depthwise}_bn"), stride, channels)?);
-        let weight = tensor(&format!("{pointwise}/convolution/merged_input"))?.permute([3, 2, 0, 1]);
+        let weight = filter(&format!("{pointwise}/convolution/merged_input"), [3, 2, 0, 1])?;
         steps.push(convolution(&pointwise, weight, &format!("{pointwise}_bn"), 1, 1)?);
     }
     Ok(FaceNet { store, steps, mean_bgr: [103.939, 116.779, 123.68] })
 }
 
-/// VGG-16 from a safetensors file with torchvision's names (`features.0.weight`, ...): convolutions 3x3 with ReLU, five
-/// max-pools. The mean is VGG-Face's (Parkhi et al., BMVC 2015).
+/// VGG-Face (Parkhi et al., BMVC 2015), a VGG-16, from a safetensors file with torchvision's names (`features.0.weight`,
+/// ...): convolutions 3x3 with ReLU, five max-pools. Input BGR in `0..=255` less VGG-Face's mean; weights that were trained
+/// on another input, torchvision's ImageNet ones for instance, load and mislead.
 fn vgg_16(path: &Path, device: Device) -> anyhow::Result<FaceNet> {
     const BLOCKS: [i64; 5] = [2, 2, 3, 3, 3];
     let unreadable = |error: &dyn std::fmt::Display| {

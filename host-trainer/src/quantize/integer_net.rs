@@ -69,6 +69,7 @@ impl IntegerNet {
                 (scale, (-range.low / scale).round().clamp(0.0, 255.0) as u8)
             };
             let quantised = IntegerLayer::new(layer, (input_scale, input_zero), (output_scale, output_zero), scales);
+            quantised.check()?;
             (input_scale, input_zero) = (output_scale, output_zero);
             layers.push(quantised);
         }
@@ -145,6 +146,26 @@ impl IntegerLayer {
             output_scale,
             output_zero,
         }
+    }
+
+    /// What exactness rests on: sums stay within i32, and scales within the 24 bits of f32 (`docs/exactness.md`).
+    fn check(&self) -> anyhow::Result<()> {
+        let filters = self.weight.chunks_exact(self.weight.len() / self.shape[0]);
+        let most = filters.zip(&self.bias).map(|(filter, bias)| {
+            let weights: i64 = filter.iter().map(|weight| i64::from(weight.unsigned_abs())).sum();
+            i64::from(bias.unsigned_abs()) + 255 * weights
+        });
+        ensure!(
+            most.max().is_some_and(|most| most <= i64::from(i32::MAX)),
+            "layer {}: its sums may leave 32 bits; make the layer or the maps before it smaller",
+            self.name
+        );
+        ensure!(
+            self.multiplier.iter().all(|multiplier| *multiplier < 1 << 16),
+            "layer {}: a channel grows more than its input's scale allows; train longer",
+            self.name
+        );
+        Ok(())
     }
 
     /// Maps `[side, side, from]` to maps `[side', side', to]`, and their side.

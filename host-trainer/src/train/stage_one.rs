@@ -18,7 +18,7 @@ use crate::net::expression_net::normalised;
 /// Samples measured at once between epochs.
 const BATCH: usize = 256;
 
-/// Trains g of `net` on `faces` against `targets`; `held_out` samples have target maps of their centre view.
+/// Trains g of `net` on `faces` against `targets`; of `held_out` samples the centre view is measured.
 ///
 /// The loss that is reported is relative: `||g(I) - G(I)||_p^p / ||G(I)||_p^p`; a net that answers zero has 1. It is the
 /// paper's loss times a constant of the data, so that one learning rate serves every face net and layer.

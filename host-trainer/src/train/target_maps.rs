@@ -35,7 +35,6 @@ impl TargetMaps {
     pub fn of(
         samples: &[Sample],
         face_net: &FaceNet,
-        face_net_key: &str,
         config: &Config,
         seed: u64,
         path: &Path,
@@ -46,7 +45,7 @@ impl TargetMaps {
         let channels = face_net.channels(&config.face_net.layer)?;
         let shape = [(samples.len() * per_sample) as i64, channels, side, side];
         let views = draw(samples.len(), config, seed);
-        let key = key(samples, face_net_key, config, &views);
+        let key = key(samples, face_net, config, &views)?;
         let maps = match read(path, &key, shape)? {
             Some(maps) => maps,
             None => {
@@ -138,9 +137,16 @@ fn compute(
 }
 
 /// sha256 of everything that the maps depend on.
-fn key(samples: &[Sample], face_net_key: &str, config: &Config, views: &[View]) -> String {
+fn key(samples: &[Sample], face_net: &FaceNet, config: &Config, views: &[View]) -> anyhow::Result<String> {
     let mut hash = Sha256::new();
-    hash.update(format!("{face_net_key} {:?} {:?} {:?}", config.face_net, config.net.map_size(), config.run.precision));
+    hash.update(format!("{:?} {:?} {:?}", config.face_net, config.net.map_size(), config.run.precision));
+    let mut weights: Vec<_> = face_net.store().variables().into_iter().collect();
+    weights.sort_by(|a, b| a.0.cmp(&b.0));
+    for (name, weight) in weights {
+        let values: Vec<f32> = weight.to_device(Device::Cpu).contiguous().view(-1).try_into()?;
+        hash.update(name);
+        hash.update(values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>());
+    }
     for sample in samples {
         hash.update(sample.picture.width.to_le_bytes());
         hash.update(&sample.picture.data);
@@ -148,7 +154,7 @@ fn key(samples: &[Sample], face_net_key: &str, config: &Config, views: &[View]) 
     for value in views.as_flattened() {
         hash.update(value.to_le_bytes());
     }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 fn mean_power(maps: &Tensor, p: f64) -> f64 {

@@ -30,7 +30,7 @@ fn the_translation_computes_what_the_tfjs_graph_does() {
         (512, -5.18443, [10.1995, 89.8303, 89.8184, -10.7106]),
         (895, -15.96371, [4.21152, 57.0834, 56.26709, -8.98792]),
     ];
-    let Some(model) = model() else { return };
+    let model = model().expect("assets are set up: run `cargo xtask setup`");
     let byte = |c: usize, y: usize, x: usize| (7 * x + 13 * y + 29 * c + x * y / 16) % 256;
     let input = |p: usize| byte(p >> 16, p >> 8 & 255, p & 255) as f32 / 127.5 - 1.0;
     let input: Vec<f32> = (0..3 << 16).map(input).collect();
