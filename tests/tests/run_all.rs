@@ -27,7 +27,7 @@ fn classified(
 fn a_folder_becomes_a_bundle_that_answers_on_the_edge_as_on_the_host() {
     let folder = tempfile::tempdir().unwrap();
     let (pictures, runs) = (folder.path().join("pictures"), folder.path().join("runs"));
-    write_folder(&pictures, 800);
+    write_folder(&pictures, 1200);
     // A single broken picture is skipped, counted and named.
     std::fs::write(pictures.join("fear/broken.png"), b"no picture").unwrap();
     let output = succeed(&mut run_all(&runs, &["--data", &format!("folder:{}", pictures.display())]));
