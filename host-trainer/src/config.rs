@@ -183,20 +183,40 @@ pub struct Run {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
+    /// [`Precision::Bf16`] on CUDA and on processors that compute in it, else [`Precision::F32`].
+    Auto,
     /// Single precision throughout.
     F32,
-    /// Convolutions in bfloat16, weights and sums in single precision.
+    /// Convolutions in bfloat16, weights and sums in single precision. Processors without AVX512-BF16 emulate it, some
+    /// twenty times slower than single precision.
     Bf16,
 }
 
 impl Precision {
+    /// What [`Precision::Auto`] means on `device`; the others stay.
+    pub fn on(self, device: tch::Device) -> Precision {
+        match self {
+            Precision::Auto if device.is_cuda() || processor_has_bf16() => Precision::Bf16,
+            Precision::Auto => Precision::F32,
+            given => given,
+        }
+    }
+
     /// The kind of tensor that convolutions compute with.
     pub fn kind(self) -> tch::Kind {
         match self {
             Precision::F32 => tch::Kind::Float,
             Precision::Bf16 => tch::Kind::BFloat16,
+            Precision::Auto => self.on(tch::Device::Cpu).kind(),
         }
     }
+}
+
+fn processor_has_bf16() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return is_x86_feature_detected!("avx512bf16");
+    #[cfg(not(target_arch = "x86_64"))]
+    return false;
 }
 
 /// The presets that come with the program: name and text.

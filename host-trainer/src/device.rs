@@ -42,6 +42,19 @@ pub fn choose(choice: Choice) -> anyhow::Result<Device> {
     }
 }
 
+/// Keeps the memory of freed tensors for the next ones. glibc gives large blocks back to the system at once and takes them
+/// anew, page by page: a fifth of the training time on the CPU.
+pub fn keep_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: mallopt sets numbers of the allocator; it is called before the program starts threads.
+    unsafe {
+        // The most that glibc accepts.
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 32 << 20);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, i32::MAX);
+        libc::mallopt(libc::M_TOP_PAD, 64 << 20);
+    }
+}
+
 /// The name of a device, for people.
 pub fn name(device: Device) -> String {
     match device {

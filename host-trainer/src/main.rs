@@ -19,6 +19,7 @@ enum Command {
 }
 
 fn main() -> std::process::ExitCode {
+    host_trainer::device::keep_memory();
     let cli = Cli::parse();
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(tracing::Level::WARN).without_time().init();
     host_trainer::interrupt::listen();

@@ -1,5 +1,6 @@
 //! What the system tests share: the built programs, runs of them, and where data lies.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
@@ -72,13 +73,18 @@ pub fn metrics(run: &Path) -> Value {
     serde_json::from_slice(&bytes).expect("JSON")
 }
 
-/// The folder of a data set of photographs, which is never part of the project: named by an environment variable, or
+/// The place of a data set of photographs, which is never part of the project: named by an environment variable, or
 /// beside the project. Says so where it is absent.
 pub fn photographs(variable: &str, beside: &str) -> Option<PathBuf> {
     let folder = std::env::var_os(variable).map_or_else(|| root().join("..").join(beside), PathBuf::from);
     let found = folder.exists();
     if !found {
-        println!("skipped: no photographs at {}; name their folder by {variable}", folder.display());
+        // Past the capture of the test harness, which shows only what failing tests print.
+        let _ = writeln!(
+            std::io::stderr(),
+            "skipped: no photographs at {}; name their place by {variable}",
+            folder.display()
+        );
     }
     found.then_some(folder)
 }

@@ -55,6 +55,7 @@ impl Cmd {
             config.face_net.weights.clone_from(weights);
         }
         let device = device::choose(self.device)?;
+        config.run.precision = config.run.precision.on(device);
         let asked = run::Request {
             data: self.data.to_string(),
             preset: self.preset.clone(),

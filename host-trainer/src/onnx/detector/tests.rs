@@ -1,5 +1,6 @@
 //! The translated detector against an independent evaluation of the tfjs graph, and on photographs.
 
+use std::io::Write;
 use std::path::PathBuf;
 
 use edge_runtime::detect::Detector;
@@ -11,14 +12,10 @@ use tract_onnx::prelude::{Framework, InferenceModelExt, IntoRunnable, Tensor, tv
 
 use super::*;
 
-/// The pinned model, if set-up has fetched it.
-fn model() -> Option<ModelProto> {
+/// The pinned model, which set-up fetches.
+fn model() -> ModelProto {
     let json = crate::assets::folder().join("human/blazeface.json");
-    if !json.exists() {
-        eprintln!("skipped: {} is absent; run `cargo xtask setup`", json.display());
-        return None;
-    }
-    Some(detector_onnx(&Graph::open(&json).unwrap()).unwrap())
+    detector_onnx(&Graph::open(&json).expect("assets are set up")).unwrap()
 }
 
 #[test]
@@ -30,7 +27,7 @@ fn the_translation_computes_what_the_tfjs_graph_does() {
         (512, -5.18443, [10.1995, 89.8303, 89.8184, -10.7106]),
         (895, -15.96371, [4.21152, 57.0834, 56.26709, -8.98792]),
     ];
-    let model = model().expect("assets are set up: run `cargo xtask setup`");
+    let model = model();
     let byte = |c: usize, y: usize, x: usize| (7 * x + 13 * y + 29 * c + x * y / 16) % 256;
     let input = |p: usize| byte(p >> 16, p >> 8 & 255, p & 255) as f32 / 127.5 - 1.0;
     let input: Vec<f32> = (0..3 << 16).map(input).collect();
@@ -53,11 +50,13 @@ fn the_translation_computes_what_the_tfjs_graph_does() {
 fn the_face_is_found_in_98_of_100_photographs() {
     let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data/lfw-frames");
     let folder = std::env::var_os("EXPRESSION_FRAMES").map_or(PathBuf::from(beside), PathBuf::from);
-    let (Some(model), Ok(entries)) = (model(), std::fs::read_dir(&folder)) else {
-        eprintln!("skipped: no photographs in {}; name a folder in EXPRESSION_FRAMES", folder.display());
+    let Ok(entries) = std::fs::read_dir(&folder) else {
+        // Past the capture of the test harness, which shows only what failing tests print.
+        let advice = "name their folder in EXPRESSION_FRAMES";
+        let _ = writeln!(std::io::stderr(), "skipped: no photographs in {}; {advice}", folder.display());
         return;
     };
-    let detector = Detector::from_onnx(&model.encode_to_vec()).unwrap();
+    let detector = Detector::from_onnx(&model().encode_to_vec()).unwrap();
     let input = FaceInput { channels: 1, aligned: 64, size: 64 };
     let (mut all, mut found) = (0, 0);
     let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
@@ -81,7 +80,7 @@ fn the_face_is_found_in_98_of_100_photographs() {
         }
     }
     eprintln!("{found} of {all} faces found");
-    assert!(found * 100 >= all * 98, "{found} of {all}");
+    assert!(all > 0 && found * 100 >= all * 98, "{found} of {all}");
 }
 
 #[test]
