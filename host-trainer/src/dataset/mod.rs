@@ -3,12 +3,14 @@
 pub mod contact_sheet;
 pub mod ferplus;
 pub mod folder;
+pub mod folds;
 pub mod rendered;
 pub mod sample;
 
 use std::path::PathBuf;
 use std::str::FromStr;
 
+pub use folds::{Collection, Fold};
 pub use sample::{DataSet, Sample};
 
 /// `--data`.
@@ -83,6 +85,59 @@ pub fn load(source: &Source, request: Request) -> anyhow::Result<DataSet> {
         Source::Folder(folder) => folder::load(folder, request)?,
     };
     Ok(set.checked()?)
+}
+
+/// `--protocol`: how a data set is split into folds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// So many folds: subject-disjoint where subjects are known, else with each label spread evenly.
+    Folds(usize),
+}
+
+impl Protocol {
+    /// What is meant where `--protocol` is not given.
+    pub fn of(source: &Source) -> Protocol {
+        match source {
+            Source::Rendered(_) | Source::FerPlus(_) | Source::Folder(_) => Protocol::Folds(10),
+        }
+    }
+}
+
+impl FromStr for Protocol {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Protocol, String> {
+        match text.split_once(':') {
+            Some(("folds", count)) => match count.parse() {
+                Ok(count @ 2..=1000) => Ok(Protocol::Folds(count)),
+                _ => Err(format!("folds:K takes 2 to 1000 folds, not {count:?}")),
+            },
+            _ => Err(format!("no protocol {text:?}; there is folds:K")),
+        }
+    }
+}
+
+impl std::fmt::Display for Protocol {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Protocol::Folds(count) => write!(f, "folds:{count}"),
+        }
+    }
+}
+
+/// Loads or draws a whole data set and splits it by a protocol.
+///
+/// # Errors
+/// [`edge_runtime::exit::BadInput`] where it is missing, empty or damaged, or does not fit the protocol.
+pub fn collect(source: &Source, protocol: Protocol, request: Request) -> anyhow::Result<Collection> {
+    let DataSet { name, source, train, calibration, test, skipped } = load(source, request)?;
+    let samples: Vec<Sample> = [train, calibration, test].into_iter().flatten().collect();
+    let Protocol::Folds(count) = protocol;
+    let folds = match samples.iter().all(|sample| sample.subject.is_some()) {
+        true => folds::by_subject(&samples, count)?,
+        false => folds::by_label(&samples, count, request.seed)?,
+    };
+    Ok(Collection { name: format!("{name}, {protocol}"), source, samples, skipped, folds })
 }
 
 /// The order in which samples are taken: shuffled by seed, the same on every machine.
