@@ -178,6 +178,7 @@ impl Bundle {
         let path = self.folder.join(name);
         let advice = match name {
             DETECTOR => "the bundle was passed on without its face detector; copy it from the run that made the bundle",
+            FLOAT => "the bundle was passed on without its float graph; copy it from the run that made the bundle",
             _ => "copy the bundle again",
         };
         let missing = |reason: String| BundleError::Missing { path: path.clone(), reason, advice };
@@ -190,13 +191,19 @@ impl Bundle {
         Ok(bytes)
     }
 
-    /// Verifies every file that the manifest names; the detector may be absent.
+    /// Whether `name` lies in the bundle's folder.
+    pub fn has(&self, name: &str) -> bool {
+        self.folder.join(name).exists()
+    }
+
+    /// Verifies every file that the manifest names. The detector and the float graph may be absent: the one is not always
+    /// ours to pass on, the other no board needs.
     ///
     /// # Errors
     /// As [`Bundle::read`], for the first file that does not match.
     pub fn verify(&self) -> Result<(), BundleError> {
         for name in self.manifest.files.keys() {
-            if name == DETECTOR && !self.folder.join(name).exists() {
+            if [DETECTOR, FLOAT].contains(&name.as_str()) && !self.has(name) {
                 continue;
             }
             self.read(name)?;

@@ -39,8 +39,8 @@ pub struct Net {
     pub size: usize,
     /// Output channels of the 3x3 convolutions.
     pub convolutions: Vec<i64>,
-    /// How many of the convolutions, from the first, are followed by a max-pool.
-    pub pools: usize,
+    /// Numbers, from 1 and ascending, of the convolutions that a max-pool 3x3 with stride 2 follows.
+    pub pools: Vec<usize>,
     /// Batch norm after every convolution.
     pub batch_norm: bool,
     /// Neurons of the fully-connected layer.
@@ -59,6 +59,8 @@ pub struct FaceNet {
     pub weights: String,
     /// The layer whose maps supervise stage one.
     pub layer: String,
+    /// Side in pixels of its input. Both nets were trained on 224; less costs accuracy and saves time by its square.
+    pub size: i64,
 }
 
 /// Tuning of the face net.
@@ -117,6 +119,11 @@ pub struct StageTwo {
     pub weight_decay: f64,
     /// What cross-entropy is taken against.
     pub targets: Targets,
+    /// Share of the tuned face net's answers in `targets`: distillation. 0 for none, as the paper has it.
+    pub teacher: f64,
+    /// Each step, this share of the averaged weights is kept and the rest comes from the trained ones; the averaged ones
+    /// are the result. 0 for none, as the paper has it.
+    pub average: f64,
 }
 
 /// What cross-entropy is taken against.
@@ -266,7 +273,15 @@ impl Config {
         require(matches!(channels, 1 | 3), "net.channels must be 1 or 3")?;
         require((8..=*aligned).contains(size) && *aligned <= 1024, "net: 8 <= size <= aligned <= 1024")?;
         require(!convolutions.is_empty() && convolutions.iter().all(|n| (1..=4096).contains(n)), "net.convolutions")?;
-        require(*pools <= convolutions.len() && self.net.map_size() > 0, "net.pools: more than the net allows")?;
+        let ascending = pools.is_sorted_by(|a, b| a < b) && pools.iter().all(|n| (1..=convolutions.len()).contains(n));
+        require(ascending && self.net.map_size() > 0, "net.pools: numbers of convolutions, ascending, not too many")?;
+        require((32..=1024).contains(&self.face_net.size), "face_net.size: 32 to 1024 pixels")?;
+        require((0.0..=1.0).contains(&self.stage_two.teacher), "stage_two.teacher: a share, 0 to 1")?;
+        require((0.0..1.0).contains(&self.stage_two.average), "stage_two.average: a share, 0 to less than 1")?;
+        require(
+            self.stage_two.teacher == 0.0 || self.face_net_tuning.epochs > 0,
+            "stage_two.teacher: only a tuned face net answers; set face_net_tuning.epochs",
+        )?;
         require(
             (1..=65536).contains(hidden) && (0.0..1.0).contains(dropout),
             "net.hidden or net.dropout is out of range",
@@ -291,7 +306,7 @@ impl Config {
 impl Net {
     /// Side in pixels of the maps after the last pool (3x3, stride 2, ceil mode).
     pub fn map_size(&self) -> usize {
-        (0..self.pools).fold(self.size, |side, _| pooled(side))
+        self.pools.iter().fold(self.size, |side, _| pooled(side))
     }
 
     /// Multiply-accumulates of one inference, given the channels of the adapter and the number of classes.
@@ -300,7 +315,7 @@ impl Net {
         for (index, to) in self.convolutions.iter().enumerate() {
             sum += side * side * from * *to as u64 * 9;
             from = *to as u64;
-            if index < self.pools {
+            if self.pools.contains(&(index + 1)) {
                 side = pooled(side as usize) as u64;
             }
         }

@@ -18,9 +18,10 @@ use crate::parity::{self, Rung};
 use crate::quantize::{FloatNet, IntegerNet, quantize};
 use crate::report::{Answered, Summary, html};
 use crate::run::Run;
+use crate::train::face_net_tuning::FaceClassifier;
 use crate::train::faces::Faces;
 use crate::train::target_maps::TargetMaps;
-use crate::train::{Curve, face_net_tuning, stage_one, stage_two, views};
+use crate::train::{Curve, stage_one, stage_two, views};
 
 /// Name of the bundle's folder in a run.
 const BUNDLE: &str = "bundle";
@@ -160,12 +161,17 @@ pub fn train(run: &Run, config: &Config, data: &DataSet, face_net: FaceNet) -> a
 
     // Fresh weights are drawn from torch's generator: those of the tuning head here, those of the net below.
     tch::manual_seed(run.seed() as i64);
+    let mut teacher = None;
     if config.face_net_tuning.epochs > 0 {
         let (train, calibration) = ((&data.train[..], &faces), (&data.calibration[..], &held_out));
-        let checkpoint = run.path("face-net.safetensors");
-        let curve = face_net_tuning::train(&face_net, train, calibration, config, run.seed(), &checkpoint)?;
+        let classifier = FaceClassifier::new(&face_net, config)?;
+        let curve = classifier.train(train, calibration, run.seed(), &run.path("face-net.safetensors"))?;
         curves.push(("tuning the face net".to_owned(), curve));
         clock("tuning the face net");
+        if config.stage_two.teacher > 0.0 {
+            teacher = Some(classifier.answers(&data.train, &run.path("teacher-answers.f32"))?);
+            clock("the teacher's answers");
+        }
     }
 
     tch::manual_seed(run.seed() as i64);
@@ -185,7 +191,7 @@ pub fn train(run: &Run, config: &Config, data: &DataSet, face_net: FaceNet) -> a
     drop(face_net);
 
     let checkpoint = run.path("stage-two.safetensors");
-    let curve = stage_two::train(&net, &faces, &held_out, config, run.seed(), &checkpoint)?;
+    let curve = stage_two::train(&net, (&faces, teacher.as_ref()), &held_out, config, run.seed(), &checkpoint)?;
     curves.push(("stage two".to_owned(), curve));
     clock("stage two");
     net.set_kind(Kind::Float);

@@ -6,7 +6,7 @@ use edge_runtime::exit;
 use host_trainer::config::{self, Config};
 use host_trainer::dataset::rendered;
 use host_trainer::net::FaceNet;
-use host_trainer::train::face_net_tuning;
+use host_trainer::train::face_net_tuning::FaceClassifier;
 use host_trainer::train::faces::{Faces, face_net_input};
 use tch::{Device, Kind, Tensor};
 
@@ -19,7 +19,7 @@ fn mobilenet_tells_identities_apart() {
     let samples = rendered::draw(&renderer, 9, 0..10);
     let chosen: Vec<_> = samples.iter().step_by(4).collect();
     let pictures: Vec<_> = chosen.iter().map(|sample| &sample.picture).collect();
-    let input = face_net_input(&pictures, Device::Cpu).unwrap();
+    let input = face_net_input(&pictures, 224, Device::Cpu).unwrap();
     let maps = tch::no_grad(|| net.maps(&input, "conv_pw_13_relu", Kind::Float)).unwrap();
     assert_eq!(maps.size(), [chosen.len() as i64, 1024, 7, 7]);
     let embedding = maps.mean_dim([2i64, 3].as_slice(), false, Kind::Float);
@@ -57,7 +57,7 @@ fn write_vgg(path: &Path) {
 
 fn vgg(path: &Path, layer: &str) -> anyhow::Result<FaceNet> {
     let weights = path.display().to_string();
-    FaceNet::open(&config::FaceNet { model: "vgg-16".into(), weights, layer: layer.into() }, Device::Cpu)
+    FaceNet::open(&config::FaceNet { model: "vgg-16".into(), weights, layer: layer.into(), size: 224 }, Device::Cpu)
 }
 
 #[test]
@@ -75,12 +75,13 @@ fn vgg_is_read_from_a_file_of_the_users_and_tuned() {
     let (train, held_out) = samples.split_at(24);
     let faces = |samples| Faces::new(samples, config.face_input(), Device::Cpu).unwrap();
     let pictures: Vec<_> = held_out.iter().map(|sample| &sample.picture).collect();
-    let input = face_net_input(&pictures, Device::Cpu).unwrap();
+    let input = face_net_input(&pictures, 224, Device::Cpu).unwrap();
     let before = tch::no_grad(|| net.maps(&input, "pool5", Kind::Float)).unwrap();
     assert_eq!(before.size(), [8, 6, 7, 7]);
     let checkpoint = folder.path().join("face-net.safetensors");
     let parts = ((train, &faces(train)), (held_out, &faces(held_out)));
-    let curve = face_net_tuning::train(&net, parts.0, parts.1, &config, 1, &checkpoint).unwrap();
+    let classifier = FaceClassifier::new(&net, &config).unwrap();
+    let curve = classifier.train(parts.0, parts.1, 1, &checkpoint).unwrap();
     assert_eq!(curve.len(), 1);
     let after = tch::no_grad(|| net.maps(&input, "pool5", Kind::Float)).unwrap();
     assert!((&after - &before).abs().max().double_value(&[]) > 0.0, "tuning changes nothing");
@@ -88,7 +89,7 @@ fn vgg_is_read_from_a_file_of_the_users_and_tuned() {
     // Another net goes on from the checkpoint to the same weights, without an epoch of its own.
     let resumed = vgg(&path, "pool5").unwrap();
     let parts = ((train, &faces(train)), (held_out, &faces(held_out)));
-    face_net_tuning::train(&resumed, parts.0, parts.1, &config, 1, &checkpoint).unwrap();
+    FaceClassifier::new(&resumed, &config).unwrap().train(parts.0, parts.1, 1, &checkpoint).unwrap();
     let again = tch::no_grad(|| resumed.maps(&input, "pool5", Kind::Float)).unwrap();
     assert_eq!(again, after);
 }

@@ -30,7 +30,7 @@ fn cases() -> Vec<Case> {
         edit("edge, per tensor", "edge", &|config| config.quantize.weights = WeightScales::PerTensor),
         edit("RGB, cropped, odd sides, no batch norm", "smoke", &|config| {
             (config.net.channels, config.net.aligned, config.net.size) = (3, 44, 37);
-            (config.net.convolutions, config.net.pools, config.net.batch_norm) = (vec![5, 17, 9], 2, false);
+            (config.net.convolutions, config.net.pools, config.net.batch_norm) = (vec![5, 17, 9], vec![1, 3], false);
         }),
     ]
 }

@@ -9,7 +9,10 @@ use std::path::Path;
 use crate::{Bundle, Engine, selftest as vectors};
 
 /// Opens a bundle as every command does: verified, and refused where its self-test gives another answer on this machine.
-fn open(folder: &Path) -> anyhow::Result<(Bundle, Engine)> {
+///
+/// # Errors
+/// Where the bundle or its self-test is refused.
+pub fn open(folder: &Path) -> anyhow::Result<(Bundle, Engine)> {
     let bundle = Bundle::open(folder)?;
     bundle.verify()?;
     let engine = Engine::open(&bundle)?;

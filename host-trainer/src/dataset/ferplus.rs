@@ -7,14 +7,22 @@ use anyhow::Context;
 use edge_runtime::exit::BadInput;
 use expression_core::Label;
 
-use super::{DataSet, Request, Sample, sample, shuffled};
+use super::{DataSet, Part, Request, Sample, Split, sample, shuffled};
 
 /// The table of votes.
 const TABLE: &str = "fer2013new.csv";
-/// Usage in the table, and the folder of its pictures.
-const TRAIN: (&str, &str) = ("Training", "data/FER2013Train");
-/// The validation part is FER2013's public test.
-const VALID: (&str, &str) = ("PublicTest", "data/FER2013Valid");
+/// Name of the data set and where it comes from.
+const NAME: &str = "FER+";
+const SOURCE: &str = "FER+ labels (MIT) over FER2013 pictures (research use only)";
+
+/// Usage in the table, and the folder of its pictures. The validation part is FER2013's public test.
+fn place(split: Split) -> (&'static str, &'static str) {
+    match split {
+        Split::Train => ("Training", "data/FER2013Train"),
+        Split::Valid => ("PublicTest", "data/FER2013Valid"),
+        Split::Test => ("PrivateTest", "data/FER2013Test"),
+    }
+}
 
 struct Row {
     path: PathBuf,
@@ -39,56 +47,74 @@ struct Votes {
 /// # Errors
 /// [`BadInput`] where the table or a folder is missing or a row does not parse.
 pub fn load(folder: &Path, request: Request) -> anyhow::Result<DataSet> {
+    let mut train = shuffled(rows(folder, Split::Train)?, request.seed);
+    let test = rows(folder, Split::Valid)?;
+    train.truncate(request.limit.unwrap_or(usize::MAX));
+    let calibration = train.split_off(train.len() - request.held_out(train.len()));
+    let mut skipped = Vec::new();
+    let mut read = |rows: &[Row]| {
+        let (samples, unreadable) = read(rows);
+        skipped.extend(unreadable);
+        samples
+    };
+    Ok(DataSet {
+        name: NAME.into(),
+        source: SOURCE.into(),
+        train: read(&train),
+        calibration: read(&calibration),
+        test: read(&test),
+        skipped,
+    })
+}
+
+/// One part of FER+ in the order of the table, every picture as [`load`] labels it.
+///
+/// # Errors
+/// As [`load`].
+pub fn part(folder: &Path, split: Split) -> anyhow::Result<Part> {
+    let (samples, skipped) = read(&rows(folder, split)?);
+    Ok(Part { name: format!("{NAME} {split}"), source: SOURCE.into(), samples, skipped })
+}
+
+/// The usable rows of a part.
+fn rows(folder: &Path, split: Split) -> anyhow::Result<Vec<Row>> {
     let path = folder.join(TABLE);
+    let (wanted, pictures) = self::place(split);
     let missing = |error: &dyn std::fmt::Display| {
         BadInput(format!("{}: {error}; give the folder FERPlus, which holds {TABLE} and data/", path.display()))
     };
     let mut table = csv::Reader::from_path(&path).map_err(|error| missing(&error))?;
-    let (mut train, mut test) = (Vec::new(), Vec::new());
+    let mut rows = Vec::new();
     for (number, record) in table.records().enumerate() {
         // The header is line 1.
         let place = || format!("{}:{}", path.display(), number + 2);
         let record = record.map_err(|error| BadInput(error.to_string())).with_context(place)?;
         let (usage, row) = parse(&record).map_err(BadInput).with_context(place)?;
         let Some((name, votes)) = row else { continue };
-        let (part, pictures) = match usage.as_str() {
-            usage if usage == TRAIN.0 => (&mut train, TRAIN.1),
-            usage if usage == VALID.0 => (&mut test, VALID.1),
-            _ => continue,
-        };
-        part.push(Row { path: folder.join(pictures).join(&name), name, votes });
+        if usage == wanted {
+            rows.push(Row { path: folder.join(pictures).join(&name), name, votes });
+        }
     }
-    if train.is_empty() || test.is_empty() {
-        return Err(missing(&format!("{} usable training rows, {} validation rows", train.len(), test.len())).into());
+    if rows.is_empty() {
+        return Err(missing(&format!("no usable {wanted} rows")).into());
     }
-    let mut train = shuffled(train, request.seed);
-    train.truncate(request.limit.unwrap_or(usize::MAX));
-    let calibration = train.split_off(train.len() - request.held_out(train.len()));
-    let mut skipped = Vec::new();
-    let mut read = |rows: &[Row]| {
-        let (samples, unreadable) = sample::read_all(
-            rows,
-            |row| row.path.clone(),
-            |row, _, picture| Sample {
-                name: row.name.clone(),
-                subject: None,
-                picture,
-                distribution: row.votes.distribution,
-                label: row.votes.label,
-                majority: row.votes.majority,
-            },
-        );
-        skipped.extend(unreadable);
-        samples
-    };
-    Ok(DataSet {
-        name: "FER+".into(),
-        source: "FER+ labels (MIT) over FER2013 pictures (research use only)".into(),
-        train: read(&train),
-        calibration: read(&calibration),
-        test: read(&test),
-        skipped,
-    })
+    Ok(rows)
+}
+
+/// The samples of rows, and what could not be read.
+fn read(rows: &[Row]) -> (Vec<Sample>, Vec<String>) {
+    sample::read_all(
+        rows,
+        |row| row.path.clone(),
+        |row, _, picture| Sample {
+            name: row.name.clone(),
+            subject: None,
+            picture,
+            distribution: row.votes.distribution,
+            label: row.votes.label,
+            majority: row.votes.majority,
+        },
+    )
 }
 
 /// Usage, and name and votes where the row has a picture and a face.

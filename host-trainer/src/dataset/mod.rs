@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 pub use folds::{Collection, Fold};
-pub use sample::{DataSet, Sample};
+pub use sample::{DataSet, Part, Sample};
 
 /// `--data`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,6 +85,45 @@ pub fn load(source: &Source, request: Request) -> anyhow::Result<DataSet> {
         Source::Folder(folder) => folder::load(folder, request)?,
     };
     Ok(set.checked()?)
+}
+
+/// `--split`: the part of a data set that a model is measured on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Split {
+    /// What models are trained on.
+    Train,
+    /// What models are chosen by.
+    Valid,
+    /// What is only ever reported on.
+    Test,
+}
+
+impl std::fmt::Display for Split {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Split::Train => "train",
+            Split::Valid => "valid",
+            Split::Test => "test",
+        })
+    }
+}
+
+/// One part of a data set: of FER+ its own parts, of other sets those that [`load`] makes, the calibration samples being
+/// the validation part.
+///
+/// # Errors
+/// [`edge_runtime::exit::BadInput`] where it is missing, empty or damaged.
+pub fn part(source: &Source, split: Split, request: Request) -> anyhow::Result<Part> {
+    if let Source::FerPlus(folder) = source {
+        return Ok(ferplus::part(folder, split)?.checked()?);
+    }
+    let DataSet { name, source, train, calibration, test, skipped } = load(source, request)?;
+    let samples = match split {
+        Split::Train => train,
+        Split::Valid => calibration,
+        Split::Test => test,
+    };
+    Ok(Part { name: format!("{name} {split}"), source, samples, skipped }.checked()?)
 }
 
 /// `--protocol`: how a data set is split into folds.

@@ -89,14 +89,46 @@ impl DataSet {
                 )));
             }
         }
-        let (skipped, all) = (self.skipped.len(), self.len() + self.skipped.len());
-        if skipped * 100 > all {
-            return Err(BadInput(format!(
-                "{}: {skipped} of {all} pictures could not be read, more than 1 %; the first: {}",
-                self.name, self.skipped[0]
-            )));
-        }
+        few_skipped(&self.name, &self.skipped, self.len())?;
         Ok(self)
+    }
+}
+
+/// One part of a data set, to be measured on.
+#[derive(Debug, Clone)]
+pub struct Part {
+    /// Data set and part, for reports.
+    pub name: String,
+    /// Where the pictures come from and under which terms.
+    pub source: String,
+    /// In the data set's order.
+    pub samples: Vec<Sample>,
+    /// Pictures that could not be read: file and reason.
+    pub skipped: Vec<String>,
+}
+
+impl Part {
+    /// What every source promises: samples, and few that could not be read.
+    ///
+    /// # Errors
+    /// [`BadInput`] where there are none or more than 1 % of the pictures could not be read.
+    pub fn checked(self) -> Result<Part, BadInput> {
+        few_skipped(&self.name, &self.skipped, self.samples.len())?;
+        match self.samples.is_empty() {
+            true => Err(BadInput(format!("{}: no samples", self.name))),
+            false => Ok(self),
+        }
+    }
+}
+
+/// Refuses a set of which more than 1 % could not be read.
+fn few_skipped(name: &str, skipped: &[String], read: usize) -> Result<(), BadInput> {
+    let (count, all) = (skipped.len(), read + skipped.len());
+    match skipped.first() {
+        Some(first) if count * 100 > all => Err(BadInput(format!(
+            "{name}: {count} of {all} pictures could not be read, more than 1 %; the first: {first}"
+        ))),
+        _ => Ok(()),
     }
 }
 

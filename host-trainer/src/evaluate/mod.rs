@@ -1,5 +1,7 @@
 //! Evaluation: what a net answers, and the figures of it.
 
+pub mod bundle;
 pub mod metrics;
 
+pub use bundle::Evaluation;
 pub use metrics::Metrics;

@@ -44,7 +44,13 @@ impl ExpressionNet {
         let mut from = config.channels as i64;
         for (index, &to) in config.convolutions.iter().enumerate() {
             let path = root.sub(format!("conv{}", index + 1));
-            convolutions.push(Block::new(&path, [to, from, 3], 1, config.batch_norm, index < config.pools));
+            convolutions.push(Block::new(
+                &path,
+                [to, from, 3],
+                1,
+                config.batch_norm,
+                config.pools.contains(&(index + 1)),
+            ));
             from = to;
         }
         convolutions.push(Block::new(&root.sub("adapter"), [adapter, from, 1], 0, config.batch_norm, false));

@@ -10,9 +10,6 @@ use tch::{Device, Kind, Tensor};
 use crate::config;
 use crate::onnx::tfjs;
 
-/// Side in pixels of the face net's input.
-pub const SIZE: i64 = 224;
-
 /// A face net: a chain of named steps, frozen unless it is being tuned.
 pub struct FaceNet {
     store: nn::VarStore,
@@ -75,7 +72,12 @@ impl FaceNet {
         last.context("a face net begins with a convolution")
     }
 
-    /// The maps of `layer` for faces `[n, 3, 224, 224]`, RGB in `0..=255`, computed in `kind`: f32 `[n, channels, h, w]`.
+    /// The deepest layer.
+    pub fn last(&self) -> &str {
+        self.steps.last().map_or("", |step| &step.name)
+    }
+
+    /// The maps of `layer` for faces `[n, 3, side, side]`, RGB in `0..=255`, computed in `kind`: f32 `[n, channels, h, w]`.
     ///
     /// # Errors
     /// [`BadInput`] where there is no such layer.
@@ -106,13 +108,11 @@ impl FaceNet {
 }
 
 /// TensorFlow's `SAME` (upper): where the padding is uneven, the extra row and column lie below and right.
-/// Gives the maps and the even padding left to the convolution. Sides are even wherever the stride is 2.
+/// Gives the square maps and the even padding left to the convolution.
 fn pad_same(maps: Tensor, kernel: i64, stride: i64) -> (Tensor, i64) {
-    match (kernel, stride) {
-        (1, _) => (maps, 0),
-        (_, 1) => (maps, kernel / 2),
-        _ => (maps.constant_pad_nd([0, 1, 0, 1]), 0),
-    }
+    let side = maps.size()[2];
+    let all = (((side + stride - 1) / stride - 1) * stride + kernel - side).max(0);
+    if all % 2 == 0 { (maps, all / 2) } else { (maps.constant_pad_nd([all / 2, all / 2 + 1, all / 2, all / 2 + 1]), 0) }
 }
 
 /// MobileNetV1 `faceres` of the npm package `@vladmandic/human` (MIT; upstream HSE FaceRes, Apache-2.0), trained on

@@ -1,4 +1,4 @@
-//! Checkpoints: weights, running statistics, velocities and the learning curve so far, in one safetensors file.
+//! Checkpoints: weights, running statistics, their averages, velocities and the learning curve so far, in one safetensors file.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -8,12 +8,14 @@ use edge_runtime::exit::BadInput;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use tch::{Device, Kind, Tensor, nn};
 
-use super::{Curve, optimizer::Optimizer};
+use super::{Curve, average::Average, optimizer::Optimizer};
 
 /// Before the names of weights.
 const WEIGHT: &str = "weight/";
 /// Before the names of velocities.
 const VELOCITY: &str = "velocity/";
+/// Before the names of averaged weights, where weights are averaged.
+const AVERAGE: &str = "average/";
 /// The curve, as JSON, in the file's metadata.
 const CURVE: &str = "curve";
 
@@ -55,12 +57,20 @@ impl Checkpoint {
     ///
     /// # Errors
     /// Of the file system.
-    pub fn write(path: &Path, store: &nn::VarStore, optimizer: &Optimizer, curve: &Curve) -> anyhow::Result<()> {
+    pub fn write(
+        path: &Path,
+        store: &nn::VarStore,
+        optimizer: &Optimizer,
+        average: Option<&Average>,
+        curve: &Curve,
+    ) -> anyhow::Result<()> {
         let mut tensors: Vec<(String, Vec<u8>, Vec<usize>)> = Vec::new();
         let weights = store.variables();
         let weights = weights.iter().map(|(name, tensor)| (format!("{WEIGHT}{name}"), tensor));
         let velocities = optimizer.velocities().map(|(name, tensor)| (format!("{VELOCITY}{name}"), tensor));
-        for (name, tensor) in weights.chain(velocities) {
+        let averages = average.into_iter().flat_map(Average::averages);
+        let averages = averages.map(|(name, tensor)| (format!("{AVERAGE}{name}"), tensor));
+        for (name, tensor) in weights.chain(velocities).chain(averages) {
             let (bytes, shape) = float_bytes(tensor)?;
             tensors.push((name, bytes, shape));
         }
@@ -74,25 +84,38 @@ impl Checkpoint {
         Ok(edge_runtime::files::write_bytes(path, &bytes)?)
     }
 
-    /// Copies the weights into `store` and the velocities into `optimizer`; gives the curve.
+    /// Copies the weights into `store`, velocities and averages into `optimizer` and `average`; gives the curve.
     ///
     /// # Errors
     /// [`BadInput`] where a tensor is missing or of another shape.
-    pub fn restore(self, store: &nn::VarStore, optimizer: &mut Optimizer) -> anyhow::Result<Curve> {
-        self.weights(store)?;
+    pub fn restore(
+        self,
+        store: &nn::VarStore,
+        optimizer: &mut Optimizer,
+        average: Option<&mut Average>,
+    ) -> anyhow::Result<Curve> {
+        self.variables(store, WEIGHT)?;
         for (name, velocity) in optimizer.velocities_mut() {
             self.copy(&format!("{VELOCITY}{name}"), velocity)?;
+        }
+        for (name, average) in average.into_iter().flat_map(Average::averages_mut) {
+            self.copy(&format!("{AVERAGE}{name}"), average)?;
         }
         Ok(self.curve)
     }
 
-    /// Copies the weights into `store`.
+    /// Copies what a finished stage gave into `store`: the averaged weights where weights were averaged.
     ///
     /// # Errors
     /// As [`Checkpoint::restore`].
-    pub fn weights(&self, store: &nn::VarStore) -> anyhow::Result<()> {
+    pub fn result(&self, store: &nn::VarStore) -> anyhow::Result<()> {
+        let averaged = self.tensors.keys().any(|name| name.starts_with(AVERAGE));
+        self.variables(store, if averaged { AVERAGE } else { WEIGHT })
+    }
+
+    fn variables(&self, store: &nn::VarStore, prefix: &str) -> anyhow::Result<()> {
         for (name, mut variable) in store.variables() {
-            self.copy(&format!("{WEIGHT}{name}"), &mut variable)?;
+            self.copy(&format!("{prefix}{name}"), &mut variable)?;
         }
         Ok(())
     }

@@ -1,4 +1,5 @@
-//! Tuning of the face net on the expression set before it is frozen (paper, section III-A, as we understand it).
+//! Tuning of the face net on the expression set before it is frozen (paper, section III-A, as we understand it). Tuned, it is
+//! also the paper's second baseline, and can answer as a teacher in stage two.
 
 use std::path::Path;
 
@@ -7,85 +8,127 @@ use tch::nn::{self, Module};
 use tch::{Device, Kind, Tensor};
 
 use super::faces::{self, Faces};
-use super::views::{self, Views};
-use super::{Curve, Stage, schedule::Schedule, stage_two};
+use super::views::{self, View, Views};
+use super::{Curve, Stage, kept, schedule::Schedule, stage_two};
 use crate::config::Config;
 use crate::dataset::Sample;
-use crate::net::{FaceNet, face_net};
+use crate::net::FaceNet;
 
 /// Samples measured at once.
 const BATCH: usize = 32;
 
-/// Trains the face net, up to the supervising layer, with a linear classifier on the mean of its maps.
-///
-/// # Errors
-/// As [`Stage::train`].
-pub fn train(
-    net: &FaceNet,
-    (samples, faces): (&[Sample], &Faces),
-    (held_out, held_out_faces): (&[Sample], &Faces),
-    config: &Config,
-    seed: u64,
-    checkpoint: &Path,
-) -> anyhow::Result<Curve> {
-    let tuning = &config.face_net_tuning;
-    let device = faces.label.device();
-    let head = nn::linear(
-        net.store().root().sub("tuning_head"),
-        net.channels(&config.face_net.layer)?,
-        Label::COUNT as i64,
-        Default::default(),
-    );
-    let ranges = Views::new(&config.augment, &config.net);
-    let logits = |input: &Tensor| -> anyhow::Result<Tensor> {
-        let maps = net.maps(input, &config.face_net.layer, config.run.precision.kind())?;
-        Ok(head.forward(&maps.mean_dim([2i64, 3].as_slice(), false, Kind::Float)))
-    };
-    Stage {
-        name: "tuning the face net",
-        epochs: tuning.epochs,
-        batch: tuning.batch,
-        schedule: Schedule::OneCycle,
-        rate: tuning.rate,
-        momentum: tuning.momentum,
-        weight_decay: tuning.weight_decay,
-        seed,
-        checkpoint,
-    }
-    .train(
-        net.store(),
-        |_| true,
-        samples.len(),
-        |batch, rng| {
-            let drawn: Vec<_> = batch.iter().map(|_| ranges.random(rng)).collect();
-            let input = input(batch.iter().map(|sample| &samples[*sample as usize]), &drawn, device)?;
-            let target = stage_two::target(faces, &views::indices(batch, device), config.stage_two.targets);
-            Ok(stage_two::cross_entropy(&logits(&input)?, &target))
-        },
-        || {
-            let (mut loss, mut right, count) = (0.0, 0.0, held_out.len());
-            for (number, chunk) in held_out.chunks(BATCH).enumerate() {
-                let views = vec![ranges.centre(); chunk.len()];
-                let input = input(chunk.iter(), &views, device)?;
-                let logits = logits(&input)?;
-                let rows: Vec<i64> = (number * BATCH..number * BATCH + chunk.len()).map(|row| row as i64).collect();
-                let rows = views::indices(&rows, device);
-                let target = held_out_faces.distribution.index_select(0, &rows);
-                loss += stage_two::cross_entropy(&logits, &target).double_value(&[]) * chunk.len() as f64;
-                let label = held_out_faces.label.index_select(0, &rows);
-                right += logits.argmax(-1, false).eq_tensor(&label).sum(Kind::Float).double_value(&[]);
-            }
-            Ok((loss / count as f64, Some(right / count as f64)))
-        },
-    )
+/// The face net with a linear classifier on the mean of its deepest maps.
+pub struct FaceClassifier<'a> {
+    net: &'a FaceNet,
+    head: nn::Linear,
+    config: &'a Config,
 }
 
-/// The face net's input of views of samples.
-fn input<'a>(
-    samples: impl Iterator<Item = &'a Sample>,
-    of_samples: &[views::View],
-    device: Device,
-) -> anyhow::Result<Tensor> {
-    let pictures: Vec<_> = samples.map(|sample| &sample.picture).collect();
-    Ok(views::sample(&faces::face_net_input(&pictures, device)?, of_samples, face_net::SIZE))
+impl FaceClassifier<'_> {
+    /// With a fresh classifier, drawn from torch's generator, among the variables of `net`.
+    ///
+    /// # Errors
+    /// Where the face net has no convolution.
+    pub fn new<'a>(net: &'a FaceNet, config: &'a Config) -> anyhow::Result<FaceClassifier<'a>> {
+        let (channels, classes) = (net.channels(net.last())?, Label::COUNT as i64);
+        let head = nn::linear(net.store().root().sub("tuning_head"), channels, classes, Default::default());
+        Ok(FaceClassifier { net, head, config })
+    }
+
+    /// Trains the face net and its classifier; the curve is of the held-out samples.
+    ///
+    /// # Errors
+    /// As [`Stage::train`].
+    pub fn train(
+        &self,
+        (samples, faces): (&[Sample], &Faces),
+        (held_out, held_out_faces): (&[Sample], &Faces),
+        seed: u64,
+        checkpoint: &Path,
+    ) -> anyhow::Result<Curve> {
+        let tuning = &self.config.face_net_tuning;
+        let device = self.device();
+        let ranges = self.views();
+        Stage {
+            name: "tuning the face net",
+            epochs: tuning.epochs,
+            batch: tuning.batch,
+            schedule: Schedule::OneCycle,
+            rate: tuning.rate,
+            momentum: tuning.momentum,
+            weight_decay: tuning.weight_decay,
+            average: 0.0,
+            seed,
+            checkpoint,
+        }
+        .train(
+            self.net.store(),
+            |_| true,
+            samples.len(),
+            |batch, rng| {
+                let drawn: Vec<_> = batch.iter().map(|_| ranges.random(rng)).collect();
+                let input = self.input(batch.iter().map(|sample| &samples[*sample as usize]), &drawn)?;
+                let target = stage_two::target(faces, &views::indices(batch, device), self.config.stage_two.targets);
+                Ok(stage_two::cross_entropy(&self.forward(&input)?, &target))
+            },
+            || {
+                let logits = self.logits(held_out, ranges.centre())?;
+                let loss = stage_two::cross_entropy(&logits, &held_out_faces.distribution).double_value(&[]);
+                Ok((loss, Some(stage_two::share_right(&logits, &held_out_faces.label))))
+            },
+        )
+    }
+
+    /// Logits `[n, 8]` of one view of each sample.
+    ///
+    /// # Errors
+    /// [`crate::interrupt::Interrupted`], or where a picture is empty.
+    pub fn logits(&self, samples: &[Sample], view: View) -> anyhow::Result<Tensor> {
+        let parts = samples.chunks(BATCH).map(|chunk| {
+            crate::interrupt::check()?;
+            tch::no_grad(|| self.forward(&self.input(chunk.iter(), &vec![view; chunk.len()])?))
+        });
+        Ok(Tensor::cat(&parts.collect::<anyhow::Result<Vec<_>>>()?, 0))
+    }
+
+    /// What the tuned face net teaches: its probabilities, f32 `[n, 8]`, mean of each sample and its mirror image. Kept at
+    /// `path`.
+    ///
+    /// # Errors
+    /// As [`FaceClassifier::logits`], and of the file system.
+    pub fn answers(&self, samples: &[Sample], path: &Path) -> anyhow::Result<Tensor> {
+        let views = [self.views().centre(), self.views().mirror()];
+        let key = kept::key(samples, self.net, self.config, &views)?;
+        let shape = [samples.len() as i64, Label::COUNT as i64];
+        let answers = kept::or_computed(path, &key, (&shape, Kind::Float), || {
+            let [a, b] = views.map(|view| self.logits(samples, view));
+            Ok((a?.softmax(-1, Kind::Float) + b?.softmax(-1, Kind::Float)) / 2.0)
+        })?;
+        Ok(answers.to_device(self.device()))
+    }
+
+    /// The view that results are reported on.
+    pub fn centre(&self) -> View {
+        self.views().centre()
+    }
+
+    fn forward(&self, input: &Tensor) -> anyhow::Result<Tensor> {
+        let maps = self.net.maps(input, self.net.last(), self.config.run.precision.kind())?;
+        Ok(self.head.forward(&maps.mean_dim([2i64, 3].as_slice(), false, Kind::Float)))
+    }
+
+    /// The face net's input of views of samples.
+    fn input<'s>(&self, samples: impl Iterator<Item = &'s Sample>, of_samples: &[View]) -> anyhow::Result<Tensor> {
+        let pictures: Vec<_> = samples.map(|sample| &sample.picture).collect();
+        let side = self.config.face_net.size;
+        Ok(views::sample(&faces::face_net_input(&pictures, side, self.device())?, of_samples, side))
+    }
+
+    fn views(&self) -> Views<'_> {
+        Views::new(&self.config.augment, &self.config.net)
+    }
+
+    fn device(&self) -> Device {
+        self.net.store().device()
+    }
 }

@@ -6,7 +6,6 @@ use rayon::prelude::*;
 use tch::{Device, Kind, Tensor};
 
 use crate::dataset::Sample;
-use crate::net::face_net;
 
 /// Aligned faces with their labels.
 pub struct Faces {
@@ -50,9 +49,8 @@ impl Faces {
     }
 }
 
-/// Pictures for the face net: f32 `[n, 3, 224, 224]`, RGB in `0..=255`.
-pub fn face_net_input(pictures: &[&Picture], device: Device) -> anyhow::Result<Tensor> {
-    let side = face_net::SIZE;
+/// Pictures for the face net: f32 `[n, 3, side, side]`, RGB in `0..=255`.
+pub fn face_net_input(pictures: &[&Picture], side: i64, device: Device) -> anyhow::Result<Tensor> {
     let resized = pictures
         .iter()
         .map(|picture| {

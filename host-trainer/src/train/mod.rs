@@ -1,8 +1,10 @@
 //! Training: the face net's target maps, stage one, stage two.
 
+pub mod average;
 pub mod checkpoint;
 pub mod face_net_tuning;
 pub mod faces;
+pub mod kept;
 pub mod optimizer;
 pub mod progress;
 pub mod schedule;
@@ -21,6 +23,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use tch::{Tensor, nn};
 
+use average::Average;
 use checkpoint::Checkpoint;
 use optimizer::Optimizer;
 use schedule::Schedule;
@@ -57,6 +60,8 @@ pub struct Stage<'a> {
     pub momentum: f64,
     /// Weight decay.
     pub weight_decay: f64,
+    /// Share of the averaged weights that a step keeps; 0 for no averaging.
+    pub average: f64,
     /// Of the run.
     pub seed: u64,
     /// Written after every epoch; a stage goes on from it.
@@ -67,7 +72,8 @@ pub struct Stage<'a> {
 pub type HeldOut = (f64, Option<f64>);
 
 impl Stage<'_> {
-    /// Trains the variables of `store` that `trained` accepts, by their names.
+    /// Trains the variables of `store` that `trained` accepts, by their names. With averaging, the averaged weights are
+    /// what is measured and what `store` holds in the end.
     ///
     /// `loss` gives the loss of a batch of sample indices; `held_out` measures the net between epochs. The generators of
     /// an epoch are seeded by the run's seed, the stage's name and the epoch, so that a resumed run repeats what an
@@ -84,8 +90,9 @@ impl Stage<'_> {
         mut held_out: impl FnMut() -> anyhow::Result<HeldOut>,
     ) -> anyhow::Result<Curve> {
         let mut optimizer = Optimizer::new(store, trained, self.momentum, self.weight_decay);
+        let mut average = (self.average > 0.0).then(|| Average::new(store, self.average));
         let mut curve = match Checkpoint::open(self.checkpoint)? {
-            Some(checkpoint) => checkpoint.restore(store, &mut optimizer)?,
+            Some(checkpoint) => checkpoint.restore(store, &mut optimizer, average.as_mut())?,
             None => Vec::new(),
         };
         let batches = samples.div_ceil(self.batch);
@@ -93,11 +100,13 @@ impl Stage<'_> {
         let (first, bar) = (curve.len(), progress::bar((self.epochs * batches) as u64, self.name));
         bar.set_position((first * batches) as u64);
         for epoch in first..self.epochs {
-            let (mean, seconds) = self.epoch(epoch, samples, &mut optimizer, &mut loss, &bar)?;
+            let (mean, seconds) = self.epoch(epoch, samples, (&mut optimizer, average.as_mut()), &mut loss, &bar)?;
+            average.iter_mut().for_each(Average::swap);
             let (held_out_loss, held_out_accuracy) = tch::no_grad(&mut held_out)?;
+            average.iter_mut().for_each(Average::swap);
             let samples_per_second = samples as f64 / seconds;
             curve.push(Epoch { loss: mean, held_out_loss, held_out_accuracy, samples_per_second });
-            Checkpoint::write(self.checkpoint, store, &optimizer, &curve)?;
+            Checkpoint::write(self.checkpoint, store, &optimizer, average.as_ref(), &curve)?;
             let accuracy = held_out_accuracy.map(|share| format!(", accuracy {:.1} %", 100.0 * share));
             let left = progress::left(epoch + 1 - first, self.epochs - first, started.elapsed());
             progress::line(
@@ -112,6 +121,7 @@ impl Stage<'_> {
             );
         }
         bar.finish_and_clear();
+        average.iter_mut().for_each(Average::swap);
         Ok(curve)
     }
 
@@ -120,7 +130,7 @@ impl Stage<'_> {
         &self,
         epoch: usize,
         samples: usize,
-        optimizer: &mut Optimizer,
+        (optimizer, mut average): (&mut Optimizer, Option<&mut Average>),
         loss: &mut impl FnMut(&[i64], &mut ChaCha8Rng) -> anyhow::Result<Tensor>,
         bar: &ProgressBar,
     ) -> anyhow::Result<(f64, f64)> {
@@ -140,6 +150,9 @@ impl Stage<'_> {
             let rate = self.rate * self.schedule.factor(epoch * batches + step, self.epochs * batches, batches);
             let loss = loss(batch, &mut rng)?;
             optimizer.step(&loss, rate);
+            if let Some(average) = &mut average {
+                average.update(epoch * batches + step);
+            }
             let value = loss.double_value(&[]);
             let advice = "lower its rate in the preset";
             anyhow::ensure!(value.is_finite(), "{}: the loss is {value} in epoch {}; {advice}", self.name, epoch + 1);

@@ -44,6 +44,7 @@ pub fn train(
         rate: stage.rate,
         momentum: stage.momentum,
         weight_decay: stage.weight_decay,
+        average: 0.0,
         seed,
         checkpoint,
     }

@@ -16,13 +16,15 @@ use crate::net::expression_net::normalised;
 /// Samples measured at once.
 const BATCH: i64 = 256;
 
-/// Trains all of `net` on `faces`; the curve is of `held_out`.
+/// Trains all of `net` on `faces`; the curve is of `held_out`. `teacher`: the tuned face net's answers to `faces`, f32
+/// `[n, 8]`, for the share of the targets that the configuration gives it (Hinton et al., "Distilling the Knowledge in a
+/// Neural Network", arXiv 1503.02531).
 ///
 /// # Errors
 /// As [`Stage::train`].
 pub fn train(
     net: &ExpressionNet,
-    faces: &Faces,
+    (faces, teacher): (&Faces, Option<&Tensor>),
     held_out: &Faces,
     config: &Config,
     seed: u64,
@@ -39,6 +41,7 @@ pub fn train(
         rate: stage.rate,
         momentum: stage.momentum,
         weight_decay: stage.weight_decay,
+        average: stage.average,
         seed,
         checkpoint,
     }
@@ -51,7 +54,11 @@ pub fn train(
             let rows = views::indices(batch, faces.aligned.device());
             let input = normalised(&views::sample(&faces.aligned.index_select(0, &rows), &drawn, side));
             let logits = net.logits(&ranges.light(&input, rng), true);
-            Ok(cross_entropy(&logits, &target(faces, &rows, stage.targets)))
+            let mut target = target(faces, &rows, stage.targets);
+            if let Some(answers) = teacher {
+                target = target * (1.0 - stage.teacher) + answers.index_select(0, &rows) * stage.teacher;
+            }
+            Ok(cross_entropy(&logits, &target))
         },
         || measure(net, held_out, side),
     )
@@ -76,8 +83,12 @@ pub fn cross_entropy(logits: &Tensor, target: &Tensor) -> Tensor {
 fn measure(net: &ExpressionNet, faces: &Faces, side: i64) -> anyhow::Result<HeldOut> {
     let logits = logits(net, &faces.aligned, side);
     let loss = cross_entropy(&logits, &faces.distribution).double_value(&[]);
-    let right = logits.argmax(-1, false).eq_tensor(&faces.label).to_kind(Kind::Float).mean(Kind::Float);
-    Ok((loss, Some(right.double_value(&[]))))
+    Ok((loss, Some(share_right(&logits, &faces.label))))
+}
+
+/// Share of logits `[n, 8]` whose largest is that of the label, i64 `[n]`.
+pub fn share_right(logits: &Tensor, label: &Tensor) -> f64 {
+    logits.argmax(-1, false).eq_tensor(label).to_kind(Kind::Float).mean(Kind::Float).double_value(&[])
 }
 
 /// Logits `[n, classes]` of the centre crops of aligned faces, u8 `[n, channels, aligned, aligned]`.

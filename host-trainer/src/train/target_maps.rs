@@ -2,13 +2,11 @@
 
 use std::path::Path;
 
-use edge_runtime::exit::BadInput;
 use rand_chacha::ChaCha8Rng;
-use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 
 use super::views::{self, View, Views};
-use super::{faces, progress, rng};
+use super::{faces, kept, progress, rng};
 use crate::config::Config;
 use crate::dataset::Sample;
 use crate::net::FaceNet;
@@ -45,16 +43,9 @@ impl TargetMaps {
         let channels = face_net.channels(&config.face_net.layer)?;
         let shape = [(samples.len() * per_sample) as i64, channels, side, side];
         let views = draw(samples.len(), config, seed);
-        let key = key(samples, face_net, config, &views)?;
-        let maps = match read(path, &key, shape)? {
-            Some(maps) => maps,
-            None => {
-                let maps = tch::no_grad(|| compute(samples, face_net, config, &views, shape, device))?;
-                write(path, &key, &maps)?;
-                maps
-            }
-        };
-        let maps = maps.to_device(device);
+        let key = kept::key(samples, face_net, config, &views)?;
+        let compute = || compute(samples, face_net, config, &views, shape, device);
+        let maps = kept::or_computed(path, &key, (&shape, Kind::Half), compute)?.to_device(device);
         let power = mean_power(&maps, config.stage_one.power);
         Ok(TargetMaps { maps, views, per_sample, power })
     }
@@ -109,12 +100,12 @@ fn compute(
     for (number, chunk) in samples.chunks(BATCH).enumerate() {
         crate::interrupt::check()?;
         let pictures: Vec<_> = chunk.iter().map(|sample| &sample.picture).collect();
-        let input = faces::face_net_input(&pictures, device)?;
+        let input = faces::face_net_input(&pictures, config.face_net.size, device)?;
         for view in 0..per_sample {
             let first = number * BATCH;
             let of_chunk: Vec<View> =
                 (first..first + chunk.len()).map(|sample| views[sample * per_sample + view]).collect();
-            let seen = views::sample(&input, &of_chunk, crate::net::face_net::SIZE);
+            let seen = views::sample(&input, &of_chunk, config.face_net.size);
             let out = face_net.maps(&seen, &config.face_net.layer, config.run.precision.kind())?;
             // The expression net's maps may be smaller than the face net's: each of their places answers for an area.
             let out = out.adaptive_avg_pool2d([side, side]).to_device(Device::Cpu).to_kind(Kind::Half);
@@ -136,27 +127,6 @@ fn compute(
     Ok(maps)
 }
 
-/// sha256 of everything that the maps depend on.
-fn key(samples: &[Sample], face_net: &FaceNet, config: &Config, views: &[View]) -> anyhow::Result<String> {
-    let mut hash = Sha256::new();
-    hash.update(format!("{:?} {:?} {:?}", config.face_net, config.net.map_size(), config.run.precision));
-    let mut weights: Vec<_> = face_net.store().variables().into_iter().collect();
-    weights.sort_by(|a, b| a.0.cmp(&b.0));
-    for (name, weight) in weights {
-        let values: Vec<f32> = weight.to_device(Device::Cpu).contiguous().view(-1).try_into()?;
-        hash.update(name);
-        hash.update(values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>());
-    }
-    for sample in samples {
-        hash.update(sample.picture.width.to_le_bytes());
-        hash.update(&sample.picture.data);
-    }
-    for value in views.as_flattened() {
-        hash.update(value.to_le_bytes());
-    }
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
 fn mean_power(maps: &Tensor, p: f64) -> f64 {
     let chunks = maps.size()[0].div_euclid(1024).max(1);
     let sum: f64 = maps
@@ -165,30 +135,4 @@ fn mean_power(maps: &Tensor, p: f64) -> f64 {
         .map(|chunk| chunk.to_kind(Kind::Float).abs().pow_tensor_scalar(p).sum(Kind::Double).double_value(&[]))
         .sum();
     sum / maps.numel() as f64
-}
-
-/// The file: the key in 64 bytes of hexadecimal, then the values as little-endian f16.
-fn write(path: &Path, key: &str, maps: &Tensor) -> anyhow::Result<()> {
-    let mut bytes = vec![0u8; maps.numel() * 2];
-    maps.f_copy_data_u8(&mut bytes, maps.numel())?;
-    edge_runtime::files::write_atomic(path, |file| {
-        file.write_all(key.as_bytes())?;
-        file.write_all(&bytes)
-    })?;
-    Ok(())
-}
-
-fn read(path: &Path, key: &str, shape: [i64; 4]) -> anyhow::Result<Option<Tensor>> {
-    if !path.exists() {
-        return Ok(None);
-    }
-    let bytes = edge_runtime::files::read(path)?;
-    let Some((_, values)) = bytes.split_at_checked(64).filter(|(found, _)| *found == key.as_bytes()) else {
-        return Ok(None);
-    };
-    let count: i64 = shape.iter().product();
-    if values.len() as i64 != 2 * count {
-        return Err(BadInput(format!("{}: cut off; delete it", path.display())).into());
-    }
-    Ok(Some(Tensor::from_data_size(values, &shape, Kind::Half)))
 }

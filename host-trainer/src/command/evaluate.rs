@@ -1,0 +1,51 @@
+//! `host-trainer evaluate`
+
+use std::path::PathBuf;
+
+use crate::dataset::{self, Request, Source, Split};
+use crate::evaluate::Evaluation;
+
+/// Measures a bundle on a part of a data set, by the board's own code: accuracy, recall, confusion.
+///
+/// The pictures are aligned, classified and counted as `edge-runtime` does it: one centre crop a picture. The bundle's hashes
+/// and its self-test are checked first. The float net is measured too where the bundle holds it.
+#[derive(clap::Args)]
+pub struct Cmd {
+    /// Folder of the bundle.
+    #[arg(long, value_name = "DIR")]
+    bundle: PathBuf,
+    /// rendered[:N], ferplus:DIR, folder:DIR, ... (see run-all).
+    #[arg(long, value_name = "SOURCE")]
+    data: Source,
+    /// Which part: of FER+, valid is its PublicTest and test its PrivateTest.
+    #[arg(long, value_enum, default_value_t = Split::Test)]
+    split: Split,
+    /// One JSON object instead of the table.
+    #[arg(long)]
+    json: bool,
+    /// Decides what is drawn and which samples are held out; as in the run that made the bundle.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+impl Cmd {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Where the bundle is refused or the data set is bad input.
+    pub fn run(&self) -> anyhow::Result<()> {
+        let (bundle, engine) = edge_runtime::command::open(&self.bundle)?;
+        let calibration = bundle.manifest().quantization.calibration_samples;
+        let request = Request { rendered: DRAWN, limit: None, calibration, seed: self.seed };
+        let part = dataset::part(&self.data, self.split, request)?;
+        let evaluation = Evaluation::new(&bundle, &engine, &part)?;
+        let text = match self.json {
+            true => serde_json::to_string(&evaluation)?,
+            false => evaluation.table(),
+        };
+        edge_runtime::exit::print(text.trim_end())
+    }
+}
+
+/// Training faces of `rendered` without a number: its test part is a quarter of them.
+const DRAWN: usize = 6000;
