@@ -146,7 +146,7 @@ pub fn run(run: &Run, config: &Config, data: &DataSet, loading: f64, given: Give
 ///
 /// # Errors
 /// [`crate::interrupt::Interrupted`], bad input, or of the file system.
-pub fn train(run: &Run, config: &Config, data: &DataSet, face_net: FaceNet) -> anyhow::Result<Trained> {
+pub fn train(run: &Run, config: &Config, data: &DataSet, mut face_net: FaceNet) -> anyhow::Result<Trained> {
     let device = face_net.store().device();
     let (mut curves, mut seconds) = (Vec::new(), Vec::new());
     let mut started = Instant::now();
@@ -164,7 +164,7 @@ pub fn train(run: &Run, config: &Config, data: &DataSet, face_net: FaceNet) -> a
     let mut teacher = None;
     if config.face_net_tuning.epochs > 0 {
         let (train, calibration) = ((&data.train[..], &faces), (&data.calibration[..], &held_out));
-        let classifier = FaceClassifier::new(&face_net, config)?;
+        let classifier = FaceClassifier::new(&mut face_net, config, &data.train)?;
         let curve = classifier.train(train, calibration, run.seed(), &run.path("face-net.safetensors"))?;
         curves.push(("tuning the face net".to_owned(), curve));
         clock("tuning the face net");

@@ -38,6 +38,22 @@ fn mobilenet_tells_identities_apart() {
     assert!(area > 0.9, "{area}");
 }
 
+/// Tuning begins with batch norm between the layers, and yet from what the net knows.
+#[test]
+fn batch_norm_leaves_the_answers_to_the_measured_faces_as_they_were() {
+    let mut net = FaceNet::open(&Config::preset("edge").unwrap().face_net, Device::Cpu).unwrap();
+    let samples = rendered::draw(&rendered::open().expect("assets are set up"), 9, 0..1);
+    let pictures: Vec<_> = samples.iter().map(|sample| &sample.picture).collect();
+    let input = face_net_input(&pictures, 112, Device::Cpu).unwrap();
+    let maps = |net: &FaceNet| tch::no_grad(|| net.maps(&input, net.last(), Kind::Float)).unwrap();
+    let before = maps(&net);
+    let variables = net.store().len();
+    net.normalise(&input);
+    assert!(net.store().len() > variables);
+    let difference = (maps(&net) - &before).abs().max().double_value(&[]);
+    assert!(difference < 1e-3 * before.max().double_value(&[]), "{difference}");
+}
+
 /// A VGG-16 of the right shape with few channels, under torchvision's names.
 fn write_vgg(path: &Path) {
     tch::manual_seed(2);
@@ -65,7 +81,7 @@ fn vgg_is_read_from_a_file_of_the_users_and_tuned() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("vgg.safetensors");
     write_vgg(&path);
-    let net = vgg(&path, "pool5").unwrap();
+    let mut net = vgg(&path, "pool5").unwrap();
     assert_eq!(net.channels("pool5").unwrap(), 6);
 
     let mut config = Config::preset("smoke").unwrap();
@@ -80,16 +96,16 @@ fn vgg_is_read_from_a_file_of_the_users_and_tuned() {
     assert_eq!(before.size(), [8, 6, 7, 7]);
     let checkpoint = folder.path().join("face-net.safetensors");
     let parts = ((train, &faces(train)), (held_out, &faces(held_out)));
-    let classifier = FaceClassifier::new(&net, &config).unwrap();
+    let classifier = FaceClassifier::new(&mut net, &config, train).unwrap();
     let curve = classifier.train(parts.0, parts.1, 1, &checkpoint).unwrap();
     assert_eq!(curve.len(), 1);
     let after = tch::no_grad(|| net.maps(&input, "pool5", Kind::Float)).unwrap();
     assert!((&after - &before).abs().max().double_value(&[]) > 0.0, "tuning changes nothing");
 
     // Another net goes on from the checkpoint to the same weights, without an epoch of its own.
-    let resumed = vgg(&path, "pool5").unwrap();
+    let mut resumed = vgg(&path, "pool5").unwrap();
     let parts = ((train, &faces(train)), (held_out, &faces(held_out)));
-    FaceClassifier::new(&resumed, &config).unwrap().train(parts.0, parts.1, 1, &checkpoint).unwrap();
+    FaceClassifier::new(&mut resumed, &config, train).unwrap().train(parts.0, parts.1, 1, &checkpoint).unwrap();
     let again = tch::no_grad(|| resumed.maps(&input, "pool5", Kind::Float)).unwrap();
     assert_eq!(again, after);
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use edge_runtime::exit::BadInput;
-use tch::nn;
+use tch::nn::{self, ModuleT};
 use tch::{Device, Kind, Tensor};
 
 use crate::config;
@@ -24,10 +24,36 @@ struct Step {
 }
 
 enum Op {
-    /// A convolution with TensorFlow's `SAME` padding, and ReLU up to `ceiling`.
-    Convolution { weight: Tensor, bias: Tensor, stride: i64, groups: i64, ceiling: Option<f64> },
+    Convolution(Convolution),
     /// Max-pool 2x2, stride 2.
     MaxPool,
+}
+
+/// A convolution with TensorFlow's `SAME` padding, and ReLU up to `ceiling`.
+struct Convolution {
+    weight: Tensor,
+    bias: Tensor,
+    stride: i64,
+    groups: i64,
+    ceiling: Option<f64>,
+    /// Before the ReLU, once the net is to be tuned.
+    norm: Option<nn::BatchNorm>,
+}
+
+impl Convolution {
+    /// Before batch norm and ReLU.
+    fn apply(&self, maps: Tensor, kind: Kind) -> Tensor {
+        let (padded, padding) = pad_same(maps, self.weight.size()[2], self.stride);
+        let (weight, bias) = (self.weight.to_kind(kind), self.bias.to_kind(kind));
+        padded.conv2d(&weight, Some(&bias), [self.stride; 2], [padding; 2], [1, 1], self.groups)
+    }
+
+    fn relu(&self, maps: &Tensor) -> Tensor {
+        match self.ceiling {
+            Some(ceiling) => maps.clamp(0.0, ceiling),
+            None => maps.relu(),
+        }
+    }
 }
 
 impl FaceNet {
@@ -66,7 +92,7 @@ impl FaceNet {
     pub fn channels(&self, layer: &str) -> anyhow::Result<i64> {
         let before = &self.steps[..=self.position(layer)?];
         let last = before.iter().rev().find_map(|step| match &step.op {
-            Op::Convolution { weight, .. } => Some(weight.size()[0]),
+            Op::Convolution(convolution) => Some(convolution.weight.size()[0]),
             Op::MaxPool => None,
         });
         last.context("a face net begins with a convolution")
@@ -82,29 +108,68 @@ impl FaceNet {
     /// # Errors
     /// [`BadInput`] where there is no such layer.
     pub fn maps(&self, faces: &Tensor, layer: &str, kind: Kind) -> anyhow::Result<Tensor> {
-        let mean = Tensor::from_slice(&self.mean_bgr).view([1, 3, 1, 1]).to_device(faces.device());
-        let mut maps = (faces.flip([1]) - mean).to_kind(kind);
+        self.forward(faces, layer, kind, false)
+    }
+
+    /// As [`FaceNet::maps`]; with `train`, batch norm takes the statistics of these faces and learns from them.
+    ///
+    /// # Errors
+    /// As [`FaceNet::maps`].
+    pub fn forward(&self, faces: &Tensor, layer: &str, kind: Kind, train: bool) -> anyhow::Result<Tensor> {
+        let mut maps = self.input(faces).to_kind(kind);
         for step in &self.steps[..=self.position(layer)?] {
             maps = match &step.op {
-                Op::MaxPool => maps.max_pool2d([2, 2], [2, 2], [0, 0], [1, 1], false),
-                Op::Convolution { weight, bias, stride, groups, ceiling } => {
-                    let (padded, padding) = pad_same(maps, weight.size()[2], *stride);
-                    let (weight, bias) = (weight.to_kind(kind), bias.to_kind(kind));
-                    let out = padded.conv2d(&weight, Some(&bias), [*stride; 2], [padding; 2], [1, 1], *groups);
-                    match ceiling {
-                        Some(ceiling) => out.clamp(0.0, *ceiling),
-                        None => out.relu(),
-                    }
+                Op::MaxPool => pool(&maps),
+                Op::Convolution(convolution) => {
+                    let out = convolution.apply(maps, kind);
+                    let out = convolution.norm.as_ref().map_or(out.shallow_clone(), |norm| norm.forward_t(&out, train));
+                    convolution.relu(&out)
                 }
             };
         }
         Ok(maps.to_kind(Kind::Float))
     }
 
+    /// Puts batch norm before every ReLU, set so that the net answers as before where its maps are distributed as those of
+    /// `faces`. Files carry face nets with their batch norm folded or without any; so they hardly learn at the rates that
+    /// tuning needs.
+    pub fn normalise(&mut self, faces: &Tensor) {
+        let root = self.store.root();
+        let mut maps = self.input(faces);
+        tch::no_grad(|| {
+            for step in &mut self.steps {
+                let Op::Convolution(convolution) = &mut step.op else {
+                    maps = pool(&maps);
+                    continue;
+                };
+                let out = convolution.apply(maps.shallow_clone(), Kind::Float);
+                let config = nn::BatchNormConfig::default();
+                let mut norm = nn::batch_norm2d(root.sub(&step.name).sub("norm"), out.size()[1], config);
+                let (variance, mean) = out.var_mean_dim([0i64, 2, 3].as_slice(), false, false);
+                norm.running_mean.copy_(&mean);
+                norm.running_var.copy_(&variance);
+                for (parameter, value) in [(&mut norm.ws, (variance + config.eps).sqrt()), (&mut norm.bs, mean)] {
+                    parameter.iter_mut().for_each(|parameter| parameter.copy_(&value));
+                }
+                maps = convolution.relu(&norm.forward_t(&out, false));
+                convolution.norm = Some(norm);
+            }
+        });
+    }
+
+    /// Faces as the first layer takes them.
+    fn input(&self, faces: &Tensor) -> Tensor {
+        faces.flip([1]) - Tensor::from_slice(&self.mean_bgr).view([1, 3, 1, 1]).to_device(faces.device())
+    }
+
     /// The trainable weights, for tuning.
     pub fn store(&self) -> &nn::VarStore {
         &self.store
     }
+}
+
+fn pool(maps: &Tensor) -> Tensor {
+    maps.max_pool2d([2, 2], [2, 2], [0, 0], [1, 1], false)
 }
 
 /// TensorFlow's `SAME` (upper): where the padding is uneven, the extra row and column lie below and right.
@@ -135,14 +200,15 @@ fn mobilenet_v1(path: &Path, device: Device) -> anyhow::Result<FaceNet> {
             return Err(not_pinned(name));
         }
         let path = root.sub(name);
-        let op = Op::Convolution {
+        let convolution = Convolution {
             weight: path.var_copy("weight", &weight.contiguous()),
             bias: path.var_copy("bias", &bias),
             stride,
             groups,
             ceiling: Some(6.0),
+            norm: None,
         };
-        Ok(Step { name: format!("{name}_relu"), op })
+        Ok(Step { name: format!("{name}_relu"), op: Op::Convolution(convolution) })
     };
     // Filters lie as height, width, input, output (depthwise: height, width, channel, 1).
     let filter = |name: &str, order: [i64; 4]| -> anyhow::Result<Tensor> {
@@ -200,14 +266,15 @@ fn vgg_16(path: &Path, device: Device) -> anyhow::Result<FaceNet> {
             }
             channels = to;
             let path = store.root().sub(&name);
-            let op = Op::Convolution {
+            let convolution = Convolution {
                 weight: path.var_copy("weight", &weight),
                 bias: path.var_copy("bias", &bias),
                 stride: 1,
                 groups: 1,
                 ceiling: None,
+                norm: None,
             };
-            steps.push(Step { name, op });
+            steps.push(Step { name, op: Op::Convolution(convolution) });
             index += 2;
         }
         steps.push(Step { name: format!("pool{}", block + 1), op: Op::MaxPool });

@@ -16,6 +16,8 @@ use crate::net::FaceNet;
 
 /// Samples measured at once.
 const BATCH: usize = 32;
+/// Samples on which batch norm is measured before training.
+const MEASURED: usize = 128;
 
 /// The face net with a linear classifier on the mean of its deepest maps.
 pub struct FaceClassifier<'a> {
@@ -25,11 +27,14 @@ pub struct FaceClassifier<'a> {
 }
 
 impl FaceClassifier<'_> {
-    /// With a fresh classifier, drawn from torch's generator, among the variables of `net`.
+    /// With a fresh classifier, drawn from torch's generator, among the variables of `net`, and batch norm measured on the
+    /// first of `samples`.
     ///
     /// # Errors
-    /// Where the face net has no convolution.
-    pub fn new<'a>(net: &'a FaceNet, config: &'a Config) -> anyhow::Result<FaceClassifier<'a>> {
+    /// Where a picture is empty.
+    pub fn new<'a>(net: &'a mut FaceNet, config: &'a Config, samples: &[Sample]) -> anyhow::Result<FaceClassifier<'a>> {
+        let some: Vec<_> = samples.iter().take(MEASURED).map(|sample| &sample.picture).collect();
+        net.normalise(&faces::face_net_input(&some, config.face_net.size, net.store().device())?);
         let (channels, classes) = (net.channels(net.last())?, Label::COUNT as i64);
         let head = nn::linear(net.store().root().sub("tuning_head"), channels, classes, Default::default());
         Ok(FaceClassifier { net, head, config })
@@ -69,7 +74,7 @@ impl FaceClassifier<'_> {
                 let drawn: Vec<_> = batch.iter().map(|_| ranges.random(rng)).collect();
                 let input = self.input(batch.iter().map(|sample| &samples[*sample as usize]), &drawn)?;
                 let target = stage_two::target(faces, &views::indices(batch, device), self.config.stage_two.targets);
-                Ok(stage_two::cross_entropy(&self.forward(&input)?, &target))
+                Ok(stage_two::cross_entropy(&self.forward(&input, true)?, &target))
             },
             || {
                 let logits = self.logits(held_out, ranges.centre())?;
@@ -86,7 +91,7 @@ impl FaceClassifier<'_> {
     pub fn logits(&self, samples: &[Sample], view: View) -> anyhow::Result<Tensor> {
         let parts = samples.chunks(BATCH).map(|chunk| {
             crate::interrupt::check()?;
-            tch::no_grad(|| self.forward(&self.input(chunk.iter(), &vec![view; chunk.len()])?))
+            tch::no_grad(|| self.forward(&self.input(chunk.iter(), &vec![view; chunk.len()])?, false))
         });
         Ok(Tensor::cat(&parts.collect::<anyhow::Result<Vec<_>>>()?, 0))
     }
@@ -112,8 +117,8 @@ impl FaceClassifier<'_> {
         self.views().centre()
     }
 
-    fn forward(&self, input: &Tensor) -> anyhow::Result<Tensor> {
-        let maps = self.net.maps(input, self.net.last(), self.config.run.precision.kind())?;
+    fn forward(&self, input: &Tensor, train: bool) -> anyhow::Result<Tensor> {
+        let maps = self.net.forward(input, self.net.last(), self.config.run.precision.kind(), train)?;
         Ok(self.head.forward(&maps.mean_dim([2i64, 3].as_slice(), false, Kind::Float)))
     }
 
