@@ -1,7 +1,7 @@
 //! `host-trainer`: the workstation's program.
 
 use clap::{Parser, Subcommand};
-use host_trainer::command::run_all;
+use host_trainer::command::{crossval, report, run_all};
 
 /// Trains FaceNet2ExpNet, quantizes the expression net and exports it as a bundle for edge-runtime.
 ///
@@ -16,6 +16,8 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     RunAll(run_all::Cmd),
+    Crossval(crossval::Cmd),
+    Report(report::Cmd),
 }
 
 fn main() -> std::process::ExitCode {
@@ -25,5 +27,7 @@ fn main() -> std::process::ExitCode {
     host_trainer::interrupt::listen();
     edge_runtime::exit::finish(|| match cli.command {
         Command::RunAll(cmd) => cmd.run(),
+        Command::Crossval(cmd) => cmd.run(),
+        Command::Report(cmd) => cmd.run(),
     })
 }

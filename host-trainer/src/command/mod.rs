@@ -1,3 +1,6 @@
 //! The subcommands: one file each, reading like its help text.
 
+pub mod crossval;
+pub mod report;
 pub mod run_all;
+pub mod training;
