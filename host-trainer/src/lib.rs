@@ -11,6 +11,7 @@ pub mod dataset;
 pub mod device;
 pub mod evaluate;
 pub mod export;
+pub mod inspect;
 pub mod interrupt;
 pub mod measured;
 pub mod net;

@@ -5,6 +5,7 @@ mod confusion;
 pub mod crossval;
 mod figures;
 pub mod html;
+pub mod inspection;
 mod markup;
 mod plot;
 
