@@ -6,6 +6,9 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
+/// How the names of files begin that are not whole yet.
+pub const UNFINISHED: &str = ".writing-";
+
 /// Writes `path` through a temporary file beside it, synced and renamed into place.
 ///
 /// # Errors
@@ -14,7 +17,7 @@ pub fn write_atomic(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Resul
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let attempt = || -> io::Result<()> {
         fs::create_dir_all(folder)?;
-        let mut temporary = tempfile::Builder::new().prefix(".writing-").tempfile_in(folder)?;
+        let mut temporary = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(folder)?;
         {
             let mut buffered = io::BufWriter::new(temporary.as_file_mut());
             write(&mut buffered)?;

@@ -6,11 +6,14 @@
 pub mod assets;
 pub mod command;
 pub mod config;
+pub mod crossval;
 pub mod dataset;
 pub mod device;
 pub mod evaluate;
 pub mod export;
+pub mod inspect;
 pub mod interrupt;
+pub mod measured;
 pub mod net;
 pub mod onnx;
 pub mod parity;

@@ -1,7 +1,7 @@
 //! `host-trainer`: the workstation's program.
 
 use clap::{Parser, Subcommand};
-use host_trainer::command::{evaluate, run_all};
+use host_trainer::command::{crossval, evaluate, report, run_all};
 
 /// Trains FaceNet2ExpNet, quantizes the expression net and exports it as a bundle for edge-runtime.
 ///
@@ -17,6 +17,8 @@ struct Cli {
 enum Command {
     RunAll(run_all::Cmd),
     Evaluate(evaluate::Cmd),
+    Crossval(crossval::Cmd),
+    Report(report::Cmd),
 }
 
 fn main() -> std::process::ExitCode {
@@ -27,5 +29,7 @@ fn main() -> std::process::ExitCode {
     edge_runtime::exit::finish(|| match cli.command {
         Command::RunAll(cmd) => cmd.run(),
         Command::Evaluate(cmd) => cmd.run(),
+        Command::Crossval(cmd) => cmd.run(),
+        Command::Report(cmd) => cmd.run(),
     })
 }

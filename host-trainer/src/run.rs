@@ -12,13 +12,34 @@ use crate::dataset::DataSet;
 
 /// What decides a run's result: written before it starts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Identity {
-    data: String,
-    /// Of names, labels and pictures of all samples; known once they are loaded.
-    data_sha256: Option<String>,
-    limit: Option<u32>,
-    seed: u64,
-    config: Config,
+pub struct Identity {
+    /// `--data`.
+    pub data: String,
+    /// Of names, subjects, labels and pictures of all samples; known once they are loaded.
+    pub data_sha256: Option<String>,
+    /// `--limit`.
+    pub limit: Option<u32>,
+    /// `--seed`.
+    pub seed: u64,
+    /// Of which cross-validation it is which fold.
+    pub fold: Option<FoldOf>,
+    /// The preset, with what the command line changed.
+    pub config: Config,
+}
+
+/// A fold's place in its cross-validation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoldOf {
+    /// Its number, from 1.
+    pub number: usize,
+    /// How many folds there are.
+    pub count: usize,
+    /// `--protocol`.
+    pub protocol: String,
+    /// Name of the whole set, for reports.
+    pub collection: String,
+    /// Of names, subjects, labels and pictures of the whole set.
+    pub collection_sha256: String,
 }
 
 /// A run's folder.
@@ -43,10 +64,28 @@ pub struct Request {
     pub seed: u64,
     /// `--resume`.
     pub resume: bool,
+    /// Which fold of a cross-validation it is, if it is one.
+    pub fold: Option<FoldOf>,
 }
 
 /// Name of the file with the configuration.
 const CONFIG: &str = "config.toml";
+/// Name of the file with a line for each test sample.
+pub const ANSWERS: &str = "answers.jsonl";
+/// Name of the file with every figure; it is written last.
+pub const METRICS: &str = "metrics.json";
+
+impl Identity {
+    /// Of the run that lies in `folder`, if one does.
+    pub fn of(folder: &Path) -> Option<Identity> {
+        toml::from_str(&fs::read_to_string(folder.join(CONFIG)).ok()?).ok()
+    }
+}
+
+/// Whether an entry of a folder is a file that was being written when its program was killed.
+fn is_unfinished(entry: std::io::Result<fs::DirEntry>) -> bool {
+    entry.is_ok_and(|entry| entry.file_name().to_string_lossy().starts_with(files::UNFINISHED))
+}
 
 impl Run {
     /// A new run in `folder`, or the one that lies there and is gone on with. Changes nothing yet: [`Run::start`] does.
@@ -54,27 +93,22 @@ impl Run {
     /// # Errors
     /// [`BadInput`] where there is nothing to resume, it was started otherwise, or `folder` is not a run's.
     pub fn open(folder: &Path, config: &Config, request: Request) -> anyhow::Result<Run> {
-        let Request { data, preset, limit, seed, resume } = request;
-        let identity = Identity { data, data_sha256: None, limit, seed, config: config.clone() };
+        let Request { data, preset, limit, seed, resume, fold } = request;
+        let identity = Identity { data, data_sha256: None, limit, seed, fold, config: config.clone() };
         let run = Run { folder: folder.to_owned(), identity, preset, resume };
-        match run.lying_there() {
+        match Identity::of(folder) {
             Some(older) if resume && (Identity { data_sha256: None, ..older.clone() }) != run.identity => {
                 Err(run.otherwise())
             }
             None if resume => {
                 Err(BadInput(format!("{}: no run to resume here; leave --resume out", folder.display())).into())
             }
-            None if fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()) => {
+            None if fs::read_dir(folder).is_ok_and(|mut entries| entries.any(|entry| !is_unfinished(entry))) => {
                 let advice = "give another --name; this folder was not made by a run";
                 Err(BadInput(format!("{}: {advice}", folder.display())).into())
             }
             _ => Ok(run),
         }
-    }
-
-    /// The configuration in the folder, where a run made it.
-    fn lying_there(&self) -> Option<Identity> {
-        toml::from_str(&fs::read_to_string(self.path(CONFIG)).ok()?).ok()
     }
 
     fn otherwise(&self) -> anyhow::Error {
@@ -88,7 +122,7 @@ impl Run {
     /// [`BadInput`] where a run that goes on began with other pictures, and of the file system.
     pub fn start(&self, data: &DataSet) -> anyhow::Result<()> {
         let data_sha256 = Some(data.sha256());
-        if self.resume && self.lying_there().is_none_or(|older| older.data_sha256 != data_sha256) {
+        if self.resume && Identity::of(&self.folder).is_none_or(|older| older.data_sha256 != data_sha256) {
             return Err(self.otherwise().context("the pictures of the data set have changed"));
         }
         let identity = Identity { data_sha256, ..self.identity.clone() };
@@ -108,8 +142,8 @@ impl Run {
         "stage-one.safetensors",
         "stage-two.safetensors",
         "bundle",
-        "answers.jsonl",
-        "metrics.json",
+        ANSWERS,
+        METRICS,
         "report.html",
         "samples.png",
     ];
@@ -122,6 +156,11 @@ impl Run {
     /// A file of the run.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)
+    }
+
+    /// Whether everything has been measured and written.
+    pub fn is_finished(&self) -> bool {
+        self.path(METRICS).exists()
     }
 
     /// `--seed`.

@@ -261,7 +261,9 @@ fn the_edge_answers_as_the_host_on_photographs() {
 #[test]
 fn the_readme_names_the_commands_of_the_programs() {
     let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
-    for (name, commands) in [("host-trainer", &["run-all"][..]), ("edge-runtime", &["classify", "selftest", "bench"])] {
+    for (name, commands) in
+        [("host-trainer", &["run-all", "crossval", "report"][..]), ("edge-runtime", &["classify", "selftest", "bench"])]
+    {
         for command in commands {
             assert!(readme.contains(&format!("cargo run -p {name} -- {command}")), "{name} {command}");
             succeed(program(name).args([command, "--help"]));

@@ -61,18 +61,9 @@ impl DataSet {
         self.len() == 0
     }
 
-    /// sha256 of names, labels and pictures of all parts.
+    /// sha256 of names, subjects, labels and pictures of all parts.
     pub fn sha256(&self) -> String {
-        let mut hash = Sha256::new();
-        for (part, samples) in [&self.train, &self.calibration, &self.test].into_iter().enumerate() {
-            for sample in samples {
-                let Picture { width, height, channels, data } = &sample.picture;
-                let distribution = sample.distribution.map(f32::to_bits);
-                hash.update(format!("{part} {:?} {distribution:?} {width} {height} {channels}", sample.name));
-                hash.update(data);
-            }
-        }
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        sha256([&self.train[..], &self.calibration, &self.test])
     }
 
     /// What every source promises: enough samples, and few that could not be read.
@@ -130,6 +121,21 @@ fn few_skipped(name: &str, skipped: &[String], read: usize) -> Result<(), BadInp
         ))),
         _ => Ok(()),
     }
+}
+
+/// sha256 of names, subjects, labels and pictures of parts of a data set, in their order.
+pub fn sha256<const PARTS: usize>(parts: [&[Sample]; PARTS]) -> String {
+    let mut hash = Sha256::new();
+    for (part, samples) in parts.into_iter().enumerate() {
+        for sample in samples {
+            let Picture { width, height, channels, data } = &sample.picture;
+            let distribution = sample.distribution.map(f32::to_bits);
+            let who = (&sample.name, &sample.subject);
+            hash.update(format!("{part} {who:?} {distribution:?} {width} {height} {channels}"));
+            hash.update(data);
+        }
+    }
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Reads pictures in parallel; the unreadable ones are named instead.

@@ -25,9 +25,20 @@ pub struct Metrics {
 impl Metrics {
     /// Of the class answered for each sample.
     pub fn new(samples: &[Sample], answers: &[usize]) -> Metrics {
+        Metrics::of(samples.iter().zip(answers).map(|(sample, answer)| (sample.label, *answer, sample.majority)))
+    }
+
+    /// Of label, class answered, and whether more than half of the votes are for the label, a sample each.
+    pub fn of(answers: impl Iterator<Item = (Label, usize, bool)>) -> Metrics {
         let mut confusion = vec![vec![0; Label::COUNT]; Label::COUNT];
-        for (sample, answer) in samples.iter().zip(answers) {
-            confusion[sample.label as usize][*answer] += 1;
+        // Samples and right answers: of all, and of those with a majority.
+        let mut counts = [[0usize; 2]; 2];
+        for (label, answer, majority) in answers {
+            confusion[label as usize][answer] += 1;
+            for [samples, right] in &mut counts[..=usize::from(majority)] {
+                *samples += 1;
+                *right += usize::from(label as usize == answer);
+            }
         }
         let recall: Vec<Option<f64>> = confusion
             .iter()
@@ -37,20 +48,12 @@ impl Metrics {
                 (count > 0).then(|| row[label] as f64 / count as f64)
             })
             .collect();
-        let share = |of: &dyn Fn(&Sample) -> bool| {
-            let chosen: Vec<bool> = samples
-                .iter()
-                .zip(answers)
-                .filter(|(sample, _)| of(sample))
-                .map(|(sample, answer)| sample.label as usize == *answer)
-                .collect();
-            chosen.iter().filter(|right| **right).count() as f64 / chosen.len().max(1) as f64
-        };
+        let [accuracy, accuracy_majority] = counts.map(|[samples, right]| right as f64 / samples.max(1) as f64);
         let occurring: Vec<f64> = recall.iter().flatten().copied().collect();
         Metrics {
-            samples: samples.len(),
-            accuracy: share(&|_| true),
-            accuracy_majority: share(&|sample| sample.majority),
+            samples: counts[0][0],
+            accuracy,
+            accuracy_majority,
             macro_recall: occurring.iter().sum::<f64>() / occurring.len().max(1) as f64,
             recall,
             confusion,

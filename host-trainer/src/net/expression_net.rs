@@ -72,6 +72,19 @@ impl ExpressionNet {
         maps.to_kind(Kind::Float)
     }
 
+    /// The maps that each convolution's block and the adapter give in evaluation mode: name and f32 `[n, channels, s, s]`,
+    /// in the order they run, of normalised faces `[n, channels, size, size]`.
+    pub fn maps_by_layer(&self, faces: &Tensor) -> Vec<(String, Tensor)> {
+        let mut maps = faces.to_kind(self.kind);
+        let convolutions = self.blocks().take(self.convolutions.len());
+        convolutions
+            .map(|(name, block)| {
+                maps = block.forward(&maps, self.kind, false);
+                (name, maps.to_kind(Kind::Float))
+            })
+            .collect()
+    }
+
     /// Logits `[n, classes]` of normalised faces `[n, channels, size, size]`.
     pub fn logits(&self, faces: &Tensor, train: bool) -> Tensor {
         let hidden = self.hidden.forward(&self.maps(faces, train), Kind::Float, train).flatten(1, -1);

@@ -7,6 +7,7 @@ use expression_core::Label;
 use super::Summary;
 use super::confusion;
 use super::markup::{NONE, bar, bytes, count, duration, escape, percent, points, table};
+use crate::evaluate::Metrics;
 use crate::parity::Rung;
 
 /// The figures that are asked for most.
@@ -28,7 +29,7 @@ pub fn tiles(summary: &Summary) -> String {
 }
 
 /// Figures with their names and what they mean.
-fn list(class: &str, figures: &[(&str, String, &str)]) -> String {
+pub fn list(class: &str, figures: &[(&str, String, &str)]) -> String {
     let item = |(name, value, about): &(&str, String, &str)| {
         format!("<div><dt>{name}</dt><dd><strong>{value}</strong><span>{about}</span></dd></div>\n")
     };
@@ -91,11 +92,11 @@ pub fn parity(rungs: &[Rung]) -> String {
 }
 
 /// Recall of each label, float against int8.
-pub fn recall(summary: &Summary) -> String {
+pub fn recall(float: &Metrics, int8: &Metrics) -> String {
     let mut rows = String::new();
     for label in Label::ALL {
-        let [float, int8] = [&summary.float, &summary.int8].map(|of| of.recall.get(label as usize).copied().flatten());
-        let of_label = confusion::samples(&summary.int8, label);
+        let of_label = confusion::samples(int8, label);
+        let [float, int8] = [float, int8].map(|of| of.recall.get(label as usize).copied().flatten());
         let _ = write!(
             rows,
             "<tr><th scope=\"row\">{}</th><td class=\"number\">{}</td>",
@@ -119,7 +120,8 @@ pub fn recall(summary: &Summary) -> String {
     table("recall", "", &["Label", "#Samples", "Recall", "#Points"], &rows)
 }
 
-fn named_bar(name: &str, share: f64) -> String {
+/// A bar with its name and its share in percent.
+pub fn named_bar(name: &str, share: f64) -> String {
     format!(
         "<div><span class=\"quiet\">{name}</span>{}<span class=\"number\">{}</span></div>",
         bar(name, share),

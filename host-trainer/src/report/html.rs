@@ -1,37 +1,26 @@
 //! The report as one self-contained HTML page: no script, nothing to load.
 
-use super::markup::{Section, count, escape, percent};
+use super::markup::{Section, count, document, escape, percent};
 use super::plot::{Line, by_epoch};
 use super::{Answered, Summary, answers, confusion, figures};
 use crate::train::{Curve, Epoch};
 
-/// How the page looks, in light, in dark and on paper.
-const STYLE: &str = include_str!("style.css");
 /// Of the pictures that could not be read, so many are named.
 const SKIPPED_NAMED: usize = 50;
 
 /// The page. `answered` is the sheet of right and wrong answers, `samples_png` a PNG file of training samples in rows by
 /// label; either may be empty.
 pub fn page(summary: &Summary, answered: &[Answered], samples_png: &[u8]) -> String {
-    let sections = sections(summary, answered, samples_png);
-    let links: String =
-        sections.iter().map(|section| format!("<a href=\"#{}\">{}</a>\n", section.id, section.title)).collect();
-    let body: String = sections.iter().map(Section::html).collect();
     let [name, data] = [&summary.name, &summary.data].map(|text| escape(text));
-    format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <title>{name}: {} int8</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<header>\n\
-         <p class=\"quiet\">Facial expression recognition, report of a run</p>\n<h1>{name}</h1>\n\
-         <p class=\"quiet\">Data: {data}. Classes: eight expressions. Measured on {} test samples.</p>\n{}{}\
-         <nav aria-label=\"Contents\">\n{links}</nav>\n</header>\n<main>\n{body}</main>\n\
-         <footer class=\"quiet\">Written by host-trainer {}.</footer>\n</body>\n</html>\n",
-        percent(summary.int8.accuracy),
+    let header = format!(
+        "<p class=\"quiet\">Facial expression recognition, report of a run</p>\n<h1>{name}</h1>\n\
+         <p class=\"quiet\">Data: {data}. Classes: eight expressions. Measured on {} test samples.</p>\n{}{}",
         count(summary.int8.samples as u64),
         verdict(summary),
         figures::tiles(summary),
-        env!("CARGO_PKG_VERSION")
-    )
+    );
+    let title = format!("{name}: {} int8", percent(summary.int8.accuracy));
+    document(&title, &header, &sections(summary, answered, samples_png))
 }
 
 /// Whether the bundle answers as the trained net does.
@@ -44,7 +33,7 @@ fn verdict(summary: &Summary) -> String {
         return format!(
             "<p class=\"verdict good\"><strong>\u{2713} Parity holds on every rung.</strong> \
              The board\u{2019}s engine, run here on the bundle <code>{}</code>, gives the answers that this page shows.</p>\n",
-            escape(&summary.bundle)
+            escape(summary.bundle.as_deref().unwrap_or("bundle"))
         );
     }
     let told: String = failing
@@ -85,7 +74,7 @@ fn sections(summary: &Summary, answered: &[Answered], samples_png: &[u8]) -> Vec
             "Recall by label, float against int8",
             "Recall is the share of a label\u{2019}s test samples that got the right answer; a label far below the others is \
              the weakness of this net.",
-            figures::recall(summary),
+            figures::recall(&summary.float, &summary.int8),
         ),
         section(
             "curves",

@@ -56,7 +56,7 @@ fn summary() -> Summary {
         seconds: vec![("data".into(), 5.0), ("stage two".into(), 256.0)],
         peak_memory_bytes: Some(3 << 30),
         int8_bytes: 384_194,
-        bundle: "runs/a/bundle".into(),
+        bundle: Some("runs/a/bundle".into()),
     }
 }
 
@@ -111,7 +111,7 @@ fn hostile_text_stays_text() {
         &mut summary.source,
         &mut summary.device,
         &mut summary.config,
-        &mut summary.bundle,
+        summary.bundle.as_mut().unwrap(),
         &mut summary.curves[0].0,
         &mut summary.seconds[0].0,
     ] {

@@ -6,6 +6,24 @@ use base64::engine::general_purpose::STANDARD;
 /// Stands where there is no figure.
 pub const NONE: &str = "\u{2013}";
 
+/// How a page looks, in light, in dark and on paper.
+const STYLE: &str = include_str!("style.css");
+
+/// A page of its own: no script, nothing to load. `title` and `header` are HTML.
+pub fn document(title: &str, header: &str, sections: &[Section]) -> String {
+    let link = |section: &Section| format!("<a href=\"#{}\">{}</a>\n", section.id, section.title);
+    let links: String = sections.iter().map(link).collect();
+    let body: String = sections.iter().map(Section::html).collect();
+    format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<header>\n{header}\
+         <nav aria-label=\"Contents\">\n{links}</nav>\n</header>\n<main>\n{body}</main>\n\
+         <footer class=\"quiet\">Written by host-trainer {}.</footer>\n</body>\n</html>\n",
+        env!("CARGO_PKG_VERSION")
+    )
+}
+
 /// A part of the page with its heading.
 pub struct Section {
     /// Where links lead to.

@@ -2,8 +2,10 @@
 
 mod answers;
 mod confusion;
+pub mod crossval;
 mod figures;
 pub mod html;
+pub mod inspection;
 mod markup;
 mod plot;
 
@@ -54,8 +56,8 @@ pub struct Summary {
     pub peak_memory_bytes: Option<u64>,
     /// Bytes of the int8 graph.
     pub int8_bytes: u64,
-    /// Where the bundle lies.
-    pub bundle: String,
+    /// Where the bundle lies, once there is one.
+    pub bundle: Option<String>,
 }
 
 /// A test sample with what the int8 net answered, for the sheet of right and wrong answers.

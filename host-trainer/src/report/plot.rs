@@ -86,6 +86,46 @@ pub fn by_epoch(title: &str, unit: &str, lines: &[Line]) -> String {
     svg + "</svg>\n"
 }
 
+/// Shares of values in bins of equal width from 0 to `most`, in a frame that is `highest` high.
+pub fn histogram(title: &str, unit: &str, most: f64, shares: &[f64], highest: f64) -> String {
+    let title = escape(title);
+    let y = Axis::around(0.0, highest.max(f64::MIN_POSITIVE));
+    let x = Axis::around(0.0, most);
+    let y_of = |value: f64| BOTTOM - (BOTTOM - TOP) * value / y.high;
+    let x_of = |value: f64| LEFT + (RIGHT - LEFT) * value / most;
+    let mut svg = format!(
+        "<svg class=\"plot\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{title}\"><title>{title}</title>\n\
+         <text x=\"{LEFT}\" y=\"18\">{title}</text>\n"
+    );
+    for value in y.ticks() {
+        let (at, text) = (y_of(value), y.text(value));
+        let _ = write!(svg, "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{RIGHT}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/>");
+        let _ = writeln!(svg, "<text class=\"end\" x=\"{}\" y=\"{:.1}\">{text}</text>", LEFT - 8.0, at + 4.0);
+    }
+    for value in x.ticks().filter(|value| *value <= most) {
+        let (at, text) = (x_of(value), x.text(value));
+        let _ = writeln!(svg, "<text class=\"middle\" x=\"{at:.1}\" y=\"{}\">{text}</text>", BOTTOM + 19.0);
+    }
+    let width = most / shares.len().max(1) as f64;
+    for (bin, share) in shares.iter().enumerate().filter(|(_, share)| **share > 0.0) {
+        let (left, right, top) = (x_of(bin as f64 * width), x_of((bin + 1) as f64 * width), y_of(*share));
+        let _ = writeln!(
+            svg,
+            "<rect class=\"bin\" x=\"{left:.1}\" y=\"{top:.1}\" width=\"{:.1}\" height=\"{:.1}\"/>",
+            right - left - 1.0,
+            BOTTOM - top
+        );
+    }
+    let _ = write!(svg, "<path class=\"axis\" d=\"M{LEFT} {TOP}V{BOTTOM}H{RIGHT}\"/>");
+    let (across, up) = ((LEFT + RIGHT) / 2.0, (TOP + BOTTOM) / 2.0);
+    let _ = write!(svg, "<text class=\"middle quiet\" x=\"{across}\" y=\"{}\">{}</text>", HEIGHT - 6.0, escape(unit));
+    let _ = writeln!(
+        svg,
+        "<text class=\"middle quiet\" transform=\"translate(13 {up}) rotate(-90)\">share of neurons</text>"
+    );
+    svg + "</svg>\n"
+}
+
 /// An axis whose ticks are round numbers.
 struct Axis {
     low: f64,
@@ -142,6 +182,16 @@ mod tests {
         for (low, high) in [(0.0, 0.0), (5.0, 5.0), (-3.0, 2.0), (1e-9, 2e-9), (12.0, 98_000.0)] {
             let axis = Axis::around(low, high);
             assert!(axis.low <= low && axis.high >= high && axis.low < axis.high && axis.ticks().count() <= 8);
+        }
+    }
+
+    #[test]
+    fn a_histogram_has_a_bar_for_each_bin_that_is_not_empty() {
+        let svg = histogram("bits", "bits", 3.0, &[0.5, 0.0, 0.5], 0.5);
+        assert_eq!(svg.matches("<rect").count(), 2);
+        for shares in [&[][..], &[0.0]] {
+            let svg = histogram("bits", "bits", 3.0, shares, 0.0);
+            assert!(!svg.contains("NaN") && !svg.contains("inf") && !svg.contains("<rect"), "{svg}");
         }
     }
 

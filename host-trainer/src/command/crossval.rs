@@ -1,0 +1,60 @@
+//! `host-trainer crossval`
+
+use super::training::Training;
+use crate::crossval::{CrossValidation, Joined};
+use crate::dataset::{self, Protocol};
+use crate::device;
+
+/// Trains and measures on every fold of a data set, or on one; `host-trainer report` joins what the folds gave.
+///
+/// Each fold has a folder of its own, RUNS/NAME/fold-KK, and writes nowhere else: folds may run at the same time, on many
+/// machines over a shared folder. With --resume folds that are finished stay as they are, those that were interrupted go
+/// on (at most one epoch is lost), and the others begin.
+#[derive(clap::Args)]
+pub struct Cmd {
+    #[command(flatten)]
+    training: Training,
+    /// How the data set is split: folds:K. By default the data set's own protocol.
+    #[arg(long)]
+    protocol: Option<Protocol>,
+    /// Only this fold, from 1.
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
+    fold: Option<u32>,
+}
+
+impl Cmd {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Bad input, or an interruption.
+    pub fn run(&self) -> anyhow::Result<()> {
+        let Training { data, seed, resume, .. } = &self.training;
+        let (config, device) = self.training.configuration()?;
+        let folder = self.training.folder("-crossval");
+        eprintln!("cross-validation {} on {}", folder.display(), device::name(device));
+        let protocol = self.protocol.unwrap_or_else(|| Protocol::of(data));
+        let request = self.training.request(&config, None);
+        let collection = dataset::collect(data, protocol, request)?;
+        let crossval = CrossValidation {
+            folder: &folder,
+            config: &config,
+            data: data.to_string(),
+            protocol: protocol.to_string(),
+            sha256: dataset::sample::sha256([&collection.samples[..]]),
+            collection: &collection,
+            request,
+            seed: *seed,
+            resume: *resume,
+            device,
+        };
+        match self.fold {
+            Some(number) => crossval.fold(number as usize),
+            None => {
+                for number in 1..=collection.folds.len() {
+                    crossval.fold(number)?;
+                }
+                Joined::of(&folder)?.publish(&folder)
+            }
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Flags of the commands that train, and what they come to.
+
+use std::path::{Path, PathBuf};
+
+use tch::Device;
+
+use crate::config::Config;
+use crate::dataset::{Request, Source};
+use crate::device;
+
+/// What the commands that train are asked alike.
+#[derive(clap::Args)]
+pub struct Training {
+    /// rendered[:N], ferplus:DIR or folder:DIR.
+    #[arg(long, value_name = "SOURCE", default_value = "rendered")]
+    pub data: Source,
+    /// edge, paper, smoke, or the path of a TOML file.
+    #[arg(long, default_value = "edge")]
+    pub preset: String,
+    /// The same seed gives the same result on one machine.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Where training runs.
+    #[arg(long, value_enum, default_value_t = device::Choice::Auto)]
+    pub device: device::Choice,
+    /// Name of the run: its files lie in RUNS/NAME, in the place of an older run's. By default made of data and preset.
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Folder of runs.
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    pub runs: PathBuf,
+    /// Goes on with what was interrupted.
+    #[arg(long)]
+    pub resume: bool,
+    /// Weights of VGG-16 for presets with that face net: a safetensors file of VGG-Face (Parkhi et al. 2015; input BGR
+    /// in 0..255 less its mean) under torchvision's names. torchvision's own ImageNet weights do not fit.
+    #[arg(long, value_name = "FILE")]
+    pub face_net_weights: Option<String>,
+}
+
+impl Training {
+    /// The preset with what the flags change, and the device.
+    ///
+    /// # Errors
+    /// Bad input: a preset that does not parse, a device that is not there.
+    pub fn configuration(&self) -> anyhow::Result<(Config, Device)> {
+        let mut config = Config::preset(&self.preset)?;
+        if let Some(weights) = &self.face_net_weights {
+            config.face_net.weights.clone_from(weights);
+        }
+        let device = device::choose(self.device)?;
+        config.run.precision = config.run.precision.on(device);
+        Ok((config, device))
+    }
+
+    /// What the data set is asked for.
+    pub fn request(&self, config: &Config, limit: Option<u32>) -> Request {
+        Request {
+            rendered: config.run.rendered,
+            limit: limit.map(|limit| limit as usize),
+            calibration: config.quantize.calibration_samples,
+            seed: self.seed,
+        }
+    }
+
+    /// RUNS/NAME; a name that was not given is made of data, preset and `suffix`.
+    pub fn folder(&self, suffix: &str) -> PathBuf {
+        let stem = Path::new(&self.preset).file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let kind = self.data.to_string();
+        let kind = kind.split(':').next().unwrap_or_default();
+        self.runs.join(self.name.clone().unwrap_or_else(|| format!("{kind}-{stem}{suffix}")))
+    }
+}

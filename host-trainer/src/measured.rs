@@ -1,0 +1,169 @@
+//! Training, quantising and measuring: what a run to a bundle and a fold of a cross-validation do alike.
+
+use std::time::Instant;
+
+use anyhow::Context;
+use edge_runtime::{Engine, Scores, files};
+use expression_core::Label;
+use serde::{Deserialize, Serialize};
+use tch::{Device, Tensor};
+
+use crate::config::Config;
+use crate::dataset::{DataSet, Sample};
+use crate::evaluate::{Metrics, metrics};
+use crate::export;
+use crate::net::FaceNet;
+use crate::onnx::{builder, expression};
+use crate::parity;
+use crate::pipeline;
+use crate::quantize::{FloatNet, IntegerNet, quantize};
+use crate::report::Summary;
+use crate::run::{self, Run};
+use crate::train::faces::Faces;
+use crate::train::{stage_two, views};
+
+/// Pictures that rung 5 writes to files and reads back.
+const ALIGNED_PICTURES: usize = 500;
+
+/// A trained and quantized net, and what it answered on the test samples.
+pub struct Measured {
+    /// Every figure of the run so far: parity without the bundle's own rung 6.
+    pub summary: Summary,
+    /// The int8 net.
+    pub net: IntegerNet,
+    /// The file of the float graph.
+    pub float_onnx: Vec<u8>,
+    /// The file of the int8 graph.
+    pub int8_onnx: Vec<u8>,
+    /// Class that the float net answered, a test sample each.
+    pub float_answers: Vec<usize>,
+    /// What the int8 net answered, a test sample each.
+    pub int8_answers: Vec<Scores>,
+}
+
+/// A line of `answers.jsonl`: a test sample and what the nets said of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Answer {
+    /// Its name.
+    pub sample: String,
+    /// Who it shows, where the data set tells.
+    pub subject: Option<String>,
+    /// Name of its label.
+    pub label: String,
+    /// Whether more than half of the votes are for that label.
+    pub majority: bool,
+    /// Name of the label that the int8 net gave.
+    pub int8: String,
+    /// Name of the label that the float net gave.
+    pub float: String,
+    /// The int8 net's scores, one a label.
+    pub integer_scores: Vec<u8>,
+}
+
+impl Measured {
+    /// Trains by the method, quantizes, and measures both nets on the test samples with rungs 1, 2, 3 and 5. `loading`:
+    /// seconds that the data took.
+    ///
+    /// # Errors
+    /// [`crate::interrupt::Interrupted`], bad input, or of the file system. A rung that does not hold is no error: it is
+    /// told in the summary.
+    pub fn new(
+        run: &Run,
+        config: &Config,
+        data: &DataSet,
+        loading: f64,
+        face_net: FaceNet,
+    ) -> anyhow::Result<Measured> {
+        let device = face_net.store().device();
+        let trained = pipeline::train(run, config, data, face_net)?;
+
+        let started = Instant::now();
+        let input = config.face_input();
+        let size = config.net.size as i64;
+        let crops = |faces: &Faces| views::centre(&faces.aligned, size).to_device(Device::Cpu).contiguous();
+        let folded = FloatNet::fold(&trained.net, input.channels, input.size)?;
+        let held_out = Faces::new(&data.calibration, input, Device::Cpu)?;
+        let net = quantize(&folded, &crops(&held_out), &config.quantize)?;
+        let float_onnx = builder::bytes(&expression::float(&folded));
+        let int8_onnx = builder::bytes(&expression::int8(&net));
+        let quantizing = started.elapsed().as_secs_f64();
+
+        let started = Instant::now();
+        run.say("measuring on the test samples");
+        let manifest = export::manifest(config, "draft", &net, data.calibration.len());
+        let engine = Engine::from_bytes(&int8_onnx, &manifest)?;
+        let test = Faces::new(&data.test, input, device)?;
+        let torch = stage_two::logits(&trained.net, &test.aligned, size).to_device(Device::Cpu);
+        let faces = rows(&crops(&test))?;
+        let (rung_1, float_answers) = parity::float(&torch, &float_onnx, &faces, input)?;
+        let (rung_2, reference) = parity::integer(&net, &engine, &faces)?;
+        let int8_answers: Vec<Scores> =
+            reference.into_iter().map(|scores| Scores::from_integer(scores, net.output())).collect();
+        let classes: Vec<usize> = int8_answers.iter().map(|scores| scores.class).collect();
+        let [float, int8] = [&float_answers, &classes].map(|answers| Metrics::new(&data.test, answers));
+        let agreement = metrics::agreement(&float_answers, &classes);
+        let rung_3 = parity::accuracy(&float, &int8, agreement);
+        let some = data.test.len().min(ALIGNED_PICTURES);
+        let pictures: Vec<_> = data.test[..some].iter().map(|sample| &sample.picture).collect();
+        let rung_5 = parity::aligned_faces(&pictures, &faces[..some], input)?;
+        let measuring = started.elapsed().as_secs_f64();
+
+        let mut seconds = vec![("data".to_owned(), loading)];
+        seconds.extend(trained.seconds);
+        seconds.extend([("quantizing".to_owned(), quantizing), ("measuring and parity".to_owned(), measuring)]);
+        let summary = Summary {
+            name: run.name(),
+            data: data.name.clone(),
+            source: data.source.clone(),
+            samples: [data.train.len(), data.calibration.len(), data.test.len()],
+            skipped: data.skipped.clone(),
+            seed: run.seed(),
+            device: crate::device::name(device),
+            config: toml::to_string(config)?,
+            multiply_accumulates: folded.multiply_accumulates(),
+            parameters: folded.parameters(),
+            curves: trained.curves,
+            float,
+            int8,
+            agreement,
+            parity: vec![rung_1, rung_2, rung_3, rung_5],
+            seconds,
+            peak_memory_bytes: edge_runtime::command::bench::peak_memory(),
+            int8_bytes: int8_onnx.len() as u64,
+            bundle: None,
+        };
+        Ok(Measured { summary, net, float_onnx, int8_onnx, float_answers, int8_answers })
+    }
+
+    /// Writes `answers.jsonl`, a line a test sample, and then `metrics.json`, which says that the run is finished.
+    ///
+    /// # Errors
+    /// Of the file system.
+    pub fn write(&self, run: &Run, samples: &[Sample]) -> anyhow::Result<()> {
+        let name = |class: usize| Label::from_index(class).map_or("?", Label::name).to_owned();
+        files::write_atomic(&run.path(run::ANSWERS), |file| {
+            for ((sample, scores), float) in samples.iter().zip(&self.int8_answers).zip(&self.float_answers) {
+                let answer = Answer {
+                    sample: sample.name.clone(),
+                    subject: sample.subject.clone(),
+                    label: sample.label.name().to_owned(),
+                    majority: sample.majority,
+                    int8: name(scores.class),
+                    float: name(*float),
+                    integer_scores: scores.integer.clone(),
+                };
+                writeln!(file, "{}", serde_json::to_string(&answer)?)?;
+            }
+            Ok(())
+        })?;
+        let metrics = serde_json::json!({ "figures": self.summary.figures(), "run": &self.summary });
+        Ok(files::write_bytes(&run.path(run::METRICS), &serde_json::to_vec_pretty(&metrics)?)?)
+    }
+}
+
+/// The rows of u8 `[n, ...]` as bytes.
+fn rows(faces: &Tensor) -> anyhow::Result<Vec<Vec<u8>>> {
+    let length = faces.numel() / faces.size()[0].max(1) as usize;
+    let bytes: Vec<u8> = faces.contiguous().view(-1).try_into().context("faces to bytes")?;
+    Ok(bytes.chunks_exact(length).map(<[u8]>::to_vec).collect())
+}
