@@ -22,4 +22,5 @@ pub mod quantize;
 pub mod render;
 pub mod report;
 pub mod run;
+pub mod study;
 pub mod train;

@@ -1,7 +1,7 @@
 //! `host-trainer`: the workstation's program.
 
 use clap::{Parser, Subcommand};
-use host_trainer::command::{crossval, evaluate, report, run_all};
+use host_trainer::command::{crossval, evaluate, inspect, report, run_all, study};
 
 /// Trains FaceNet2ExpNet, quantizes the expression net and exports it as a bundle for edge-runtime.
 ///
@@ -19,6 +19,8 @@ enum Command {
     Evaluate(evaluate::Cmd),
     Crossval(crossval::Cmd),
     Report(report::Cmd),
+    Study(study::Cmd),
+    Inspect(inspect::Cmd),
 }
 
 fn main() -> std::process::ExitCode {
@@ -31,5 +33,7 @@ fn main() -> std::process::ExitCode {
         Command::Evaluate(cmd) => cmd.run(),
         Command::Crossval(cmd) => cmd.run(),
         Command::Report(cmd) => cmd.run(),
+        Command::Study(cmd) => cmd.run(),
+        Command::Inspect(cmd) => cmd.run(),
     })
 }

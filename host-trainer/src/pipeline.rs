@@ -21,6 +21,10 @@ use crate::train::faces::Faces;
 use crate::train::target_maps::TargetMaps;
 use crate::train::{Curve, stage_one, stage_two};
 
+/// Checkpoint of the tuned face net in a run.
+pub const TUNED_FACE_NET: &str = "face-net.safetensors";
+/// Checkpoint of stage two in a run.
+pub const STAGE_TWO: &str = "stage-two.safetensors";
 /// Name of the bundle's folder in a run.
 const BUNDLE: &str = "bundle";
 /// Right and wrong answers on the report's sheet, of each label.
@@ -99,7 +103,7 @@ pub fn train(run: &Run, config: &Config, data: &DataSet, mut face_net: FaceNet) 
     if config.face_net_tuning.epochs > 0 {
         let (train, calibration) = ((&data.train[..], &faces), (&data.calibration[..], &held_out));
         let classifier = FaceClassifier::new(&mut face_net, config, &data.train)?;
-        let curve = classifier.train(train, calibration, run.seed(), &run.path("face-net.safetensors"))?;
+        let curve = classifier.train(train, calibration, run.seed(), &run.path(TUNED_FACE_NET))?;
         curves.push(("tuning the face net".to_owned(), curve));
         clock("tuning the face net");
         if config.stage_two.teacher > 0.0 {
@@ -124,7 +128,7 @@ pub fn train(run: &Run, config: &Config, data: &DataSet, mut face_net: FaceNet) 
     }
     drop(face_net);
 
-    let checkpoint = run.path("stage-two.safetensors");
+    let checkpoint = run.path(STAGE_TWO);
     let curve = stage_two::train(&net, (&faces, teacher.as_ref()), &held_out, config, run.seed(), &checkpoint)?;
     curves.push(("stage two".to_owned(), curve));
     clock("stage two");

@@ -42,6 +42,24 @@ pub fn run_all(runs: &Path, arguments: &[&str]) -> Command {
     command
 }
 
+/// A preset that is trained in seconds, written to `folder`: few epochs of a small net.
+pub fn tiny_preset(folder: &Path, stage_two_epochs: usize) -> PathBuf {
+    let smoke = std::fs::read_to_string(root().join("host-trainer/presets/smoke.toml")).expect("the smoke preset");
+    let mut text = smoke;
+    for (from, to) in [
+        ("convolutions = [16, 32, 48, 64]", "convolutions = [8, 8, 8, 8]"),
+        ("[stage_one]\nepochs = 4", "[stage_one]\nepochs = 1"),
+        ("[stage_two]\nepochs = 20", &format!("[stage_two]\nepochs = {stage_two_epochs}")),
+        ("calibration_samples = 64", "calibration_samples = 8"),
+    ] {
+        assert!(text.contains(from), "{from}");
+        text = text.replace(from, to);
+    }
+    let path = folder.join("tiny.toml");
+    std::fs::write(&path, text).expect("a temporary folder");
+    path
+}
+
 /// Runs a command that must succeed.
 pub fn succeed(command: &mut Command) -> Output {
     let output = command.output().expect("the program starts");

@@ -6,25 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use system_tests::{json_lines, program, refuse, root, succeed};
-
-/// A preset that is trained in seconds, written to `folder`: few epochs of a small net.
-fn preset(folder: &Path, stage_two_epochs: usize) -> PathBuf {
-    let smoke = std::fs::read_to_string(root().join("host-trainer/presets/smoke.toml")).unwrap();
-    let mut text = smoke;
-    for (from, to) in [
-        ("convolutions = [16, 32, 48, 64]", "convolutions = [8, 8, 8, 8]"),
-        ("[stage_one]\nepochs = 4", "[stage_one]\nepochs = 1"),
-        ("[stage_two]\nepochs = 20", &format!("[stage_two]\nepochs = {stage_two_epochs}")),
-        ("calibration_samples = 64", "calibration_samples = 8"),
-    ] {
-        assert!(text.contains(from), "{from}");
-        text = text.replace(from, to);
-    }
-    let path = folder.join("tiny.toml");
-    std::fs::write(&path, text).unwrap();
-    path
-}
+use system_tests::{json_lines, program, refuse, root, succeed, tiny_preset};
 
 const FOLDS: usize = 3;
 
@@ -53,7 +35,7 @@ fn answers(runs: &Path, fold: usize) -> Vec<Value> {
 #[test]
 fn the_joined_table_is_the_same_however_the_folds_were_run() {
     let folder = tempfile::tempdir().unwrap();
-    let preset = preset(folder.path(), 6);
+    let preset = tiny_preset(folder.path(), 6);
     let together = folder.path().join("together");
     let output = succeed(&mut crossval(&together, &preset, &[]));
     let table = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -2,6 +2,8 @@
 
 pub mod crossval;
 pub mod evaluate;
+pub mod inspect;
 pub mod report;
 pub mod run_all;
+pub mod study;
 pub mod training;

@@ -3,6 +3,7 @@
 
 pub mod layers;
 pub mod neurons;
+pub mod of_study;
 mod sheet;
 
 use std::path::Path;

@@ -140,14 +140,19 @@ fn curve(stage: &str, curve: &Curve) -> String {
         return format!("<figure class=\"card\"><h3>{stage_name}</h3><p>No epoch was trained.</p></figure>\n");
     };
     let losses = [
-        Line { name: "training", class: "train", values: of(&|epoch| Some(epoch.loss)) },
-        Line { name: "held out", class: "held-out", values: of(&|epoch| Some(epoch.held_out_loss)) },
+        Line { name: "training", class: "train", values: of(&|epoch| Some(epoch.loss)), deviations: Vec::new() },
+        Line {
+            name: "held out",
+            class: "held-out",
+            values: of(&|epoch| Some(epoch.held_out_loss)),
+            deviations: Vec::new(),
+        },
     ];
     let mut plots = by_epoch(&format!("{stage}: loss by epoch"), "loss (mean of samples)", &losses);
     let mut told = format!("loss {:.4}, held out {:.4}", last.loss, last.held_out_loss);
     if curve.iter().any(|epoch| epoch.held_out_accuracy.is_some()) {
         let values = of(&|epoch| epoch.held_out_accuracy.map(|share| 100.0 * share));
-        let line = Line { name: "held out", class: "accuracy", values };
+        let line = Line { name: "held out", class: "accuracy", values, deviations: Vec::new() };
         plots += &by_epoch(&format!("{stage}: accuracy by epoch"), "accuracy (%)", &[line]);
         told += &format!(", accuracy {}", percent(last.held_out_accuracy.unwrap_or(f64::NAN)));
     }

@@ -8,6 +8,7 @@ pub mod html;
 pub mod inspection;
 mod markup;
 mod plot;
+pub mod study;
 
 use std::collections::BTreeMap;
 

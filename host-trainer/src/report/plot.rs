@@ -21,19 +21,39 @@ pub struct Line {
     pub name: &'static str,
     /// Its class in the style sheet.
     pub class: &'static str,
-    /// One value an epoch, from the first epoch; none and what is not finite leaves a gap.
+    /// One value an epoch, from the first epoch, or one a category; none and what is not finite leaves a gap.
     pub values: Vec<Option<f64>>,
+    /// Deviations of the values, drawn as bars; may be empty.
+    pub deviations: Vec<Option<f64>>,
 }
 
 /// Values by epoch. Without any finite value there is only the frame.
 pub fn by_epoch(title: &str, unit: &str, lines: &[Line]) -> String {
     let epochs = lines.iter().map(|line| line.values.len()).max().unwrap_or(0).max(1);
+    let step = epochs.div_ceil(8).next_multiple_of(if epochs > 16 { 5 } else { 1 });
+    let shown = (1..=epochs).filter(|epoch| step == 1 || epoch % step == 0 || *epoch == 1);
+    let ticks: Vec<_> = shown.map(|epoch| (epoch, epoch.to_string())).collect();
+    draw(title, unit, ("epoch", epochs, &ticks), lines)
+}
+
+/// Values by category, in the order given; `across` names what the categories are.
+pub fn by_category(title: &str, unit: &str, across: &str, categories: &[String], lines: &[Line]) -> String {
+    let ticks: Vec<_> = categories.iter().enumerate().map(|(index, name)| (index + 1, escape(name))).collect();
+    draw(title, unit, (across, categories.len().max(1), &ticks), lines)
+}
+
+fn draw(title: &str, unit: &str, (across, epochs, ticks): (&str, usize, &[(usize, String)]), lines: &[Line]) -> String {
     let finite = |line: &Line| -> Vec<(usize, f64)> {
         let points = line.values.iter().enumerate();
         points.filter_map(|(index, value)| Some((index + 1, value.filter(|value| value.is_finite())?))).collect()
     };
     let lines: Vec<(&Line, Vec<(usize, f64)>)> = lines.iter().map(|line| (line, finite(line))).collect();
-    let values = || lines.iter().flat_map(|(_, points)| points.iter().map(|(_, value)| *value));
+    // Bars of deviation have their place in the frame too.
+    let ends = |line: &Line, (place, value): (usize, f64)| {
+        let deviation = line.deviations.get(place - 1).copied().flatten().filter(|share| share.is_finite());
+        [value - deviation.unwrap_or(0.0), value + deviation.unwrap_or(0.0)]
+    };
+    let values = || lines.iter().flat_map(|(line, points)| points.iter().flat_map(|point| ends(line, *point)));
     let y = Axis::around(values().fold(f64::INFINITY, f64::min), values().fold(f64::NEG_INFINITY, f64::max));
     let x_of = |epoch: usize| match epochs {
         1 => (LEFT + RIGHT) / 2.0,
@@ -50,16 +70,15 @@ pub fn by_epoch(title: &str, unit: &str, lines: &[Line]) -> String {
         let _ = write!(svg, "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{RIGHT}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/>");
         let _ = writeln!(svg, "<text class=\"end\" x=\"{}\" y=\"{:.1}\">{text}</text>", LEFT - 8.0, at + 4.0);
     }
-    let step = epochs.div_ceil(8).next_multiple_of(if epochs > 16 { 5 } else { 1 });
-    for epoch in (1..=epochs).filter(|epoch| step == 1 || epoch % step == 0 || *epoch == 1) {
-        let at = x_of(epoch);
+    for (epoch, text) in ticks {
+        let at = x_of(*epoch);
         let _ =
             write!(svg, "<line class=\"tick\" x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"{BOTTOM}\" y2=\"{}\"/>", BOTTOM + 5.0);
-        let _ = writeln!(svg, "<text class=\"middle\" x=\"{at:.1}\" y=\"{}\">{epoch}</text>", BOTTOM + 19.0);
+        let _ = writeln!(svg, "<text class=\"middle\" x=\"{at:.1}\" y=\"{}\">{text}</text>", BOTTOM + 19.0);
     }
     let _ = write!(svg, "<path class=\"axis\" d=\"M{LEFT} {TOP}V{BOTTOM}H{RIGHT}\"/>");
-    let (across, up) = ((LEFT + RIGHT) / 2.0, (TOP + BOTTOM) / 2.0);
-    let _ = write!(svg, "<text class=\"middle quiet\" x=\"{across}\" y=\"{}\">epoch</text>", HEIGHT - 6.0);
+    let (middle, up) = ((LEFT + RIGHT) / 2.0, (TOP + BOTTOM) / 2.0);
+    let _ = write!(svg, "<text class=\"middle quiet\" x=\"{middle}\" y=\"{}\">{across}</text>", HEIGHT - 6.0);
     let _ = writeln!(
         svg,
         "<text class=\"middle quiet\" transform=\"translate(13 {up}) rotate(-90)\">{}</text>",
@@ -75,8 +94,13 @@ pub fn by_epoch(title: &str, unit: &str, lines: &[Line]) -> String {
         }
         for (epoch, value) in points.iter().filter(|_| points.len() <= DOTS) {
             let (x, y) = (x_of(*epoch), y_of(*value));
+            if line.deviations.get(epoch - 1).is_some_and(Option::is_some) {
+                let [low, high] = ends(line, (*epoch, *value)).map(y_of);
+                let _ = write!(svg, "<path class=\"line {class}\" d=\"M{x:.1} {high:.1}V{low:.1}\"/>");
+            }
             let _ = write!(svg, "<circle class=\"{class}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\">");
-            let _ = write!(svg, "<title>epoch {epoch}: {name} {value:.4}</title></circle>");
+            let place = ticks.iter().find(|(at, _)| at == epoch).map_or(epoch.to_string(), |(_, text)| text.clone());
+            let _ = write!(svg, "<title>{across} {place}: {name} {value:.4}</title></circle>");
         }
         let end = legend + 18.0;
         let _ = write!(svg, "<path class=\"line {class}\" d=\"M{legend} 14H{end}\"/>");
@@ -170,7 +194,12 @@ mod tests {
         by_epoch(
             "a plot",
             "loss",
-            &[Line { name: "loss", class: "train", values: values.iter().copied().map(Some).collect() }],
+            &[Line {
+                name: "loss",
+                class: "train",
+                values: values.iter().copied().map(Some).collect(),
+                deviations: Vec::new(),
+            }],
         )
     }
 

@@ -3,13 +3,14 @@
 
 use std::path::Path;
 
+use edge_runtime::exit::BadInput;
 use expression_core::Label;
 use tch::nn::{self, Module};
 use tch::{Device, Kind, Tensor};
 
 use super::faces::{self, Faces};
 use super::views::{self, View, Views};
-use super::{Curve, Stage, kept, schedule::Schedule, stage_two};
+use super::{Curve, Stage, checkpoint::Checkpoint, kept, schedule::Schedule, stage_two};
 use crate::config::Config;
 use crate::dataset::Sample;
 use crate::net::FaceNet;
@@ -82,6 +83,15 @@ impl FaceClassifier<'_> {
                 Ok((loss, Some(stage_two::share_right(&logits, &held_out_faces.label))))
             },
         )
+    }
+
+    /// Takes the weights of a finished tuning from its checkpoint.
+    ///
+    /// # Errors
+    /// [`edge_runtime::exit::BadInput`] where it is missing, damaged or of another net.
+    pub fn restore(&self, checkpoint: &Path) -> anyhow::Result<()> {
+        let missing = || BadInput(format!("{}: no such file; train again", checkpoint.display()));
+        Checkpoint::open(checkpoint)?.ok_or_else(missing)?.result(self.net.store())
     }
 
     /// Logits `[n, 8]` of one view of each sample.

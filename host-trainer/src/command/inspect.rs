@@ -1,0 +1,53 @@
+//! `host-trainer inspect`
+
+use std::path::PathBuf;
+
+use edge_runtime::exit::BadInput;
+
+use crate::device;
+use crate::inspect::of_study::OfStudy;
+use crate::inspect::{self, Settings};
+
+/// What the nets of a study look for (the paper's visualisation): from scratch, fine-tuned and FN2EN side by side.
+///
+/// On the study's test samples: the average of the faces that excite a neuron most, and histograms of label entropy by layer.
+/// Writes neurons.png, entropy.png, inspect.json and inspect.html. The pictures show people where the data set does.
+#[derive(clap::Args)]
+pub struct Cmd {
+    /// Folder of a finished `host-trainer study`.
+    #[arg(long, value_name = "DIR")]
+    study: PathBuf,
+    /// Which of its numbers of training samples.
+    #[arg(long, value_name = "N", default_value_t = 1308)]
+    samples: usize,
+    /// Which of its seeds.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Folder to write to; by default STUDY/inspect.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Where the nets run.
+    #[arg(long, value_enum, default_value_t = device::Choice::Auto)]
+    device: device::Choice,
+}
+
+impl Cmd {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Bad input, or an interruption.
+    pub fn run(&self) -> anyhow::Result<()> {
+        let device = device::choose(self.device)?;
+        let OfStudy { nets, faces, labels } = OfStudy::open(&self.study, self.samples, self.seed, device)?;
+        let out = self.out.clone().unwrap_or_else(|| self.study.join("inspect"));
+        std::fs::create_dir_all(&out).map_err(|error| BadInput(format!("{}: {error}", out.display())))?;
+        let inspection = inspect::inspect(&nets, &faces, &labels, Settings::default(), &out)?;
+        let mut text = format!("mean label entropy of neurons over {} faces, bits\n", inspection.ranked);
+        for net in &inspection.nets {
+            for layer in &net.layers {
+                text += &format!("  {:<12} {:<20} {:.3}\n", net.name, layer.name, layer.mean);
+            }
+        }
+        edge_runtime::exit::print(&format!("{text}report  {}", out.join("inspect.html").display()))
+    }
+}

@@ -1,0 +1,180 @@
+//! The paper's comparison on one set of splits (section IV): the expression net from scratch, the face net fine-tuned, and
+//! FaceNet2ExpNet; over seeds and over numbers of training samples.
+
+mod table;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use edge_runtime::exit::BadInput;
+use edge_runtime::files;
+use serde::{Deserialize, Serialize};
+use tch::{Device, Tensor};
+
+use crate::config::Config;
+use crate::dataset::{self, DataSet, Source};
+use crate::evaluate::Metrics;
+use crate::net::FaceNet;
+use crate::pipeline;
+use crate::run::{self, Run};
+use crate::train::face_net_tuning::FaceClassifier;
+use crate::train::faces::Faces;
+use crate::train::stage_two;
+
+pub use table::Study;
+
+/// What is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Method {
+    /// The expression net by stage two alone, which gets the passes of stage one besides its own.
+    Scratch,
+    /// The face net tuned on the expression set: the one that supervises FaceNet2ExpNet.
+    FineTuned,
+    /// Face net tuned, stage one, stage two.
+    #[serde(rename = "fn2en")]
+    Fn2en,
+}
+
+impl Method {
+    /// In the order that the paper finds.
+    pub const ALL: [Method; 3] = [Method::Scratch, Method::FineTuned, Method::Fn2en];
+
+    /// Its name, for people and folders.
+    pub fn name(self) -> &'static str {
+        match self {
+            Method::Scratch => "scratch",
+            Method::FineTuned => "fine-tuned",
+            Method::Fn2en => "fn2en",
+        }
+    }
+}
+
+/// What one method gave with one number of training samples and one seed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Cell {
+    /// The method.
+    pub method: Method,
+    /// Training samples; the calibration samples are beside them.
+    pub samples: usize,
+    /// Decides which samples they are, and the fresh weights.
+    pub seed: u64,
+    /// The float net on the test samples.
+    pub test: Metrics,
+}
+
+/// A study to be run.
+pub struct Plan<'a> {
+    /// RUNS/NAME.
+    pub folder: &'a Path,
+    /// The preset; its tuning of the face net is the fine-tuned baseline.
+    pub config: &'a Config,
+    /// `--data`.
+    pub data: &'a Source,
+    /// Numbers of training samples.
+    pub sizes: &'a [usize],
+    /// How many seeds, from 1.
+    pub seeds: u64,
+    /// Finished cells stay, those that were begun go on.
+    pub resume: bool,
+    /// Where training runs.
+    pub device: Device,
+}
+
+/// Name of a cell's figures in its folder; written last.
+const RESULT: &str = "result.json";
+
+impl Plan<'_> {
+    /// Runs every cell. All methods with one seed see the same samples.
+    ///
+    /// # Errors
+    /// [`BadInput`], of a preset that does not tune the face net too; [`crate::interrupt::Interrupted`].
+    pub fn run(&self) -> anyhow::Result<Study> {
+        if self.config.face_net_tuning.epochs == 0 {
+            let advice = "set face_net_tuning.epochs in the preset: the tuned face net is the second method";
+            return Err(BadInput(format!("the face net is not tuned; {advice}")).into());
+        }
+        let mut cells = Vec::new();
+        for &size in self.sizes {
+            for seed in 1..=self.seeds {
+                let calibration = self.config.quantize.calibration_samples;
+                let limit = Some(size + calibration);
+                let request = dataset::Request { rendered: size + calibration, limit, calibration, seed };
+                let data = dataset::load(self.data, request)?;
+                cells.extend(self.cells(size, seed, &data)?);
+            }
+        }
+        Ok(Study { data: self.data.to_string(), cells })
+    }
+
+    /// The folder of one method with `size` samples and one seed. The tuned face net lies in FaceNet2ExpNet's.
+    pub fn place(folder: &Path, size: usize, seed: u64, method: Method) -> PathBuf {
+        let name = if method == Method::Scratch { method } else { Method::Fn2en }.name();
+        folder.join(format!("{size}-samples")).join(format!("seed-{seed}")).join(name)
+    }
+
+    fn cells(&self, size: usize, seed: u64, data: &DataSet) -> anyhow::Result<Vec<Cell>> {
+        let test = Faces::new(&data.test, self.config.face_input(), self.device)?;
+        let cell = |method, answers: &Tensor| -> anyhow::Result<Cell> {
+            let classes: Vec<i64> = answers.argmax(-1, false).to_device(Device::Cpu).try_into()?;
+            let classes: Vec<usize> = classes.into_iter().map(|class| class as usize).collect();
+            Ok(Cell { method, samples: size, seed, test: Metrics::new(&data.test, &classes) })
+        };
+        let mut cells = Vec::new();
+        for method in [Method::Scratch, Method::Fn2en] {
+            let config = configuration(self.config, method);
+            let run = self.open(size, seed, method, &config, data)?;
+            if let Ok(bytes) = std::fs::read(run.path(RESULT)) {
+                let place = || format!("{}: damaged; delete it", run.path(RESULT).display());
+                cells.extend(serde_json::from_slice::<Vec<Cell>>(&bytes).with_context(place)?);
+                continue;
+            }
+            run.say(&format!("{size} samples, seed {seed}: {}", method.name()));
+            let trained = pipeline::train(&run, &config, data, FaceNet::open(&config.face_net, self.device)?)?;
+            let logits = stage_two::logits(&trained.net, &test.aligned, config.net.size as i64);
+            let mut found = vec![cell(method, &logits)?];
+            if method == Method::Fn2en {
+                found.insert(0, cell(Method::FineTuned, &self.fine_tuned(&run, data)?)?);
+            }
+            for Cell { method, test, .. } in &found {
+                run.say(&format!("{}: accuracy {:.2} %", method.name(), 100.0 * test.accuracy));
+            }
+            files::write_bytes(&run.path(RESULT), &serde_json::to_vec_pretty(&found)?)?;
+            cells.extend(found);
+        }
+        Ok(cells)
+    }
+
+    fn open(&self, size: usize, seed: u64, method: Method, config: &Config, data: &DataSet) -> anyhow::Result<Run> {
+        let folder = Self::place(self.folder, size, seed, method);
+        let asked = run::Request {
+            data: self.data.to_string(),
+            preset: String::new(),
+            limit: Some(size as u32),
+            seed,
+            resume: self.resume && run::Identity::of(&folder).is_some(),
+            fold: None,
+        };
+        let run = Run::open(&folder, config, asked)?;
+        run.start(data)?;
+        Ok(run)
+    }
+
+    /// What the tuned face net of a finished FaceNet2ExpNet run answers to the test samples: logits `[n, 8]`.
+    fn fine_tuned(&self, run: &Run, data: &DataSet) -> anyhow::Result<Tensor> {
+        let mut face_net = FaceNet::open(&self.config.face_net, self.device)?;
+        let classifier = FaceClassifier::new(&mut face_net, self.config, &data.train)?;
+        classifier.restore(&run.path(pipeline::TUNED_FACE_NET))?;
+        classifier.logits(&data.test, classifier.centre())
+    }
+}
+
+/// The configuration of a method.
+fn configuration(config: &Config, method: Method) -> Config {
+    let mut config = config.clone();
+    if method == Method::Scratch {
+        config.stage_two.epochs += config.stage_one.epochs;
+        (config.stage_one.epochs, config.face_net_tuning.epochs, config.stage_two.teacher) = (0, 0, 0.0);
+    }
+    config
+}
