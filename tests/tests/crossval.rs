@@ -1,7 +1,7 @@
 //! Cross-validation as people and clusters run it: folds together, apart, killed and resumed.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
