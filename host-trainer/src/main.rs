@@ -1,7 +1,7 @@
 //! `host-trainer`: the workstation's program.
 
 use clap::{Parser, Subcommand};
-use host_trainer::command::run_all;
+use host_trainer::command::{draw, run_all};
 
 /// Trains FaceNet2ExpNet, quantizes the expression net and exports it as a bundle for edge-runtime.
 ///
@@ -16,6 +16,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     RunAll(run_all::Cmd),
+    Draw(draw::Cmd),
 }
 
 fn main() -> std::process::ExitCode {
@@ -25,5 +26,6 @@ fn main() -> std::process::ExitCode {
     host_trainer::interrupt::listen();
     edge_runtime::exit::finish(|| match cli.command {
         Command::RunAll(cmd) => cmd.run(),
+        Command::Draw(cmd) => cmd.run(),
     })
 }

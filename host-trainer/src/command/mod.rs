@@ -1,3 +1,4 @@
 //! The subcommands: one file each, reading like its help text.
 
+pub mod draw;
 pub mod run_all;

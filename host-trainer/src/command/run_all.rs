@@ -14,7 +14,7 @@ use crate::run::{self, Run};
 /// Trains, quantizes, exports and proves parity: data set to bundle and report, in one run.
 #[derive(clap::Args)]
 pub struct Cmd {
-    /// rendered[:N], ferplus:DIR or folder:DIR.
+    /// rendered[:N], ferplus:DIR, folder:DIR, ck-plus:DIR, oulu-casia:DIR, tfd:FILE-or-DIR or sfew:DIR.
     #[arg(long, value_name = "SOURCE", default_value = "rendered")]
     data: Source,
     /// edge, paper, smoke, or the path of a TOML file.
