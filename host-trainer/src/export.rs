@@ -152,7 +152,7 @@ pub fn write(folder: &Path, config: &Config, parts: &Parts) -> anyhow::Result<Ru
 ///
 /// # Errors
 /// [`BadInput`] where it is missing or damaged.
-fn detector_file() -> anyhow::Result<Vec<u8>> {
+pub fn detector_file() -> anyhow::Result<Vec<u8>> {
     let path = crate::assets::folder().join("human/blazeface.json");
     let graph = tfjs::Graph::open(&path).map_err(|error| BadInput(error.to_string()))?;
     let model = detector::detector_onnx(&graph).map_err(|error| BadInput(error.to_string()))?;

@@ -1,7 +1,7 @@
 //! `host-trainer`: the workstation's program.
 
 use clap::{Parser, Subcommand};
-use host_trainer::command::{crossval, evaluate, inspect, report, run_all, study};
+use host_trainer::command::{crossval, draw, evaluate, inspect, report, run_all, study};
 
 /// Trains FaceNet2ExpNet, quantizes the expression net and exports it as a bundle for edge-runtime.
 ///
@@ -21,6 +21,7 @@ enum Command {
     Report(report::Cmd),
     Study(study::Cmd),
     Inspect(inspect::Cmd),
+    Draw(draw::Cmd),
 }
 
 fn main() -> std::process::ExitCode {
@@ -35,5 +36,6 @@ fn main() -> std::process::ExitCode {
         Command::Report(cmd) => cmd.run(),
         Command::Study(cmd) => cmd.run(),
         Command::Inspect(cmd) => cmd.run(),
+        Command::Draw(cmd) => cmd.run(),
     })
 }

@@ -14,7 +14,7 @@ use crate::device;
 pub struct Cmd {
     #[command(flatten)]
     training: Training,
-    /// How the data set is split: folds:K. By default the data set's own protocol.
+    /// How the data set is split: folds:K, ck-plus-8, ck-plus-6, oulu-casia, tfd, sfew or ferplus. By default the data set's own protocol.
     #[arg(long)]
     protocol: Option<Protocol>,
     /// Only this fold, from 1.

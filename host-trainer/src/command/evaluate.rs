@@ -14,7 +14,7 @@ pub struct Cmd {
     /// Folder of the bundle.
     #[arg(long, value_name = "DIR")]
     bundle: PathBuf,
-    /// rendered[:N], ferplus:DIR, folder:DIR, ... (see run-all).
+    /// rendered[:N], ferplus:DIR, folder:DIR, ck-plus:DIR, oulu-casia:DIR, tfd:FILE-or-DIR or sfew:DIR.
     #[arg(long, value_name = "SOURCE")]
     data: Source,
     /// Which part: of FER+, valid is its PublicTest and test its PrivateTest.

@@ -11,7 +11,7 @@ use crate::device;
 /// What the commands that train are asked alike.
 #[derive(clap::Args)]
 pub struct Training {
-    /// rendered[:N], ferplus:DIR or folder:DIR.
+    /// rendered[:N], ferplus:DIR, folder:DIR, ck-plus:DIR, oulu-casia:DIR, tfd:FILE-or-DIR or sfew:DIR.
     #[arg(long, value_name = "SOURCE", default_value = "rendered")]
     pub data: Source,
     /// edge, paper, smoke, or the path of a TOML file.

@@ -106,13 +106,9 @@ fn read(rows: &[Row]) -> (Vec<Sample>, Vec<String>) {
     sample::read_all(
         rows,
         |row| row.path.clone(),
-        |row, _, picture| Sample {
-            name: row.name.clone(),
-            subject: None,
-            picture,
-            distribution: row.votes.distribution,
-            label: row.votes.label,
-            majority: row.votes.majority,
+        |row, _, picture| {
+            let Votes { distribution, label, majority } = row.votes;
+            Ok(Sample { name: row.name.clone(), subject: None, picture, distribution, label, majority })
         },
     )
 }

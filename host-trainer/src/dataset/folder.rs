@@ -1,16 +1,15 @@
 //! A folder with one folder a class, named after the labels. Below it, `train/` and `test/` with such folders each are
 //! taken as the split; without them a fifth of each class becomes the test part.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use edge_runtime::exit::BadInput;
 use expression_core::Label;
 
-use super::{DataSet, Request, Sample, sample, shuffled};
+use super::{DataSet, Request, Sample, listing, sample, shuffled};
 
-type Item = (PathBuf, Label);
+/// A picture file and its class.
+pub type Item = (PathBuf, Label);
 
 /// Loads a folder of class folders.
 ///
@@ -33,7 +32,7 @@ pub fn load(folder: &Path, request: Request) -> anyhow::Result<DataSet> {
             |(path, _)| path.clone(),
             |(_, label), path, picture| {
                 let name = path.strip_prefix(folder).unwrap_or(path).display().to_string();
-                Sample::labelled(name, None, picture, *label)
+                Ok(Sample::labelled(name, None, picture, *label))
             },
         );
         skipped.extend(unreadable);
@@ -59,37 +58,21 @@ fn split_by_class(items: Vec<Item>) -> (Vec<Item>, Vec<Item>) {
 }
 
 /// The pictures in the class folders of `folder`, in the order of their paths.
-fn pictures(folder: &Path) -> anyhow::Result<Vec<Item>> {
+///
+/// # Errors
+/// [`BadInput`] where it is missing or empty or a class folder's name is no label.
+pub fn pictures(folder: &Path) -> anyhow::Result<Vec<Item>> {
     let mut items = Vec::new();
-    for class in entries(folder)? {
-        let name = class.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if name.starts_with('.') || !class.is_dir() {
-            continue;
-        }
+    for (name, class) in listing::folders(folder)? {
         let label = Label::from_name(&name).ok_or_else(|| {
             let known = Label::ALL.map(Label::name).join(", ");
             BadInput(format!("{}: unknown class {name:?}; name class folders {known}", class.display()))
         })?;
-        items.extend(entries(&class)?.into_iter().filter(|path| is_picture(path)).map(|path| (path, label)));
+        items.extend(listing::pictures(&class)?.into_iter().map(|path| (path, label)));
     }
     if items.is_empty() {
         let advice = "it needs one folder a class (neutral, happiness, ...) with PNG, JPEG, BMP or PNM files";
         return Err(BadInput(format!("{}: no pictures found; {advice}", folder.display())).into());
     }
     Ok(items)
-}
-
-fn entries(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let read = || -> std::io::Result<Vec<PathBuf>> {
-        let mut paths = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>()?;
-        paths.sort();
-        Ok(paths)
-    };
-    read().with_context(|| format!("{}: cannot be listed; give a folder with one folder a class", folder.display()))
-}
-
-fn is_picture(path: &Path) -> bool {
-    let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
-    let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
-    !hidden && matches!(extension.as_str(), "png" | "jpg" | "jpeg" | "bmp" | "pgm" | "ppm" | "pnm")
 }

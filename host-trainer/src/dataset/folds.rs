@@ -33,6 +33,16 @@ pub struct Fold {
 }
 
 impl Collection {
+    /// A data set that is split already, as the one fold of a collection. Its calibration samples count as trained on:
+    /// [`Collection::fold`] holds some out again.
+    pub fn whole(set: DataSet) -> Collection {
+        let DataSet { name, source, train, calibration, test, skipped } = set;
+        let (trained, all) = (train.len() + calibration.len(), train.len() + calibration.len() + test.len());
+        let fold = Fold { train: (0..trained).collect(), validation: Vec::new(), test: (trained..all).collect() };
+        let samples = [train, calibration, test].into_iter().flatten().collect();
+        Collection { name, source, samples, skipped, folds: vec![fold] }
+    }
+
     /// The data set of fold `fold` (from 0) for one run. Where the fold names no validation samples, `request` decides how
     /// many of its training samples calibrate: whole subjects, where subjects are known.
     ///

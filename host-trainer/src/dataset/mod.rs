@@ -1,16 +1,28 @@
 //! Data sets: one file a source, each giving a [`DataSet`].
 
+pub mod ck_plus;
 pub mod contact_sheet;
+mod cut;
 pub mod ferplus;
 pub mod folder;
 pub mod folds;
+pub mod layout;
+mod listing;
+mod mat;
+pub mod oulu_casia;
+mod protocol;
 pub mod rendered;
 pub mod sample;
+pub mod sfew;
+pub mod tfd;
 
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use edge_runtime::exit::BadInput;
+
 pub use folds::{Collection, Fold};
+pub use protocol::Protocol;
 pub use sample::{DataSet, Part, Sample};
 
 /// `--data`.
@@ -22,7 +34,19 @@ pub enum Source {
     FerPlus(PathBuf),
     /// One folder a class.
     Folder(PathBuf),
+    /// CK+ in its original layout.
+    CkPlus(PathBuf),
+    /// Oulu-CASIA in its original layout.
+    OuluCasia(PathBuf),
+    /// TFD: its .mat file, or the folder of it.
+    Tfd(PathBuf),
+    /// SFEW 2.0 in its original layout.
+    Sfew(PathBuf),
 }
+
+/// What `--data` takes.
+pub const SOURCES: &str =
+    "rendered[:N], ferplus:DIR, folder:DIR, ck-plus:DIR, oulu-casia:DIR, tfd:FILE-or-DIR, sfew:DIR";
 
 impl FromStr for Source {
     type Err = String;
@@ -35,10 +59,16 @@ impl FromStr for Source {
                 Ok(count) if (16..=1_000_000).contains(&count) => Ok(Source::Rendered(Some(count))),
                 _ => Err(format!("rendered:N takes 16 to 1000000 faces, not {count:?}")),
             },
-            ("ferplus" | "folder", "") => Err(format!("{kind}:DIR needs a folder")),
+            ("ferplus" | "folder" | "ck-plus" | "oulu-casia" | "tfd" | "sfew", "") => {
+                Err(format!("{kind}:DIR needs a folder"))
+            }
             ("ferplus", folder) => Ok(Source::FerPlus(folder.into())),
             ("folder", folder) => Ok(Source::Folder(folder.into())),
-            _ => Err(format!("no data set {kind:?}; there are rendered[:N], ferplus:DIR and folder:DIR")),
+            ("ck-plus", folder) => Ok(Source::CkPlus(folder.into())),
+            ("oulu-casia", folder) => Ok(Source::OuluCasia(folder.into())),
+            ("tfd", path) => Ok(Source::Tfd(path.into())),
+            ("sfew", folder) => Ok(Source::Sfew(folder.into())),
+            _ => Err(format!("no data set {kind:?}; there are {SOURCES}")),
         }
     }
 }
@@ -50,6 +80,10 @@ impl std::fmt::Display for Source {
             Source::Rendered(Some(count)) => write!(f, "rendered:{count}"),
             Source::FerPlus(folder) => write!(f, "ferplus:{}", folder.display()),
             Source::Folder(folder) => write!(f, "folder:{}", folder.display()),
+            Source::CkPlus(folder) => write!(f, "ck-plus:{}", folder.display()),
+            Source::OuluCasia(folder) => write!(f, "oulu-casia:{}", folder.display()),
+            Source::Tfd(path) => write!(f, "tfd:{}", path.display()),
+            Source::Sfew(folder) => write!(f, "sfew:{}", folder.display()),
         }
     }
 }
@@ -74,15 +108,16 @@ impl Request {
     }
 }
 
-/// Loads or draws a data set.
+/// Loads or draws a data set. Of a set with folds of its own it is the first fold of the usual protocol.
 ///
 /// # Errors
-/// [`edge_runtime::exit::BadInput`] where it is missing, empty or damaged.
+/// [`BadInput`] where it is missing, empty or damaged.
 pub fn load(source: &Source, request: Request) -> anyhow::Result<DataSet> {
     let set = match source {
         Source::Rendered(count) => rendered::load(count.unwrap_or(request.rendered), request)?,
         Source::FerPlus(folder) => ferplus::load(folder, request)?,
         Source::Folder(folder) => folder::load(folder, request)?,
+        _ => return Ok(collect(source, Protocol::of(source), request)?.fold(0, request)?),
     };
     Ok(set.checked()?)
 }
@@ -112,7 +147,7 @@ impl std::fmt::Display for Split {
 /// the validation part.
 ///
 /// # Errors
-/// [`edge_runtime::exit::BadInput`] where it is missing, empty or damaged.
+/// [`BadInput`] where it is missing, empty or damaged.
 pub fn part(source: &Source, split: Split, request: Request) -> anyhow::Result<Part> {
     if let Source::FerPlus(folder) = source {
         return Ok(ferplus::part(folder, split)?.checked()?);
@@ -126,57 +161,33 @@ pub fn part(source: &Source, split: Split, request: Request) -> anyhow::Result<P
     Ok(Part { name: format!("{name} {split}"), source, samples, skipped }.checked()?)
 }
 
-/// `--protocol`: how a data set is split into folds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Protocol {
-    /// So many folds: subject-disjoint where subjects are known, else with each label spread evenly.
-    Folds(usize),
-}
-
-impl Protocol {
-    /// What is meant where `--protocol` is not given.
-    pub fn of(source: &Source) -> Protocol {
-        match source {
-            Source::Rendered(_) | Source::FerPlus(_) | Source::Folder(_) => Protocol::Folds(10),
-        }
-    }
-}
-
-impl FromStr for Protocol {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Protocol, String> {
-        match text.split_once(':') {
-            Some(("folds", count)) => match count.parse() {
-                Ok(count @ 2..=1000) => Ok(Protocol::Folds(count)),
-                _ => Err(format!("folds:K takes 2 to 1000 folds, not {count:?}")),
-            },
-            _ => Err(format!("no protocol {text:?}; there is folds:K")),
-        }
-    }
-}
-
-impl std::fmt::Display for Protocol {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Protocol::Folds(count) => write!(f, "folds:{count}"),
-        }
-    }
-}
-
 /// Loads or draws a whole data set and splits it by a protocol.
 ///
 /// # Errors
-/// [`edge_runtime::exit::BadInput`] where it is missing, empty or damaged, or does not fit the protocol.
+/// [`BadInput`] where it is missing, empty or damaged, or does not fit the protocol.
 pub fn collect(source: &Source, protocol: Protocol, request: Request) -> anyhow::Result<Collection> {
-    let DataSet { name, source, train, calibration, test, skipped } = load(source, request)?;
-    let samples: Vec<Sample> = [train, calibration, test].into_iter().flatten().collect();
-    let Protocol::Folds(count) = protocol;
-    let folds = match samples.iter().all(|sample| sample.subject.is_some()) {
-        true => folds::by_subject(&samples, count)?,
-        false => folds::by_label(&samples, count, request.seed)?,
+    use ck_plus::Classes;
+    let mut set = match (source, protocol) {
+        (Source::CkPlus(folder), Protocol::CkPlus6) => ck_plus::collect(folder, Classes::Six)?,
+        (Source::CkPlus(folder), Protocol::CkPlus8 | Protocol::Folds(_)) => ck_plus::collect(folder, Classes::Eight)?,
+        (Source::OuluCasia(folder), Protocol::OuluCasia | Protocol::Folds(_)) => oulu_casia::collect(folder)?,
+        (Source::Tfd(path), Protocol::Tfd | Protocol::Folds(_)) => tfd::collect(path)?,
+        (Source::Sfew(folder), Protocol::Sfew | Protocol::Folds(_)) => sfew::collect(folder)?,
+        (Source::FerPlus(_), Protocol::FerPlus | Protocol::Folds(_))
+        | (Source::Rendered(_) | Source::Folder(_), Protocol::Folds(_)) => Collection::whole(load(source, request)?),
+        _ => {
+            let usual = Protocol::of(source);
+            let what = format!("protocol {protocol} is not for {source}; take {usual} or folds:K");
+            return Err(BadInput(what).into());
+        }
     };
-    Ok(Collection { name: format!("{name}, {protocol}"), source, samples, skipped, folds })
+    if let Protocol::Folds(count) = protocol {
+        set.folds = match set.samples.iter().all(|sample| sample.subject.is_some()) {
+            true => folds::by_subject(&set.samples, count)?,
+            false => folds::by_label(&set.samples, count, request.seed)?,
+        };
+    }
+    Ok(Collection { name: format!("{}, {protocol}", set.name), ..set })
 }
 
 /// The order in which samples are taken: shuffled by seed, the same on every machine.

@@ -138,11 +138,11 @@ pub fn sha256<const PARTS: usize>(parts: [&[Sample]; PARTS]) -> String {
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Reads pictures in parallel; the unreadable ones are named instead.
+/// Reads pictures in parallel; the unreadable ones, and those that `sample` refuses, are named instead.
 pub fn read_all<T: Sync>(
     items: &[T],
     path: impl Fn(&T) -> std::path::PathBuf + Sync,
-    sample: impl Fn(&T, &Path, Picture) -> Sample + Sync,
+    sample: impl Fn(&T, &Path, Picture) -> Result<Sample, String> + Sync,
 ) -> (Vec<Sample>, Vec<String>) {
     use rayon::prelude::*;
     let read: Vec<Result<Sample, String>> = items
@@ -150,7 +150,7 @@ pub fn read_all<T: Sync>(
         .map(|item| {
             let path = path(item);
             let picture = Picture::open(&path).map_err(|error| error.to_string())?;
-            Ok(sample(item, &path, picture))
+            sample(item, &path, picture).map_err(|reason| format!("{}: {reason}", path.display()))
         })
         .collect();
     let (mut samples, mut skipped) = (Vec::new(), Vec::new());

@@ -26,15 +26,16 @@ pub fn turn(positions: &mut [Vec3], dice: &mut Dice) {
 
 impl Camera {
     /// A camera whose picture is aligned by both eyes and the mouth, nearly as well as a face detector aligns it.
-    /// The points are the right eye, the left eye and the mouth of the turned head.
-    pub fn aligned(points: [Vec3; 3], dice: &mut Dice) -> Camera {
+    /// The points are the right eye, the left eye and the mouth of the turned head; `zoom` is the face's size, 1 for an
+    /// aligned one.
+    pub fn aligned(points: [Vec3; 3], zoom: f32, dice: &mut Dice) -> Camera {
         let mut camera = Camera { distance: dice.within(VARIATION.distance), similarity: [1.0, 0.0, 0.0, 0.0] };
         let Variation { eye_line, mouth_line, inter_ocular, .. } = VARIATION;
         let wanted = [[0.5 - inter_ocular / 2.0, eye_line], [0.5 + inter_ocular / 2.0, eye_line], [0.5, mouth_line]];
         let seen = points.map(|point| camera.plane(point));
         let fit = fit_similarity(seen, wanted);
         let angle = dice.either_way(VARIATION.rotation).to_radians();
-        let size = dice.within(VARIATION.scale);
+        let size = zoom * dice.within(VARIATION.scale);
         let shift = [0; 2].map(|_| dice.either_way(VARIATION.shift));
         // The alignment's error acts around the middle of the picture.
         let (cos, sin) = (size * angle.cos(), size * angle.sin());

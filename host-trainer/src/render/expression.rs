@@ -150,9 +150,9 @@ impl FaceUnits {
     }
 
     /// Puts an expression on a face: moves `shape` and gives the strength (0 to 1) and the folds of the skin.
-    /// An index past the label set draws neutral.
-    pub fn apply(&self, shape: &mut [Vec3], expression: usize, dice: &mut Dice) -> (f32, Folds) {
-        let strength = dice.within(VARIATION.strength);
+    /// An index past the label set draws neutral; `share` of the strength that the dice give is shown.
+    pub fn apply(&self, shape: &mut [Vec3], expression: usize, share: f32, dice: &mut Dice) -> (f32, Folds) {
+        let strength = share * dice.within(VARIATION.strength);
         let weaker = dice.within(VARIATION.weaker_half);
         let sides = match (expression == CONTEMPT, dice.chance(0.5)) {
             (true, true) => [1.0, 0.0],

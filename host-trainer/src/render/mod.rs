@@ -122,17 +122,42 @@ impl Renderer {
     /// neutral); `variation` tells pictures of one person with one expression apart; `size` is width and height in pixels,
     /// brought into 8 to 2048.
     pub fn draw(&self, seed: u64, identity: u64, expression: usize, variation: u64, size: u32) -> Face {
+        self.shoot([seed, identity, expression as u64, variation], None, size)
+    }
+
+    /// Draws one frame of a sequence: as [`Renderer::draw`], but only `share` of the expression (0: neutral, 1: all of it)
+    /// by a camera that stands still, so that nothing but the expression differs between the frames of one sequence. The
+    /// face is `zoom` times as large as an aligned one.
+    pub fn draw_frame(
+        &self,
+        [seed, identity, expression, variation]: [u64; 4],
+        share: f32,
+        zoom: f32,
+        size: u32,
+    ) -> Face {
+        self.shoot([seed, identity, expression, variation], Some((share, zoom)), size)
+    }
+
+    fn shoot(&self, key: [u64; 4], frame: Option<(f32, f32)>, size: u32) -> Face {
+        let [seed, identity, expression, variation] = key;
         let size = size.clamp(*SIZES.start(), *SIZES.end()) as usize;
         let person = self.features.identity(&self.mesh, seed, identity);
         // One more than the expression: zero is the identity's own stream.
-        let mut dice = Dice::new([seed, identity, (expression as u64).wrapping_add(1), variation]);
+        let mut dice = Dice::new([seed, identity, expression.wrapping_add(1), variation]);
+        let expression = usize::try_from(expression).unwrap_or(usize::MAX);
         let mut shape = person.shape;
-        let (strength, folds) = self.units.apply(&mut shape, expression, &mut dice);
+        // What the camera is aligned by: in a sequence the neutral face, so that it does not follow the mouth.
+        let mut rest = frame.map(|_| shape.clone());
+        rest.iter_mut().for_each(|rest| _ = self.units.apply(rest, expression, 0.0, &mut dice.clone()));
+        let (share, zoom) = frame.unwrap_or((1.0, 1.0));
+        let (strength, folds) = self.units.apply(&mut shape, expression, share, &mut dice);
         self.grow_hair(&mut shape, &person.looks);
+        rest.iter_mut().for_each(|rest| camera::turn(rest, &mut dice.clone()));
         camera::turn(&mut shape, &mut dice);
 
         let points = self.landmarks.points(&shape);
-        let camera = Camera::aligned([points[0], points[1], points[3]], &mut dice);
+        let aligned = rest.map_or(points, |rest| self.landmarks.points(&rest));
+        let camera = Camera::aligned([aligned[0], aligned[1], aligned[3]], zoom, &mut dice);
         let fine = size * FINE;
         let screen: Vec<Vec3> = shape.iter().map(|&position| camera.screen(position, fine as f32)).collect();
         let raster = Raster::draw(fine, &screen, &self.mesh.triangles);

@@ -95,6 +95,7 @@ pub const VARIATION: Variation = Variation {
 };
 
 /// The random numbers of one face or one identity.
+#[derive(Clone)]
 pub struct Dice(ChaCha8Rng);
 
 impl Dice {

@@ -1,0 +1,63 @@
+//! Faces cut out of the pictures of a data set by the board's own detector and alignment.
+
+use edge_runtime::Picture;
+use edge_runtime::detect::Detector;
+use edge_runtime::exit::BadInput;
+use expression_core::align::{KeyPoints, Similarity};
+
+use crate::export;
+
+/// Longest side of a cut face in pixels: enough for the face net's 224.
+const LONGEST: usize = 256;
+/// Shortest side, for faces of few pixels.
+const SHORTEST: usize = 48;
+
+/// Finds faces in pictures and cuts them out.
+pub struct Finder(Detector);
+
+impl Finder {
+    /// With the detector made from the fetched assets.
+    ///
+    /// # Errors
+    /// [`BadInput`] where they are missing or damaged.
+    pub fn open() -> anyhow::Result<Finder> {
+        let detector = Detector::from_onnx(&export::detector_file()?);
+        Ok(Finder(detector.map_err(|error| BadInput(error.to_string()))?))
+    }
+
+    /// The face that the detector is surest of, as [`face`] cuts it.
+    ///
+    /// # Errors
+    /// A line that says why there is none.
+    pub fn face(&self, picture: &Picture) -> Result<Picture, String> {
+        let view = picture.view().ok_or("no pixels")?;
+        let found = self.0.faces(view).map_err(|error| error.to_string())?;
+        found
+            .iter()
+            .filter_map(|face| face_at(picture, &face.key_points()?))
+            .next()
+            .ok_or_else(|| "no face found".to_owned())
+    }
+}
+
+/// The aligned square of the face with these key points, in the picture's channels: what a data set would hold whose
+/// pictures were aligned before. Its side is as many pixels as the face has in the picture, brought into 48 to 256, so
+/// that nothing is enlarged that the nets would only shrink again.
+///
+/// # Errors
+/// A line where the points are no face's.
+pub fn face(picture: &Picture, points: &KeyPoints) -> Result<Picture, String> {
+    face_at(picture, points).ok_or_else(|| "its key points are not those of a face".to_owned())
+}
+
+fn face_at(picture: &Picture, points: &KeyPoints) -> Option<Picture> {
+    // The scale is in 2^-16 pixels of the picture to a pixel of the face.
+    let scale = Similarity::fit(points, LONGEST).ok()?.scale();
+    let side = ((LONGEST as u64 * scale) >> 16).clamp(SHORTEST as u64, LONGEST as u64) as usize;
+    let (view, channels) = (picture.view()?, picture.channels);
+    let mut data = vec![0; side * side * channels];
+    Similarity::fit(points, side).ok()?.warp(view, [0, 0], [side, side], channels == 1, |x, y, c, value| {
+        data[(y * side + x) * channels + c] = value;
+    });
+    Some(Picture { width: side, height: side, channels, data })
+}
