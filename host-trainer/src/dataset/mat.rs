@@ -134,7 +134,7 @@ impl Head {
     }
 
     /// Goes on to the values.
-    fn variable(self, from: &mut dyn Read) -> Result<Variable<'_>, String> {
+    fn variable<'a>(self, from: &'a mut io::Take<&mut dyn Read>) -> Result<Variable<'a>, String> {
         let Head { flags, shape, name } = self;
         if !NUMERIC.contains(&(flags & 0xFF)) || flags & COMPLEX != 0 {
             return Err(format!("{name} is no array of real numbers"));
@@ -145,6 +145,9 @@ impl Head {
         let bytes = shape.iter().try_fold(each, |product, length| product.checked_mul(*length));
         if bytes != Some(size as usize) {
             return Err(format!("{name}: {size} bytes do not fit its shape {shape:?}; copy the file again"));
+        }
+        if u64::from(size) > from.limit() {
+            return Err(format!("{name}: {size} bytes, more than its element holds; copy the file again"));
         }
         Ok(Variable { shape, format, from })
     }

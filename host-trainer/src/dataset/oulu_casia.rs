@@ -36,6 +36,23 @@ struct Frame {
 /// # Errors
 /// [`BadInput`] where a folder is missing or has an unknown name, or a sequence has fewer than three frames.
 pub fn collect(folder: &Path) -> anyhow::Result<Collection> {
+    let frames = frames(folder)?;
+    let finder = Finder::open()?;
+    let (samples, skipped) = sample::read_all(
+        &frames,
+        |frame| frame.path.clone(),
+        |frame, _, picture| {
+            let face = finder.face(&picture)?;
+            Ok(Sample::labelled(frame.name.clone(), Some(frame.subject.clone()), face, frame.label))
+        },
+    );
+    let folds = folds::by_subject(&samples, FOLDS)?;
+    let source = "Oulu-CASIA NIR&VIS (Zhao et al. 2011); for research, by agreement with its owners".into();
+    Ok(Collection { name: "Oulu-CASIA, visible, strong light".into(), source, samples, skipped, folds })
+}
+
+/// The frames that take part.
+fn frames(folder: &Path) -> anyhow::Result<Vec<Frame>> {
     let root = subjects_folder(folder, DEEPEST).ok_or_else(|| {
         let advice = "give the folder that holds OriginalImg/VL/Strong/P001/..., or one below it";
         BadInput(format!("{}: no folder of a subject (P001, ...); {advice}", folder.display()))
@@ -58,18 +75,7 @@ pub fn collect(folder: &Path) -> anyhow::Result<Collection> {
             frames.extend(apex(&root, &subject, sequences.get(&label).ok_or_else(missing)?, label)?);
         }
     }
-    let finder = Finder::open()?;
-    let (samples, skipped) = sample::read_all(
-        &frames,
-        |frame| frame.path.clone(),
-        |frame, _, picture| {
-            let face = finder.face(&picture)?;
-            Ok(Sample::labelled(frame.name.clone(), Some(frame.subject.clone()), face, frame.label))
-        },
-    );
-    let folds = folds::by_subject(&samples, FOLDS)?;
-    let source = "Oulu-CASIA NIR&VIS (Zhao et al. 2011); for research, by agreement with its owners".into();
-    Ok(Collection { name: "Oulu-CASIA, visible, strong light".into(), source, samples, skipped, folds })
+    Ok(frames)
 }
 
 /// The last frames of a sequence.
@@ -89,7 +95,7 @@ fn apex(root: &Path, subject: &str, sequence: &Path, label: Label) -> anyhow::Re
 
 /// The folder of `P001` and so on, at or below `folder`.
 fn subjects_folder(folder: &Path, deepest: usize) -> Option<PathBuf> {
-    if listing::folders(folder).ok()?.iter().any(|(name, _)| is_subject(name)) {
+    if listing::entries(folder).ok()?.iter().any(|path| path.is_dir() && is_subject(&listing::name(path))) {
         return Some(folder.to_owned());
     }
     let below = WAY.iter().map(|name| folder.join(name)).filter(|path| path.is_dir());

@@ -41,7 +41,7 @@ pub fn write(artist: &Artist) -> anyhow::Result<()> {
             shots.extend(frames(subject, 100 + sequence, label));
         }
     }
-    artist.shoot(&shots, 0.6, 160, |shot, face| {
+    artist.shoot(&shots, 0.6, 128, |shot, face| {
         let name = shot.path.replace("cohn-kanade-images", "Landmarks").replace(".png", "_landmarks.txt");
         artist.put(&name, landmarks(face).as_bytes())
     })

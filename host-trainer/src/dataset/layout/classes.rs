@@ -26,7 +26,7 @@ pub fn write_sfew(artist: &Artist) -> anyhow::Result<()> {
             shots.push(Shot { path, subject, label, variation: number as u64, share: 1.0, grey: false });
         }
     }
-    artist.shoot(&shots, 0.6, 160, |_, _| Ok(()))
+    artist.shoot(&shots, 0.6, 128, |_, _| Ok(()))
 }
 
 pub fn write_folder(artist: &Artist) -> anyhow::Result<()> {

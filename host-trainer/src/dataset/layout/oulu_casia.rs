@@ -22,5 +22,5 @@ pub fn write(artist: &Artist) -> anyhow::Result<()> {
             }));
         }
     }
-    artist.shoot(&shots, 0.6, 160, |_, _| Ok(()))
+    artist.shoot(&shots, 0.6, 128, |_, _| Ok(()))
 }
