@@ -119,6 +119,9 @@ pub struct StageTwo {
     pub weight_decay: f64,
     /// What cross-entropy is taken against.
     pub targets: Targets,
+    /// Power of a class's rarity that weighs its share of the cross-entropy: 0 weighs every class alike, 1 gives each class
+    /// as much as any other. 0 is the paper's.
+    pub balance: f64,
     /// Share of the tuned face net's answers in `targets`: distillation. 0 for none, as the paper has it.
     pub teacher: f64,
     /// Each step, this share of the averaged weights is kept and the rest comes from the trained ones; the averaged ones
@@ -152,6 +155,8 @@ pub struct Augment {
     pub brightness: f64,
     /// Share of the contrast, both ways.
     pub contrast: f64,
+    /// Share of the faces of stage two of which a random rectangle is blanked.
+    pub erase: f64,
 }
 
 /// Quantisation.
@@ -227,8 +232,9 @@ fn processor_has_bf16() -> bool {
 }
 
 /// The presets that come with the program: name and text.
-pub const PRESETS: [(&str, &str); 3] = [
+pub const PRESETS: [(&str, &str); 4] = [
     ("edge", include_str!("../presets/edge.toml")),
+    ("ferplus", include_str!("../presets/ferplus.toml")),
     ("paper", include_str!("../presets/paper.toml")),
     ("smoke", include_str!("../presets/smoke.toml")),
 ];
@@ -276,7 +282,9 @@ impl Config {
         let ascending = pools.is_sorted_by(|a, b| a < b) && pools.iter().all(|n| (1..=convolutions.len()).contains(n));
         require(ascending && self.net.map_size() > 0, "net.pools: numbers of convolutions, ascending, not too many")?;
         require((32..=1024).contains(&self.face_net.size), "face_net.size: 32 to 1024 pixels")?;
+        require((0.0..=1.0).contains(&self.stage_two.balance), "stage_two.balance: a power, 0 to 1")?;
         require((0.0..=1.0).contains(&self.stage_two.teacher), "stage_two.teacher: a share, 0 to 1")?;
+        require((0.0..=1.0).contains(&self.augment.erase), "augment.erase: a share, 0 to 1")?;
         require((0.0..1.0).contains(&self.stage_two.average), "stage_two.average: a share, 0 to less than 1")?;
         require(
             self.stage_two.teacher == 0.0 || self.face_net_tuning.epochs > 0,
@@ -336,17 +344,18 @@ mod tests {
 
     #[test]
     fn the_presets_parse_and_keep_their_promises() {
-        let [edge, paper, smoke] = PRESETS.map(|(name, _)| Config::preset(name).unwrap());
+        let [edge, ferplus, paper, smoke] = PRESETS.map(|(name, _)| Config::preset(name).unwrap());
         assert_eq!(paper.net.map_size(), 7);
         let paper_cost = paper.net.multiply_accumulates(512, 8);
         assert!((3_300_000_000..3_380_000_000).contains(&paper_cost), "{paper_cost}");
         assert!(edge.net.multiply_accumulates(512, 8) <= 200_000_000);
+        assert!(ferplus.net.multiply_accumulates(512, 8) <= 200_000_000);
         assert!(smoke.net.multiply_accumulates(512, 8) <= 20_000_000);
     }
 
     #[test]
     fn a_wrong_key_or_value_is_bad_input() {
-        let smoke = PRESETS[2].1;
+        let smoke = PRESETS[3].1;
         for (good, bad) in [("hidden", "hiden"), ("size = 48", "size = 49"), ("power = 2.0", "power = 0.5")] {
             assert!(smoke.contains(good));
             let error = Config::parse(&smoke.replace(good, bad)).unwrap_err();

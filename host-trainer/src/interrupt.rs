@@ -13,7 +13,9 @@ pub struct Interrupted;
 pub fn listen() {
     let handler = || {
         if REQUESTED.swap(true, Ordering::SeqCst) {
-            std::process::exit(edge_runtime::exit::FAILED.into());
+            // Not `process::exit`: it takes libtorch's globals away from the training that still runs.
+            // SAFETY: it ends the process and touches nothing of it.
+            unsafe { libc::_exit(edge_runtime::exit::FAILED.into()) };
         }
         eprintln!("stopping; once more ends the program at once");
     };

@@ -155,7 +155,7 @@ impl Block {
 
 /// The same values with channels next to each other in memory: maps that meet such a filter take its order, in which
 /// libtorch's convolutions, pools and batch norms are faster.
-fn channels_last(filter: &Tensor) -> Tensor {
+pub(super) fn channels_last(filter: &Tensor) -> Tensor {
     filter.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2])
 }
 

@@ -7,6 +7,7 @@ use edge_runtime::exit::BadInput;
 use tch::nn::{self, ModuleT};
 use tch::{Device, Kind, Tensor};
 
+use super::expression_net::channels_last;
 use crate::config;
 use crate::onnx::tfjs;
 
@@ -29,13 +30,13 @@ enum Op {
     MaxPool,
 }
 
-/// A convolution with TensorFlow's `SAME` padding, and ReLU up to `ceiling`.
+/// A convolution with TensorFlow's `SAME` padding, and ReLU or, cut off at six, ReLU6.
 struct Convolution {
     weight: Tensor,
     bias: Tensor,
     stride: i64,
     groups: i64,
-    ceiling: Option<f64>,
+    relu6: bool,
     /// Before the ReLU, once the net is to be tuned.
     norm: Option<nn::BatchNorm>,
 }
@@ -44,15 +45,13 @@ impl Convolution {
     /// Before batch norm and ReLU.
     fn apply(&self, maps: Tensor, kind: Kind) -> Tensor {
         let (padded, padding) = pad_same(maps, self.weight.size()[2], self.stride);
-        let (weight, bias) = (self.weight.to_kind(kind), self.bias.to_kind(kind));
+        let (weight, bias) = (channels_last(&self.weight.to_kind(kind)), self.bias.to_kind(kind));
         padded.conv2d(&weight, Some(&bias), [self.stride; 2], [padding; 2], [1, 1], self.groups)
     }
 
     fn relu(&self, maps: &Tensor) -> Tensor {
-        match self.ceiling {
-            Some(ceiling) => maps.clamp(0.0, ceiling),
-            None => maps.relu(),
-        }
+        // Not `clamp`: the gradient of that runs through three slow passes in bf16.
+        if self.relu6 { maps.relu6() } else { maps.relu() }
     }
 }
 
@@ -205,7 +204,7 @@ fn mobilenet_v1(path: &Path, device: Device) -> anyhow::Result<FaceNet> {
             bias: path.var_copy("bias", &bias),
             stride,
             groups,
-            ceiling: Some(6.0),
+            relu6: true,
             norm: None,
         };
         Ok(Step { name: format!("{name}_relu"), op: Op::Convolution(convolution) })
@@ -271,7 +270,7 @@ fn vgg_16(path: &Path, device: Device) -> anyhow::Result<FaceNet> {
                 bias: path.var_copy("bias", &bias),
                 stride: 1,
                 groups: 1,
-                ceiling: None,
+                relu6: false,
                 norm: None,
             };
             steps.push(Step { name, op: Op::Convolution(convolution) });

@@ -33,6 +33,7 @@ pub fn train(
     let stage = &config.stage_two;
     let side = config.net.size as i64;
     let ranges = Views::new(&config.augment, &config.net);
+    let weights = class_weights(&faces.distribution, stage.balance);
     Stage {
         name: "stage two",
         epochs: stage.epochs,
@@ -53,15 +54,25 @@ pub fn train(
             let drawn: Vec<View> = batch.iter().map(|_| ranges.random(rng)).collect();
             let rows = views::indices(batch, faces.aligned.device());
             let input = normalised(&views::sample(&faces.aligned.index_select(0, &rows), &drawn, side));
-            let logits = net.logits(&ranges.light(&input, rng), true);
+            let input = ranges.erase(&ranges.light(&input, rng), rng);
+            let logits = net.logits(&input, true);
             let mut target = target(faces, &rows, stage.targets);
             if let Some(answers) = teacher {
                 target = target * (1.0 - stage.teacher) + answers.index_select(0, &rows) * stage.teacher;
             }
-            Ok(cross_entropy(&logits, &target))
+            Ok(cross_entropy(&logits, &(target * &weights)))
         },
         || measure(net, held_out, side),
     )
+}
+
+/// A weight for each class, f32 `[8]`: its share of the votes in `distribution`, f32 `[n, 8]`, to the power `-balance`, such
+/// that an average vote weighs 1. A class without votes weighs nothing.
+fn class_weights(distribution: &Tensor, balance: f64) -> Tensor {
+    let share = distribution.mean_dim([0i64].as_slice(), false, Kind::Float);
+    let rarity = share.clamp_min(1e-6).pow_tensor_scalar(-balance) * share.gt(0.0);
+    let average = (&rarity * &share).sum(Kind::Float);
+    rarity / average
 }
 
 /// What cross-entropy is taken against: f32 `[n, 8]`.
@@ -102,4 +113,22 @@ pub fn logits(net: &ExpressionNet, aligned: &Tensor, side: i64) -> Tensor {
         })
         .collect();
     Tensor::cat(&parts, 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rare_classes_weigh_more_by_the_power_of_their_rarity() {
+        let mut shares = [0f32; 8];
+        shares[..3].copy_from_slice(&[0.75, 0.24, 0.01]);
+        let distribution = Tensor::from_slice(&shares).view([1, 8]);
+        let weights = |balance| Vec::<f32>::try_from(class_weights(&distribution, balance)).unwrap();
+        assert_eq!(weights(0.0)[..4], [1.0, 1.0, 1.0, 0.0]);
+        let half = weights(0.5);
+        assert!((half[2] / half[0] - 75f32.sqrt()).abs() < 1e-3, "{half:?}");
+        let votes: f32 = weights(1.0).iter().zip(shares).map(|(weight, share)| weight * share).sum();
+        assert!((votes - 1.0).abs() < 1e-5 && (weights(1.0)[2] - 100.0 / 3.0).abs() < 1e-2);
+    }
 }

@@ -59,6 +59,32 @@ impl<'a> Views<'a> {
         let mean = faces.mean_dim([1i64, 2, 3].as_slice(), true, Kind::Float);
         (faces - &mean) * contrast + mean + brightness
     }
+
+    /// Normalised faces `[n, c, h, w]` of which the configured share has a random rectangle blanked: 2 to 20 % of the area,
+    /// up to three times as wide as high or as high as wide (Zhong et al., "Random Erasing Data Augmentation", AAAI 2020,
+    /// arXiv 1708.04896).
+    pub fn erase(&self, faces: &Tensor, rng: &mut impl Rng) -> Tensor {
+        if self.augment.erase == 0.0 {
+            return faces.shallow_clone();
+        }
+        let [count, _, height, width] = faces.size()[..] else { return faces.shallow_clone() };
+        let mut kept = vec![1f32; (count * height * width) as usize];
+        for face in kept.chunks_exact_mut((height * width) as usize) {
+            if rng.random::<f64>() >= self.augment.erase {
+                continue;
+            }
+            let area = rng.random_range(0.02..0.2) * (height * width) as f64;
+            let ratio = rng.random_range(-1.0..1.0f64) * 3f64.ln();
+            let sides = [(area * ratio.exp()).sqrt(), (area * (-ratio).exp()).sqrt()];
+            let [high, wide] = [(sides[0], height), (sides[1], width)].map(|(side, most)| (side as i64).clamp(1, most));
+            let (top, left) = (rng.random_range(0..=height - high), rng.random_range(0..=width - wide));
+            for row in top..top + high {
+                let first = (row * width + left) as usize;
+                face[first..first + wide as usize].fill(0.0);
+            }
+        }
+        faces * Tensor::from_slice(&kept).view([count, 1, height, width]).to_device(faces.device())
+    }
 }
 
 /// The views of faces: f32 `[n, c, side, side]` of `[n, c, aligned, aligned]`, bilinear, edges repeated.
@@ -97,5 +123,23 @@ mod tests {
         let close = |a: &Tensor, b: &Tensor| (a - b).abs().max().double_value(&[]) < 1e-4;
         assert!(close(&sample(&faces, &[views.centre()], 4), &crop));
         assert!(close(&sample(&faces, &[views.mirror()], 4), &crop.flip([3])));
+    }
+
+    #[test]
+    fn the_configured_share_of_faces_loses_a_rectangle() {
+        let preset = crate::config::Config::preset("smoke").unwrap();
+        let faces = Tensor::ones([400, 2, 20, 24], (Kind::Float, Device::Cpu));
+        for (share, expected) in [(0.0, 0..=0), (0.5, 160..=240), (1.0, 400..=400)] {
+            let augment = Augment { erase: share, ..preset.augment.clone() };
+            let mut rng = super::super::rng(1, "erase", 0);
+            let erased = Views::new(&augment, &preset.net).erase(&faces, &mut rng);
+            let blank: Vec<f32> =
+                (1f32 - erased.mean_dim([1i64, 2, 3].as_slice(), false, Kind::Float)).try_into().unwrap();
+            let touched: Vec<&f32> = blank.iter().filter(|share| **share > 1e-6).collect();
+            assert!(expected.contains(&touched.len()), "{share}: {}", touched.len());
+            assert!(touched.iter().all(|area| **area < 0.201));
+            // The same rectangle in every channel.
+            assert!((erased.select(1, 0) - erased.select(1, 1)).abs().max().double_value(&[]) == 0.0);
+        }
     }
 }
