@@ -1,0 +1,151 @@
+//! x86-64 with AVX2 alone: products of pairs in 16 bits would saturate, so bytes are widened first.
+
+use std::arch::x86_64::*;
+
+use super::{Kernel, Tile, interleave};
+
+/// AVX2: a block is a register of eight sums.
+struct Avx2;
+
+/// Bytes multiplied at once.
+const GRANULE: usize = 4;
+/// Bytes of packed weights for a granule of one channel: they lie widened.
+const PACKED: usize = 8;
+
+/// Where this processor has it.
+pub fn available() -> Option<&'static dyn Kernel> {
+    is_x86_feature_detected!("avx2").then_some(&Avx2)
+}
+
+impl Kernel for Avx2 {
+    fn name(&self) -> &'static str {
+        "avx2"
+    }
+
+    fn block(&self) -> usize {
+        8
+    }
+
+    fn most_blocks(&self) -> usize {
+        2
+    }
+
+    fn places(&self, _blocks: usize) -> usize {
+        4
+    }
+
+    fn granule(&self) -> usize {
+        GRANULE
+    }
+
+    fn flip(&self) -> u8 {
+        0
+    }
+
+    /// For each granule and half (even bytes, odd bytes): a pair of 16 bits for each channel.
+    fn pack(&self, filters: &[i8], channels: usize, granules: usize) -> Vec<u8> {
+        let bytes = interleave(filters, channels, granules);
+        let mut packed = Vec::with_capacity(2 * bytes.len());
+        for step in bytes.chunks_exact(GRANULE * channels) {
+            for half in 0..2 {
+                for weights in step.chunks_exact(GRANULE) {
+                    for weight in [weights[half], weights[half + 2]] {
+                        packed.extend(i16::from(weight.cast_signed()).to_le_bytes());
+                    }
+                }
+            }
+        }
+        packed
+    }
+
+    fn tile(&self, tile: &mut Tile) {
+        tile.check(self, PACKED);
+        macro_rules! by_places {
+            ($blocks:literal, $($places:literal)*) => {
+                match tile.places {
+                    // SAFETY: `available` found the instructions, `check` the bounds.
+                    $($places => unsafe { places::<$places, $blocks>(tile) },)*
+                    _ => {}
+                }
+            };
+        }
+        match tile.panel.blocks {
+            1 => by_places!(1, 1 2 3 4),
+            _ => by_places!(2, 1 2 3 4),
+        }
+    }
+}
+
+/// # Safety
+/// The processor has AVX2, and the tile keeps within its bounds.
+// By numbers: the order of the loops decides what stays in registers.
+#[expect(clippy::needless_range_loop)]
+#[target_feature(enable = "avx2")]
+unsafe fn places<const PLACES: usize, const BLOCKS: usize>(tile: &mut Tile) {
+    let panel = tile.panel;
+    let mut sums = [[_mm256_setzero_si256(); BLOCKS]; PLACES];
+    for sums in &mut sums {
+        for (block, sum) in sums.iter_mut().enumerate() {
+            // SAFETY: `check`: as many as the blocks have channels.
+            *sum = unsafe { _mm256_loadu_si256(panel.bias.as_ptr().add(8 * block).cast()) };
+        }
+    }
+    let even = _mm256_set1_epi16(0xff);
+    let mut weights: *const u8 = panel.weight.as_ptr().cast();
+    for row in 0..tile.reduction.rows {
+        let mut runs = [tile.input.as_ptr(); PLACES];
+        for (run, at) in runs.iter_mut().zip(tile.input_at) {
+            // SAFETY: `check`: rows of the input.
+            *run = unsafe { run.add(at + row * tile.reduction.stride) };
+        }
+        for step in 0..tile.reduction.steps {
+            for half in 0..2 {
+                let mut pairs = [even; PLACES];
+                for place in 0..PLACES {
+                    // SAFETY: `check`: steps of four bytes lie in the input.
+                    let bytes = unsafe { runs[place].add(GRANULE * step).cast::<i32>().read_unaligned() };
+                    let bytes = _mm256_set1_epi32(bytes);
+                    pairs[place] =
+                        if half == 0 { _mm256_and_si256(bytes, even) } else { _mm256_srli_epi16::<8>(bytes) };
+                }
+                for block in 0..BLOCKS {
+                    // SAFETY: `check`: a register for each half step and block.
+                    let filter = unsafe { _mm256_load_si256(weights.add(32 * block).cast()) };
+                    for place in 0..PLACES {
+                        let products = _mm256_madd_epi16(pairs[place], filter);
+                        sums[place][block] = _mm256_add_epi32(sums[place][block], products);
+                    }
+                }
+                // SAFETY: at most one past the end of the weights.
+                weights = unsafe { weights.add(32 * BLOCKS) };
+            }
+        }
+    }
+    for (place, sums) in sums.iter().enumerate() {
+        let mut bytes = [0u8; 16];
+        for (block, sum) in sums.iter().enumerate() {
+            // SAFETY: as many multipliers as sums.
+            let eight = unsafe { requantized256(*sum, panel.multiplier.as_ptr().add(8 * block), tile.zero, tile.flip) };
+            bytes[8 * block..][..8].copy_from_slice(&eight);
+        }
+        tile.write(place, &bytes);
+    }
+}
+
+/// Eight sums requantised.
+///
+/// # Safety
+/// The processor has AVX2, and eight multipliers can be read.
+#[inline]
+#[target_feature(enable = "avx2")]
+pub unsafe fn requantized256(sums: __m256i, multiplier: *const f32, zero: u8, flip: u8) -> [u8; 8] {
+    let offset = f32::from(zero);
+    // SAFETY: as for this function.
+    let value = _mm256_mul_ps(_mm256_cvtepi32_ps(sums), unsafe { _mm256_loadu_ps(multiplier) });
+    let value = _mm256_min_ps(_mm256_max_ps(value, _mm256_set1_ps(-offset)), _mm256_set1_ps(255.0 - offset));
+    // Rounds half to even: the processor's mode, which nobody changes.
+    let value = _mm256_add_epi32(_mm256_cvtps_epi32(value), _mm256_set1_epi32(i32::from(zero)));
+    let words = _mm_packs_epi32(_mm256_castsi256_si128(value), _mm256_extracti128_si256::<1>(value));
+    let bytes = _mm_xor_si128(_mm_packus_epi16(words, words), _mm_set1_epi8(flip.cast_signed()));
+    _mm_cvtsi128_si64(bytes).to_le_bytes()
+}

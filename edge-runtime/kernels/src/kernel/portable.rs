@@ -1,0 +1,65 @@
+//! Without any instruction set in particular.
+
+use super::{Kernel, Tile, interleave};
+use crate::reference::requantize;
+
+/// The portable kernel.
+pub struct Portable;
+
+/// Channels of a block.
+const BLOCK: usize = 16;
+/// Bytes multiplied at once.
+const GRANULE: usize = 4;
+
+impl Kernel for Portable {
+    fn name(&self) -> &'static str {
+        "portable"
+    }
+
+    fn block(&self) -> usize {
+        BLOCK
+    }
+
+    fn most_blocks(&self) -> usize {
+        1
+    }
+
+    fn places(&self, _blocks: usize) -> usize {
+        1
+    }
+
+    fn granule(&self) -> usize {
+        GRANULE
+    }
+
+    fn flip(&self) -> u8 {
+        0
+    }
+
+    fn pack(&self, filters: &[i8], channels: usize, granules: usize) -> Vec<u8> {
+        interleave(filters, channels, granules)
+    }
+
+    fn tile(&self, tile: &mut Tile) {
+        tile.check(self, GRANULE);
+        let mut weights = tile.panel.weight.iter();
+        for place in 0..tile.places {
+            let mut sums: [i32; BLOCK] = tile.panel.bias[..BLOCK].try_into().unwrap_or_default();
+            for row in 0..tile.reduction.rows {
+                let run = &tile.input[tile.input_at[place] + row * tile.reduction.stride..];
+                for (bytes, line) in run.chunks_exact(GRANULE).take(tile.reduction.steps).zip(&mut weights) {
+                    for (sum, weights) in sums.iter_mut().zip(line.0.chunks_exact(GRANULE)) {
+                        for (byte, weight) in bytes.iter().zip(weights) {
+                            *sum = sum.wrapping_add(i32::from(*byte) * i32::from(weight.cast_signed()));
+                        }
+                    }
+                }
+            }
+            let mut bytes = [0; BLOCK];
+            for ((byte, sum), multiplier) in bytes.iter_mut().zip(sums).zip(&tile.panel.multiplier) {
+                *byte = requantize(sum, *multiplier, tile.zero) ^ tile.flip;
+            }
+            tile.write(place, &bytes);
+        }
+    }
+}

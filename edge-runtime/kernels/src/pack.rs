@@ -1,0 +1,103 @@
+//! Weights as a kernel reads them.
+
+use crate::kernel::{Kernel, MOST_CHANNELS};
+use crate::layer::Convolution;
+
+/// The weights of some output channels, in the order in which a kernel reads them.
+#[derive(Debug)]
+pub struct Panel {
+    /// The first of its output channels.
+    pub first: usize,
+    /// How many output channels it gives.
+    pub channels: usize,
+    /// Blocks of [`Kernel::block`] channels; the last may have less.
+    pub blocks: usize,
+    /// In lines of 64 bytes, so that no load crosses one.
+    pub weight: Vec<Line>,
+    /// Where every sum begins: the bias less what the zeros of the input bring. As many as its blocks have channels.
+    pub bias: Vec<i32>,
+    /// As many as its blocks have channels.
+    pub multiplier: Vec<f32>,
+}
+
+/// 64 bytes, aligned so.
+#[derive(Debug, Clone, Copy)]
+#[repr(C, align(64))]
+pub struct Line(pub [u8; 64]);
+
+/// What a sum runs over: `rows` runs of `steps * granule` bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reduction {
+    /// Runs.
+    pub rows: usize,
+    /// Granules in a run.
+    pub steps: usize,
+    /// Bytes in a run that have weights.
+    pub run: usize,
+    /// Bytes of the input from a run to the next.
+    pub stride: usize,
+}
+
+impl Reduction {
+    /// Of a convolution over a map whose rows are `row` bytes apart. Runs that follow each other are one.
+    pub fn new(layer: &Convolution, row: usize, granule: usize) -> Reduction {
+        let [rows, columns] = layer.window.kernel;
+        let run = columns * layer.from;
+        let (rows, run) = if run == row { (1, rows * run) } else { (rows, run) };
+        Reduction { rows, steps: run.div_ceil(granule), run, stride: row }
+    }
+}
+
+impl Panel {
+    /// The panels of a convolution.
+    pub fn all(layer: &Convolution, reduction: &Reduction, kernel: &dyn Kernel) -> Vec<Panel> {
+        let block = kernel.block();
+        let blocks = layer.to.div_ceil(block);
+        let panels = blocks.div_ceil(kernel.most_blocks().min(MOST_CHANNELS / block));
+        // Even panels: 96 channels are 48 and 48, not 64 and 32.
+        (0..panels)
+            .map(|panel| {
+                let (first, last) = (panel * blocks / panels, (panel + 1) * blocks / panels);
+                Panel::new(layer, reduction, kernel, (first * block, (last * block).min(layer.to), last - first))
+            })
+            .collect()
+    }
+
+    fn new(
+        layer: &Convolution,
+        reduction: &Reduction,
+        kernel: &dyn Kernel,
+        (first, last, blocks): (usize, usize, usize),
+    ) -> Panel {
+        let [rows, columns] = layer.window.kernel;
+        // `[channel][run position]`, a run as it lies in the input: kernel column, then channel.
+        let filter = |channel: usize, place: usize| {
+            let (row, rest) = (place / (columns * layer.from), place % (columns * layer.from));
+            let (column, from) = (rest / layer.from, rest % layer.from);
+            layer.weight[((channel * layer.from + from) * rows + row) * columns + column]
+        };
+        let padded = blocks * kernel.block();
+        let length = reduction.steps * kernel.granule();
+        let mut filters = vec![0i8; padded * reduction.rows * length];
+        let (mut bias, mut multiplier) = (vec![0; padded], vec![0.0; padded]);
+        for channel in first..last {
+            let mut sum = 0i32;
+            for row in 0..reduction.rows {
+                for place in 0..reduction.run {
+                    let weight = filter(channel, row * reduction.run + place);
+                    filters[((channel - first) * reduction.rows + row) * length + place] = weight;
+                    sum = sum.wrapping_add(i32::from(weight));
+                }
+            }
+            let offset = i32::from(kernel.flip()) - i32::from(layer.input_zero);
+            bias[channel - first] = layer.bias[channel].wrapping_add(sum.wrapping_mul(offset));
+            multiplier[channel - first] = layer.multiplier[channel];
+        }
+        let bytes = kernel.pack(&filters, padded, reduction.rows * reduction.steps);
+        let mut weight = vec![Line([0; 64]); bytes.len().div_ceil(64)];
+        for (line, bytes) in weight.iter_mut().zip(bytes.chunks(64)) {
+            line.0[..bytes.len()].copy_from_slice(bytes);
+        }
+        Panel { first, channels: last - first, blocks, weight, bias, multiplier }
+    }
+}
