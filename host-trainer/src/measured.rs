@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use anyhow::Context;
+use edge_runtime::engine::Options;
 use edge_runtime::{Engine, Scores, files};
 use expression_core::Label;
 use serde::{Deserialize, Serialize};
@@ -91,7 +92,7 @@ impl Measured {
         let started = Instant::now();
         run.say("measuring on the test samples");
         let manifest = export::manifest(config, "draft", &net, data.calibration.len());
-        let engine = Engine::from_bytes(&int8_onnx, &manifest)?;
+        let engine = Engine::from_bytes(&int8_onnx, &manifest, Options::default())?;
         let test = Faces::new(&data.test, input, device)?;
         let torch = stage_two::logits(&trained.net, &test.aligned, size).to_device(Device::Cpu);
         let faces = rows(&crops(&test))?;

@@ -2,7 +2,7 @@
 //! tolerance; an export that misses one is refused.
 
 use anyhow::ensure;
-use edge_runtime::engine::{Engine, FloatEngine};
+use edge_runtime::engine::{Engine, FloatEngine, Options};
 use edge_runtime::selftest;
 use edge_runtime::{Bundle, Picture, bundle};
 use expression_core::FaceInput;
@@ -147,7 +147,7 @@ pub fn self_test(folder: &std::path::Path) -> Rung {
     let replay = || -> anyhow::Result<usize> {
         let bundle = Bundle::open(folder)?;
         bundle.verify()?;
-        Ok(selftest::replay(&bundle, &Engine::open(&bundle)?)?)
+        Ok(selftest::replay(&bundle, &Engine::open(&bundle, Options::default())?)?)
     };
     let (figure, holds) = match replay() {
         Ok(vectors) => (format!("{vectors} vectors equal"), true),

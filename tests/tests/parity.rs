@@ -1,6 +1,7 @@
 //! The parity ladder over nets of several shapes, on faces and on noise. Rungs 3 and 6 need a trained bundle: `run_all.rs`.
 
 use edge_runtime::Engine;
+use edge_runtime::engine::Options;
 use expression_core::Label;
 use host_trainer::config::{Config, WeightScales};
 use host_trainer::net::ExpressionNet;
@@ -64,7 +65,8 @@ fn build(config: &Config) -> Built {
     let folded = FloatNet::fold(&net, input.channels, input.size).unwrap();
     let int8 = quantize(&folded, &tensor, &config.quantize).unwrap();
     let int8_onnx = builder::bytes(&expression::int8(&int8));
-    let engine = Engine::from_bytes(&int8_onnx, &export::manifest(config, "test", &int8, faces.len())).unwrap();
+    let manifest = export::manifest(config, "test", &int8, faces.len());
+    let engine = Engine::from_bytes(&int8_onnx, &manifest, Options::default()).unwrap();
     let torch = stage_two::logits(&net, &tensor, input.size as i64);
     Built { torch, float_onnx: builder::bytes(&expression::float(&folded)), int8, int8_onnx, faces, engine }
 }
@@ -99,6 +101,22 @@ fn rung_2_the_integer_reference_and_the_edge_engine_agree_to_the_bit() {
         *weight = weight.wrapping_add(64);
         let (rung, _) = parity::integer(&built.int8, &built.engine, &built.faces).unwrap();
         assert!(!rung.holds, "{name}: {rung:?}");
+    }
+}
+
+#[test]
+fn rung_2_every_kernel_and_stock_tract_give_the_same_integers() {
+    for Case { name, config } in cases() {
+        let built = build(&config);
+        let manifest = export::manifest(&config, "test", &built.int8, built.faces.len());
+        assert_eq!(built.engine.not_fused(), [], "{name}");
+        let kernels = expression_kernels::kernel::all().into_iter().map(Some).chain([None]);
+        for (kernel, threads) in kernels.flat_map(|kernel| [(kernel, 1), (kernel, 3)]) {
+            let engine = Engine::from_bytes(&built.int8_onnx, &manifest, Options { kernel, threads }).unwrap();
+            let (rung, _) = parity::integer(&built.int8, &engine, &built.faces).unwrap();
+            let kernel = kernel.map_or("stock tract", |kernel| kernel.name());
+            assert!(rung.holds, "{name}, {kernel}, {threads} threads: {rung:?}");
+        }
     }
 }
 

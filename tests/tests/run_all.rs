@@ -53,13 +53,17 @@ fn a_folder_becomes_a_bundle_that_answers_on_the_edge_as_on_the_host() {
 
     let output = succeed(
         program("edge-runtime")
-            .args(["bench", "--json", "--iterations", "20", "--threads", "2", "--bundle"])
+            .args(["bench", "--json", "--iterations", "20", "--side-by-side", "2", "--explain", "--bundle"])
             .arg(&bundle),
     );
     let bench = &json_lines(&output.stdout)[0];
     assert_eq!(bench["inferences"], 40);
     assert!(bench["ms"]["median"].as_f64().unwrap() > 0.0 && bench["peak_memory_bytes"].as_u64().unwrap() > 1 << 20);
     assert!(!bench["kernels"].as_array().unwrap().is_empty());
+    assert_eq!(bench["not_fused"], serde_json::json!([]));
+    let mut elsewhere = program("edge-runtime");
+    elsewhere.args(["bench", "--kernel", "z80", "--bundle"]).arg(&bundle);
+    assert!(refuse(&mut elsewhere).contains("portable"));
 
     unreadable_pictures_are_named_and_the_others_classified(&bundle, &pictures);
     a_spoilt_bundle_is_refused(&bundle);

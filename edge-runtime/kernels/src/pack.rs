@@ -14,6 +14,8 @@ pub struct Panel {
     pub blocks: usize,
     /// In lines of 64 bytes, so that no load crosses one.
     pub weight: Vec<Line>,
+    /// The lowest of its weights. Sums of two products fit into 16 bits unless it is -128.
+    pub lowest: i8,
     /// Where every sum begins: the bias less what the zeros of the input bring. As many as its blocks have channels.
     pub bias: Vec<i32>,
     /// As many as its blocks have channels.
@@ -93,11 +95,12 @@ impl Panel {
             bias[channel - first] = layer.bias[channel].wrapping_add(sum.wrapping_mul(offset));
             multiplier[channel - first] = layer.multiplier[channel];
         }
+        let lowest = filters.iter().copied().min().unwrap_or(0);
         let bytes = kernel.pack(&filters, padded, reduction.rows * reduction.steps);
         let mut weight = vec![Line([0; 64]); bytes.len().div_ceil(64)];
         for (line, bytes) in weight.iter_mut().zip(bytes.chunks(64)) {
             line.0[..bytes.len()].copy_from_slice(bytes);
         }
-        Panel { first, channels: last - first, blocks, weight, bias, multiplier }
+        Panel { first, channels: last - first, blocks, weight, lowest, bias, multiplier }
     }
 }

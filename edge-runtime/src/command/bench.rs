@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use super::options;
 use crate::Engine;
 
 /// Measures one inference of a bundle: median and percentiles, operators and kernels, peak memory.
@@ -14,9 +15,18 @@ pub struct Cmd {
     /// Folder of the bundle.
     #[arg(long, value_name = "DIR")]
     bundle: PathBuf,
-    /// How many threads run inferences side by side, each with a net of its own.
+    /// Threads that share one inference. They change no bit of its result.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: u16,
+    /// How many inferences run side by side, each with a net of its own.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    side_by_side: u16,
+    /// Kernel that runs the net: best, one of those that this processor has, or stock-tract.
+    #[arg(long, value_name = "NAME", default_value = "best")]
+    kernel: String,
+    /// Also say which nodes of the graph stock tract runs, and why.
+    #[arg(long)]
+    explain: bool,
     /// Inferences measured on each thread.
     #[arg(long, value_name = "N", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     iterations: u32,
@@ -32,12 +42,13 @@ impl Cmd {
     /// Where the bundle is refused.
     pub fn run(&self) -> anyhow::Result<()> {
         let started = Instant::now();
-        let (bundle, engine) = super::open(&self.bundle)?;
+        let options = options(&self.kernel, usize::from(self.threads))?;
+        let (bundle, engine) = super::open(&self.bundle, options)?;
         let start_up = started.elapsed();
         let faces: Vec<Vec<u8>> = crate::selftest::vectors(&bundle)?.into_iter().map(|vector| vector.face).collect();
         let mut engines = vec![engine];
-        while engines.len() < usize::from(self.threads) {
-            engines.push(Engine::open(&bundle)?);
+        while engines.len() < usize::from(self.side_by_side) {
+            engines.push(Engine::open(&bundle, options)?);
         }
         let operators = engines[0].operators();
         let (mut times, wall) = measure(&engines, &faces, self.iterations)?;
@@ -46,6 +57,7 @@ impl Cmd {
         let report = json!({
             "bundle": bundle.manifest().name,
             "threads": self.threads,
+            "side_by_side": self.side_by_side,
             "inferences": times.len(),
             "ms": { "median": at(0.5), "p90": at(0.9), "p99": at(0.99), "min": at(0.0), "max": at(1.0) },
             "inferences_per_second": times.len() as f64 / wall.as_secs_f64(),
@@ -53,6 +65,7 @@ impl Cmd {
             "peak_memory_bytes": peak_memory(),
             "operators": counted(&operators),
             "kernels": engines[0].kernels(),
+            "not_fused": self.explain.then(|| engines[0].not_fused()),
         });
         crate::exit::print(&if self.json { report.to_string() } else { table(&report) })
     }
@@ -115,7 +128,7 @@ fn table(report: &serde_json::Value) -> String {
     let ms = &report["ms"];
     let mut rows = vec![
         format!("bundle              {}", report["bundle"].as_str().unwrap_or("?")),
-        format!("threads             {}", report["threads"]),
+        format!("threads             {}, {} side by side", report["threads"], report["side_by_side"]),
         format!("one inference       median {} ms, 90 % {} ms, 99 % {} ms", ms["median"], ms["p90"], ms["p99"]),
         format!("inferences a second {:.1}", report["inferences_per_second"].as_f64().unwrap_or(0.0)),
         format!("start-up            {} ms (read, verify, optimise, self-test)", report["start_up_ms"]),
@@ -125,5 +138,14 @@ fn table(report: &serde_json::Value) -> String {
     }
     rows.push(format!("kernels             {}", report["kernels"]));
     rows.push(format!("operators           {}", report["operators"]));
+    if let Some(nodes) = report["not_fused"].as_array() {
+        let name = |node: &serde_json::Value, part: &str| node[part].as_str().unwrap_or("?").to_owned();
+        rows.extend(nodes.iter().map(|node| {
+            format!("stock tract runs    {} ({}): {}", name(node, "node"), name(node, "operator"), name(node, "reason"))
+        }));
+        if nodes.is_empty() {
+            rows.push("stock tract runs    nothing".into());
+        }
+    }
     rows.join("\n")
 }

@@ -8,6 +8,7 @@ use expression_core::align::align;
 use serde_json::json;
 
 use crate::detect::Detector;
+use crate::engine::Options;
 use crate::exit::BadInput;
 use crate::{Engine, Picture, PictureError, Scores, bundle};
 
@@ -34,7 +35,7 @@ impl Cmd {
     /// # Errors
     /// Where the bundle is refused, or any picture could not be read.
     pub fn run(&self) -> anyhow::Result<()> {
-        let (bundle, engine) = super::open(&self.bundle)?;
+        let (bundle, engine) = super::open(&self.bundle, Options::default())?;
         let detector = match self.align {
             true => Some(Detector::from_onnx(&bundle.read(bundle::DETECTOR)?)?),
             false => None,

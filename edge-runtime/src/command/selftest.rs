@@ -18,7 +18,7 @@ impl Cmd {
     pub fn run(&self) -> anyhow::Result<()> {
         let bundle = crate::Bundle::open(&self.bundle)?;
         bundle.verify()?;
-        let engine = crate::Engine::open(&bundle)?;
+        let engine = crate::Engine::open(&bundle, crate::engine::Options::default())?;
         let replayed = crate::selftest::replay(&bundle, &engine)?;
         let line = serde_json::json!({ "bundle": bundle.manifest().name, "vectors": replayed, "differences": 0 });
         crate::exit::print(&line.to_string())

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use edge_runtime::engine::Options;
+
 use crate::dataset::{self, Request, Source, Split};
 use crate::evaluate::Evaluation;
 
@@ -34,7 +36,7 @@ impl Cmd {
     /// # Errors
     /// Where the bundle is refused or the data set is bad input.
     pub fn run(&self) -> anyhow::Result<()> {
-        let (bundle, engine) = edge_runtime::command::open(&self.bundle)?;
+        let (bundle, engine) = edge_runtime::command::open(&self.bundle, Options::default())?;
         let calibration = bundle.manifest().quantization.calibration_samples;
         let request = Request { rendered: DRAWN, limit: None, calibration, seed: self.seed };
         let part = dataset::part(&self.data, self.split, request)?;

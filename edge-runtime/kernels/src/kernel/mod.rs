@@ -2,6 +2,10 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "aarch64")]
+mod dot;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod portable;
 #[cfg(target_arch = "x86_64")]
 mod vnni;
@@ -101,6 +105,11 @@ pub fn all() -> Vec<&'static dyn Kernel> {
     {
         kernels.extend(vnni::available());
         kernels.extend(avx2::available());
+    }
+    #[cfg(target_arch = "aarch64")]
+    {
+        kernels.extend(dot::available());
+        kernels.extend(neon::available());
     }
     kernels.push(&portable::Portable);
     kernels

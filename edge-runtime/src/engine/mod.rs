@@ -1,7 +1,14 @@
-//! The expression net on tract.
+//! The expression net: tract reads its graph, our kernels run its chains of quantised layers.
+
+mod fused;
+mod fusion;
 
 use expression_core::{FaceInput, Label, LabelSet};
+use expression_kernels::{Kernel, PlanError, Threads, kernel};
 use tract_onnx::prelude::*;
+
+use fused::{Fused, FusedChain};
+pub use fusion::NotFused;
 
 use crate::bundle::{self, Bundle, BundleError, Manifest, Output};
 
@@ -22,6 +29,9 @@ pub enum EngineError {
         /// What tract said.
         reason: String,
     },
+    /// The threads that were asked for cannot be had.
+    #[error("{0}; ask for fewer")]
+    Threads(PlanError),
     /// A face of the wrong length.
     #[error("an aligned face has {expected} bytes, not {found}")]
     Face {
@@ -55,9 +65,28 @@ impl Scores {
     }
 }
 
+/// How an engine runs.
+#[derive(Clone, Copy)]
+pub struct Options {
+    /// The kernel that runs chains of quantised layers; `None` leaves everything to stock tract.
+    pub kernel: Option<&'static dyn Kernel>,
+    /// Threads that share one inference. They change no bit of its result.
+    pub threads: usize,
+}
+
+impl Default for Options {
+    /// The best kernel for this processor, one thread.
+    fn default() -> Options {
+        Options { kernel: Some(kernel::best()), threads: 1 }
+    }
+}
+
 /// The int8 net of a bundle, ready to run.
 pub struct Engine {
     plan: Arc<TypedRunnableModel>,
+    /// The whole net, where it is a single chain: it runs without tract.
+    whole: Option<Arc<Fused>>,
+    not_fused: Vec<NotFused>,
     input: FaceInput,
     output: Output,
     labels: LabelSet,
@@ -67,21 +96,33 @@ impl Engine {
     /// Loads the int8 graph of `bundle`.
     ///
     /// # Errors
-    /// [`EngineError::Bundle`] where the file is missing or altered, [`EngineError::Graph`] where tract refuses it.
-    pub fn open(bundle: &Bundle) -> Result<Engine, EngineError> {
-        Self::from_bytes(&bundle.read(bundle::INT8)?, bundle.manifest())
+    /// [`EngineError::Bundle`] where the file is missing or altered, [`EngineError::Graph`] where it cannot be run.
+    pub fn open(bundle: &Bundle, options: Options) -> Result<Engine, EngineError> {
+        Self::from_bytes(&bundle.read(bundle::INT8)?, bundle.manifest(), options)
     }
 
     /// Loads an int8 graph from the bytes of its ONNX file.
     ///
     /// # Errors
-    /// [`EngineError::Graph`] where tract refuses it.
-    pub fn from_bytes(onnx: &[u8], manifest: &Manifest) -> Result<Engine, EngineError> {
-        let plan = plan(onnx, Some(INTEGER_SCORES)).map_err(|error| graph_error(bundle::INT8, &error))?;
+    /// [`EngineError::Graph`] where it cannot be run, [`EngineError::Threads`] where the threads cannot be had.
+    pub fn from_bytes(onnx: &[u8], manifest: &Manifest, options: Options) -> Result<Engine, EngineError> {
+        let threads = Arc::new(Threads::new(options.threads).map_err(EngineError::Threads)?);
+        let refused = |error: &TractError| graph_error(bundle::INT8, error);
+        let mut model = guarded(|| typed(onnx, Some(INTEGER_SCORES))).map_err(|error| refused(&error))?;
+        let mut not_fused = Vec::new();
+        if let Some(kernel) = options.kernel {
+            not_fused = guarded(|| fusion::fuse(&mut model, kernel, &threads)).map_err(|error| refused(&error))?;
+        }
+        let plan = guarded(|| model.into_optimized()?.into_runnable()).map_err(|error| refused(&error))?;
         let labels = manifest
             .label_set()
             .ok_or_else(|| graph_error(bundle::INT8, &anyhow::anyhow!("the manifest has no usable labels")))?;
-        Ok(Engine { plan, input: manifest.face_input(), output: manifest.output, labels })
+        let input = manifest.face_input();
+        let whole = whole(plan.model()).filter(|fused| {
+            let (from, to) = (fused.chain().input(), fused.chain().output());
+            from.len() == input.len() && to.len() == labels.len()
+        });
+        Ok(Engine { plan, whole, not_fused, input, output: manifest.output, labels })
     }
 
     /// The geometry of the aligned face.
@@ -97,41 +138,83 @@ impl Engine {
     /// Classifies one aligned face: u8 `[channels, size, size]`.
     ///
     /// # Errors
-    /// [`EngineError::Face`] for another length, [`EngineError::Graph`] where tract fails.
+    /// As [`Engine::integer_scores`].
     pub fn classify(&self, face: &[u8]) -> Result<Scores, EngineError> {
+        let mut integer = vec![0; self.labels.len()];
+        self.integer_scores(face, &mut integer)?;
+        Ok(Scores::from_integer(integer, self.output))
+    }
+
+    /// The integer scores of one aligned face, u8 `[channels, size, size]`, one a label. A net that is a single chain
+    /// allocates nothing here.
+    ///
+    /// # Errors
+    /// [`EngineError::Face`] for another length, [`EngineError::Graph`] where tract fails or gives other scores than labels.
+    pub fn integer_scores(&self, face: &[u8], scores: &mut [u8]) -> Result<(), EngineError> {
         let FaceInput { channels, size, .. } = self.input;
         if face.len() != self.input.len() {
             return Err(EngineError::Face { expected: self.input.len(), found: face.len() });
+        }
+        if let Some(whole) = self.whole.as_ref().filter(|_| scores.len() == self.labels.len()) {
+            whole.run(face, scores);
+            return Ok(());
         }
         let integer = Tensor::from_shape(&[1, channels, size, size], face)
             .and_then(|tensor| self.plan.run(tvec!(tensor.into())))
             .and_then(|outputs| integers(&outputs[0]))
             .map_err(|error| graph_error(bundle::INT8, &error))?;
-        if integer.len() != self.labels.len() {
+        if integer.len() != scores.len() || integer.len() != self.labels.len() {
             let error = anyhow::anyhow!("{} scores for {} labels", integer.len(), self.labels.len());
             return Err(graph_error(bundle::INT8, &error));
         }
-        Ok(Scores::from_integer(integer, self.output))
+        scores.copy_from_slice(&integer);
+        Ok(())
     }
 
-    /// The operators of the optimised graph in the order they run, for instance `OptMatMul`.
+    /// The operators of the optimised graph in the order they run, for instance `FusedChain`.
     pub fn operators(&self) -> Vec<String> {
         let model = self.plan.model();
         let order = model.eval_order().unwrap_or_default();
         order.into_iter().map(|id| model.nodes()[id].op().name().into_owned()).collect()
     }
 
-    /// The kernels that tract chose for this processor, without repeats: what its matrix products say of themselves.
+    /// The nodes that stock tract runs, and why.
+    pub fn not_fused(&self) -> &[NotFused] {
+        &self.not_fused
+    }
+
+    /// The kernels chosen for this processor, without repeats: those of fused chains, and what tract's matrix products say of
+    /// themselves.
     pub fn kernels(&self) -> Vec<String> {
         let mut kernels = Vec::new();
-        for node in self.plan.model().nodes().iter().filter(|node| node.op().name() == "OptMatMul") {
-            let info = node.op().info().unwrap_or_default();
-            kernels.extend(info.iter().filter_map(|line| line.split_once(" with ")).map(|(_, name)| name.to_owned()));
+        for node in self.plan.model().nodes() {
+            if let Some(operator) = node.op_as::<FusedChain>() {
+                kernels.push(operator.fused.chain().kernel().name().to_owned());
+            } else if node.op().name() == "OptMatMul" {
+                let info = node.op().info().unwrap_or_default();
+                kernels
+                    .extend(info.iter().filter_map(|line| line.split_once(" with ")).map(|(_, name)| name.to_owned()));
+            }
         }
         kernels.sort();
         kernels.dedup();
         kernels
     }
+}
+
+/// The chain that a graph is, where it is nothing else.
+fn whole(model: &TypedModel) -> Option<Arc<Fused>> {
+    let [input, output] = [model.input_outlets().ok()?, model.output_outlets().ok()?];
+    let ([input], [output]) = (input, output) else { return None };
+    let node = model.node(output.node);
+    let operator = node.op_as::<FusedChain>()?;
+    (node.inputs[..] == [*input]).then(|| Arc::clone(&operator.fused))
+}
+
+/// Runs what reads a graph from outside: a panic inside tract becomes an error.
+fn guarded<T>(body: impl FnOnce() -> TractResult<T>) -> TractResult<T> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(body))
+        .unwrap_or_else(|_| Err(anyhow::anyhow!("tract panicked on it")))
 }
 
 /// The float net, for the parity of libtorch and tract.
@@ -146,7 +229,8 @@ impl FloatEngine {
     /// # Errors
     /// [`EngineError::Graph`] where tract refuses it.
     pub fn from_bytes(onnx: &[u8], input: FaceInput) -> Result<FloatEngine, EngineError> {
-        let plan = plan(onnx, None).map_err(|error| graph_error(bundle::FLOAT, &error))?;
+        let plan = guarded(|| typed(onnx, None)?.into_optimized()?.into_runnable());
+        let plan = plan.map_err(|error| graph_error(bundle::FLOAT, &error))?;
         Ok(FloatEngine { plan, input })
     }
 
@@ -167,12 +251,13 @@ impl FloatEngine {
     }
 }
 
-fn plan(onnx: &[u8], output: Option<&str>) -> TractResult<Arc<TypedRunnableModel>> {
+/// The graph as tract types it, before it is optimised.
+fn typed(onnx: &[u8], output: Option<&str>) -> TractResult<TypedModel> {
     let mut model = tract_onnx::onnx().model_for_read(&mut &onnx[..])?;
     if let Some(output) = output {
         model = model.with_outputs_by_name([output])?;
     }
-    model.into_optimized()?.into_runnable()
+    model.into_typed()
 }
 
 fn integers(value: &TValue) -> TractResult<Vec<u8>> {

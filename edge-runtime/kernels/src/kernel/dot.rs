@@ -1,0 +1,157 @@
+//! AArch64 with dot products of bytes (Cortex-A55, A76, A78): four products are added to a 32-bit sum at once.
+
+use std::arch::aarch64::*;
+use std::arch::{asm, is_aarch64_feature_detected};
+
+use super::neon::{blocks, load, requantized};
+use super::{Kernel, Tile};
+
+/// Dot products: a block is two registers of four sums.
+struct Dot;
+
+/// Bytes of a place loaded at once: four quads, each the factor of one instruction.
+const GRANULE: usize = 16;
+/// Channels of a block.
+const BLOCK: usize = 8;
+/// Blocks of a panel: not more than registers hold, for they are computed one after the other; see `neon`.
+const MOST_BLOCKS: usize = 4;
+
+/// Where this processor has them.
+pub fn available() -> Option<&'static dyn Kernel> {
+    let found = is_aarch64_feature_detected!("neon") && is_aarch64_feature_detected!("dotprod");
+    found.then_some(&Dot)
+}
+
+impl Kernel for Dot {
+    fn name(&self) -> &'static str {
+        "neon-dotprod"
+    }
+
+    fn block(&self) -> usize {
+        BLOCK
+    }
+
+    fn most_blocks(&self) -> usize {
+        MOST_BLOCKS
+    }
+
+    fn places(&self, _blocks: usize) -> usize {
+        // 16 sums, the bytes of eight places and the weights of two quads fit into 32 registers.
+        8
+    }
+
+    fn granule(&self) -> usize {
+        GRANULE
+    }
+
+    fn flip(&self) -> u8 {
+        128
+    }
+
+    /// `[block][quad][channel of the block][4]`.
+    fn pack(&self, filters: &[i8], channels: usize, granules: usize) -> Vec<u8> {
+        blocks(filters, channels, granules * GRANULE / 4, BLOCK)
+    }
+
+    fn tile(&self, tile: &mut Tile) {
+        tile.check(self, GRANULE);
+        macro_rules! by_places {
+            ($($places:literal)*) => {
+                match tile.places {
+                    // SAFETY: `available` found the instructions, `check` the bounds.
+                    $($places => unsafe { places::<$places>(tile) },)*
+                    _ => {}
+                }
+            };
+        }
+        by_places!(1 2 3 4 5 6 7 8);
+    }
+}
+
+/// # Safety
+/// The processor has the instructions, and the tile keeps within its bounds.
+#[target_feature(enable = "neon,dotprod")]
+unsafe fn places<const PLACES: usize>(tile: &mut Tile) {
+    let panel = tile.panel;
+    let mut bytes = [[0; BLOCK * MOST_BLOCKS]; PLACES];
+    let mut weights: *const u8 = panel.weight.as_ptr().cast();
+    for block in 0..panel.blocks {
+        // SAFETY: `check`: as many biases as the blocks have channels.
+        let bias = unsafe {
+            let first = panel.bias.as_ptr().add(BLOCK * block);
+            [vld1q_s32(first), vld1q_s32(first.add(4))]
+        };
+        let mut sums = [bias; PLACES];
+        for row in 0..tile.reduction.rows {
+            let mut runs = [tile.input.as_ptr(); PLACES];
+            for (run, at) in runs.iter_mut().zip(tile.input_at) {
+                // SAFETY: `check`: rows of the input.
+                *run = unsafe { run.add(at + row * tile.reduction.stride) };
+            }
+            for step in 0..tile.reduction.steps {
+                let mut values = [vdupq_n_s8(0); PLACES];
+                for (values, run) in values.iter_mut().zip(runs) {
+                    // SAFETY: `check`: steps of a granule lie in the input.
+                    *values = unsafe { load(run.add(GRANULE * step)) };
+                }
+                // SAFETY: `check`: four quads for each step and channel.
+                unsafe {
+                    quad::<0, PLACES>(&mut sums, &values, weights);
+                    quad::<1, PLACES>(&mut sums, &values, weights.add(4 * BLOCK));
+                    quad::<2, PLACES>(&mut sums, &values, weights.add(8 * BLOCK));
+                    quad::<3, PLACES>(&mut sums, &values, weights.add(12 * BLOCK));
+                }
+                // SAFETY: at most one past the end of the weights.
+                weights = unsafe { weights.add(GRANULE * BLOCK) };
+            }
+        }
+        for (bytes, sums) in bytes.iter_mut().zip(sums) {
+            for (sum, first) in sums.into_iter().zip([BLOCK * block, BLOCK * block + 4]) {
+                // SAFETY: `check`: as many multipliers as the blocks have channels.
+                let four = unsafe { requantized(sum, panel.multiplier.as_ptr().add(first), tile.zero, tile.flip) };
+                bytes[first..first + 4].copy_from_slice(&four);
+            }
+        }
+    }
+    for (place, bytes) in bytes.iter().enumerate() {
+        tile.write(place, bytes);
+    }
+}
+
+/// Adds the products of one quad of every place.
+///
+/// # Safety
+/// The processor has the instructions, and the weights of a quad can be read.
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+unsafe fn quad<const QUAD: usize, const PLACES: usize>(
+    sums: &mut [[int32x4_t; 2]; PLACES],
+    values: &[int8x16_t; PLACES],
+    weights: *const u8,
+) {
+    // SAFETY: as for this function.
+    let filters = unsafe { [load(weights), load(weights.add(16))] };
+    for half in 0..2 {
+        for (sums, values) in sums.iter_mut().zip(values) {
+            sums[half] = dot::<QUAD>(sums[half], filters[half], *values);
+        }
+    }
+}
+
+/// Adds to each sum the dot product of its four weights and quad `QUAD` of `values`. As text: the intrinsic is not stable.
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+fn dot<const QUAD: usize>(mut sums: int32x4_t, weights: int8x16_t, values: int8x16_t) -> int32x4_t {
+    // SAFETY: it changes this register alone.
+    unsafe {
+        asm!(
+            "sdot {sums:v}.4s, {weights:v}.16b, {values:v}.4b[{quad}]",
+            sums = inout(vreg) sums,
+            weights = in(vreg) weights,
+            values = in(vreg) values,
+            quad = const QUAD,
+            options(pure, nomem, nostack, preserves_flags),
+        );
+    }
+    sums
+}

@@ -1,0 +1,165 @@
+//! AArch64 with plain NEON (Cortex-A53, A57, A72): products of bytes are summed in pairs in 16 bits, the pairs in 32 bits.
+
+use std::arch::aarch64::*;
+use std::arch::is_aarch64_feature_detected;
+
+use super::{Kernel, Tile, interleave};
+
+/// NEON: a block is four channels, each with four sums a place, which are added up at the end.
+struct Neon;
+
+/// Bytes multiplied at once.
+const GRANULE: usize = 16;
+/// Channels of a block.
+const BLOCK: usize = 4;
+/// Blocks of a panel: not more than registers hold, for they are computed one after the other, but so many that what comes
+/// before and after them counts little, and so few that their weights stay in a first-level cache.
+const MOST_BLOCKS: usize = 8;
+
+/// Where this processor has it.
+pub fn available() -> Option<&'static dyn Kernel> {
+    is_aarch64_feature_detected!("neon").then_some(&Neon)
+}
+
+impl Kernel for Neon {
+    fn name(&self) -> &'static str {
+        "neon"
+    }
+
+    fn block(&self) -> usize {
+        BLOCK
+    }
+
+    fn most_blocks(&self) -> usize {
+        MOST_BLOCKS
+    }
+
+    fn places(&self, _blocks: usize) -> usize {
+        // 16 sums, the weights of a step and eight products under way fit into 32 registers.
+        4
+    }
+
+    fn granule(&self) -> usize {
+        GRANULE
+    }
+
+    fn flip(&self) -> u8 {
+        128
+    }
+
+    /// `[block][granule][channel of the block][byte]`.
+    fn pack(&self, filters: &[i8], channels: usize, granules: usize) -> Vec<u8> {
+        blocks(filters, channels, granules, BLOCK)
+    }
+
+    fn tile(&self, tile: &mut Tile) {
+        tile.check(self, GRANULE);
+        macro_rules! by_places {
+            ($pairs:literal, $($places:literal)*) => {
+                match tile.places {
+                    // SAFETY: `available` found the instructions, `check` the bounds.
+                    $($places => unsafe { places::<$places, $pairs>(tile) },)*
+                    _ => {}
+                }
+            };
+        }
+        // Two products fit into 16 bits, unless both are -128 by -128.
+        match tile.panel.lowest {
+            i8::MIN => by_places!(false, 1 2 3 4),
+            _ => by_places!(true, 1 2 3 4),
+        }
+    }
+}
+
+/// `[block][granule][channel of the block][byte]` of `[channel][granule][byte]`.
+pub fn blocks(filters: &[i8], channels: usize, granules: usize, block: usize) -> Vec<u8> {
+    let length = (filters.len() / channels.max(1) * block).max(1);
+    filters.chunks(length).flat_map(|filters| interleave(filters, block, granules)).collect()
+}
+
+/// # Safety
+/// The processor has NEON, and the tile keeps within its bounds.
+// By numbers: the order of the loops decides what stays in registers.
+#[expect(clippy::needless_range_loop)]
+#[target_feature(enable = "neon")]
+unsafe fn places<const PLACES: usize, const PAIRS: bool>(tile: &mut Tile) {
+    let panel = tile.panel;
+    let mut bytes = [[0; BLOCK * MOST_BLOCKS]; PLACES];
+    let mut weights: *const u8 = panel.weight.as_ptr().cast();
+    for block in 0..panel.blocks {
+        let mut sums = [[vdupq_n_s32(0); BLOCK]; PLACES];
+        for row in 0..tile.reduction.rows {
+            let mut runs = [tile.input.as_ptr(); PLACES];
+            for (run, at) in runs.iter_mut().zip(tile.input_at) {
+                // SAFETY: `check`: rows of the input.
+                *run = unsafe { run.add(at + row * tile.reduction.stride) };
+            }
+            for step in 0..tile.reduction.steps {
+                let mut filters = [vdupq_n_s8(0); BLOCK];
+                for (channel, filter) in filters.iter_mut().enumerate() {
+                    // SAFETY: `check`: a granule for each step and channel.
+                    *filter = unsafe { load(weights.add(GRANULE * channel)) };
+                }
+                for place in 0..PLACES {
+                    // SAFETY: `check`: steps of a granule lie in the input.
+                    let values = unsafe { load(runs[place].add(GRANULE * step)) };
+                    for channel in 0..BLOCK {
+                        let (sum, filter) = (&mut sums[place][channel], filters[channel]);
+                        let low = vmull_s8(vget_low_s8(values), vget_low_s8(filter));
+                        if PAIRS {
+                            *sum = vpadalq_s16(*sum, vmlal_high_s8(low, values, filter));
+                        } else {
+                            *sum = vpadalq_s16(vpadalq_s16(*sum, low), vmull_high_s8(values, filter));
+                        }
+                    }
+                }
+                // SAFETY: at most one past the end of the weights.
+                weights = unsafe { weights.add(GRANULE * BLOCK) };
+            }
+        }
+        for (bytes, sums) in bytes.iter_mut().zip(sums) {
+            let sum = vpaddq_s32(vpaddq_s32(sums[0], sums[1]), vpaddq_s32(sums[2], sums[3]));
+            // SAFETY: `check`: as many biases and multipliers as the blocks have channels.
+            let four = unsafe {
+                let sum = vaddq_s32(sum, vld1q_s32(panel.bias.as_ptr().add(BLOCK * block)));
+                requantized(sum, panel.multiplier.as_ptr().add(BLOCK * block), tile.zero, tile.flip)
+            };
+            bytes[BLOCK * block..][..BLOCK].copy_from_slice(&four);
+        }
+    }
+    for (place, bytes) in bytes.iter().enumerate() {
+        tile.write(place, bytes);
+    }
+}
+
+/// Sixteen bytes, wherever they lie.
+#[repr(C, packed)]
+struct Unaligned(int8x16_t);
+
+/// Loads sixteen bytes. By `vld1q_s8` the loops would hold its checks, and lose sums to them, where debug assertions are on.
+///
+/// # Safety
+/// They can be read.
+#[inline(always)]
+pub unsafe fn load(bytes: *const u8) -> int8x16_t {
+    // SAFETY: as for this function; the type needs no alignment.
+    unsafe { (*bytes.cast::<Unaligned>()).0 }
+}
+
+/// Four sums requantised.
+///
+/// # Safety
+/// The processor has NEON, and four multipliers can be read.
+#[inline]
+#[target_feature(enable = "neon")]
+pub unsafe fn requantized(sums: int32x4_t, multiplier: *const f32, zero: u8, flip: u8) -> [u8; 4] {
+    let offset = f32::from(zero);
+    // SAFETY: as for this function.
+    let value = vmulq_f32(vcvtq_f32_s32(sums), unsafe { vld1q_f32(multiplier) });
+    let value = vminq_f32(vmaxq_f32(value, vdupq_n_f32(-offset)), vdupq_n_f32(255.0 - offset));
+    // Rounds half to even.
+    let value = vaddq_s32(vcvtnq_s32_f32(value), vdupq_n_s32(i32::from(zero)));
+    let words = vmovn_s32(value);
+    let bytes = veor_s8(vmovn_s16(vcombine_s16(words, words)), vdup_n_s8(flip.cast_signed()));
+    vget_lane_u32::<0>(vreinterpret_u32_s8(bytes)).to_le_bytes()
+}

@@ -1,0 +1,99 @@
+//! A chain of quantised layers as one operator in tract's graph.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use expression_kernels::{Chain, Threads, Workspace};
+use tract_onnx::prelude::*;
+use tract_onnx::tract_core::internal::*;
+
+/// A chain, the threads that it runs on, and working memory that lies ready.
+pub struct Fused {
+    chain: Chain,
+    threads: Arc<Threads>,
+    spare: Mutex<Vec<Workspace>>,
+}
+
+impl Fused {
+    /// With working memory for one inference at a time; another that runs beside it gets its own.
+    pub fn new(chain: Chain, threads: Arc<Threads>) -> Fused {
+        let spare = Mutex::new(vec![chain.workspace(threads.count())]);
+        Fused { chain, threads, spare }
+    }
+
+    /// Runs the chain on maps `[channels, height, width]`, u8. Allocates nothing unless more inferences run at once than ever
+    /// before.
+    pub fn run(&self, input: &[u8], output: &mut [u8]) {
+        let spare = || self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        let ready = spare().pop();
+        let mut workspace = ready.unwrap_or_else(|| self.chain.workspace(self.threads.count()));
+        self.chain.run(&self.threads, &mut workspace, input, output);
+        spare().push(workspace);
+    }
+
+    /// The chain.
+    pub fn chain(&self) -> &Chain {
+        &self.chain
+    }
+}
+
+/// The operator: u8 `[1, channels, height, width]` to the same.
+#[derive(Clone)]
+pub struct FusedChain {
+    /// What it runs.
+    pub fused: Arc<Fused>,
+    /// How tract types its output: u8, with or without quantisation.
+    pub output: DatumType,
+    /// The layers, for people.
+    pub layers: Vec<String>,
+}
+
+impl fmt::Debug for FusedChain {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        write!(formatter, "FusedChain({})", self.layers.join(", "))
+    }
+}
+
+impl PartialEq for FusedChain {
+    fn eq(&self, other: &FusedChain) -> bool {
+        Arc::ptr_eq(&self.fused, &other.fused)
+    }
+}
+
+impl Eq for FusedChain {}
+
+impl Op for FusedChain {
+    fn name(&self) -> StaticName {
+        "FusedChain".into()
+    }
+
+    fn info(&self) -> TractResult<Vec<String>> {
+        Ok(vec![format!("{} with {}", self.layers.join(", "), self.fused.chain().kernel().name())])
+    }
+
+    op_as_typed_op!();
+}
+
+impl EvalOp for FusedChain {
+    op_out_of_plan!();
+
+    fn eval(&self, _: &EvalContext, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
+        let shape = self.fused.chain().output();
+        // tract may type bytes as quantised; the bytes are what counts.
+        let input = inputs[0].cast_to_dt(inputs[0].datum_type().unquantized())?;
+        let mut output = Tensor::zero::<u8>(&[1, shape.channels, shape.height, shape.width])?;
+        let bytes = input.to_plain_array_view::<u8>()?;
+        let bytes = bytes.as_slice().context("a map lies in one piece")?;
+        self.fused.run(bytes, output.try_as_plain_ram_mut()?.as_slice_mut::<u8>()?);
+        Ok(tvec!(output.cast_to_dt(self.output)?.into_owned().into()))
+    }
+}
+
+impl TypedOp for FusedChain {
+    fn output_facts(&self, _: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
+        let shape = self.fused.chain().output();
+        Ok(tvec!(self.output.fact([1, shape.channels, shape.height, shape.width])))
+    }
+
+    as_op!();
+}
