@@ -32,6 +32,7 @@ enum Command {
     RunAll(command::run_all::Cmd),
     Test(command::test::Cmd),
     Check(command::check::Cmd),
+    Bench(command::bench::Cmd),
 }
 
 fn main() -> ExitCode {
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         Command::RunAll(cmd) => cmd.run(),
         Command::Test(cmd) => cmd.run(),
         Command::Check(cmd) => cmd.run(),
+        Command::Bench(cmd) => cmd.run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,0 +1,25 @@
+//! `cargo xtask bench`
+
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+
+use super::setup;
+use crate::cargo;
+
+/// Set up, then measure our engine beside onnxruntime and stock tract; writes docs/benchmarks.md.
+#[derive(Args)]
+pub struct Cmd {}
+
+impl Cmd {
+    pub fn run(self) -> Result<()> {
+        setup::Cmd::default().run()?;
+        cargo::run(&["build", "--workspace"])?;
+        let mut bench = Command::new(cargo::sibling("bench-engines")?);
+        let status = bench.env("CARGO_MANIFEST_DIR", cargo::workspace_root().join("tests")).status();
+        let status = status.context("bench-engines could not be started")?;
+        ensure!(status.success(), "bench-engines: {status}");
+        Ok(())
+    }
+}
