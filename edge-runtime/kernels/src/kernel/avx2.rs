@@ -121,6 +121,8 @@ unsafe fn places<const PLACES: usize, const BLOCKS: usize>(tile: &mut Tile) {
             }
         }
     }
+    // A copy, so that the sums above stay in registers: what is indexed by a variable lies in memory.
+    let sums = std::hint::black_box(sums);
     for (place, sums) in sums.iter().enumerate() {
         let mut bytes = [0u8; 16];
         for (block, sum) in sums.iter().enumerate() {

@@ -132,6 +132,8 @@ unsafe fn tile512<const PLACES: usize, const BLOCKS: usize>(tile: &mut Tile) {
     let zero = f32::from(tile.zero);
     let (low, high) = (_mm512_set1_ps(-zero), _mm512_set1_ps(255.0 - zero));
     let (zero, flip) = (_mm512_set1_epi32(i32::from(tile.zero)), _mm_set1_epi8(tile.flip.cast_signed()));
+    // A copy, so that the sums above stay in registers: what is indexed by a variable lies in memory.
+    let sums = std::hint::black_box(sums);
     for (place, sums) in sums.iter().enumerate() {
         let mut bytes = [_mm_setzero_si128(); BLOCKS];
         for (block, sum) in sums.iter().enumerate() {
@@ -233,6 +235,8 @@ macro_rules! ymm {
                         weights = unsafe { weights.add(32 * BLOCKS) };
                     }
                 }
+                // A copy, so that the sums above stay in registers: what is indexed by a variable lies in memory.
+                let sums = std::hint::black_box(sums);
                 for (place, sums) in sums.iter().enumerate() {
                     let mut bytes = [0u8; 16];
                     for (block, sum) in sums.iter().enumerate() {
