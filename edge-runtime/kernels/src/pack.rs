@@ -72,25 +72,21 @@ impl Panel {
         (first, last, blocks): (usize, usize, usize),
     ) -> Panel {
         let [rows, columns] = layer.window.kernel;
-        // `[channel][run position]`, a run as it lies in the input: kernel column, then channel.
-        let filter = |channel: usize, place: usize| {
-            let (row, rest) = (place / (columns * layer.from), place % (columns * layer.from));
-            let (column, from) = (rest / layer.from, rest % layer.from);
-            layer.weight[((channel * layer.from + from) * rows + row) * columns + column]
-        };
+        let area = rows * columns;
         let padded = blocks * kernel.block();
         let length = reduction.steps * kernel.granule();
         let mut filters = vec![0i8; padded * reduction.rows * length];
         let (mut bias, mut multiplier) = (vec![0; padded], vec![0.0; padded]);
         for channel in first..last {
-            let mut sum = 0i32;
-            for row in 0..reduction.rows {
-                for place in 0..reduction.run {
-                    let weight = filter(channel, row * reduction.run + place);
-                    filters[((channel - first) * reduction.rows + row) * length + place] = weight;
-                    sum = sum.wrapping_add(i32::from(weight));
-                }
+            let filter = &layer.weight[channel * layer.from * area..][..layer.from * area];
+            let runs = &mut filters[(channel - first) * reduction.rows * length..][..reduction.rows * length];
+            // A run as it lies in the input: kernel column, then channel. Where runs follow each other they are one.
+            for (place, of_place) in (0..area).map(|place| (place, filter[place..].iter().step_by(area))) {
+                let at = place * layer.from;
+                let into = &mut runs[at / reduction.run * length + at % reduction.run..];
+                into.iter_mut().zip(of_place).for_each(|(into, weight)| *into = *weight);
             }
+            let sum = filter.iter().fold(0i32, |sum, weight| sum.wrapping_add(i32::from(*weight)));
             let offset = i32::from(kernel.flip()) - i32::from(layer.input_zero);
             bias[channel - first] = layer.bias[channel].wrapping_add(sum.wrapping_mul(offset));
             multiplier[channel - first] = layer.multiplier[channel];

@@ -1,6 +1,6 @@
 //! What a chain computes, written as plainly as it can be: the measure of every kernel.
 
-use crate::layer::{Convolution, Layer, MaxPool, Shape};
+use crate::layer::{Convolution, Layer, MaxPool, Shape, Window};
 
 /// `clamp(round_half_even(f32(sum) * multiplier) + zero, 0, 255)`.
 pub fn requantize(sum: i32, multiplier: f32, zero: u8) -> u8 {
@@ -63,8 +63,6 @@ pub fn max_pool(layer: &MaxPool, shape: Shape, map: &[u8]) -> Vec<u8> {
     }
     output
 }
-
-use crate::layer::Window;
 
 /// A chain of layers on a map `[channels, height, width]`: the output map, in the same order.
 ///

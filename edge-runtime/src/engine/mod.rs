@@ -155,7 +155,13 @@ impl Engine {
         if face.len() != self.input.len() {
             return Err(EngineError::Face { expected: self.input.len(), found: face.len() });
         }
-        if let Some(whole) = self.whole.as_ref().filter(|_| scores.len() == self.labels.len()) {
+        let other = |found: usize| {
+            graph_error(bundle::INT8, &anyhow::anyhow!("{found} scores for {} labels", self.labels.len()))
+        };
+        if scores.len() != self.labels.len() {
+            return Err(other(scores.len()));
+        }
+        if let Some(whole) = &self.whole {
             whole.run(face, scores);
             return Ok(());
         }
@@ -163,9 +169,8 @@ impl Engine {
             .and_then(|tensor| self.plan.run(tvec!(tensor.into())))
             .and_then(|outputs| integers(&outputs[0]))
             .map_err(|error| graph_error(bundle::INT8, &error))?;
-        if integer.len() != scores.len() || integer.len() != self.labels.len() {
-            let error = anyhow::anyhow!("{} scores for {} labels", integer.len(), self.labels.len());
-            return Err(graph_error(bundle::INT8, &error));
+        if integer.len() != scores.len() {
+            return Err(other(integer.len()));
         }
         scores.copy_from_slice(&integer);
         Ok(())

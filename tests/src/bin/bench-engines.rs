@@ -19,9 +19,11 @@ use ort::session::Session;
 use tch::{Device, Kind, Tensor};
 
 /// How often each engine takes its turn.
-const TURNS: usize = 30;
+const TURNS: usize = 20;
 /// How long a turn takes at least.
-const TURN: Duration = Duration::from_millis(20);
+const TURN: Duration = Duration::from_millis(30);
+/// Before each turn: onnxruntime's threads go on spinning for a while, and would take the processor from the next engine.
+const REST: Duration = Duration::from_millis(30);
 
 /// An int8 graph to be measured.
 struct Net {
@@ -72,6 +74,7 @@ fn medians(engines: &mut [Box<dyn FnMut() -> anyhow::Result<()> + '_>]) -> anyho
     let mut times = vec![Vec::new(); engines.len()];
     for turn in 0..=TURNS {
         for (engine, times) in engines.iter_mut().zip(&mut times) {
+            std::thread::sleep(REST);
             let begun = Instant::now();
             while begun.elapsed() < TURN {
                 let before = Instant::now();
@@ -124,6 +127,17 @@ fn row(net: &Net, environment: &ort::environment::Environment, threads: usize) -
     ))
 }
 
+/// What the system calls its processor.
+fn processor() -> String {
+    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let value = |key: &str| {
+        let line = text.lines().find(|line| line.starts_with(key))?;
+        line.split_once(':').map(|(_, value)| value.trim().to_owned())
+    };
+    let [name, family, model] = ["model name", "cpu family", "model\t"].map(|key| value(key).unwrap_or("?".into()));
+    format!("{name}, family {family}, model {model}")
+}
+
 fn main() -> anyhow::Result<()> {
     let library = assets::folder().join("onnxruntime/libonnxruntime.so");
     let advice =
@@ -136,11 +150,12 @@ fn main() -> anyhow::Result<()> {
         fresh("edge, 96x96", "edge", 96)?,
         fresh("paper, 224x224", "paper", 224)?,
     ];
-    let mut text = String::from(
+    let mut text = format!(
         "# Benchmarks\n\nOne inference of the same int8 file, batch 1, medians in milliseconds of engines that take turns in one run:\n\
-         `cargo xtask bench`. Onnxruntime is the library of its PyPI wheel; stock tract runs on one thread.\n\n\
+         `cargo xtask bench`. Onnxruntime is the library of its PyPI wheel; stock tract runs on one thread. Processor: {}.\n\n\
          | net | MMAC | threads | kernel | ours | onnxruntime | stock tract | ours / onnxruntime | ours / stock tract |\n\
          | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
+        processor()
     );
     let most = available_parallelism().map_or(1, usize::from);
     for net in &nets {

@@ -38,10 +38,6 @@ impl Kernel for Avx2 {
         GRANULE
     }
 
-    fn flip(&self) -> u8 {
-        0
-    }
-
     /// For each granule and half (even bytes, odd bytes): a pair of 16 bits for each channel.
     fn pack(&self, filters: &[i8], channels: usize, granules: usize) -> Vec<u8> {
         let bytes = interleave(filters, channels, granules);

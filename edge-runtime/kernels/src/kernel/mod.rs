@@ -30,9 +30,14 @@ pub trait Kernel: Send + Sync {
     /// Bytes of the input that are multiplied at once; runs are filled up to a multiple of it.
     fn granule(&self) -> usize;
     /// Exclusive-or of every byte of a map that a convolution reads: 128 where the instruction set multiplies s8 by s8, else 0.
-    fn flip(&self) -> u8;
-    /// Weights in the order of [`Kernel::tile`], from `[channel][granule][byte]`.
-    fn pack(&self, filters: &[i8], channels: usize, granules: usize) -> Vec<u8>;
+    fn flip(&self) -> u8 {
+        0
+    }
+    /// Weights in the order in which [`Kernel::tile`] reads them, from `[channel][granule][byte]`; `[granule][channel][byte]`
+    /// where a kernel wants nothing else.
+    fn pack(&self, filters: &[i8], channels: usize, granules: usize) -> Vec<u8> {
+        interleave(filters, channels, granules)
+    }
     /// Computes a tile.
     ///
     /// # Panics
@@ -85,7 +90,7 @@ impl Tile<'_> {
     }
 }
 
-/// `[granule][channel][byte]` of `[channel][granule][byte]`: groups of `group` channels stay together.
+/// `[granule][channel][byte]` of `[channel][granule][byte]`.
 fn interleave(filters: &[i8], channels: usize, granules: usize) -> Vec<u8> {
     let granule = filters.len() / (channels * granules).max(1);
     let mut packed = Vec::with_capacity(filters.len());

@@ -1,6 +1,6 @@
 //! Without any instruction set in particular.
 
-use super::{Kernel, Tile, interleave};
+use super::{Kernel, Tile};
 use crate::reference::requantize;
 
 /// The portable kernel.
@@ -30,14 +30,6 @@ impl Kernel for Portable {
 
     fn granule(&self) -> usize {
         GRANULE
-    }
-
-    fn flip(&self) -> u8 {
-        0
-    }
-
-    fn pack(&self, filters: &[i8], channels: usize, granules: usize) -> Vec<u8> {
-        interleave(filters, channels, granules)
     }
 
     fn tile(&self, tile: &mut Tile) {

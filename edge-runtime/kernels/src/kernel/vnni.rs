@@ -3,7 +3,7 @@
 use std::arch::x86_64::*;
 
 use super::avx2::requantized256;
-use super::{Kernel, Tile, interleave};
+use super::{Kernel, Tile};
 
 /// Calls the function for as many places as the tile has.
 macro_rules! by_places {
@@ -71,14 +71,6 @@ impl Kernel for Avx512 {
 
     fn granule(&self) -> usize {
         GRANULE
-    }
-
-    fn flip(&self) -> u8 {
-        0
-    }
-
-    fn pack(&self, filters: &[i8], channels: usize, granules: usize) -> Vec<u8> {
-        interleave(filters, channels, granules)
     }
 
     fn tile(&self, tile: &mut Tile) {
@@ -170,14 +162,6 @@ impl Kernel for Ymm {
 
     fn granule(&self) -> usize {
         GRANULE
-    }
-
-    fn flip(&self) -> u8 {
-        0
-    }
-
-    fn pack(&self, filters: &[i8], channels: usize, granules: usize) -> Vec<u8> {
-        interleave(filters, channels, granules)
     }
 
     fn tile(&self, tile: &mut Tile) {
