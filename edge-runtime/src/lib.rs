@@ -8,6 +8,7 @@ pub mod detect;
 pub mod engine;
 pub mod exit;
 pub mod files;
+pub mod frame;
 pub mod picture;
 pub mod selftest;
 

@@ -8,8 +8,10 @@ pub mod align;
 pub mod face;
 pub mod label;
 pub mod quantize;
+pub mod record;
 pub mod resample;
 
 pub use face::FaceInput;
 pub use label::{Label, LabelSet};
+pub use record::{Bounds, Quality, Record, Stamp};
 pub use resample::View;

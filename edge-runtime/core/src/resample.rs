@@ -7,6 +7,9 @@ pub struct View<'a> {
     width: usize,
     height: usize,
     channels: usize,
+    /// Bytes from a pixel to its right neighbour.
+    step: usize,
+    /// Bytes from a row to the next.
     stride: usize,
 }
 
@@ -15,10 +18,28 @@ impl<'a> View<'a> {
     ///
     /// `None` where a side is zero, `channels` is neither 1 nor 3, or `data` is too short.
     pub fn new(data: &'a [u8], width: usize, height: usize, channels: usize, stride: usize) -> Option<Self> {
-        let row = width.checked_mul(channels)?;
+        Self::spaced(data, width, height, channels, channels, stride)
+    }
+
+    /// A grey picture whose pixels lie `step` bytes apart, such as the luma of a YUYV frame (`step` 2).
+    ///
+    /// `None` as for [`View::new`], and where `step` is zero.
+    pub fn luma_plane(data: &'a [u8], width: usize, height: usize, step: usize, stride: usize) -> Option<Self> {
+        Self::spaced(data, width, height, 1, step, stride)
+    }
+
+    fn spaced(
+        data: &'a [u8],
+        width: usize,
+        height: usize,
+        channels: usize,
+        step: usize,
+        stride: usize,
+    ) -> Option<Self> {
+        let row = step.checked_mul(width.checked_sub(1)?)?.checked_add(channels)?;
         let needed = stride.checked_mul(height.checked_sub(1)?)?.checked_add(row)?;
-        let valid = width > 0 && matches!(channels, 1 | 3) && stride >= row && data.len() >= needed;
-        valid.then_some(Self { data, width, height, channels, stride })
+        let valid = matches!(channels, 1 | 3) && step >= channels && stride >= row && data.len() >= needed;
+        valid.then_some(Self { data, width, height, channels, step, stride })
     }
 
     /// Width in pixels.
@@ -38,7 +59,7 @@ impl<'a> View<'a> {
 
     /// The byte of channel `c` at column `x`, row `y`. All three must be in range.
     pub fn at(&self, x: usize, y: usize, c: usize) -> u8 {
-        self.data[y * self.stride + x * self.channels + c]
+        self.data[y * self.stride + x * self.step + c]
     }
 
     /// The grey value at column `x`, row `y`: ITU-R BT.601 luma in 256ths, rounded.
@@ -55,8 +76,8 @@ impl<'a> View<'a> {
         if x.checked_add(width)? > self.width || y.checked_add(height)? > self.height {
             return None;
         }
-        let start = y * self.stride + x * self.channels;
-        View::new(self.data.get(start..)?, width, height, self.channels, self.stride)
+        let start = y * self.stride + x * self.step;
+        View::spaced(self.data.get(start..)?, width, height, self.channels, self.step, self.stride)
     }
 
     /// The largest centred square.
@@ -167,12 +188,22 @@ mod tests {
     }
 
     #[test]
+    fn the_luma_of_interleaved_pixels_is_read_where_it_lies() {
+        let yuyv: [u8; 16] = core::array::from_fn(|i| i as u8);
+        let view = View::luma_plane(&yuyv, 4, 2, 2, 8).unwrap().crop(1, 0, 3, 2).unwrap();
+        assert_eq!([view.at(0, 0, 0), view.luma(2, 0), view.luma(2, 1)], [2, 6, 14]);
+    }
+
+    #[test]
     fn views_refuse_what_does_not_fit() {
         assert!(View::new(&[0; 11], 4, 3, 1, 4).is_none());
         assert!(View::new(&[0; 12], 4, 3, 2, 8).is_none());
         assert!(View::new(&[0; 12], 0, 3, 1, 4).is_none());
         assert!(View::new(&[0; 12], 4, 0, 1, 4).is_none());
         assert!(View::new(&[], usize::MAX, usize::MAX, 3, usize::MAX).is_none());
+        assert!(View::luma_plane(&[0; 23], 4, 3, 2, 8).is_some());
+        assert!(View::luma_plane(&[0; 22], 4, 3, 2, 8).is_none());
+        assert!(View::luma_plane(&[0; 24], 4, 3, 0, 8).is_none());
         let view = View::new(&[0; 12], 4, 3, 1, 4).unwrap();
         assert!(view.crop(1, 1, 3, 2).is_some());
         assert!(view.crop(2, 1, 3, 2).is_none());
