@@ -177,7 +177,7 @@ impl Bundle {
     pub fn read(&self, name: &str) -> Result<Vec<u8>, BundleError> {
         let path = self.folder.join(name);
         let advice = match name {
-            DETECTOR => "the bundle was passed on without its face detector; copy it from the run that made the bundle",
+            DETECTOR => "the bundle came without its face detector; `host-trainer detector DIR` puts it there",
             FLOAT => "the bundle was passed on without its float graph; copy it from the run that made the bundle",
             _ => "copy the bundle again",
         };

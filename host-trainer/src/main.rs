@@ -1,7 +1,7 @@
 //! `host-trainer`: the workstation's program.
 
 use clap::{Parser, Subcommand};
-use host_trainer::command::{crossval, draw, evaluate, inspect, report, run_all, study};
+use host_trainer::command::{crossval, detector, draw, evaluate, inspect, report, run_all, study};
 
 /// Trains FaceNet2ExpNet, quantizes the expression net and exports it as a bundle for edge-runtime.
 ///
@@ -22,6 +22,7 @@ enum Command {
     Study(study::Cmd),
     Inspect(inspect::Cmd),
     Draw(draw::Cmd),
+    Detector(detector::Cmd),
 }
 
 fn main() -> std::process::ExitCode {
@@ -37,5 +38,6 @@ fn main() -> std::process::ExitCode {
         Command::Study(cmd) => cmd.run(),
         Command::Inspect(cmd) => cmd.run(),
         Command::Draw(cmd) => cmd.run(),
+        Command::Detector(cmd) => cmd.run(),
     })
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use edge_runtime::engine::Options;
-use edge_runtime::{Bundle, Engine};
+use edge_runtime::{Bundle, Engine, bundle};
 use serde_json::Value;
 use system_tests::{json_lines, photographs, program, root, succeed};
 
@@ -14,13 +14,29 @@ fn folder() -> PathBuf {
 
 #[test]
 fn it_is_small_and_passes_its_self_test() {
-    let sizes = std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len());
-    let bytes: u64 = sizes.sum();
+    let entries = std::fs::read_dir(folder()).unwrap().map(Result::unwrap);
+    // The detector is put beside it, and is not ours.
+    let ours = entries.filter(|entry| entry.file_name() != bundle::DETECTOR);
+    let bytes: u64 = ours.map(|entry| entry.metadata().unwrap().len()).sum();
     assert!(bytes <= 2_000_000, "{bytes} bytes");
     let output = succeed(program("edge-runtime").args(["selftest", "--bundle"]).arg(folder()));
     assert!(json_lines(&output.stdout)[0]["vectors"].as_u64().unwrap() >= 32);
     let bundle = Bundle::open(&folder()).unwrap();
     assert!(bundle.manifest().metrics["multiply_accumulates"] <= 200e6);
+}
+
+#[test]
+fn its_detector_is_put_beside_it_and_is_the_one_it_names() {
+    let copy = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(folder()).unwrap().map(Result::unwrap) {
+        if entry.file_name() != bundle::DETECTOR {
+            std::fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
+        }
+    }
+    let bundle = Bundle::open(copy.path()).unwrap();
+    assert!(bundle.read(bundle::DETECTOR).unwrap_err().to_string().contains("host-trainer detector"));
+    succeed(program("host-trainer").arg("detector").arg(copy.path()));
+    assert!(!bundle.read(bundle::DETECTOR).unwrap().is_empty());
 }
 
 #[test]

@@ -47,6 +47,17 @@ impl Point {
         Some(Point { x: fixed(x)?, y: fixed(y)? })
     }
 
+    /// A place in 1/16 pixel, brought within 32768 pixels.
+    pub fn from_sixteenths(x: i32, y: i32) -> Point {
+        const MOST: i32 = FURTHEST as i32 * 16;
+        Point { x: x.clamp(-MOST, MOST), y: y.clamp(-MOST, MOST) }
+    }
+
+    /// Moved by so many 1/16 pixels across and down, and kept within 32768 pixels.
+    pub fn moved(self, [x, y]: [i32; 2]) -> Point {
+        Point::from_sixteenths(self.x.saturating_add(x), self.y.saturating_add(y))
+    }
+
     /// x in 1/16 pixel.
     pub fn x(self) -> i32 {
         self.x

@@ -43,26 +43,31 @@ impl<'a> View<'a> {
     }
 
     /// Width in pixels.
+    #[inline]
     pub fn width(&self) -> usize {
         self.width
     }
 
     /// Height in pixels.
+    #[inline]
     pub fn height(&self) -> usize {
         self.height
     }
 
     /// Bytes a pixel: 1 (grey) or 3 (RGB).
+    #[inline]
     pub fn channels(&self) -> usize {
         self.channels
     }
 
     /// The byte of channel `c` at column `x`, row `y`. All three must be in range.
+    #[inline]
     pub fn at(&self, x: usize, y: usize, c: usize) -> u8 {
         self.data[y * self.stride + x * self.step + c]
     }
 
     /// The grey value at column `x`, row `y`: ITU-R BT.601 luma in 256ths, rounded.
+    #[inline]
     pub fn luma(&self, x: usize, y: usize) -> u8 {
         if self.channels == 1 {
             return self.at(x, y, 0);

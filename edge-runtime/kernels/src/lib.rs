@@ -15,6 +15,7 @@ mod pool;
 
 pub mod kernel;
 pub mod reference;
+pub mod separable;
 
 pub use chain::{Chain, PlanError, Threads, Workspace};
 pub use kernel::Kernel;

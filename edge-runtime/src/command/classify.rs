@@ -84,7 +84,7 @@ fn classify(engine: &Engine, detector: Option<&Detector>, file: &Path) -> anyhow
 fn find(detector: &Detector, picture: &Picture, input: FaceInput) -> anyhow::Result<Option<(Vec<u8>, [f32; 4])>> {
     let Some(view) = picture.view() else { return Ok(None) };
     let mut aligned = vec![0; input.len()];
-    for found in detector.faces(view)? {
+    for found in detector.faces(view) {
         let points = found.key_points();
         if points.is_some_and(|points| align(&points, view, input, &mut aligned).is_ok()) {
             return Ok(Some((aligned, found.bounds)));

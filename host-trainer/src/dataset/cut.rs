@@ -31,7 +31,7 @@ impl Finder {
     /// A line that says why there is none.
     pub fn face(&self, picture: &Picture) -> Result<Picture, String> {
         let view = picture.view().ok_or("no pixels")?;
-        let found = self.0.faces(view).map_err(|error| error.to_string())?;
+        let found = self.0.faces(view);
         found
             .iter()
             .filter_map(|face| face_at(picture, &face.key_points()?))

@@ -1,23 +1,35 @@
-//! Finds faces in a picture: BlazeFace on tract.
+//! Finds faces in a picture: BlazeFace on our own kernels.
 //!
 //! Source: MediaPipe's 256x256 BlazeFace as npm `@vladmandic/human` carries it (`src/face/blazeface.ts`), translated to
-//! ONNX by `host-trainer`'s `onnx::detector`, where the tensors are described. Overlapping detections are blended by
-//! their scores, as the BlazeFace paper (arXiv 1907.05047, section 3.4) does to keep key points steady from frame to
-//! frame.
+//! ONNX by `host-trainer`'s `onnx::detector`, where the tensors are described. It sees the luma of a picture. Overlapping
+//! detections are blended by their scores, as the BlazeFace paper (arXiv 1907.05047, section 3.4) does to keep key points
+//! steady from frame to frame.
+//!
+//! The net is convolutional, so the canvas that it sees has the shape of the picture, not a square. It computes in single
+//! precision in one fixed order ([`expression_kernels::separable`]): the same picture gives the same faces, to the bit, on
+//! every machine.
 //!
 //! The net places key points well on faces that span up to 40 % of its input and badly on larger ones: on close-ups,
 //! the distance between the key points of a picture and those of its mirror image falls from 0.23 to 0.05 of the
 //! distance between the eyes when the picture is shrunk to half the input. So a picture is looked at twice, whole and
 //! at half the size, unless the first look is sure of a small face and sees no large one.
 
-use expression_core::align::{KeyPoints, Point};
-use expression_core::resample::{View, resample};
-use tract_onnx::prelude::*;
+mod graph;
+mod letterbox;
 
-/// Side of the detector's input, in pixels.
+use expression_core::View;
+use expression_core::align::{KeyPoints, Point};
+use expression_kernels::separable::{self, Kernel, Map};
+
+use graph::{Graph, Head};
+use letterbox::Letterbox;
+
+/// The longer side of a picture at the first look, in pixels.
 const SIDE: usize = 256;
-/// The grids of anchors: cells a side, anchors a cell.
-const GRIDS: [(usize, usize); 2] = [(16, 2), (8, 6)];
+/// Grey around a picture at the second look, in pixels: faces that fill it are not at the edge then.
+const MARGIN: usize = 16;
+/// The grids of anchors: pixels a cell, anchors a cell.
+const GRIDS: [(usize, usize); 2] = [(16, 2), (32, 6)];
 /// Values of an anchor: centre, width and height of the box, six key points.
 const VALUES: usize = 16;
 /// Below this score (MediaPipe's default) an anchor holds no face.
@@ -36,10 +48,10 @@ const OVERLAP: f32 = 0.3;
 /// Why faces could not be looked for.
 #[derive(Debug, thiserror::Error)]
 pub enum DetectError {
-    /// tract refused the graph, or it is not the detector's.
+    /// The graph is not the detector's.
     #[error("the face detector does not run ({reason}); copy the bundle again")]
     Graph {
-        /// What tract said.
+        /// What is wrong with it.
         reason: String,
     },
 }
@@ -80,117 +92,126 @@ impl Face {
 }
 
 /// The face detector, ready to run.
+#[derive(Debug)]
 pub struct Detector {
-    plan: Arc<TypedRunnableModel>,
+    graph: Graph,
+    kernel: Kernel,
+}
+
+/// Working memory of a detector: grown by its first pictures, and used again by the next.
+#[derive(Debug, Default)]
+pub struct Workspace {
+    input: Vec<f32>,
+    rows: Vec<i32>,
+    maps: [Map; 2],
+    scratch: Vec<f32>,
+    scores: Vec<f32>,
+    boxes: Vec<f32>,
 }
 
 impl Detector {
     /// Loads the detector from the bytes of its ONNX file.
     ///
     /// # Errors
-    /// `Graph` where tract refuses it or it has other inputs and outputs.
+    /// `Graph` where it is not the detector's.
     pub fn from_onnx(onnx: &[u8]) -> Result<Detector, DetectError> {
-        let load = || {
-            let model = tract_onnx::onnx().model_for_read(&mut &onnx[..])?.into_optimized()?;
-            let shape = |fact: &TypedFact| fact.shape.as_concrete().map(<[usize]>::to_vec);
-            let anchors = anchors().count();
-            let expected = [vec![1, 3, SIDE, SIDE], vec![1, anchors, VALUES], vec![1, anchors]].map(Some);
-            let found = [model.input_fact(0)?, model.output_fact(0)?, model.output_fact(1)?].map(shape);
-            anyhow::ensure!(found == expected, "inputs and outputs are {found:?}, not {expected:?}");
-            model.into_runnable()
-        };
-        Ok(Detector { plan: load().map_err(|error: TractError| graph_error(&error))? })
+        Self::with_kernel(onnx, separable::kernels()[0])
     }
 
-    /// The faces in `picture`, the one with the highest score first. A grey picture counts as RGB with equal channels.
-    ///
-    /// Runs the net once when it is sure of a face of at most 44 % of the picture's longer side and sees no larger one,
-    /// and twice otherwise, so also on a picture without faces.
+    /// [`Detector::from_onnx`] on a kernel of choice.
     ///
     /// # Errors
-    /// `Graph` where tract fails.
-    pub fn faces(&self, picture: View<'_>) -> Result<Vec<Face>, DetectError> {
-        let whole = Letterbox::new(picture, SIDE);
-        let mut found = self.look(picture, &whole)?;
+    /// As there.
+    pub fn with_kernel(onnx: &[u8], kernel: Kernel) -> Result<Detector, DetectError> {
+        let graph = graph::read(onnx)
+            .and_then(|graph| check(&graph).map(|()| graph))
+            .map_err(|error| DetectError::Graph { reason: format!("{error:#}").replace('\n', " ") })?;
+        Ok(Detector { graph, kernel })
+    }
+
+    /// Name of the instruction set that it computes with.
+    pub fn kernel(&self) -> &'static str {
+        self.kernel.name()
+    }
+
+    /// The faces in `picture`, the one with the highest score first.
+    ///
+    /// Runs the net once when it is sure of a face of at most 44 % of the picture's longer side and sees no larger one,
+    /// and a second time at half the size otherwise, so also on a picture without faces.
+    pub fn faces(&self, picture: View<'_>) -> Vec<Face> {
+        self.faces_with(picture, &mut Workspace::default())
+    }
+
+    /// [`Detector::faces`] with working memory to be used again.
+    pub fn faces_with(&self, picture: View<'_>, workspace: &mut Workspace) -> Vec<Face> {
+        let whole = Letterbox::new(picture, SIDE, 0);
+        let mut found = self.look(picture, &whole, workspace);
         let once = found.iter().all(|face| face.bounds[2] <= WIDEST_SMALL)
             && found.iter().any(|face| face.score >= SURE_SCORE);
         found.retain(|face| face.bounds[2] <= WIDEST_SMALL);
         let mut found: Vec<Face> = found.into_iter().map(|face| whole.to_picture(face)).collect();
         if !once {
-            let half = Letterbox::new(picture, SIDE / 2);
-            let large = self.look(picture, &half)?.into_iter().filter(|face| face.bounds[2] >= NARROWEST_LARGE);
-            found.extend(large.map(|face| half.to_picture(face)));
+            let half = Letterbox::new(picture, SIDE / 2, MARGIN);
+            let large = self.look(picture, &half, workspace).into_iter();
+            found.extend(large.filter(|face| face.bounds[2] >= NARROWEST_LARGE).map(|face| half.to_picture(face)));
         }
         found.sort_by(|a, b| b.score.total_cmp(&a.score));
-        Ok(blend(found))
+        blend(found)
     }
 
-    /// Every anchor that holds a face, in pixels of the net's input.
-    fn look(&self, picture: View<'_>, letterbox: &Letterbox) -> Result<Vec<Face>, DetectError> {
-        let (boxes, logits) = self.run(&letterbox.input(picture)).map_err(|error| graph_error(&error))?;
-        let rows = anchors().zip(boxes.chunks_exact(VALUES)).zip(&logits);
-        Ok(rows.filter_map(|((anchor, values), logit)| decode(anchor, values, *logit)).collect())
+    /// Every anchor that holds a face, in pixels of the canvas.
+    fn look(&self, picture: View<'_>, letterbox: &Letterbox, workspace: &mut Workspace) -> Vec<Face> {
+        letterbox.fill(picture, &mut workspace.input, &mut workspace.rows);
+        let mut found = Vec::new();
+        self.run(letterbox.canvas, workspace, |anchor, values, logit| found.extend(decode(anchor, values, logit)));
+        found
     }
 
-    /// Runs the net on `[3, 256, 256]`: the values of each anchor and their logits.
-    fn run(&self, input: &[f32]) -> TractResult<(Vec<f32>, Vec<f32>)> {
-        let outputs = self.plan.run(tvec!(Tensor::from_shape(&[1, 3, SIDE, SIDE], input)?.into()))?;
-        let values = |i: usize| TractResult::Ok(outputs[i].to_plain_array_view::<f32>()?.iter().copied().collect());
-        Ok((values(0)?, values(1)?))
-    }
-}
-
-/// How a picture lies in the detector's input: scaled to fit, centred, mid-grey (what the net pads with) around it.
-struct Letterbox {
-    /// Width and height in the input, in pixels.
-    size: [usize; 2],
-    /// Left and top edge in the input, in pixels.
-    edge: [usize; 2],
-    /// Pixels of the picture to one of the input, across and down.
-    scale: [f32; 2],
-}
-
-impl Letterbox {
-    /// The picture's longer side becomes `longest` pixels, at most [`SIDE`].
-    fn new(picture: View<'_>, longest: usize) -> Letterbox {
-        let from = [picture.width(), picture.height()];
-        let most = from[0].max(from[1]);
-        let size = from.map(|n| ((n * longest + most / 2) / most).max(1));
-        let scale = [0, 1].map(|axis| from[axis] as f32 / size[axis] as f32);
-        Letterbox { size, edge: size.map(|n| (SIDE - n) / 2), scale }
-    }
-
-    /// The detector's input, `[3, 256, 256]` from -1 to 1.
-    fn input(&self, picture: View<'_>) -> Vec<f32> {
-        let mut input = vec![0.0; 3 * SIDE * SIDE];
-        resample(picture, self.size[0], self.size[1], false, |x, y, c, value| {
-            input[(c * SIDE + self.edge[1] + y) * SIDE + self.edge[0] + x] = f32::from(value) / 127.5 - 1.0;
-        });
-        input
-    }
-
-    /// From pixels of the input to pixels of the picture.
-    fn to_picture(&self, face: Face) -> Face {
-        let at = |place: [f32; 2]| [0, 1].map(|axis| (place[axis] - self.edge[axis] as f32) * self.scale[axis]);
-        let [left, top, width, height] = face.bounds;
-        let [left, top] = at([left, top]);
-        let bounds = [left, top, width * self.scale[0], height * self.scale[1]];
-        Face { bounds, points: face.points.map(at), ..face }
+    /// Runs the net on the workspace's input: centre, values and logit of each anchor.
+    fn run(&self, [width, height]: [usize; 2], workspace: &mut Workspace, mut each: impl FnMut([f32; 2], &[f32], f32)) {
+        let Workspace { input, maps, scratch, scores, boxes, .. } = workspace;
+        let Graph { stem, layers, heads } = &self.graph;
+        let [mut from, mut to] = std::mem::take(maps);
+        let (mut width, mut height) = (width / 2, height / 2);
+        from.resize(width, height, stem.to());
+        stem.run(self.kernel, input, &mut from, scratch);
+        for (index, layer) in layers.iter().enumerate() {
+            (width, height) = (width / layer.stride(), height / layer.stride());
+            to.resize(width, height, layer.to());
+            layer.run(self.kernel, &from, &mut to, scratch);
+            std::mem::swap(&mut from, &mut to);
+            let grids = heads.iter().zip(GRIDS).filter(|(head, _)| head.after == index + 1);
+            for (Head { scores: of_scores, boxes: of_boxes, .. }, (cell, anchors)) in grids {
+                separable::heads(self.kernel, of_scores, &from, scores);
+                separable::heads(self.kernel, of_boxes, &from, boxes);
+                let places = scores.chunks_exact(of_scores.stored()).zip(boxes.chunks_exact(of_boxes.stored()));
+                for (place, (logits, values)) in places.enumerate() {
+                    let centre = [place % width, place / width].map(|at| (at as f32 + 0.5) * cell as f32);
+                    let values = values.chunks_exact(VALUES).take(anchors);
+                    logits.iter().zip(values).for_each(|(logit, values)| each(centre, values, *logit));
+                }
+            }
+        }
+        *maps = [from, to];
     }
 }
 
-/// The centre of every anchor in pixels of the input, in the order of the net's rows.
-fn anchors() -> impl Iterator<Item = [f32; 2]> {
-    GRIDS.into_iter().flat_map(|(cells, each)| {
-        let centre = move |cell: usize| (cell as f32 + 0.5) * (SIDE / cells) as f32;
-        (0..cells * cells * each).map(move |row| [centre(row / each % cells), centre(row / each / cells)])
-    })
+/// Whether the heads are those of the grids.
+fn check(graph: &Graph) -> anyhow::Result<()> {
+    for (head, (cell, anchors)) in graph.heads.iter().zip(GRIDS) {
+        let before = graph.layers.get(..head.after).unwrap_or_default();
+        let pixels: usize = 2 * before.iter().map(|layer| layer.stride()).product::<usize>();
+        let found = (pixels, head.scores.to(), head.boxes.to());
+        anyhow::ensure!(found == (cell, anchors, anchors * VALUES), "a grid of {found:?}");
+    }
+    Ok(())
 }
 
-/// The face that an anchor holds, in pixels of the input; `None` where its score is too low or its values make no
+/// The face that an anchor holds, in pixels of the canvas; `None` where its score is too low or its values make no
 /// sense.
 fn decode(anchor: [f32; 2], values: &[f32], logit: f32) -> Option<Face> {
-    let score = 1.0 / (1.0 + (-logit).exp());
+    // The exponential of a library that is the same everywhere, not the system's.
+    let score = 1.0 / (1.0 + libm::expf(-logit));
     let place = |i: usize| [anchor[0] + values[i], anchor[1] + values[i + 1]];
     let ([x, y], width, height) = (place(0), values[2], values[3]);
     let sound = values.iter().all(|v| v.is_finite()) && width > 0.0 && height > 0.0;
@@ -218,26 +239,12 @@ fn blend(mut faces: Vec<Face>) -> Vec<Face> {
     blended
 }
 
-fn graph_error(error: &TractError) -> DetectError {
-    DetectError::Graph { reason: format!("{error:#}").replace('\n', " ") }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn face(score: f32, left: f32) -> Face {
         Face { score, bounds: [left, 0.0, 10.0, 10.0], points: [[left, 5.0]; 6] }
-    }
-
-    #[test]
-    fn anchors_are_the_cells_of_both_grids() {
-        let anchors: Vec<_> = anchors().collect();
-        assert_eq!(anchors.len(), 896);
-        assert_eq!(anchors[..3], [[8.0, 8.0], [8.0, 8.0], [24.0, 8.0]]);
-        assert_eq!(anchors[32], [8.0, 24.0]);
-        assert_eq!(anchors[511..513], [[248.0, 248.0], [16.0, 16.0]]);
-        assert_eq!(anchors[895], [240.0, 240.0]);
     }
 
     #[test]
@@ -260,26 +267,6 @@ mod tests {
         assert!((found[0].bounds[0] - 0.8).abs() < 1e-6 && found[0].score == 0.9);
         assert!((found[0].points[3][0] - 0.8).abs() < 1e-6);
         assert_eq!(found[1], face(0.5, 40.0));
-    }
-
-    #[test]
-    fn a_letterbox_leads_back_to_the_picture() {
-        for (width, height) in [(640, 480), (48, 64), (1, 1000), (256, 256), (333, 1)] {
-            for longest in [SIDE, SIDE / 2] {
-                let data = vec![255; width * height];
-                let picture = View::new(&data, width, height, 1, width).unwrap();
-                let letterbox = Letterbox::new(picture, longest);
-                let [w, h] = letterbox.size;
-                let input = letterbox.input(picture);
-                assert_eq!(input.iter().filter(|v| **v == 1.0).count(), 3 * w * h);
-                assert_eq!(input.iter().filter(|v| **v == 0.0).count(), 3 * (SIDE * SIDE - w * h));
-                let [left, top] = letterbox.edge.map(|n| n as f32);
-                let whole = Face { bounds: [left, top, w as f32, h as f32], ..face(1.0, 0.0) };
-                let found = letterbox.to_picture(whole).bounds;
-                let expected = [0.0, 0.0, width as f32, height as f32];
-                assert!(found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-3), "{found:?}");
-            }
-        }
     }
 
     #[test]

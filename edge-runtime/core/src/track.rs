@@ -1,0 +1,276 @@
+//! Which face is which over time: detections become tracks with stable numbers, followed between detections.
+//!
+//! Integers only and of fixed capacity. A track is predicted by its velocity (an alpha-beta filter), corrected by a patch of
+//! luma between detections, and matched to detections by place, size and patch. A face that is hidden or gone keeps its
+//! number for [`Limits::memory_ms`]; a face that comes back later is a new track.
+
+use crate::align::{KeyPoints, Point};
+use crate::patch::Patch;
+use crate::{Bounds, View};
+
+/// The most faces that are tracked at once.
+pub const MOST: usize = 16;
+
+/// The share of a detection in a track's new place, in 16ths; the rest is the prediction.
+const PLACE_GAIN: i64 = 11;
+/// The share of a detection's surprise in a track's velocity, in 16ths.
+const VELOCITY_GAIN: i64 = 5;
+/// Beyond this distance, in 256ths of a face's width, a detection is of another face.
+const FURTHEST: i64 = 180;
+/// Patches that differ by more than this (of 256) are of different places.
+const MOST_DIFFERENT: u32 = 150;
+/// A detection whose patch differs by more from a track's than this is worth this many 256ths of a width.
+const PATCH_COST: i64 = 96;
+/// Velocities above this many face widths a second are slips.
+const FASTEST: i64 = 8;
+/// Nanoseconds a millisecond.
+const MS: u64 = 1_000_000;
+
+/// A face that was detected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Detection {
+    /// The face box.
+    pub bounds: Bounds,
+    /// Eyes, the one on the left of an upright picture first.
+    pub eyes: [Point; 2],
+    /// Tip of the nose.
+    pub nose: Point,
+    /// Centre of the mouth.
+    pub mouth: Point,
+}
+
+impl Detection {
+    /// What an alignment is made from.
+    pub fn key_points(&self) -> KeyPoints {
+        KeyPoints { eyes: self.eyes, mouth: self.mouth }
+    }
+
+    /// Moved by 1/16 pixels.
+    fn moved(mut self, by: [i32; 2]) -> Detection {
+        let shift = |point: &mut Point| *point = point.moved(by);
+        self.eyes.iter_mut().chain([&mut self.nose, &mut self.mouth]).for_each(shift);
+        // Boxes are whole pixels: their rest is carried by the track.
+        self
+    }
+}
+
+/// When tracks begin and end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Detections before a face is a track. 1 for pictures that have nothing to do with each other.
+    pub confirm: u8,
+    /// Milliseconds that a hidden face is remembered.
+    pub memory_ms: u16,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { confirm: 2, memory_ms: 1500 }
+    }
+}
+
+/// A face over time.
+#[derive(Debug, Clone)]
+pub struct Track {
+    id: u32,
+    /// Centre of the face box in 1/16 pixel.
+    centre: [i32; 2],
+    /// Width and height of the face box in 1/16 pixel.
+    size: [i32; 2],
+    points: Detection,
+    /// 1/16 pixel a second.
+    velocity: [i64; 2],
+    patch: Patch,
+    now: u64,
+    seen: u64,
+    detections: u8,
+    hidden: bool,
+}
+
+impl Track {
+    /// Its number, from 1; 0 while it is not confirmed.
+    pub fn id(&self) -> u32 {
+        self.id
+    }
+
+    /// Box and key points at the time of the last frame.
+    pub fn face(&self) -> Detection {
+        let corner = |axis: usize| (self.centre[axis] - self.size[axis] / 2 + 8).div_euclid(16);
+        let side = |axis: usize| ((self.size[axis] + 8) / 16).clamp(0, i32::from(u16::MAX)) as u16;
+        let [left, top] = [0, 1].map(|axis| corner(axis).clamp(i16::MIN.into(), i16::MAX.into()) as i16);
+        Detection { bounds: Bounds { left, top, width: side(0), height: side(1) }, ..self.points }
+    }
+
+    fn begun(face: &Detection, view: View<'_>, now: u64) -> Track {
+        let (centre, size) = placed(face);
+        let patch = Patch::of(view, centre, size[0]);
+        Track {
+            id: 0,
+            centre,
+            size,
+            points: *face,
+            velocity: [0; 2],
+            patch,
+            now,
+            seen: now,
+            detections: 1,
+            hidden: false,
+        }
+    }
+
+    /// Moves to where it should be at `now`.
+    fn predict(&mut self, now: u64) {
+        let elapsed = (now.saturating_sub(self.now) / 1000).min(1_000_000) as i64;
+        self.shift([0, 1].map(|axis| (self.velocity[axis] * elapsed / 1_000_000) as i32));
+        self.now = now;
+    }
+
+    fn shift(&mut self, by: [i32; 2]) {
+        (0..2).for_each(|axis| self.centre[axis] = self.centre[axis].saturating_add(by[axis]));
+        self.points = self.points.moved(by);
+    }
+
+    /// Corrects the predicted place by a detection.
+    fn correct(&mut self, face: &Detection, view: View<'_>) {
+        let (centre, size) = placed(face);
+        let elapsed = ((self.now.saturating_sub(self.seen)) / 1000).max(1000) as i64;
+        let surprise = [0, 1].map(|axis| i64::from(centre[axis] - self.centre[axis]));
+        // The second detection gives the velocity; later ones correct it.
+        let gain = if self.detections == 1 { 16 } else { VELOCITY_GAIN };
+        let fastest = FASTEST * i64::from(size[0].max(16));
+        for axis in 0..2 {
+            let change = gain * surprise[axis] * 1_000_000 / (16 * elapsed);
+            self.velocity[axis] = (self.velocity[axis] + change).clamp(-fastest, fastest);
+        }
+        // The prediction of a face that was hidden is worth little.
+        let gain = if self.hidden { 16 } else { PLACE_GAIN };
+        let blend = |old: i32, new: i32| old + (gain * i64::from(new - old) / 16) as i32;
+        let both = |old: [i32; 2], new: [i32; 2]| [blend(old[0], new[0]), blend(old[1], new[1])];
+        (self.centre, self.size) = (both(self.centre, centre), both(self.size, size));
+        let point = |old: Point, new: Point| Point::from_sixteenths(blend(old.x(), new.x()), blend(old.y(), new.y()));
+        let (old, new) = (self.points, *face);
+        self.points = Detection {
+            bounds: new.bounds,
+            eyes: [point(old.eyes[0], new.eyes[0]), point(old.eyes[1], new.eyes[1])],
+            nose: point(old.nose, new.nose),
+            mouth: point(old.mouth, new.mouth),
+        };
+        self.patch = Patch::of(view, centre, size[0]);
+        (self.seen, self.hidden) = (self.now, false);
+        self.detections = self.detections.saturating_add(1);
+    }
+
+    /// How badly a detection fits, in 256ths of the face's width; `None` where it is another face.
+    fn cost(&self, face: &Detection, patch: &Patch) -> Option<i64> {
+        let (centre, size) = placed(face);
+        let width = i64::from(self.size[0].max(size[0]).max(16));
+        let [x, y] = [0, 1].map(|axis| i64::from(centre[axis] - self.centre[axis]));
+        let distance = ((x * x + y * y) as u64).isqrt() as i64 * 256 / width;
+        let sizes = 256 * i64::from((self.size[0] - size[0]).abs()) / width;
+        let different = i64::from(self.patch.difference(patch));
+        (distance <= FURTHEST && sizes <= 128).then_some(distance + sizes / 2 + different * PATCH_COST / 256)
+    }
+}
+
+/// Centre and size of a face box in 1/16 pixel.
+fn placed(face: &Detection) -> ([i32; 2], [i32; 2]) {
+    let Bounds { left, top, width, height } = face.bounds;
+    let size = [width, height].map(|side| 16 * i32::from(side));
+    ([16 * i32::from(left) + size[0] / 2, 16 * i32::from(top) + size[1] / 2], size)
+}
+
+/// Tracks faces.
+#[derive(Debug, Default)]
+pub struct Tracker {
+    limits: Limits,
+    tracks: heapless::Vec<Track, MOST>,
+    last: u32,
+}
+
+impl Tracker {
+    /// Without tracks.
+    pub fn new(limits: Limits) -> Tracker {
+        Tracker { limits, ..Tracker::default() }
+    }
+
+    /// Forgets every track; numbers go on.
+    pub fn clear(&mut self) {
+        self.tracks.clear();
+    }
+
+    /// The confirmed faces that are in the frame, by their numbers.
+    pub fn faces(&self) -> impl Iterator<Item = &Track> {
+        self.tracks.iter().filter(|track| track.id > 0 && !track.hidden)
+    }
+
+    /// Whether a track waits for another detection, or is hidden.
+    pub fn unsure(&self) -> bool {
+        self.tracks.iter().any(|track| track.id == 0 || track.hidden)
+    }
+
+    /// A frame at `now` (ns, monotonic) on which nothing was detected for: tracks follow their patches in `view`.
+    pub fn follow(&mut self, view: View<'_>, now: u64) {
+        for track in &mut self.tracks {
+            track.predict(now);
+            if track.hidden {
+                continue;
+            }
+            let (by, difference) = track.patch.search(view, track.centre, track.size[0]);
+            if difference <= MOST_DIFFERENT {
+                track.shift(by);
+            }
+        }
+        self.forget(now);
+    }
+
+    /// A frame at `now` (ns, monotonic) in which `faces` were detected, the surest first; those beyond [`MOST`] are dropped.
+    pub fn detected(&mut self, faces: &[Detection], view: View<'_>, now: u64) {
+        let faces = &faces[..faces.len().min(MOST)];
+        let mut patches: heapless::Vec<Patch, MOST> = heapless::Vec::new();
+        for face in faces {
+            let (centre, size) = placed(face);
+            let _ = patches.push(Patch::of(view, centre, size[0]));
+        }
+        self.tracks.iter_mut().for_each(|track| track.predict(now));
+        self.forget(now);
+        let (mut taken, mut matched) = ([false; MOST], [false; MOST]);
+        // The best pair first, then the best of what is left.
+        loop {
+            let pairs =
+                self.tracks.iter().enumerate().filter(|(index, _)| !matched[*index]).flat_map(|(index, track)| {
+                    let fits = faces.iter().zip(&patches).enumerate().filter(|(face, _)| !taken[*face]);
+                    fits.filter_map(move |(face, (found, patch))| Some((track.cost(found, patch)?, index, face)))
+                });
+            let Some((_, track, face)) = pairs.min() else { break };
+            (matched[track], taken[face]) = (true, true);
+            self.tracks[track].correct(&faces[face], view);
+        }
+        for (index, track) in self.tracks.iter_mut().enumerate() {
+            track.hidden |= !matched[index];
+        }
+        self.forget(now);
+        for (face, found) in faces.iter().enumerate() {
+            if !taken[face] {
+                let _ = self.tracks.push(Track::begun(found, view, now));
+            }
+        }
+        for track in &mut self.tracks {
+            if track.id == 0 && track.detections >= self.limits.confirm {
+                self.last += 1;
+                track.id = self.last;
+            }
+        }
+    }
+
+    fn forget(&mut self, now: u64) {
+        let memory = u64::from(self.limits.memory_ms) * MS;
+        // What was never confirmed is not worth remembering.
+        self.tracks.retain(|track| match track.id {
+            0 => !track.hidden,
+            _ => now.saturating_sub(track.seen) <= memory,
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,125 @@
+use super::*;
+
+const SECOND: u64 = 1_000_000_000;
+const WIDTH: usize = 320;
+const HEIGHT: usize = 240;
+
+/// A scene: faces as discs with features, the later ones in front.
+fn scene(faces: &[(f32, f32, u8)]) -> [u8; WIDTH * HEIGHT] {
+    core::array::from_fn(|index| {
+        let (x, y) = ((index % WIDTH) as f32, (index / WIDTH) as f32);
+        faces
+            .iter()
+            .rev()
+            .find_map(|(cx, cy, tone)| {
+                let (dx, dy) = (x - cx, y - cy);
+                let eye = (dx.abs() - 10.0).powi(2) + (dy + 8.0).powi(2) < 20.0;
+                let mouth = dx.abs() < f32::from(*tone) / 12.0 && (dy - 14.0).abs() < 3.0;
+                (dx * dx + dy * dy < 900.0).then_some(if eye || mouth { 30 } else { *tone })
+            })
+            .unwrap_or((80.0 + x / 8.0) as u8)
+    })
+}
+
+fn detection(x: f32, y: f32) -> Detection {
+    let point = |dx: f32, dy: f32| Point::from_pixels(x + dx, y + dy).unwrap();
+    let bounds = Bounds { left: (x - 30.0) as i16, top: (y - 30.0) as i16, width: 60, height: 60 };
+    Detection { bounds, eyes: [point(-10.0, -8.0), point(10.0, -8.0)], nose: point(0.0, 2.0), mouth: point(0.0, 14.0) }
+}
+
+fn ids(tracker: &Tracker) -> heapless::Vec<(u32, i16), MOST> {
+    tracker.faces().map(|track| (track.id(), track.face().bounds.left)).collect()
+}
+
+#[test]
+fn faces_that_cross_keep_their_numbers() {
+    let mut tracker = Tracker::new(Limits::default());
+    for frame in 0..120u64 {
+        let now = frame * SECOND / 30;
+        let (a, b) = (40.0 + 2.0 * frame as f32, 280.0 - 2.0 * frame as f32);
+        let data = scene(&[(a, 120.0, 150), (b, 126.0, 220)]);
+        let view = View::new(&data, WIDTH, HEIGHT, 1, WIDTH).unwrap();
+        if frame % 3 == 0 {
+            // While they overlap only the one in front is detected, with noise like a detector's.
+            let noise = [1.0, -1.5, 0.5, -0.5][frame as usize / 3 % 4];
+            let both = [detection(b + noise, 126.0), detection(a - noise, 120.0)];
+            let count = if (a - b).abs() < 36.0 { 1 } else { 2 };
+            tracker.detected(&both[..count], view, now);
+        } else {
+            tracker.follow(view, now);
+        }
+        for (id, left) in ids(&tracker) {
+            let x = if id == 1 { b } else { a };
+            assert!(id <= 2, "frame {frame}: a third track");
+            let off = (f32::from(left) + 30.0 - x).abs();
+            // Half hidden, a face's patch shows the other one too.
+            let most = if (a - b).abs() < 60.0 { 10.0 } else { 6.0 };
+            assert!(off <= most, "frame {frame}: track {id} is {off} pixels off");
+        }
+    }
+    assert_eq!(ids(&tracker).len(), 2);
+}
+
+#[test]
+fn between_detections_a_face_is_followed_where_it_goes() {
+    let mut tracker = Tracker::new(Limits { confirm: 1, ..Limits::default() });
+    let mut x = 100.0f32;
+    for frame in 0..60u64 {
+        // It stops and turns back, which a velocity alone would miss.
+        x += if frame < 20 {
+            3.0
+        } else if frame < 40 {
+            0.0
+        } else {
+            -3.0
+        };
+        let data = scene(&[(x, 120.0, 180)]);
+        let view = View::new(&data, WIDTH, HEIGHT, 1, WIDTH).unwrap();
+        match frame % 10 {
+            0 => tracker.detected(&[detection(x, 120.0)], view, frame * SECOND / 30),
+            _ => tracker.follow(view, frame * SECOND / 30),
+        }
+        let found = ids(&tracker);
+        assert_eq!((found.len(), found[0].0), (1, 1));
+        assert!((f32::from(found[0].1) + 30.0 - x).abs() < 8.0, "frame {frame}: {} {x}", found[0].1 + 30);
+    }
+}
+
+#[test]
+fn a_face_must_be_seen_twice_and_is_forgotten_after_a_while() {
+    let data = scene(&[]);
+    let view = View::new(&data, WIDTH, HEIGHT, 1, WIDTH).unwrap();
+    let mut tracker = Tracker::new(Limits::default());
+    tracker.detected(&[detection(100.0, 100.0)], view, 0);
+    assert_eq!(tracker.faces().count(), 0);
+    tracker.detected(&[], view, SECOND / 10);
+    assert!(!tracker.unsure());
+    tracker.detected(&[detection(100.0, 100.0)], view, SECOND);
+    tracker.detected(&[detection(100.0, 100.0)], view, SECOND + SECOND / 10);
+    assert_eq!(ids(&tracker)[0].0, 1);
+    // Hidden for a second, it comes back as itself; after longer, as another.
+    tracker.detected(&[], view, SECOND + 2 * SECOND / 10);
+    assert_eq!(tracker.faces().count(), 0);
+    tracker.detected(&[detection(102.0, 100.0)], view, 2 * SECOND);
+    assert_eq!(ids(&tracker)[0].0, 1);
+    tracker.detected(&[], view, 3 * SECOND);
+    for tenth in 0..2 {
+        tracker.detected(&[detection(102.0, 100.0)], view, 5 * SECOND + tenth * SECOND / 10);
+    }
+    assert_eq!(ids(&tracker)[0].0, 2);
+}
+
+#[test]
+fn more_faces_than_there_is_room_for_are_dropped() {
+    let data = scene(&[]);
+    let view = View::new(&data, WIDTH, HEIGHT, 1, WIDTH).unwrap();
+    let mut tracker = Tracker::new(Limits { confirm: 1, ..Limits::default() });
+    let crowd: [Detection; 40] = core::array::from_fn(|i| detection(70.0 * (i % 8) as f32, 70.0 * (i / 8) as f32));
+    tracker.detected(&crowd, view, 0);
+    tracker.detected(&crowd[20..], view, SECOND / 10);
+    assert!(tracker.tracks.len() <= MOST);
+    // Clocks that go backwards and faces at the end of the world change nothing.
+    let far = Detection { bounds: Bounds { left: i16::MIN, top: i16::MAX, width: 0, height: u16::MAX }, ..crowd[0] };
+    tracker.detected(&[far, far], view, 0);
+    tracker.follow(view, u64::MAX);
+}

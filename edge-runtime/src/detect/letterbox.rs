@@ -1,0 +1,168 @@
+//! A picture brought to the size of the detector's input, in integers.
+
+use expression_core::View;
+
+use super::Face;
+
+/// The canvas is a multiple of this in pixels: the net halves it five times.
+const MULTIPLE: usize = 32;
+/// Bits of a weight.
+const BITS: u32 = 14;
+
+/// How a picture lies in the detector's input: scaled to fit, centred, mid-grey around it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Letterbox {
+    /// Width and height of the canvas in pixels.
+    pub canvas: [usize; 2],
+    /// Width and height of the picture in it.
+    pub size: [usize; 2],
+    /// Left and top edge of the picture in it.
+    pub edge: [usize; 2],
+    /// Pixels of the picture to one of the canvas, across and down.
+    scale: [f32; 2],
+}
+
+impl Letterbox {
+    /// The picture's longer side becomes `longest` pixels. At least `margin` pixels are left around it.
+    pub fn new(picture: View<'_>, longest: usize, margin: usize) -> Letterbox {
+        let from = [picture.width(), picture.height()];
+        let most = from[0].max(from[1]);
+        let size = from.map(|n| ((n * longest + most / 2) / most).max(1));
+        let canvas = size.map(|n| (n + 2 * margin).next_multiple_of(MULTIPLE));
+        let scale = [0, 1].map(|axis| from[axis] as f32 / size[axis] as f32);
+        Letterbox { canvas, size, edge: [0, 1].map(|axis| (canvas[axis] - size[axis]) / 2), scale }
+    }
+
+    /// The detector's input: `canvas` floats from -1 to 1, row by row, 0 around the picture. `rows` is grown as needed.
+    pub fn fill(&self, picture: View<'_>, input: &mut Vec<f32>, rows: &mut Vec<i32>) {
+        let [width, height] = self.size;
+        input.clear();
+        input.resize(self.canvas[0] * self.canvas[1], 0.0);
+        let (across, down) = (Taps::new(picture.width(), width), Taps::new(picture.height(), height));
+        // Each row of the picture is resampled across once, and kept as long as rows of the canvas are made of it.
+        let kept = down.most() + 1;
+        rows.clear();
+        rows.resize(kept * width, 0);
+        let mut next = 0;
+        for y in 0..height {
+            let (first, weights) = down.of(y);
+            let last = first + weights.len();
+            for from in next.max(first)..last {
+                let row = &mut rows[from % kept * width..][..width];
+                for (x, value) in row.iter_mut().enumerate() {
+                    let (left, weights) = across.of(x);
+                    let sum: i32 = weights
+                        .iter()
+                        .zip(left..)
+                        .map(|(weight, column)| weight * i32::from(picture.luma(column, from)))
+                        .sum();
+                    // Seven bits after the point are kept: the sum down stays within 31 bits.
+                    *value = (sum + (1 << (BITS - 8))) >> (BITS - 7);
+                }
+            }
+            next = next.max(last);
+            let out = &mut input[(self.edge[1] + y) * self.canvas[0] + self.edge[0]..][..width];
+            for (x, out) in out.iter_mut().enumerate() {
+                let column = (first..last).map(|from| rows[from % kept * width + x]);
+                let sum: i32 = column.zip(weights).map(|(value, weight)| value * weight).sum();
+                // 2^21 units are a grey level.
+                *out = (f64::from(sum) / (f64::from(1 << (BITS + 7)) * 127.5) - 1.0) as f32;
+            }
+        }
+    }
+
+    /// From pixels of the canvas to pixels of the picture.
+    pub fn to_picture(&self, face: Face) -> Face {
+        let at = |place: [f32; 2]| [0, 1].map(|axis| (place[axis] - self.edge[axis] as f32) * self.scale[axis]);
+        let [left, top, width, height] = face.bounds;
+        let [left, top] = at([left, top]);
+        let bounds = [left, top, width * self.scale[0], height * self.scale[1]];
+        Face { bounds, points: face.points.map(at), ..face }
+    }
+}
+
+/// The pixels that each output pixel of an axis is made of, and their weights in 2^-14: a triangle filter, as wide as an
+/// output pixel where the axis shrinks and as an input pixel where it grows.
+struct Taps {
+    /// First pixel, and where its weights begin and end.
+    ranges: Vec<(usize, usize, usize)>,
+    weights: Vec<i32>,
+}
+
+impl Taps {
+    fn new(from: usize, to: usize) -> Taps {
+        let (mut ranges, mut weights) = (Vec::with_capacity(to), Vec::new());
+        let (from, to) = (from as i64, to as i64);
+        // In units of 1 / (2 to) input pixels all distances are integers.
+        let support = 2 * from.max(to);
+        for at in 0..to {
+            let centre = (2 * at + 1) * from;
+            let first = (centre - support - to).div_euclid(2 * to).max(0);
+            let last = ((centre + support - to).div_euclid(2 * to) + 1).min(from);
+            let raw = |pixel: i64| (support - ((2 * pixel + 1) * to - centre).abs()).max(0);
+            let total: i64 = (first..last).map(raw).sum();
+            let begin = weights.len();
+            weights.extend((first..last).map(|pixel| ((raw(pixel) << BITS) / total.max(1)) as i32));
+            // What rounding down left over goes to the middle, so that a constant stays one.
+            let middle = begin + (weights.len() - begin) / 2;
+            let missing = (1 << BITS) - weights[begin..].iter().sum::<i32>();
+            if let Some(weight) = weights.get_mut(middle) {
+                *weight += missing;
+            }
+            ranges.push((first as usize, begin, weights.len()));
+        }
+        Taps { ranges, weights }
+    }
+
+    fn of(&self, at: usize) -> (usize, &[i32]) {
+        let (first, begin, end) = self.ranges[at];
+        (first, &self.weights[begin..end])
+    }
+
+    fn most(&self) -> usize {
+        self.ranges.iter().map(|(_, begin, end)| end - begin).max().unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_letterbox_leads_back_to_the_picture() {
+        for (width, height) in [(640, 480), (48, 64), (1, 1000), (256, 256), (333, 1)] {
+            for (longest, margin) in [(256, 0), (128, 16)] {
+                let data = vec![255; width * height];
+                let picture = View::new(&data, width, height, 1, width).unwrap();
+                let letterbox = Letterbox::new(picture, longest, margin);
+                let ([w, h], [across, down]) = (letterbox.size, letterbox.canvas);
+                assert!(across % 32 == 0 && down % 32 == 0 && across >= w + 2 * margin && down >= h + 2 * margin);
+                let mut input = Vec::new();
+                letterbox.fill(picture, &mut input, &mut Vec::new());
+                assert_eq!(input.iter().filter(|v| **v == 1.0).count(), w * h);
+                assert_eq!(input.iter().filter(|v| **v == 0.0).count(), across * down - w * h);
+                let [left, top] = letterbox.edge.map(|n| n as f32);
+                let whole = Face { score: 1.0, bounds: [left, top, w as f32, h as f32], points: [[left, top]; 6] };
+                let found = letterbox.to_picture(whole).bounds;
+                let expected = [0.0, 0.0, width as f32, height as f32];
+                assert!(found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-3), "{found:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn it_differs_from_the_exact_resampling_by_less_than_a_grey_level() {
+        for (width, height) in [(640, 480), (37, 91), (300, 20)] {
+            let data: Vec<u8> = (0..width * height).map(|i| (i * 7919 % 251) as u8).collect();
+            let picture = View::new(&data, width, height, 1, width).unwrap();
+            let letterbox = Letterbox::new(picture, 256, 0);
+            let mut input = Vec::new();
+            letterbox.fill(picture, &mut input, &mut Vec::new());
+            let ([w, h], [left, top]) = (letterbox.size, letterbox.edge);
+            expression_core::resample::resample(picture, w, h, true, |x, y, _, value| {
+                let found = (input[(top + y) * letterbox.canvas[0] + left + x] + 1.0) * 127.5;
+                assert!((found - f32::from(value)).abs() < 0.75, "{found} {value}");
+            });
+        }
+    }
+}
