@@ -38,6 +38,9 @@ pub struct Manifest {
     pub output: Output,
     /// How the int8 graph was made.
     pub quantization: Quantization,
+    /// When to give no label; absent where it was not calibrated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confidence: Option<Confidence>,
     /// File name to sha256.
     pub files: BTreeMap<String, String>,
     /// Where weights and data come from.
@@ -75,6 +78,17 @@ pub struct Quantization {
     pub weights: String,
     /// How many samples the activation ranges were measured on.
     pub calibration_samples: usize,
+}
+
+/// When to give no label rather than a bad one, chosen on held-out samples.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Confidence {
+    /// Probability of the likeliest label below which there is none, 0 to 1.
+    pub least: f32,
+    /// Share of the held-out samples that reach it.
+    pub answered: f32,
+    /// Accuracy on those.
+    pub accuracy: f32,
 }
 
 /// Why a bundle was refused.

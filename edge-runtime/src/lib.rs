@@ -10,6 +10,7 @@ pub mod exit;
 pub mod files;
 pub mod frame;
 pub mod picture;
+pub mod pipeline;
 pub mod selftest;
 
 pub use bundle::{Bundle, BundleError, Manifest};

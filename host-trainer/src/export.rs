@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use anyhow::Context;
-use edge_runtime::bundle::{self, Manifest, Quantization};
+use edge_runtime::bundle::{self, Confidence, Manifest, Quantization};
 use edge_runtime::exit::BadInput;
 use edge_runtime::{files, selftest};
 use expression_core::{FaceInput, Label};
@@ -83,6 +83,8 @@ pub struct Parts<'a> {
     pub fixed: &'a Fixed,
     /// How many samples calibrated it.
     pub calibration_samples: usize,
+    /// When the board gives no label.
+    pub confidence: Confidence,
     /// Where weights and data come from.
     pub provenance: BTreeMap<String, String>,
     /// Figures by name.
@@ -105,6 +107,7 @@ pub fn manifest(config: &Config, name: &str, net: &IntegerNet, calibration_sampl
         input: bundle::Input { channels: input.channels, aligned: input.aligned, size: input.size },
         output: net.output(),
         quantization: Quantization { activations: "u8".into(), weights: granularity.into(), calibration_samples },
+        confidence: None,
         files: BTreeMap::new(),
         provenance: BTreeMap::new(),
         metrics: BTreeMap::new(),
@@ -130,6 +133,7 @@ pub fn write(folder: &Path, config: &Config, parts: &Parts) -> anyhow::Result<Ru
     put(bundle::DETECTOR, &parts.fixed.detector)?;
     put(bundle::SELFTEST, &vectors(config.face_input(), parts)?)?;
     put(bundle::MODEL_CARD, parts.model_card.as_bytes())?;
+    manifest.confidence = Some(parts.confidence);
     manifest.provenance.clone_from(&parts.provenance);
     manifest.metrics.clone_from(&parts.metrics);
     files::write_bytes(&draft.path().join(bundle::MANIFEST), toml::to_string(&manifest)?.as_bytes())?;

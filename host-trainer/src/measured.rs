@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use anyhow::Context;
+use edge_runtime::bundle::Confidence;
 use edge_runtime::engine::Options;
 use edge_runtime::{Engine, Scores, files};
 use expression_core::Label;
@@ -11,7 +12,7 @@ use tch::{Device, Tensor};
 
 use crate::config::Config;
 use crate::dataset::{DataSet, Sample};
-use crate::evaluate::{Metrics, metrics};
+use crate::evaluate::{Metrics, confidence, metrics};
 use crate::export;
 use crate::net::FaceNet;
 use crate::onnx::{builder, expression};
@@ -40,6 +41,8 @@ pub struct Measured {
     pub float_answers: Vec<usize>,
     /// What the int8 net answered, a test sample each.
     pub int8_answers: Vec<Scores>,
+    /// When the board gives no label, chosen on the calibration samples.
+    pub confidence: Confidence,
 }
 
 /// A line of `answers.jsonl`: a test sample and what the nets said of it.
@@ -93,6 +96,9 @@ impl Measured {
         run.say("measuring on the test samples");
         let manifest = export::manifest(config, "draft", &net, data.calibration.len());
         let engine = Engine::from_bytes(&int8_onnx, &manifest, Options::default())?;
+        let of_held_out =
+            rows(&crops(&held_out))?.iter().map(|face| engine.classify(face)).collect::<Result<Vec<_>, _>>()?;
+        let confidence = confidence::calibrated(&of_held_out, &data.calibration);
         let test = Faces::new(&data.test, input, device)?;
         let torch = stage_two::logits(&trained.net, &test.aligned, size).to_device(Device::Cpu);
         let faces = rows(&crops(&test))?;
@@ -133,7 +139,7 @@ impl Measured {
             int8_bytes: int8_onnx.len() as u64,
             bundle: None,
         };
-        Ok(Measured { summary, net, float_onnx, int8_onnx, float_answers, int8_answers })
+        Ok(Measured { summary, net, float_onnx, int8_onnx, float_answers, int8_answers, confidence })
     }
 
     /// Writes `answers.jsonl`, a line a test sample, and then `metrics.json`, which says that the run is finished.

@@ -171,6 +171,7 @@ fn export(run: &Run, config: &Config, measured: &Measured, fixed: &export::Fixed
         int8_onnx,
         fixed,
         calibration_samples: summary.samples[1],
+        confidence: measured.confidence,
         provenance: provenance.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
         metrics: BTreeMap::from_iter(summary.figures()),
         model_card: export::model_card(&facts),

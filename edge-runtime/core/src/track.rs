@@ -203,6 +203,11 @@ impl Tracker {
         self.tracks.iter().filter(|track| track.id > 0 && !track.hidden)
     }
 
+    /// Whether a track of this number is in the frame or remembered.
+    pub fn remembers(&self, id: u32) -> bool {
+        self.tracks.iter().any(|track| track.id == id)
+    }
+
     /// Whether a track waits for another detection, or is hidden.
     pub fn unsure(&self) -> bool {
         self.tracks.iter().any(|track| track.id == 0 || track.hidden)

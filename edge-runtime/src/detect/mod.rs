@@ -159,6 +159,14 @@ impl Detector {
         blend(found)
     }
 
+    /// What the net says of a picture of `canvas` floats (width and height, multiples of 32) from -1 to 1, row by row: `each`
+    /// is called with the centre of an anchor in pixels, its sixteen values and its logit, in the order of the grids. For
+    /// comparisons with other engines.
+    pub fn answers(&self, picture: &[f32], canvas: [usize; 2], each: impl FnMut([f32; 2], &[f32], f32)) {
+        let mut workspace = Workspace { input: picture.to_vec(), ..Workspace::default() };
+        self.run(canvas, &mut workspace, each);
+    }
+
     /// Every anchor that holds a face, in pixels of the canvas.
     fn look(&self, picture: View<'_>, letterbox: &Letterbox, workspace: &mut Workspace) -> Vec<Face> {
         letterbox.fill(picture, &mut workspace.input, &mut workspace.rows);

@@ -1,6 +1,7 @@
 //! Evaluation: what a net answers, and the figures of it.
 
 pub mod bundle;
+pub mod confidence;
 pub mod metrics;
 
 pub use bundle::Evaluation;

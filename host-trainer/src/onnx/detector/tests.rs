@@ -45,6 +45,34 @@ fn the_translation_computes_what_the_tfjs_graph_does() {
     }
 }
 
+/// The board's own kernels, which add the filters of the colours up, against tract on a grey picture.
+#[test]
+fn the_boards_detector_computes_what_tract_does() {
+    let bytes = model().encode_to_vec();
+    let grey: Vec<f32> = (0..1 << 16).map(|p| ((p * 7 + (p >> 8) * 13) % 256) as f32 / 127.5 - 1.0).collect();
+    let input = Tensor::from_shape(&[1, 3, 256, 256], &grey.repeat(3)).unwrap();
+    let plan = tract_onnx::onnx().model_for_read(&mut &bytes[..]).unwrap().into_optimized().unwrap();
+    let outputs = plan.into_runnable().unwrap().run(tvec!(input.into())).unwrap();
+    let expected =
+        [0, 1].map(|i| outputs[i].to_plain_array_view::<f32>().unwrap().iter().copied().collect::<Vec<f32>>());
+    let (mut boxes, mut scores, mut centres) = (Vec::new(), Vec::new(), Vec::new());
+    Detector::from_onnx(&bytes).unwrap().answers(&grey, [256, 256], |centre, values, logit| {
+        centres.push(centre);
+        boxes.extend_from_slice(values);
+        scores.push(logit);
+    });
+    for (found, expected) in [boxes, scores].iter().zip(&expected) {
+        assert_eq!(found.len(), expected.len());
+        let worst = found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(worst < 2e-3, "{worst}");
+    }
+    assert_eq!(centres[..3], [[8.0, 8.0], [8.0, 8.0], [24.0, 8.0]]);
+    assert_eq!(
+        [centres[32], centres[511], centres[512], centres[895]],
+        [[8.0, 24.0], [248.0, 248.0], [16.0, 16.0], [240.0, 240.0]]
+    );
+}
+
 /// Photographs with one main face in the middle of each: `EXPRESSION_FRAMES`, else a folder beside the project.
 #[test]
 fn the_face_is_found_in_98_of_100_photographs() {
