@@ -19,7 +19,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { eye_distance: 14, turned: 45, cut: 25, sharpness: 24 }
+        Limits { eye_distance: 14, turned: 45, cut: 25, sharpness: 9 }
     }
 }
 
