@@ -2,6 +2,7 @@
 //!
 //! `host-trainer` uses this library too, so that preprocessing, bundle reading and quantisation exist once.
 
+pub mod board;
 pub mod bundle;
 pub mod command;
 pub mod detect;
@@ -11,6 +12,7 @@ pub mod files;
 pub mod frame;
 pub mod picture;
 pub mod selftest;
+pub mod service;
 
 pub use bundle::{Bundle, BundleError, Manifest};
 pub use engine::{Engine, EngineError, Scores};

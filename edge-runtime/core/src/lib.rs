@@ -6,10 +6,12 @@
 
 pub mod align;
 pub mod face;
+pub mod indicator;
 pub mod label;
 pub mod quantize;
 pub mod record;
 pub mod resample;
+pub mod thermal;
 
 pub use face::FaceInput;
 pub use label::{Label, LabelSet};
