@@ -6,6 +6,7 @@ pub mod board;
 pub mod bundle;
 pub mod command;
 pub mod detect;
+pub mod doctor;
 pub mod engine;
 pub mod exit;
 pub mod files;
