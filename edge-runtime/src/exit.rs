@@ -23,6 +23,7 @@ pub fn code(error: &anyhow::Error) -> u8 {
     let bad = error.chain().any(|cause| {
         cause.is::<BadInput>()
             || cause.is::<crate::BundleError>()
+            || cause.is::<crate::board::BoardError>()
             || cause.is::<crate::PictureError>()
             || matches!(cause.downcast_ref(), Some(SelfTestError::Damaged(_)))
             || cause.is::<crate::detect::DetectError>()

@@ -2,9 +2,11 @@
 //!
 //! `host-trainer` uses this library too, so that preprocessing, bundle reading and quantisation exist once.
 
+pub mod board;
 pub mod bundle;
 pub mod command;
 pub mod detect;
+pub mod doctor;
 pub mod engine;
 pub mod exit;
 pub mod files;
@@ -12,6 +14,7 @@ pub mod frame;
 pub mod picture;
 pub mod pipeline;
 pub mod selftest;
+pub mod service;
 
 pub use bundle::{Bundle, BundleError, Manifest};
 pub use engine::{Engine, EngineError, Scores};

@@ -7,6 +7,7 @@
 
 pub mod align;
 pub mod face;
+pub mod indicator;
 pub mod label;
 pub mod patch;
 pub mod quality;
@@ -15,6 +16,7 @@ pub mod record;
 pub mod resample;
 pub mod smooth;
 pub mod track;
+pub mod thermal;
 
 pub use face::FaceInput;
 pub use label::{Label, LabelSet};

@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod classify;
+pub mod doctor;
 pub mod selftest;
 
 use std::path::Path;

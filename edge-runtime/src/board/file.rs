@@ -1,0 +1,290 @@
+//! What a board file holds.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use expression_core::indicator::State;
+use expression_core::thermal::Limits;
+use serde::Deserialize;
+
+/// Why a board was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum BoardError {
+    /// No built-in board has this name.
+    #[error("no board is called {name:?}; give one of {}, or the path of a board file", known.join(", "))]
+    Unknown {
+        /// The name.
+        name: String,
+        /// The names of those that are built in.
+        known: Vec<&'static str>,
+    },
+    /// The file cannot be read.
+    #[error("{path}: cannot read this board file ({reason}); give another path, or the name of a built-in board")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the file system said.
+        reason: String,
+    },
+    /// The file does not say what it must.
+    #[error("{path}{place}: {reason}; boards/README.md explains each key")]
+    Wrong {
+        /// The file.
+        path: PathBuf,
+        /// `, line N` where it is known.
+        place: String,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+/// A board, as its file describes it.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Board {
+    /// Its name: lower-case letters, digits and hyphens.
+    pub name: String,
+    /// Its name for people.
+    pub title: String,
+    /// How the model in its device tree begins; empty where nothing is detected.
+    pub models: Vec<String>,
+    /// Rust's target triple.
+    pub target: String,
+    /// Its processor, as compilers and emulators name it.
+    pub cpu: String,
+    /// Threads that share one inference.
+    pub threads: u16,
+    /// Where pictures come from.
+    pub camera: Camera,
+    /// Lights and button, where there are any.
+    #[serde(default)]
+    pub gpio: Option<Gpio>,
+    /// An SSD1306 display, where there is one.
+    #[serde(default)]
+    pub display: Option<DisplayBus>,
+    /// How hot it may get.
+    pub thermal: Thermal,
+    /// Where its files lie.
+    pub paths: Paths,
+    /// What to expect of it.
+    pub expect: Expectation,
+}
+
+/// Where pictures come from.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Camera {
+    /// The source that is used when no other is asked for, as `--source` takes it.
+    pub source: String,
+    /// A source for a camera on the ribbon cable, to be copied into `source`.
+    #[serde(default)]
+    pub csi: Option<String>,
+    /// Faces are detected in one frame of so many, and tracked in between.
+    pub detect_every: u16,
+}
+
+/// Lights and button on the lines of a GPIO chip.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gpio {
+    /// Labels or device paths of the chip; the first that is there is used.
+    pub chips: Vec<String>,
+    /// Red part of an RGB light.
+    #[serde(default)]
+    pub red: Option<Line>,
+    /// Green part of an RGB light.
+    #[serde(default)]
+    pub green: Option<Line>,
+    /// Blue part of an RGB light.
+    #[serde(default)]
+    pub blue: Option<Line>,
+    /// Lights for one state each, by the name of the state or label.
+    #[serde(default)]
+    pub lights: BTreeMap<String, Line>,
+    /// The privacy button.
+    #[serde(default)]
+    pub button: Option<Line>,
+}
+
+/// A line of a GPIO chip.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Line {
+    /// Which line.
+    pub line: Offset,
+    /// The pin of the board's header that it leads to: for those who wire it; the program does not use it.
+    #[serde(default)]
+    pub pin: Option<u8>,
+    /// Lights: shines when the line is low. Button: pulls the line low when pressed.
+    #[serde(default)]
+    pub active_low: bool,
+    /// The chip's own resistor, for the button.
+    #[serde(default)]
+    pub bias: Option<Bias>,
+}
+
+/// Which line of a chip.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(untagged, expecting = "a line is its number from 0, or its name in quotes")]
+pub enum Offset {
+    /// By its number, from 0.
+    Number(u32),
+    /// By the name that the kernel gives it, `GPIO17` for instance.
+    Name(String),
+}
+
+/// The resistor of an input line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Bias {
+    /// To the supply voltage.
+    PullUp,
+    /// To ground.
+    PullDown,
+}
+
+/// An SSD1306 display of 128x64 pixels.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DisplayBus {
+    /// The device of its I2C bus.
+    pub bus: PathBuf,
+    /// Its 7-bit address.
+    pub address: u8,
+}
+
+/// How hot the board may get, in degrees Celsius.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Thermal {
+    /// Pattern of the files that hold temperatures in thousandths of a degree.
+    pub zones: String,
+    /// Types of the zones that count; the hottest of them does. Empty: all of them.
+    pub types: Vec<String>,
+    /// Pattern of the file in which a Raspberry Pi's firmware says whether it throttles.
+    #[serde(default)]
+    pub throttled: Option<String>,
+    /// From here on every second frame is taken.
+    pub half: f32,
+    /// From here on every fourth frame is taken.
+    pub quarter: f32,
+    /// From here on none is.
+    pub pause: f32,
+    /// How far the temperature must fall below a limit before it is taken back.
+    pub hysteresis: f32,
+}
+
+impl Thermal {
+    /// The limits, as the policy takes them.
+    pub fn limits(&self) -> Limits {
+        let thousandths = |celsius: f32| (celsius * 1000.0).round() as i32;
+        Limits {
+            half: thousandths(self.half),
+            quarter: thousandths(self.quarter),
+            pause: thousandths(self.pause),
+            hysteresis: thousandths(self.hysteresis),
+        }
+    }
+}
+
+/// Where files lie.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Paths {
+    /// Folder of the bundle.
+    pub bundle: PathBuf,
+    /// The journal.
+    pub journal: PathBuf,
+}
+
+/// What to expect of the board, in words: measured, with the command, or said to be not measured.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Expectation {
+    /// Frames a second.
+    pub speed: String,
+    /// Peak memory.
+    pub memory: String,
+    /// What else its owner should know.
+    #[serde(default)]
+    pub notes: Vec<String>,
+}
+
+impl Board {
+    /// Reads a board file.
+    ///
+    /// # Errors
+    /// [`BoardError::Unreadable`] or [`BoardError::Wrong`].
+    pub fn read(path: &Path) -> Result<Board, BoardError> {
+        let unreadable = |reason: String| BoardError::Unreadable { path: path.to_owned(), reason };
+        let text = std::fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))?;
+        Board::parse(&text, path)
+    }
+
+    /// Reads the text of a board file; `path` is for messages.
+    ///
+    /// # Errors
+    /// [`BoardError::Wrong`].
+    pub fn parse(text: &str, path: &Path) -> Result<Board, BoardError> {
+        let wrong = |place: String, reason: String| BoardError::Wrong { path: path.to_owned(), place, reason };
+        let board: Board = toml::from_str(text).map_err(|error| {
+            let before = error.span().and_then(|span| text.get(..span.start));
+            let place = before.map(|before| format!(", line {}", before.matches('\n').count() + 1));
+            wrong(place.unwrap_or_default(), error.message().replace('\n', " "))
+        })?;
+        board.check().map_err(|reason| wrong(String::new(), reason))?;
+        Ok(board)
+    }
+
+    /// What is wrong with values that are of the right type.
+    fn check(&self) -> Result<(), String> {
+        let is_plain = |text: &str| {
+            let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
+            !text.is_empty() && text.bytes().all(plain)
+        };
+        for (key, value) in [("name", &self.name), ("target", &self.target), ("cpu", &self.cpu)] {
+            if !is_plain(value) {
+                return Err(format!("{key} {value:?} is not of lower-case letters, digits, - and _"));
+            }
+        }
+        if !(1..=256).contains(&self.threads) {
+            return Err(format!("threads {} is not between 1 and 256", self.threads));
+        }
+        if !(1..=100).contains(&self.camera.detect_every) {
+            return Err(format!("camera.detect_every {} is not between 1 and 100", self.camera.detect_every));
+        }
+        let Thermal { half, quarter, pause, hysteresis, .. } = self.thermal;
+        let sensible = [half, quarter, pause, hysteresis].iter().all(|celsius| (0.0..=150.0).contains(celsius));
+        if !sensible || !self.thermal.limits().are_sound() {
+            return Err("thermal: half, quarter, pause must rise, hysteresis be above 0, all at most 150".into());
+        }
+        if let Some(display) = self.display.as_ref().filter(|display| !(0x08..=0x77).contains(&display.address)) {
+            return Err(format!("display.address {:#04x} is not between 0x08 and 0x77", display.address));
+        }
+        self.gpio.as_ref().map_or(Ok(()), Gpio::check)
+    }
+}
+
+impl Gpio {
+    /// Every line in use, each with its key.
+    pub fn lines(&self) -> impl Iterator<Item = (&str, &Line)> {
+        let single = [("red", &self.red), ("green", &self.green), ("blue", &self.blue), ("button", &self.button)];
+        let single = single.into_iter().filter_map(|(key, line)| Some((key, line.as_ref()?)));
+        single.chain(self.lights.iter().map(|(key, line)| (key.as_str(), line)))
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if self.chips.is_empty() {
+            return Err("gpio.chips is empty".into());
+        }
+        if let Some(name) = self.lights.keys().find(|name| State::from_name(name).is_none()) {
+            let known: Vec<_> = State::all().map(State::name).collect();
+            return Err(format!("gpio.lights.{name}: no such state; there are {}", known.join(", ")));
+        }
+        let mut used = BTreeSet::new();
+        match self.lines().find(|(_, line)| !used.insert(&line.line)) {
+            Some((key, _)) => Err(format!("gpio.{key}: another light or the button has this line already")),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Looks whether a board is fit for the runtime: one finding a check, each with what to do.
+
+mod access;
+mod board;
+mod camera;
+mod clock;
+mod heat;
+mod model;
+mod storage;
+mod unit;
+
+use std::path::{Path, PathBuf};
+
+pub use access::User;
+
+use crate::board::Board;
+
+/// What a check came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Outcome {
+    /// As it should be.
+    Ok,
+    /// The runtime works, but something is missing or will be a problem.
+    Warn,
+    /// The runtime does not work like this.
+    Fail,
+}
+
+impl Outcome {
+    /// The word that stands before the check.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Outcome::Ok => "ok",
+            Outcome::Warn => "warn",
+            Outcome::Fail => "fail",
+        }
+    }
+}
+
+/// What was found by a check.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The check.
+    pub check: &'static str,
+    /// What it came to.
+    pub outcome: Outcome,
+    /// What there is.
+    pub found: String,
+    /// What to do, where anything is to be done.
+    pub advice: Option<String>,
+}
+
+impl Finding {
+    fn ok(check: &'static str, found: impl Into<String>) -> Finding {
+        Finding { check, outcome: Outcome::Ok, found: found.into(), advice: None }
+    }
+
+    fn warn(check: &'static str, found: impl Into<String>, advice: impl Into<String>) -> Finding {
+        Finding { check, outcome: Outcome::Warn, found: found.into(), advice: Some(advice.into()) }
+    }
+
+    fn fail(check: &'static str, found: impl Into<String>, advice: impl Into<String>) -> Finding {
+        Finding { check, outcome: Outcome::Fail, found: found.into(), advice: Some(advice.into()) }
+    }
+
+    /// A failure whose message says already what to do.
+    fn refused(check: &'static str, message: impl Into<String>) -> Finding {
+        Finding { check, outcome: Outcome::Fail, found: message.into(), advice: None }
+    }
+
+    /// The finding in a line.
+    pub fn line(&self) -> String {
+        let advice = self.advice.as_ref().map(|advice| format!("; {advice}")).unwrap_or_default();
+        format!("{:<5} {:<11} {}{advice}", self.outcome.name(), self.check, self.found)
+    }
+
+    /// The finding as a JSON object.
+    pub fn json(&self) -> serde_json::Value {
+        let Finding { check, outcome, found, advice } = self;
+        serde_json::json!({ "check": check, "outcome": outcome.name(), "found": found, "advice": advice })
+    }
+}
+
+/// The machine that is looked at.
+#[derive(Debug, Clone)]
+pub struct Machine {
+    /// Where its files begin: `/` but in tests.
+    pub root: PathBuf,
+    /// Who would run the runtime.
+    pub user: User,
+}
+
+impl Machine {
+    /// This machine, and the user who asks.
+    pub fn this() -> Machine {
+        Machine { root: "/".into(), user: User::current() }
+    }
+
+    /// An absolute path below the root.
+    fn path(&self, path: impl AsRef<Path>) -> PathBuf {
+        let path = path.as_ref();
+        self.root.join(path.strip_prefix("/").unwrap_or(path))
+    }
+
+    /// Device files by the beginning of their names, `video` for instance, in the order of their numbers.
+    fn devices(&self, prefix: &str) -> Vec<PathBuf> {
+        let number = |path: &PathBuf| path.file_name()?.to_str()?.strip_prefix(prefix)?.parse::<u32>().ok();
+        let entries = std::fs::read_dir(self.path("/dev")).into_iter().flatten().flatten();
+        let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(|path| number(path).is_some()).collect();
+        paths.sort_by_key(number);
+        paths
+    }
+
+    /// A path as it is called on the machine itself.
+    fn name(&self, path: &Path) -> String {
+        Path::new("/").join(path.strip_prefix(&self.root).unwrap_or(path)).display().to_string()
+    }
+}
+
+/// What is asked of the doctor.
+#[derive(Debug, Clone, Default)]
+pub struct Question {
+    /// A board by name or path, instead of the installed or detected one.
+    pub board: Option<String>,
+    /// The bundle, instead of the board's.
+    pub bundle: Option<PathBuf>,
+    /// The journal, instead of the board's.
+    pub journal: Option<PathBuf>,
+    /// The source, instead of the board's.
+    pub source: Option<String>,
+}
+
+/// Where the board file of an installed service lies.
+pub const INSTALLED_BOARD: &str = "/etc/edge-runtime/board.toml";
+
+/// Every check of a machine, in the order in which one would mend things.
+///
+/// # Errors
+/// Where no board can be had at all.
+pub fn findings(machine: &Machine, question: &Question) -> anyhow::Result<Vec<Finding>> {
+    let (board, first) = board::recognised(machine, question.board.as_deref())?;
+    let Board { camera, paths, .. } = &board;
+    let journal = question.journal.as_ref().unwrap_or(&paths.journal);
+    let mut findings = vec![first, model::kernels()];
+    findings.extend(model::bundle(question.bundle.as_ref().unwrap_or(&paths.bundle)));
+    findings.extend(camera::camera_checks(machine, question.source.as_ref().unwrap_or(&camera.source)));
+    findings.push(clock::clock(clock::is_synchronised(), std::time::SystemTime::now()));
+    findings.extend(heat::heat(
+        &crate::board::thermal::Sensors::find(&machine.root, &board.thermal).read(),
+        &board.thermal,
+    ));
+    findings.push(storage::disk(machine, journal));
+    findings.push(storage::journal(machine, journal));
+    findings.extend(board::parts(machine, &board));
+    findings.push(unit::unit(machine));
+    Ok(findings)
+}
+
+#[cfg(test)]
+mod tests;

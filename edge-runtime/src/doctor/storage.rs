@@ -1,0 +1,70 @@
+//! The disk under the journal, and the journal.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use rustix::fs::{StatVfsMountFlags, statvfs};
+
+use super::{Finding, Machine};
+
+/// Below so many MiB free the journal is about to lose records.
+const LEAST: u64 = 20;
+/// Below so many MiB free something should be done.
+const LOW: u64 = 200;
+/// How an SQLite database begins.
+const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+
+/// Whether the journal's folder can be written and has room.
+pub fn disk(machine: &Machine, journal: &Path) -> Finding {
+    let path = machine.path(journal);
+    let parents = path.ancestors().skip(1);
+    let Some(folder) = parents.into_iter().find(|folder| folder.exists()) else {
+        return Finding::fail("disk", format!("{} has no folder", journal.display()), "give another --journal");
+    };
+    let name = machine.name(folder);
+    let (Ok(file), Ok(disk)) = (std::fs::metadata(folder), statvfs(folder)) else {
+        return Finding::fail("disk", format!("{name} cannot be looked at"), "give another --journal");
+    };
+    let is_read_only = disk.f_flag.contains(StatVfsMountFlags::RDONLY);
+    if is_read_only || !file.is_dir() || !machine.user.may(0o3, &file) {
+        let why = if is_read_only { "is on a disk mounted read-only" } else { "is not yours to write" };
+        return Finding::fail("disk", format!("{name} {why}"), "give another --journal, or its owner: sudo chown USER");
+    }
+    room(&name, disk.f_bavail.saturating_mul(disk.f_frsize) >> 20)
+}
+
+/// What to say of so many MiB.
+pub fn room(folder: &str, mib: u64) -> Finding {
+    let found = format!("{mib} MiB free at {folder}");
+    match mib {
+        ..LEAST => Finding::fail("disk", found, "make room"),
+        LEAST..LOW => Finding::warn("disk", found, "make room soon"),
+        LOW.. => Finding::ok("disk", found),
+    }
+}
+
+/// Whether the journal, where there is one, can be read and is one.
+pub fn journal(machine: &Machine, journal: &Path) -> Finding {
+    let path = machine.path(journal);
+    let name = journal.display();
+    let Ok(file) = std::fs::metadata(&path) else {
+        return Finding::ok("journal", format!("{name} is not there yet"));
+    };
+    let mut start = [0; MAGIC.len()];
+    let mut read = || File::open(&path)?.read_exact(&mut start);
+    if file.len() == 0 {
+        return Finding::ok("journal", format!("{name} is empty"));
+    }
+    if !file.is_file() || !machine.user.may(0o6, &file) {
+        return Finding::fail(
+            "journal",
+            format!("{name} is not yours to read and write"),
+            "sudo chown USER, or another --journal",
+        );
+    }
+    match read() {
+        Ok(()) if start == *MAGIC => Finding::ok("journal", format!("{name}, {} MiB", file.len() >> 20)),
+        _ => Finding::fail("journal", format!("{name} is no journal"), "move it away, or give another --journal"),
+    }
+}
