@@ -71,7 +71,7 @@ fn wrong_files_are_refused_with_the_place_and_the_reason() {
         ("line = 27", "line = -1", ", line 17: a line is its number"),
         ("green = {", "lights.bored = {", "gpio.lights.bored: no such state"),
         ("bias = \"pull-up\"", "bias = \"up\"", "unknown variant `up`"),
-        ("[gpio]", "[gpio", ", line 15: "),
+        ("[gpio]", "[gpio", ", line 14: unclosed"),
     ] {
         let message = refusal(old, new);
         assert!(message.contains(expected), "{new}: {message}");
