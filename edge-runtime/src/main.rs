@@ -1,7 +1,7 @@
 //! `edge-runtime`: the board's program.
 
 use clap::{Parser, Subcommand};
-use edge_runtime::command::{bench, classify, selftest};
+use edge_runtime::command::{bench, classify, log, selftest};
 
 /// Runs expression bundles: classifies faces, replays the self-test, measures itself.
 ///
@@ -18,6 +18,7 @@ enum Command {
     Classify(classify::Cmd),
     Selftest(selftest::Cmd),
     Bench(bench::Cmd),
+    Log(log::Cmd),
 }
 
 fn main() -> std::process::ExitCode {
@@ -27,5 +28,6 @@ fn main() -> std::process::ExitCode {
         Command::Classify(cmd) => cmd.run(),
         Command::Selftest(cmd) => cmd.run(),
         Command::Bench(cmd) => cmd.run(),
+        Command::Log(cmd) => cmd.run(),
     })
 }

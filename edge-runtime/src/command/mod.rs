@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod classify;
+pub mod log;
 pub mod selftest;
 
 use std::path::Path;
