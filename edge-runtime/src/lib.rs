@@ -11,6 +11,7 @@ pub mod engine;
 pub mod exit;
 pub mod files;
 pub mod frame;
+pub mod journal;
 pub mod picture;
 pub mod pipeline;
 pub mod selftest;

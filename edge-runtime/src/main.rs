@@ -2,6 +2,7 @@
 
 use clap::{Parser, Subcommand};
 use edge_runtime::command::{bench, classify, doctor, selftest};
+use edge_runtime::command::{bench, classify, log, selftest};
 
 /// Runs expression bundles: classifies faces, replays the self-test, measures itself.
 ///
@@ -19,6 +20,7 @@ enum Command {
     Selftest(selftest::Cmd),
     Bench(bench::Cmd),
     Doctor(doctor::Cmd),
+    Log(log::Cmd),
 }
 
 fn main() -> std::process::ExitCode {
@@ -29,5 +31,6 @@ fn main() -> std::process::ExitCode {
         Command::Selftest(cmd) => cmd.run(),
         Command::Bench(cmd) => cmd.run(),
         Command::Doctor(cmd) => cmd.run(),
+        Command::Log(cmd) => cmd.run(),
     })
 }

@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod classify;
 pub mod doctor;
+pub mod log;
 pub mod selftest;
 
 use std::path::Path;

@@ -1,0 +1,87 @@
+//! `edge-runtime log`: what to do with a journal.
+
+mod columns;
+pub mod export;
+pub mod moment;
+#[cfg(feature = "parquet")]
+mod parquet;
+pub mod report;
+pub mod stats;
+pub mod tail;
+pub mod verify;
+
+use std::path::PathBuf;
+
+use crate::exit::BadInput;
+use crate::journal::{Range, Reader};
+
+/// Reads a journal: as CSV, JSON lines or Parquet, in figures, as it grows, or as a page; checks that it is whole.
+///
+/// Works while `run` writes to the journal.
+#[derive(clap::Args)]
+pub struct Cmd {
+    #[command(subcommand)]
+    command: Log,
+}
+
+#[derive(clap::Subcommand)]
+enum Log {
+    Export(export::Cmd),
+    Stats(stats::Cmd),
+    Tail(tail::Cmd),
+    Verify(verify::Cmd),
+    Report(report::Cmd),
+}
+
+impl Cmd {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Of the subcommand.
+    pub fn run(&self) -> anyhow::Result<()> {
+        match &self.command {
+            Log::Export(cmd) => cmd.run(),
+            Log::Stats(cmd) => cmd.run(),
+            Log::Tail(cmd) => cmd.run(),
+            Log::Verify(cmd) => cmd.run(),
+            Log::Report(cmd) => cmd.run(),
+        }
+    }
+}
+
+/// The flags that say which records.
+#[derive(clap::Args)]
+pub struct Source {
+    /// The journal.
+    #[arg(long, value_name = "FILE")]
+    journal: PathBuf,
+    /// Only from this time on: 2026-11-25T10:00:00Z, 2026-11-25 10:00 or 2026-11-25 (this machine's time zone), or how
+    /// long ago: 90s, 15m, 2h, 3d, 1w.
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// Only before this time, in the same forms. A date is its first instant.
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+}
+
+impl Source {
+    /// The journal and the range.
+    ///
+    /// # Errors
+    /// Where the journal is refused, or a time is none.
+    pub fn open(&self) -> anyhow::Result<(Reader, Range)> {
+        let now = jiff::Timestamp::now();
+        let moment = |flag: &str, text: &Option<String>| -> Result<Option<i64>, BadInput> {
+            let Some(text) = text else { return Ok(None) };
+            let parsed = moment::parse(text, now, &jiff::tz::TimeZone::system());
+            parsed.map(Some).map_err(|error| BadInput(format!("--{flag} {text}: {error}")))
+        };
+        let all = Range::default();
+        let since_us = moment("since", &self.since)?.unwrap_or(all.since_us);
+        let until_us = moment("until", &self.until)?.unwrap_or(all.until_us);
+        if since_us >= until_us {
+            return Err(BadInput("--since is not before --until; nothing lies between them".into()).into());
+        }
+        Ok((Reader::open(&self.journal)?, Range { since_us, until_us }))
+    }
+}

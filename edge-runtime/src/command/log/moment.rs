@@ -1,0 +1,102 @@
+//! Moments as people write them, and as files hold them.
+
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use jiff::{Span, Timestamp};
+
+/// The Unix time in microseconds of an RFC 3339 time, a date with or without a time of day in `zone`, `now`, or a span
+/// such as `2h` or `3d` that lies behind `now`.
+///
+/// # Errors
+/// A sentence that says what is understood.
+pub fn parse(text: &str, now: Timestamp, zone: &TimeZone) -> Result<i64, String> {
+    let text = text.trim();
+    let unclear = || {
+        "no time; write 2026-11-25T10:00:00Z, 2026-11-25 10:00, 2026-11-25, or how long ago: 90s, 15m, 2h, 3d, 1w"
+            .to_owned()
+    };
+    let moment = if text == "now" {
+        now
+    } else if let Ok(moment) = text.parse::<Timestamp>() {
+        moment
+    } else if let Ok(civil) = text.parse::<DateTime>() {
+        let zoned = civil.to_zoned_datetime(zone.clone()).map_err(|error| error.to_string())?;
+        zoned.timestamp()
+    } else {
+        let span: Span = text.parse().map_err(|_| unclear())?;
+        let zoned = now.to_zoned_datetime(zone.clone());
+        // Both `2h` and `2h ago` mean the past.
+        zoned.checked_sub(span.abs()).map_err(|error| error.to_string())?.timestamp()
+    };
+    Ok(moment.as_microsecond())
+}
+
+/// RFC 3339 in UTC to the microsecond; the bare number where it lies outside of the years that can be written.
+pub fn text(wall_us: i64) -> String {
+    match Timestamp::from_microsecond(wall_us) {
+        Ok(moment) => format!("{moment:.6}"),
+        Err(_) => wall_us.to_string(),
+    }
+}
+
+/// The same to the second.
+pub fn brief(wall_us: i64) -> String {
+    match Timestamp::from_microsecond(wall_us - wall_us.rem_euclid(1_000_000)) {
+        Ok(moment) => format!("{moment:.0}"),
+        Err(_) => wall_us.to_string(),
+    }
+}
+
+/// A length of time in the two largest units that it has.
+pub fn length(microseconds: i64) -> String {
+    let seconds = microseconds.max(0) / 1_000_000;
+    match seconds {
+        0 => format!("{} ms", microseconds.max(0) / 1000),
+        1..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        3600..86_400 => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+        _ => format!("{} d {} h", seconds / 86_400, seconds % 86_400 / 3600),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_are_read_in_every_form() {
+        let now: Timestamp = "2026-11-25T12:00:00Z".parse().unwrap();
+        let zone = TimeZone::fixed(jiff::tz::offset(2));
+        for (written, expected) in [
+            ("2026-11-25T10:00:00Z", "2026-11-25T10:00:00Z"),
+            ("2026-11-25T10:00:00.25+01:00", "2026-11-25T09:00:00.25Z"),
+            ("2026-11-25 10:00", "2026-11-25T08:00:00Z"),
+            ("2026-11-25T10:00:30", "2026-11-25T08:00:30Z"),
+            ("2026-11-25", "2026-11-24T22:00:00Z"),
+            ("now", "2026-11-25T12:00:00Z"),
+            ("90s", "2026-11-25T11:58:30Z"),
+            ("15m", "2026-11-25T11:45:00Z"),
+            ("2h", "2026-11-25T10:00:00Z"),
+            ("2h ago", "2026-11-25T10:00:00Z"),
+            ("1d 12h", "2026-11-24T00:00:00Z"),
+            (" 3d ", "2026-11-22T12:00:00Z"),
+            ("1w", "2026-11-18T12:00:00Z"),
+        ] {
+            let expected = expected.parse::<Timestamp>().unwrap().as_microsecond();
+            assert_eq!(parse(written, now, &zone), Ok(expected), "{written}");
+        }
+        for wrong in ["", "yesterday", "2026-13-01", "2026-02-30", "5", "h", "99999999999d", "9999999y", "\u{1f600}"] {
+            assert!(parse(wrong, now, &zone).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn moments_are_written_as_they_are_read() {
+        let us = 1_795_600_800_000_250;
+        assert_eq!(parse(&text(us), Timestamp::UNIX_EPOCH, &TimeZone::UTC), Ok(us));
+        assert_eq!(brief(us), "2026-11-25T10:00:00Z");
+        assert_eq!(text(i64::MAX), i64::MAX.to_string());
+        assert_eq!(brief(i64::MAX), i64::MAX.to_string());
+        assert_eq!([250_000, 61_000_000, 90_000_000_000].map(length), ["250 ms", "1 min 1 s", "1 d 1 h"]);
+    }
+}

@@ -1,0 +1,119 @@
+//! `edge-runtime log tail`
+
+use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::export::{Sessions, gone_is_fine};
+use super::{columns, moment};
+use crate::journal::{Entry, JournalError, Reader, Row};
+
+/// Shows the newest records and events, a line each; with --follow those to come too.
+#[derive(clap::Args)]
+pub struct Cmd {
+    /// The journal.
+    #[arg(long, value_name = "FILE")]
+    journal: PathBuf,
+    /// How many of the newest.
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 10)]
+    lines: u32,
+    /// Go on with what is written, until interrupted.
+    #[arg(short, long)]
+    follow: bool,
+    /// A JSON object a line, with the columns of `log export`.
+    #[arg(long)]
+    json: bool,
+}
+
+/// How long to wait before looking for more.
+const PAUSE: Duration = Duration::from_millis(200);
+/// Entries read at a time.
+const PIECE: usize = 1000;
+
+impl Cmd {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Where the journal is refused.
+    pub fn run(&self) -> anyhow::Result<()> {
+        let reader = Reader::open(&self.journal)?;
+        let newest = reader.ids()?.map_or(0, |(_, newest)| newest);
+        gone_is_fine(self.show(reader, newest.saturating_sub(self.lines.into())))
+    }
+
+    fn show(&self, mut reader: Reader, mut after: i64) -> anyhow::Result<()> {
+        let mut sessions = Sessions::of(&reader)?;
+        let mut file = number(&self.journal);
+        loop {
+            match reader.entries_after(after, PIECE) {
+                Ok(entries) => {
+                    let mut out = io::stdout().lock();
+                    for entry in &entries {
+                        writeln!(out, "{}", self.line(&reader, &mut sessions, entry)?)?;
+                        after = entry.id();
+                    }
+                    out.flush()?;
+                    if entries.len() == PIECE {
+                        continue;
+                    }
+                }
+                // The writer may be moving a damaged file aside just now.
+                Err(JournalError::Damaged { .. } | JournalError::Locked(_)) if self.follow => {}
+                Err(error) => return Err(error.into()),
+            }
+            if !self.follow {
+                return Ok(());
+            }
+            std::thread::sleep(PAUSE);
+            if number(&self.journal) != file
+                && let Ok(new) = Reader::open(&self.journal)
+            {
+                // Another file under the same name counts from its own beginning.
+                (reader, after, file) = (new, 0, number(&self.journal));
+                sessions = Sessions::of(&reader)?;
+            }
+        }
+    }
+
+    fn line(&self, reader: &Reader, sessions: &mut Sessions, entry: &Entry) -> anyhow::Result<String> {
+        Ok(match (entry, self.json) {
+            (Entry::Record(row), true) => {
+                columns::to_json(columns::RECORD, (row, sessions.get(reader, row.session)?)).to_string()
+            }
+            (Entry::Event(row), true) => {
+                columns::to_json(columns::EVENT, (row, sessions.get(reader, row.session)?)).to_string()
+            }
+            (Entry::Record(row), false) => sentence(row),
+            (Entry::Event(row), false) => {
+                let detail = row.detail.as_deref().unwrap_or_default();
+                format!("{}  event {} {detail}", moment::text(row.stamp.wall_us), row.kind).trim_end().to_owned()
+            }
+        })
+    }
+}
+
+fn sentence(row: &Row) -> String {
+    let record = &row.record;
+    let bounds = record.bounds;
+    let label = match (record.label, record.scores) {
+        (Some(label), _) => format!("{} {:.2}", label.name(), f64::from(record.confidence) / 255.0),
+        (None, Some(_)) => "unsure".to_owned(),
+        (None, None) => record.quality.name().to_owned(),
+    };
+    let file = row.name.as_deref().map_or(String::new(), |name| format!("  {name}"));
+    format!(
+        "{}  track {}  {label}  {}x{} at {},{}  {:.1} ms{file}",
+        moment::text(row.stamp.wall_us),
+        record.track,
+        bounds.width,
+        bounds.height,
+        bounds.left,
+        bounds.top,
+        f64::from(row.latency_us) / 1e3,
+    )
+}
+
+fn number(path: &Path) -> Option<(u64, u64)> {
+    path.metadata().ok().map(|metadata| (metadata.dev(), metadata.ino()))
+}

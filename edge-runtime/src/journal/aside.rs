@@ -1,0 +1,66 @@
+//! Puts a damaged journal out of the way, with nothing of it lost.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The file that SQLite keeps beside a database, such as `-wal`.
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(suffix);
+    name.into()
+}
+
+/// Renames a journal to the first free `PATH.damaged-N`, and its write-ahead log likewise, so that tools may still
+/// recover from both.
+///
+/// # Errors
+/// Of the file system.
+pub(super) fn move_aside(path: &Path) -> io::Result<PathBuf> {
+    let free = |number: &u32| {
+        let candidate = beside(path, &format!(".damaged-{number}"));
+        (candidate.symlink_metadata().is_err()).then_some(candidate)
+    };
+    let target = (1..=99).find_map(|number| free(&number)).ok_or_else(|| {
+        io::Error::new(io::ErrorKind::AlreadyExists, "there are 99 damaged journals beside it; remove some")
+    })?;
+    // The log first: a file without its log is whole, a log beside a new file would be replayed into it.
+    for suffix in ["-wal", "-shm"] {
+        match std::fs::rename(beside(path, suffix), beside(&target, suffix)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    std::fs::rename(path, &target)?;
+    sync_folder(path)?;
+    Ok(target)
+}
+
+/// Makes sure that the names in a file's folder survive a power cut.
+///
+/// # Errors
+/// Of the file system.
+pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_damaged_journal_gets_a_name_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal");
+        for number in 1..4 {
+            std::fs::write(&path, format!("{number}")).unwrap();
+            std::fs::write(beside(&path, "-wal"), "log").unwrap();
+            let target = move_aside(&path).unwrap();
+            assert_eq!(target, folder.path().join(format!("journal.damaged-{number}")));
+            assert_eq!(std::fs::read_to_string(&target).unwrap(), format!("{number}"));
+            assert!(beside(&target, "-wal").exists() && !path.exists() && !beside(&path, "-wal").exists());
+        }
+        assert!(move_aside(&path).is_err());
+    }
+}

@@ -1,0 +1,118 @@
+//! Why an attempt to write failed: each kind asks for another answer.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+
+use rusqlite::ErrorCode;
+
+use super::JournalError;
+
+/// A failed attempt to open or to write.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub kind: Kind,
+    pub message: String,
+}
+
+/// What stands in the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// No room on the disk, or in a quota.
+    Full,
+    /// The disk, the folder or the file may not be written.
+    ReadOnly,
+    /// Another program holds the file.
+    Locked,
+    /// The file is damaged, or is no database.
+    Damaged,
+    /// It is a database of another program.
+    Foreign,
+    /// The schema is newer than this program; with its version.
+    Newer(i64),
+    /// The file is another one than was opened, or none.
+    Gone,
+    /// Anything else, such as an input or output error of a dying card.
+    Other,
+}
+
+impl Kind {
+    /// The name in events.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Full => "disk_full",
+            Kind::ReadOnly => "read_only",
+            Kind::Locked => "locked",
+            Kind::Damaged => "damaged",
+            Kind::Foreign => "foreign",
+            Kind::Newer(_) => "newer",
+            Kind::Gone => "gone",
+            Kind::Other => "other",
+        }
+    }
+}
+
+impl Failure {
+    pub fn new(kind: Kind, message: impl Into<String>) -> Failure {
+        Failure { kind, message: message.into() }
+    }
+
+    /// The error of a path.
+    pub fn at(self, path: &Path) -> JournalError {
+        let path = path.to_owned();
+        match self.kind {
+            Kind::Foreign => JournalError::Foreign(path),
+            Kind::Newer(found) => JournalError::Newer { path, found },
+            Kind::Locked => JournalError::Locked(path),
+            Kind::Damaged => JournalError::Damaged { path, reason: self.message },
+            _ => JournalError::Unwritable { path, reason: self.message },
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.message)
+    }
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Failure {
+        let kind = match &error {
+            rusqlite::Error::SqliteFailure(failure, _) => match failure.code {
+                ErrorCode::DiskFull => Kind::Full,
+                ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen => Kind::ReadOnly,
+                ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed => {
+                    Kind::Locked
+                }
+                ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => Kind::Damaged,
+                // SQLite calls only ENOSPC a full disk; a quota or a limit on file sizes comes as an error of input
+                // and output whose cause the system has just said.
+                ErrorCode::SystemIoFailure => of_system(&io::Error::last_os_error()),
+                _ => Kind::Other,
+            },
+            // A value of another type than the schema's.
+            rusqlite::Error::InvalidColumnType(..)
+            | rusqlite::Error::IntegralValueOutOfRange(..)
+            | rusqlite::Error::QueryReturnedNoRows
+            | rusqlite::Error::FromSqlConversionFailure(..) => Kind::Damaged,
+            _ => Kind::Other,
+        };
+        Failure::new(kind, error.to_string())
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Failure {
+        Failure::new(of_system(&error), error.to_string())
+    }
+}
+
+fn of_system(error: &io::Error) -> Kind {
+    use io::ErrorKind::*;
+    match error.kind() {
+        StorageFull | QuotaExceeded | FileTooLarge => Kind::Full,
+        PermissionDenied | ReadOnlyFilesystem | NotADirectory => Kind::ReadOnly,
+        _ => Kind::Other,
+    }
+}

@@ -1,0 +1,36 @@
+//! The journal: what was seen of each face and what happened to the runtime, in a SQLite file that outlives power cuts.
+//!
+//! A [`Writer`] takes observations and events and never holds up who calls it: a thread of its own commits them in
+//! batches. A [`Reader`] reads the same file at the same time, in pieces, so that neither waits long for the other.
+//! `docs/journal.md` states the schema, what is guaranteed, and the flash wear.
+
+mod aside;
+pub mod clock;
+mod config;
+mod error;
+mod event;
+mod failure;
+mod histogram;
+mod queue;
+mod range;
+mod reader;
+mod row;
+mod schema;
+mod session;
+pub mod stats;
+mod store;
+mod thin;
+pub mod verify;
+mod worker;
+mod writer;
+
+pub use config::Config;
+pub use error::JournalError;
+pub use event::Event;
+pub use histogram::Histogram;
+pub use range::Range;
+pub use reader::Reader;
+pub use row::{Entry, EventRow, Face, Minute, Row, SessionRow};
+pub use schema::{APPLICATION_ID, VERSION};
+pub use session::Session;
+pub use writer::{Health, Writer};

@@ -1,0 +1,354 @@
+//! The end of the journal for everything but the pipeline.
+
+use std::cell::OnceCell;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use expression_core::{Bounds, Label, Quality, Record, Stamp};
+use rusqlite::{Connection, OpenFlags, Row as Columns, params};
+
+use super::aside::beside;
+use super::failure::{Failure, Kind};
+use super::schema::{self, State};
+use super::{Entry, EventRow, JournalError, Minute, Range, Row, Session, SessionRow};
+
+/// How long a read waits for another program to release the file.
+const BUSY: Duration = Duration::from_secs(2);
+/// Rows that are read at a time. Short reads let the writer's log begin anew between them.
+const PIECE: usize = 4096;
+
+/// Reads a journal while it is written. Nothing is read as one piece: an export of millions of rows holds a few thousand.
+pub struct Reader {
+    conn: Connection,
+    path: PathBuf,
+    /// Opened where a cursor is set.
+    writable: OnceCell<Connection>,
+}
+
+impl Reader {
+    /// Opens a journal for reading; also where its folder may not be written.
+    ///
+    /// # Errors
+    /// Where there is none, where it is damaged or belongs to another program or a newer schema.
+    pub fn open(path: &Path) -> Result<Reader, JournalError> {
+        if !path.exists() {
+            return Err(JournalError::Missing(path.to_owned()));
+        }
+        let opened = connect(path).or_else(|failure| {
+            // SQLite needs a file of its own beside the journal, unless it is told that nobody writes.
+            let log = beside(path, "-wal").metadata().map_or(0, |metadata| metadata.len());
+            match failure.kind {
+                Kind::ReadOnly if log == 0 => connect_immutable(path),
+                _ => Err(failure),
+            }
+        });
+        let conn = opened.map_err(|failure| reading(failure, path))?;
+        Ok(Reader { conn, path: path.to_owned(), writable: OnceCell::new() })
+    }
+
+    /// The path that it was opened by.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Bytes of the file and its log.
+    pub fn bytes(&self) -> u64 {
+        let length = |path: &Path| path.metadata().map_or(0, |metadata| metadata.len());
+        length(&self.path) + length(&beside(&self.path, "-wal"))
+    }
+
+    /// Numbers of the oldest and the newest record or event; `None` where there are none.
+    ///
+    /// # Errors
+    /// Where the file cannot be read.
+    pub fn ids(&self) -> Result<Option<(i64, i64)>, JournalError> {
+        self.query(
+            "SELECT (SELECT min(id) FROM record), (SELECT min(id) FROM event), (SELECT max(id) FROM record),
+             (SELECT max(id) FROM event)",
+            [],
+            |row| {
+                let first: [Option<i64>; 2] = [row.get(0)?, row.get(1)?];
+                let last: [Option<i64>; 2] = [row.get(2)?, row.get(3)?];
+                Ok(first.into_iter().flatten().min().zip(last.into_iter().flatten().max()))
+            },
+        )
+        .map(|rows| rows.into_iter().flatten().next())
+    }
+
+    /// At most `limit` records after a number, in order.
+    ///
+    /// # Errors
+    /// Where the file cannot be read.
+    pub fn records_after(&self, id: i64, limit: usize) -> Result<Vec<Row>, JournalError> {
+        self.records_between(id, i64::MAX, &Range::default(), limit)
+    }
+
+    /// At most `limit` events after a number, in order.
+    ///
+    /// # Errors
+    /// Where the file cannot be read.
+    pub fn events_after(&self, id: i64, limit: usize) -> Result<Vec<EventRow>, JournalError> {
+        self.events_between(id, &Range::default(), limit)
+    }
+
+    /// At most `limit` records and events after a number, in order.
+    ///
+    /// # Errors
+    /// Where the file cannot be read.
+    pub fn entries_after(&self, id: i64, limit: usize) -> Result<Vec<Entry>, JournalError> {
+        // Both from one state of the file, or an event between two records could be missed for ever.
+        let whole = self.conn.unchecked_transaction().map_err(|error| reading(error.into(), &self.path))?;
+        let records = self.records_after(id, limit)?.into_iter().map(Entry::Record);
+        let mut entries: Vec<Entry> =
+            records.chain(self.events_after(id, limit)?.into_iter().map(Entry::Event)).collect();
+        drop(whole);
+        entries.sort_by_key(Entry::id);
+        entries.truncate(limit);
+        Ok(entries)
+    }
+
+    /// Calls for each record of a range, in the order of their numbers.
+    ///
+    /// # Errors
+    /// Where the file cannot be read, or the call fails.
+    pub fn each_record<E: From<JournalError>>(
+        &self,
+        range: &Range,
+        mut each: impl FnMut(Row) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let (mut after, last) = self.span(range)?;
+        while after < last {
+            let rows = self.records_between(after, last, range, PIECE)?;
+            let Some(newest) = rows.last().map(|row| row.id) else { break };
+            after = newest;
+            rows.into_iter().try_for_each(&mut each)?;
+        }
+        Ok(())
+    }
+
+    /// Calls for each event of a range, in the order of their numbers.
+    ///
+    /// # Errors
+    /// Where the file cannot be read, or the call fails.
+    pub fn each_event<E: From<JournalError>>(
+        &self,
+        range: &Range,
+        mut each: impl FnMut(EventRow) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut after = i64::MIN;
+        loop {
+            let rows = self.events_between(after, range, PIECE)?;
+            let Some(newest) = rows.last().map(|row| row.id) else { return Ok(()) };
+            after = newest;
+            rows.into_iter().try_for_each(&mut each)?;
+        }
+    }
+
+    /// The counts of the minutes that a range touches, in the order of the wall clock.
+    ///
+    /// # Errors
+    /// Where the file cannot be read.
+    pub fn minutes(&self, range: &Range) -> Result<Vec<Minute>, JournalError> {
+        let (first, last) = range.minutes();
+        self.query(
+            "SELECT session, minute, frames, with_faces, thinned FROM minute WHERE minute BETWEEN ?1 AND ?2
+             ORDER BY minute, session",
+            params![first, last],
+            |row| {
+                let count = |index: usize| row.get::<_, i64>(index).map(|count| count.max(0) as u64);
+                let (frames, with_faces, thinned) = (count(2)?, count(3)?, count(4)?);
+                Ok(Minute { session: row.get(0)?, minute: row.get(1)?, frames, with_faces, thinned })
+            },
+        )
+    }
+
+    /// All sessions, in order.
+    ///
+    /// # Errors
+    /// Where the file cannot be read.
+    pub fn sessions(&self) -> Result<Vec<SessionRow>, JournalError> {
+        self.query(
+            "SELECT id, started_wall_us, started_monotonic_us, boot_id, clock_synchronised, bundle, model_sha256,
+             program, board, kernels, configuration FROM session ORDER BY id",
+            [],
+            |row| {
+                let session = Session {
+                    boot_id: row.get(3)?,
+                    clock_synchronised: row.get(4)?,
+                    bundle: row.get(5)?,
+                    model_sha256: row.get(6)?,
+                    program: row.get(7)?,
+                    board: row.get(8)?,
+                    kernels: row.get(9)?,
+                    configuration: row.get(10)?,
+                };
+                Ok(SessionRow {
+                    id: row.get(0)?,
+                    started_wall_us: row.get(1)?,
+                    started_monotonic_us: row.get(2)?,
+                    session,
+                })
+            },
+        )
+    }
+
+    /// The face that was kept with a record: channels, width and height, and u8 `[channels, size, size]`.
+    ///
+    /// # Errors
+    /// Where the file cannot be read.
+    pub fn face(&self, record: i64) -> Result<Option<(u8, u16, Vec<u8>)>, JournalError> {
+        let statement = "SELECT channels, size, pixels FROM face WHERE record = ?1";
+        let rows = self.query(statement, [record], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        Ok(rows.into_iter().next())
+    }
+
+    /// How far the reader of this name has come; `None` where it never said.
+    ///
+    /// # Errors
+    /// Where the file cannot be read.
+    pub fn cursor(&self, name: &str) -> Result<Option<i64>, JournalError> {
+        Ok(self.query("SELECT id FROM cursor WHERE name = ?1", [name], |row| row.get(0))?.into_iter().next())
+    }
+
+    /// Remembers under a name how far a reader has come. It is not synced: a power cut may take the newest back, so that
+    /// records come twice, but none is missed. Inside the runtime use [`super::Writer::set_cursor`].
+    ///
+    /// # Errors
+    /// Where the file may not be written, or another program holds it.
+    pub fn set_cursor(&self, name: &str, id: i64) -> Result<(), JournalError> {
+        let write = || -> Result<(), Failure> {
+            if self.writable.get().is_none() {
+                let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+                let conn = Connection::open_with_flags(&self.path, flags)?;
+                conn.busy_timeout(BUSY)?;
+                conn.execute_batch("PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = OFF;")?;
+                // Only this thread has it, so nobody else can have filled it.
+                let _ = self.writable.set(conn);
+            }
+            let Some(conn) = self.writable.get() else { return Ok(()) };
+            let mut statement = conn.prepare_cached(
+                "INSERT INTO cursor (name, id) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET id = excluded.id",
+            )?;
+            statement.execute(params![name, id])?;
+            Ok(())
+        };
+        write().map_err(|failure| failure.at(&self.path))
+    }
+
+    /// SQLite's own checks; see [`super::verify`].
+    pub(super) fn conn(&self) -> &Connection {
+        &self.conn
+    }
+
+    pub(super) fn error(&self, error: rusqlite::Error) -> JournalError {
+        reading(error.into(), &self.path)
+    }
+
+    /// Numbers between which the records of a range lie, the first without: the table `minute` is the index.
+    fn span(&self, range: &Range) -> Result<(i64, i64), JournalError> {
+        if range.is_all() {
+            return Ok((i64::MIN, i64::MAX));
+        }
+        let (first, last) = range.minutes();
+        let spans = self.query(
+            "SELECT min(first_id), max(last_id) FROM minute WHERE minute BETWEEN ?1 AND ?2 AND first_id <= last_id",
+            params![first, last],
+            |row| Ok(row.get::<_, Option<i64>>(0)?.zip(row.get::<_, Option<i64>>(1)?)),
+        )?;
+        Ok(spans.into_iter().flatten().next().map_or((0, 0), |(first, last)| (first.saturating_sub(1), last)))
+    }
+
+    fn records_between(&self, after: i64, last: i64, range: &Range, limit: usize) -> Result<Vec<Row>, JournalError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.query(
+            "SELECT id, session, wall_us, monotonic_us, synchronised, frame, file, frame_width, frame_height, track,
+             left_px, top_px, width_px, height_px, quality, scores, label, confidence, latency_us, millicelsius
+             FROM record WHERE id > ?1 AND id <= ?2 AND wall_us >= ?3 AND wall_us < ?4 ORDER BY id LIMIT ?5",
+            params![after, last, range.since_us, range.until_us, limit],
+            row_of,
+        )
+    }
+
+    fn events_between(&self, after: i64, range: &Range, limit: usize) -> Result<Vec<EventRow>, JournalError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.query(
+            "SELECT id, session, wall_us, monotonic_us, kind, detail FROM event
+             WHERE id > ?1 AND wall_us >= ?2 AND wall_us < ?3 ORDER BY id LIMIT ?4",
+            params![after, range.since_us, range.until_us, limit],
+            |row| {
+                let stamp = stamp(row.get(2)?, row.get(3)?);
+                Ok(EventRow { id: row.get(0)?, session: row.get(1)?, stamp, kind: row.get(4)?, detail: row.get(5)? })
+            },
+        )
+    }
+
+    fn query<T>(
+        &self,
+        statement: &str,
+        values: impl rusqlite::Params,
+        read: impl FnMut(&Columns) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, JournalError> {
+        let rows =
+            || -> rusqlite::Result<Vec<T>> { self.conn.prepare_cached(statement)?.query_map(values, read)?.collect() };
+        rows().map_err(|error| self.error(error))
+    }
+}
+
+fn row_of(row: &Columns) -> rusqlite::Result<Row> {
+    let bounds = Bounds { left: row.get(10)?, top: row.get(11)?, width: row.get(12)?, height: row.get(13)? };
+    let quality = Quality::ALL.get(usize::from(row.get::<_, u8>(14)?)).copied().unwrap_or_default();
+    let record = Record {
+        track: row.get(9)?,
+        bounds,
+        quality,
+        scores: row.get(15)?,
+        label: row.get::<_, Option<u8>>(16)?.and_then(|label| Label::from_index(label.into())),
+        confidence: row.get(17)?,
+    };
+    Ok(Row {
+        id: row.get(0)?,
+        session: row.get(1)?,
+        stamp: stamp(row.get(2)?, row.get(3)?),
+        synchronised: row.get(4)?,
+        sequence: row.get::<_, i64>(5)?.max(0) as u64,
+        name: row.get::<_, Option<Arc<str>>>(6)?,
+        size: [row.get(7)?, row.get(8)?],
+        record,
+        latency_us: row.get(18)?,
+        millicelsius: row.get(19)?,
+    })
+}
+
+fn stamp(wall_us: i64, monotonic_us: i64) -> Stamp {
+    Stamp { monotonic_ns: (monotonic_us.max(0) as u64).saturating_mul(1000), wall_us }
+}
+
+fn connect(path: &Path) -> Result<Connection, Failure> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    checked(Connection::open_with_flags(path, flags)?)
+}
+
+/// For files on disks that nothing writes to.
+fn connect_immutable(path: &Path) -> Result<Connection, Failure> {
+    let plain = path.display().to_string().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+    checked(Connection::open_with_flags(format!("file:{plain}?immutable=1"), flags)?)
+}
+
+fn checked(conn: Connection) -> Result<Connection, Failure> {
+    conn.busy_timeout(BUSY)?;
+    match schema::state(&conn)? {
+        State::Journal => Ok(conn),
+        State::Empty => Err(Failure::new(Kind::Other, "it has no tables yet")),
+    }
+}
+
+fn reading(failure: Failure, path: &Path) -> JournalError {
+    match failure.kind {
+        Kind::Full | Kind::ReadOnly | Kind::Gone | Kind::Other => {
+            JournalError::Unreadable { path: path.to_owned(), reason: failure.message }
+        }
+        _ => failure.at(path),
+    }
+}

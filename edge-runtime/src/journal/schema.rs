@@ -1,0 +1,121 @@
+//! The tables, and how a file says that it holds them.
+
+use rusqlite::Connection;
+
+use super::failure::{Failure, Kind};
+
+/// Version of the schema, in `PRAGMA user_version`.
+pub const VERSION: i64 = 1;
+
+/// Marks a SQLite file as a journal, in `PRAGMA application_id`: the bytes `FNJ1`.
+pub const APPLICATION_ID: i64 = 0x464e_4a31;
+
+/// Bytes of a page. Each commit writes every page that it touches once more: small pages wear less. Measured in
+/// `docs/journal.md`.
+pub(super) const PAGE: u64 = 1024;
+
+const TABLES: &str = "
+CREATE TABLE session (
+    id INTEGER PRIMARY KEY,
+    started_wall_us INTEGER NOT NULL,
+    started_monotonic_us INTEGER NOT NULL,
+    boot_id TEXT NOT NULL,
+    clock_synchronised INTEGER NOT NULL CHECK (clock_synchronised IN (0, 1)),
+    bundle TEXT NOT NULL,
+    model_sha256 TEXT NOT NULL,
+    program TEXT NOT NULL,
+    board TEXT NOT NULL,
+    kernels TEXT NOT NULL,
+    configuration TEXT NOT NULL
+) STRICT;
+CREATE TABLE record (
+    id INTEGER PRIMARY KEY,
+    session INTEGER NOT NULL REFERENCES session (id),
+    wall_us INTEGER NOT NULL,
+    monotonic_us INTEGER NOT NULL,
+    synchronised INTEGER NOT NULL CHECK (synchronised IN (0, 1)),
+    frame INTEGER NOT NULL,
+    file TEXT,
+    frame_width INTEGER NOT NULL,
+    frame_height INTEGER NOT NULL,
+    track INTEGER NOT NULL,
+    left_px INTEGER NOT NULL,
+    top_px INTEGER NOT NULL,
+    width_px INTEGER NOT NULL,
+    height_px INTEGER NOT NULL,
+    quality INTEGER NOT NULL CHECK (quality BETWEEN 0 AND 4),
+    scores BLOB CHECK (length(scores) = 8),
+    label INTEGER CHECK (label BETWEEN 0 AND 7),
+    confidence INTEGER NOT NULL CHECK (confidence BETWEEN 0 AND 255),
+    latency_us INTEGER NOT NULL,
+    millicelsius INTEGER
+) STRICT;
+CREATE TABLE event (
+    id INTEGER PRIMARY KEY,
+    session INTEGER NOT NULL REFERENCES session (id),
+    wall_us INTEGER NOT NULL,
+    monotonic_us INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    detail TEXT
+) STRICT;
+CREATE TABLE minute (
+    session INTEGER NOT NULL REFERENCES session (id),
+    minute INTEGER NOT NULL,
+    frames INTEGER NOT NULL,
+    with_faces INTEGER NOT NULL,
+    thinned INTEGER NOT NULL,
+    first_id INTEGER NOT NULL,
+    last_id INTEGER NOT NULL,
+    PRIMARY KEY (session, minute)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE face (
+    record INTEGER PRIMARY KEY REFERENCES record (id),
+    channels INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    pixels BLOB NOT NULL CHECK (length(pixels) = channels * size * size)
+) STRICT;
+CREATE TABLE cursor (
+    name TEXT PRIMARY KEY,
+    id INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+";
+
+/// What a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    /// Without any table: new, or cut off while it was made.
+    Empty,
+    /// A journal that this program can read and write.
+    Journal,
+}
+
+/// What the file is; anything but an empty file or a journal of this version is a failure.
+pub(super) fn state(conn: &Connection) -> Result<State, Failure> {
+    let pragma = |name: &str| conn.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    let application = pragma("application_id")?;
+    let tables: i64 = conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if application == 0 && tables == 0 {
+        return Ok(State::Empty);
+    }
+    if application != APPLICATION_ID {
+        return Err(Failure::new(Kind::Foreign, "a database of another program"));
+    }
+    match pragma("user_version")? {
+        VERSION => Ok(State::Journal),
+        found if found > VERSION => Err(Failure::new(Kind::Newer(found), format!("schema version {found}"))),
+        // No older version was ever released.
+        found => Err(Failure::new(Kind::Damaged, format!("schema version {found}"))),
+    }
+}
+
+/// Makes the tables in an empty file, in one transaction: a file has all of them or none.
+pub(super) fn create(conn: &Connection) -> Result<(), Failure> {
+    conn.execute_batch(&format!(
+        "BEGIN IMMEDIATE; {TABLES} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}; COMMIT;"
+    ))
+    .inspect_err(|_| {
+        // Nothing to do where there was no transaction to end.
+        let _ = conn.execute_batch("ROLLBACK");
+    })?;
+    Ok(())
+}

@@ -1,0 +1,244 @@
+//! The pipeline's end of the journal.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::failure::Kind;
+use super::queue::{Item, KeptFace, Queue, Tally};
+use super::store::minute_of;
+use super::thin::Thinner;
+use super::worker::Worker;
+use super::{Config, Event, Face, JournalError, Row, Session, clock};
+use crate::frame::Observation;
+
+/// Writes a journal. No method but [`Writer::flush`] and [`Writer::close`] waits for the disk; all may be called from any
+/// thread. Dropping it writes what waits, as [`Writer::close`] does.
+pub struct Writer {
+    shared: Arc<Shared>,
+    thinner: Mutex<Thinner>,
+    keep_faces: bool,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// How the writing goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Health {
+    /// Number of the newest record or event that is safe on the disk; 0 before the first.
+    pub committed: i64,
+    /// Records and events that wait in memory.
+    pub queued: usize,
+    /// Records lost since the writer was opened, because the queue was full.
+    pub lost_records: u64,
+    /// Why nothing can be written at present, where that is so.
+    pub failing: Option<String>,
+}
+
+/// What the writer and its thread share.
+pub(super) struct Shared {
+    state: Mutex<State>,
+    work: Condvar,
+    settled: Condvar,
+    pub committed: AtomicI64,
+    pub synchronised: AtomicBool,
+}
+
+pub(super) struct State {
+    pub queue: Queue,
+    pub closing: bool,
+    /// Requests to flush so far, and how many of them had their attempt.
+    pub asked: u64,
+    pub settled: u64,
+    pub failing: Option<Failing>,
+    /// Whether the last attempt wrote all that waited.
+    written: bool,
+}
+
+pub(super) struct Failing {
+    pub since_ns: u64,
+    pub message: String,
+}
+
+impl Shared {
+    pub fn lock(&self) -> MutexGuard<'_, State> {
+        // No code that holds the lock leaves the state half changed, so a panic elsewhere is no reason to stop.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn wait_for_work<'a>(&self, state: MutexGuard<'a, State>, pause: Duration) -> MutexGuard<'a, State> {
+        self.work.wait_timeout(state, pause).unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    pub fn settle(&self, ticket: u64, written: bool) {
+        let mut state = self.lock();
+        state.settled = ticket;
+        state.written = written;
+        self.settled.notify_all();
+    }
+}
+
+impl Writer {
+    /// Opens a journal, or makes one, and begins a session. A disk that is full or read-only and a locked file are no
+    /// errors: records wait in memory, and writing is tried again and again. A damaged file is moved aside.
+    ///
+    /// # Errors
+    /// Where the configuration makes no sense, where the file belongs to another program or a newer schema, where the
+    /// path is a folder, or where no thread can be had.
+    pub fn open(path: &Path, config: Config, session: Session) -> Result<Writer, JournalError> {
+        config.check()?;
+        let unwritable = |reason: String| JournalError::Unwritable { path: path.to_owned(), reason };
+        if path.is_dir() {
+            return Err(unwritable("it is a folder; give the path of a file".into()));
+        }
+        let started = clock::now();
+        let mut queue = Queue::new(usize::try_from(config.queue_bytes).unwrap_or(usize::MAX));
+        queue.push(Item::Event(started, Event::Start));
+        if config.keep_faces {
+            queue.push(Item::Event(started, Event::KeepFaces { on: true }));
+        }
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State { queue, closing: false, asked: 0, settled: 0, failing: None, written: true }),
+            work: Condvar::new(),
+            settled: Condvar::new(),
+            committed: AtomicI64::new(0),
+            synchronised: AtomicBool::new(session.clock_synchronised),
+        });
+        let thinner = Mutex::new(Thinner::new(config.max_records_per_second));
+        let keep_faces = config.keep_faces;
+        let mut worker = Worker::new(shared.clone(), path.to_owned(), config, session, started);
+        match worker.open() {
+            Err(failure) if matches!(failure.kind, Kind::Foreign | Kind::Newer(_)) => return Err(failure.at(path)),
+            // The thread tries again, and deals with what stands in the way.
+            Err(_) | Ok(()) => {}
+        }
+        let thread = std::thread::Builder::new().name("journal".into()).spawn(move || worker.run());
+        let thread = thread.map_err(|error| unwritable(format!("no thread to write it: {error}")))?;
+        Ok(Writer { shared, thinner, keep_faces, thread: Some(thread) })
+    }
+
+    /// Counts a frame and records its faces, as many a second of each track as the configuration allows.
+    pub fn observe(&self, observation: &Observation) {
+        self.observe_with_faces(observation, &[]);
+    }
+
+    /// [`Writer::observe`] with the aligned faces in the order of [`Observation::faces`]. They are kept only where the
+    /// configuration says so, and only of records that are written.
+    pub fn observe_with_faces(&self, observation: &Observation, faces: &[Option<Face<'_>>]) {
+        let kept = |index: usize| -> Option<Box<KeptFace>> {
+            let face = faces.get(index).copied().flatten().filter(|_| self.keep_faces)?;
+            let whole = usize::from(face.channels) * usize::from(face.size) * usize::from(face.size);
+            (face.pixels.len() == whole)
+                .then(|| Box::new(KeptFace { channels: face.channels, size: face.size, pixels: face.pixels.to_vec() }))
+        };
+        let stamp = observation.stamp;
+        let synchronised = self.shared.synchronised.load(Ordering::Relaxed);
+        let name: Option<Arc<str>> = observation.name.as_deref().map(Arc::from);
+        let mut tally = Tally { frames: 1, with_faces: u64::from(!observation.faces.is_empty()), thinned: 0 };
+        let mut thinner = self.thinner.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.shared.lock();
+        for (index, record) in observation.faces.iter().enumerate() {
+            if name.is_none() && !thinner.keeps(record.track, stamp.monotonic_ns / 1000) {
+                tally.thinned += 1;
+                continue;
+            }
+            let row = Row {
+                id: 0,
+                session: 0,
+                stamp,
+                synchronised,
+                sequence: observation.sequence,
+                name: name.clone(),
+                size: observation.size,
+                record: *record,
+                latency_us: observation.latency_us,
+                millicelsius: observation.millicelsius,
+            };
+            state.queue.push(Item::Record(row, kept(index)));
+        }
+        state.queue.count(minute_of(stamp), tally);
+        if state.queue.is_half_full() && state.failing.is_none() {
+            self.shared.work.notify_one();
+        }
+    }
+
+    /// Writes an event that happened now.
+    pub fn event(&self, event: Event) {
+        let mut state = self.shared.lock();
+        // Read under the lock, so that events lie in the order of their times.
+        state.queue.push(Item::Event(clock::now(), event));
+    }
+
+    /// Remembers under a name how far a reader has come; written with the next commit, so that it costs no wear of its
+    /// own.
+    pub fn set_cursor(&self, name: &str, id: i64) {
+        self.shared.lock().queue.set_cursor(name, id);
+    }
+
+    /// Number of the newest record or event that is safe on the disk, power cuts included; 0 before the first.
+    pub fn committed(&self) -> i64 {
+        self.shared.committed.load(Ordering::Acquire)
+    }
+
+    /// How the writing goes.
+    pub fn health(&self) -> Health {
+        let state = self.shared.lock();
+        Health {
+            committed: self.committed(),
+            queued: state.queue.len(),
+            lost_records: state.queue.lost_records,
+            failing: state.failing.as_ref().map(|failing| failing.message.clone()),
+        }
+    }
+
+    /// Commits what waits now, without waiting for its time. Returns whether everything is safe on the disk; false
+    /// where that failed or took longer than `patience`.
+    pub fn flush(&self, patience: Duration) -> bool {
+        let until = Instant::now() + patience;
+        let mut state = self.shared.lock();
+        state.asked += 1;
+        let ticket = state.asked;
+        self.shared.work.notify_one();
+        while state.settled < ticket {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            state = self.shared.settled.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        state.written
+    }
+
+    /// Ends the session in order: writes the event [`Event::Stop`] and all that waits, and folds the log into the file.
+    /// Returns the number of the newest record or event.
+    ///
+    /// # Errors
+    /// [`JournalError::Unsaved`] where some of it could not be written; says how much.
+    pub fn close(mut self, reason: &str) -> Result<i64, JournalError> {
+        self.finish(reason)
+    }
+
+    fn finish(&mut self, reason: &str) -> Result<i64, JournalError> {
+        let Some(thread) = self.thread.take() else { return Ok(self.committed()) };
+        self.event(Event::Stop { reason: reason.to_owned() });
+        self.shared.lock().closing = true;
+        self.shared.work.notify_one();
+        let panicked = thread.join().is_err();
+        let state = self.shared.lock();
+        if state.queue.is_empty() && !panicked {
+            return Ok(self.committed());
+        }
+        let why = state.failing.as_ref().map_or("its thread failed", |failing| failing.message.as_str());
+        let reason = format!("{why}; {} records and events were not written", state.queue.len());
+        Err(JournalError::Unsaved { reason })
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        if let Err(error) = self.finish("ended without being closed") {
+            tracing::warn!("{error}");
+        }
+    }
+}
