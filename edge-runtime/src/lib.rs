@@ -11,6 +11,7 @@ pub mod files;
 pub mod frame;
 pub mod picture;
 pub mod selftest;
+pub mod telemetry;
 
 pub use bundle::{Bundle, BundleError, Manifest};
 pub use engine::{Engine, EngineError, Scores};
