@@ -28,6 +28,7 @@ pub fn code(error: &anyhow::Error) -> u8 {
             || matches!(cause.downcast_ref(), Some(SelfTestError::Damaged(_)))
             || cause.is::<crate::detect::DetectError>()
             || cause.is::<crate::journal::JournalError>()
+            || cause.is::<crate::telemetry::TelemetryError>()
             || cause.downcast_ref::<io::Error>().is_some_and(|error| is_outside(error.kind()))
     });
     if bad { BAD_INPUT } else { FAILED }

@@ -16,6 +16,7 @@ pub mod picture;
 pub mod pipeline;
 pub mod selftest;
 pub mod service;
+pub mod telemetry;
 
 pub use bundle::{Bundle, BundleError, Manifest};
 pub use engine::{Engine, EngineError, Scores};

@@ -1,0 +1,51 @@
+//! What is counted from the start of a run on.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use expression_core::{Label, Quality};
+
+use crate::frame::Observation;
+
+/// Upper edges of the latency histogram, in microseconds; what is above the last falls into a bucket of its own.
+pub const LATENCY_EDGES: [u32; 11] =
+    [1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000, 500_000, 1_000_000, 2_000_000];
+
+/// The counters. All are added to without a lock, so that two of them read together may be a frame apart.
+#[derive(Debug, Default)]
+#[cfg_attr(not(feature = "metrics"), allow(dead_code, reason = "counted in every build, read by metrics alone"))]
+pub struct Counters {
+    pub frames: AtomicU64,
+    /// Frames that the source counted but did not deliver.
+    pub lost_frames: AtomicU64,
+    /// By [`Quality`].
+    pub faces: [AtomicU64; Quality::ALL.len()],
+    /// By [`Label`].
+    pub labels: [AtomicU64; Label::COUNT],
+    /// By [`LATENCY_EDGES`].
+    pub latency: [AtomicU64; LATENCY_EDGES.len() + 1],
+    pub latency_us: AtomicU64,
+    pub camera_losses: AtomicU64,
+    pub journal_commits: AtomicU64,
+    pub journal_records: AtomicU64,
+    pub journal_dropped: AtomicU64,
+    /// Pictures that were encoded for a watcher.
+    pub pictures: AtomicU64,
+    pub mqtt_published: AtomicU64,
+    pub mqtt_connected: AtomicU64,
+}
+
+impl Counters {
+    /// Counts a frame.
+    pub fn observe(&self, observation: &Observation) {
+        self.frames.fetch_add(1, Relaxed);
+        for face in &observation.faces {
+            self.faces[face.quality as usize].fetch_add(1, Relaxed);
+            if let Some(label) = face.label {
+                self.labels[label as usize].fetch_add(1, Relaxed);
+            }
+        }
+        let bucket = LATENCY_EDGES.iter().position(|edge| observation.latency_us <= *edge);
+        self.latency[bucket.unwrap_or(LATENCY_EDGES.len())].fetch_add(1, Relaxed);
+        self.latency_us.fetch_add(u64::from(observation.latency_us), Relaxed);
+    }
+}

@@ -1,0 +1,137 @@
+//! What the pipeline tells, as those who serve it read it.
+
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use expression_core::Record;
+
+use super::counters::Counters;
+use super::history::History;
+use super::rate::Rate;
+use super::{About, Event, Options};
+use crate::frame::{Frame, Observation};
+
+/// Faces of a frame that watchers are shown; the counters count all.
+const MAX_FACES: usize = 16;
+/// Lines about events that are kept.
+const MAX_EVENTS: usize = 50;
+
+/// The meeting place of the pipeline and those who watch.
+pub struct Hub {
+    pub about: About,
+    pub counters: Counters,
+    pub started: Instant,
+    /// Unix time of the start, in seconds.
+    #[cfg_attr(not(feature = "metrics"), allow(dead_code, reason = "a metric"))]
+    pub started_at: f64,
+    now: Mutex<Now>,
+    #[cfg(feature = "preview")]
+    pub watch: super::picture::Watch,
+}
+
+/// The present.
+#[derive(Default)]
+#[cfg_attr(not(feature = "preview"), allow(dead_code, reason = "the page shows all of it"))]
+pub struct Now {
+    /// What was observed last, with [`MAX_FACES`] faces at most and no name.
+    pub observation: Observation,
+    /// When, since the start; `None` before the first frame.
+    pub at: Option<Duration>,
+    pub rate: Rate,
+    pub history: History,
+    /// Unix time in seconds and a line, the oldest first.
+    pub events: VecDeque<(i64, String)>,
+    pub paused: bool,
+}
+
+impl Hub {
+    pub fn new(about: About, options: &Options) -> Hub {
+        let _ = options;
+        Hub {
+            about,
+            counters: Counters::default(),
+            started: Instant::now(),
+            started_at: unix_time().as_secs_f64(),
+            now: Mutex::default(),
+            #[cfg(feature = "preview")]
+            watch: super::picture::Watch::new(options.preview_rate),
+        }
+    }
+
+    /// The present. Whoever holds it keeps the pipeline waiting: look, copy, let go.
+    pub fn now(&self) -> MutexGuard<'_, Now> {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// See [`super::Telemetry::observe`].
+    pub fn observe(&self, frame: &Frame, observation: &Observation) {
+        self.counters.observe(observation);
+        let at = self.started.elapsed();
+        {
+            let mut now = self.now();
+            if now.at.is_some() {
+                let step = observation.sequence.saturating_sub(now.observation.sequence);
+                self.counters.lost_frames.fetch_add(step.saturating_sub(1), Relaxed);
+            }
+            now.at = Some(at);
+            now.rate.count(at);
+            now.observation.stamp = observation.stamp;
+            now.observation.sequence = observation.sequence;
+            now.observation.size = observation.size;
+            now.observation.latency_us = observation.latency_us;
+            now.observation.millicelsius = observation.millicelsius;
+            now.observation.faces.clear();
+            now.observation.faces.extend(observation.faces.iter().take(MAX_FACES));
+            now.history.add(observation.stamp.wall_us.div_euclid(1_000_000), &observation.faces);
+        }
+        #[cfg(feature = "preview")]
+        self.watch.observe(self, frame, at);
+        let _ = frame;
+    }
+
+    /// See [`super::Telemetry::event`].
+    pub fn event(&self, event: Event) {
+        let counters = &self.counters;
+        match &event {
+            Event::CameraLost => {
+                counters.camera_losses.fetch_add(1, Relaxed);
+                // Its next frames are counted from anywhere.
+                self.now().at = None;
+            }
+            Event::JournalCommitted { records } => {
+                counters.journal_commits.fetch_add(1, Relaxed);
+                counters.journal_records.fetch_add(*records, Relaxed);
+            }
+            Event::JournalDropped { records } => {
+                counters.journal_dropped.fetch_add(*records, Relaxed);
+            }
+            Event::Paused(paused) => self.now().paused = *paused,
+            Event::CameraBack { .. } | Event::Throttled { .. } | Event::Note(_) => {}
+        }
+        let Some(line) = event.line() else { return };
+        let second = i64::try_from(unix_time().as_secs()).unwrap_or(0);
+        let mut now = self.now();
+        if now.events.len() == MAX_EVENTS {
+            now.events.pop_front();
+        }
+        #[cfg(feature = "preview")]
+        self.watch.event(second, &line);
+        now.events.push_back((second, line));
+    }
+}
+
+impl Now {
+    /// The face that fills most of the picture, the one in front as a rule.
+    #[cfg_attr(not(feature = "mqtt"), allow(dead_code, reason = "the broker is told of this face alone"))]
+    pub fn front(&self) -> Option<&Record> {
+        let area = |face: &&Record| u32::from(face.bounds.width) * u32::from(face.bounds.height);
+        self.observation.faces.iter().max_by_key(area)
+    }
+}
+
+/// By the wall clock.
+pub fn unix_time() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}

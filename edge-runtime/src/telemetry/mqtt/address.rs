@@ -1,0 +1,176 @@
+//! Where a broker is.
+
+use crate::telemetry::TelemetryError;
+
+/// A broker's address: `mqtt://USER@HOST:PORT/PREFIX`. User, port and prefix may be left out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    /// Whether the connection is encrypted: `mqtts://`.
+    pub tls: bool,
+    /// Who to log in as.
+    pub user: Option<String>,
+    /// Name or address of the broker's machine, without brackets.
+    pub host: String,
+    /// Its port: 1883, or 8883 with TLS, where none is named.
+    pub port: u16,
+    /// What all topics begin with, without a slash at its ends: `edge-runtime/HOSTNAME` where none is named.
+    pub prefix: String,
+}
+
+/// Bytes of a prefix: topics are to stay well below what brokers take.
+const MAX_PREFIX: usize = 200;
+
+impl Address {
+    /// Reads an address.
+    ///
+    /// # Errors
+    /// [`TelemetryError::Broker`], which says what is wrong. A password is refused: other users of the machine could read it
+    /// in the list of processes.
+    pub fn parse(text: &str) -> Result<Address, TelemetryError> {
+        parse(text).map_err(|why| {
+            // Whatever stands before the last `@` may hold a password.
+            let text = match text.rsplit_once('@') {
+                Some((_, rest)) => format!("...@{rest}"),
+                None => text.to_owned(),
+            };
+            TelemetryError::Broker { text, why }
+        })
+    }
+}
+
+fn parse(text: &str) -> Result<Address, &'static str> {
+    let (scheme, rest) = text.split_once("://").ok_or("it does not begin with mqtt:// or mqtts://")?;
+    let tls = match scheme {
+        "mqtt" => false,
+        "mqtts" if cfg!(feature = "mqtt-tls") => true,
+        "mqtts" => return Err("this build has no TLS; it lacks the feature mqtt-tls"),
+        _ => return Err("it does not begin with mqtt:// or mqtts://"),
+    };
+    // A user may have an `@` in it, a host may not; a prefix may have anything but wildcards.
+    let (authority, prefix) = match rest.split_once('/') {
+        Some((authority, prefix)) => (authority, prefix.trim_matches('/')),
+        None => (rest, ""),
+    };
+    let (user, host) = match authority.rsplit_once('@') {
+        Some((user, host)) => (Some(user), host),
+        None => (None, authority),
+    };
+    if user.is_some_and(|user| user.contains(':')) {
+        return Err("it has a password in it, which other users could see; put it into a file: --mqtt-password-file");
+    }
+    if user.is_some_and(|user| user.is_empty() || user.contains(char::is_control)) {
+        return Err("its user is not a name");
+    }
+    let (host, port) = host_and_port(host)?;
+    let port = match port {
+        None => {
+            if tls {
+                8883
+            } else {
+                1883
+            }
+        }
+        Some(port) => port.parse().ok().filter(|port| *port != 0).ok_or("its port is not a number from 1 to 65535")?,
+    };
+    if prefix.contains(['+', '#']) || prefix.contains(char::is_control) || prefix.starts_with('$') {
+        return Err("its prefix has a wildcard ('+', '#') or a control character in it, or begins with '$'");
+    }
+    if prefix.len() > MAX_PREFIX {
+        return Err("its prefix is too long");
+    }
+    let prefix = if prefix.is_empty() { format!("edge-runtime/{}", host_name()) } else { prefix.to_owned() };
+    Ok(Address { tls, user: user.map(str::to_owned), host: host.to_owned(), port, prefix })
+}
+
+fn host_and_port(text: &str) -> Result<(&str, Option<&str>), &'static str> {
+    let (host, port) = match text.strip_prefix('[') {
+        Some(rest) => {
+            let (host, rest) = rest.split_once(']').ok_or("its host has no closing bracket")?;
+            host.parse::<std::net::Ipv6Addr>().map_err(|_| "its host is not an IPv6 address")?;
+            match rest.strip_prefix(':') {
+                _ if rest.is_empty() => (host, None),
+                Some(port) => (host, Some(port)),
+                None => return Err("there is something between its host and its port"),
+            }
+        }
+        None => match text.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (text, None),
+        },
+    };
+    let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '.' | '_' | ':');
+    if host.is_empty() || !host.chars().all(plain) {
+        return Err("its host is not a name or an address");
+    }
+    Ok((host, port))
+}
+
+/// The name of this machine, of characters that topics and ids may have.
+pub fn host_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let name: String =
+        name.trim().chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '-' }).take(40).collect();
+    if name.is_empty() { "board".into() } else { name }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn address(user: Option<&str>, host: &str, port: u16, prefix: &str) -> Address {
+        Address { tls: false, user: user.map(str::to_owned), host: host.into(), port, prefix: prefix.into() }
+    }
+
+    #[test]
+    fn parts_may_be_left_out() {
+        let own = format!("edge-runtime/{}", host_name());
+        for (text, expected) in [
+            ("mqtt://h", address(None, "h", 1883, &own)),
+            ("mqtt://h:1/", address(None, "h", 1, &own)),
+            ("mqtt://u@h.local:1884/a/b/", address(Some("u"), "h.local", 1884, "a/b")),
+            ("mqtt://u@home@[::1]:7/p@q", address(Some("u@home"), "::1", 7, "p@q")),
+            ("mqtt://[fe80::1]", address(None, "fe80::1", 1883, &own)),
+        ] {
+            assert_eq!(Address::parse(text).unwrap(), expected, "{text}");
+        }
+        #[cfg(feature = "mqtt-tls")]
+        assert_eq!(Address::parse("mqtts://h/p").unwrap(), Address { tls: true, ..address(None, "h", 8883, "p") });
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_and_passwords_are_not_repeated() {
+        for (text, word) in [
+            ("h:1883", "begin"),
+            ("http://h", "begin"),
+            ("mqtt://", "host"),
+            ("mqtt://u@", "host"),
+            ("mqtt://@h", "user"),
+            ("mqtt://h:0", "port"),
+            ("mqtt://h:65536", "port"),
+            ("mqtt://h:1:2", "port"),
+            ("mqtt://[::1", "bracket"),
+            ("mqtt://[::1]x", "between"),
+            ("mqtt://a b", "host"),
+            ("mqtt://h/a/#", "wildcard"),
+            ("mqtt://h/$SYS", "wildcard"),
+        ] {
+            let error = Address::parse(text).unwrap_err().to_string();
+            assert!(error.contains(word), "{text}: {error}");
+        }
+        let error = Address::parse("mqtt://u:hunter2@h").unwrap_err().to_string();
+        assert!(error.contains("--mqtt-password-file") && !error.contains("hunter2"), "{error}");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        #[test]
+        fn no_text_makes_it_panic_and_what_passes_is_sound(text in "(mqtt://)?[a-z@:/\\[\\]#.0-9 \u{e9}]{0,24}|.*") {
+            if let Ok(address) = Address::parse(&text) {
+                prop_assert!(!address.host.is_empty() && address.port != 0 && !address.prefix.is_empty());
+                prop_assert!(!address.prefix.contains(['#', '+']));
+            }
+        }
+    }
+}

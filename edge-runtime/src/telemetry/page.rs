@@ -1,0 +1,34 @@
+//! The page: one document that loads nothing from elsewhere.
+
+use base64::Engine;
+use sha2::{Digest, Sha256};
+
+const SKELETON: &str = include_str!("page/page.html");
+const STYLE: &str = include_str!("page/page.css");
+const SCRIPT: &str = include_str!("page/page.js");
+/// The page's icon, a picture of its own so that no `data:` source has to be allowed.
+pub const ICON: &str = include_str!("page/icon.svg");
+
+/// The document, and the only things that a browser may do for it.
+pub struct Page {
+    pub html: String,
+    /// `Content-Security-Policy`: this very style and script by their hashes, pictures and requests to this server.
+    pub policy: String,
+}
+
+impl Page {
+    /// Puts the page together.
+    pub fn new() -> Page {
+        let html = SKELETON.replace("/*STYLE*/", STYLE).replace("/*SCRIPT*/", SCRIPT);
+        let (style, script) = (hash(STYLE), hash(SCRIPT));
+        let policy = format!(
+            "default-src 'none'; style-src '{style}'; script-src '{script}'; img-src 'self' blob:; connect-src 'self'; \
+             base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        );
+        Page { html, policy }
+    }
+}
+
+fn hash(text: &str) -> String {
+    format!("sha256-{}", base64::engine::general_purpose::STANDARD.encode(Sha256::digest(text)))
+}

@@ -1,0 +1,88 @@
+//! What opens the preview and the metrics to other machines.
+
+use std::path::Path;
+
+use super::TelemetryError;
+
+/// Bytes of randomness in a generated token.
+#[cfg(feature = "http")]
+const RANDOM: usize = 24;
+/// Lengths of tokens that are taken from files.
+const LENGTHS: std::ops::RangeInclusive<usize> = 16..=256;
+
+/// A secret word. It needs no escaping in a URL, a header or a cookie.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(String);
+
+impl Token {
+    /// The token on the first line of a file.
+    ///
+    /// # Errors
+    /// [`TelemetryError::Secret`] where the file cannot be read, [`TelemetryError::Token`] where it holds no token.
+    pub fn from_file(path: &Path) -> Result<Token, TelemetryError> {
+        let text = secret(path)?;
+        Token::new(&text).ok_or_else(|| TelemetryError::Token { path: path.to_owned() })
+    }
+
+    /// A text as a token: 16 to 256 letters, digits, `-`, `.`, `_` or `~`.
+    pub fn new(text: &str) -> Option<Token> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+        (LENGTHS.contains(&text.len()) && text.bytes().all(plain)).then(|| Token(text.to_owned()))
+    }
+
+    /// A new token from the system's random numbers.
+    ///
+    /// # Errors
+    /// Where the system has none.
+    #[cfg(feature = "http")]
+    pub fn generated() -> std::io::Result<Token> {
+        let mut bytes = [0; RANDOM];
+        getrandom::fill(&mut bytes).map_err(std::io::Error::other)?;
+        Ok(Token(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
+    }
+
+    /// The word itself.
+    pub fn text(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Token {
+    /// Logs must not give it away.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Token(..)")
+    }
+}
+
+/// The first line of a file, without its end.
+///
+/// # Errors
+/// [`TelemetryError::Secret`] where it cannot be read as text.
+pub fn secret(path: &Path) -> Result<String, TelemetryError> {
+    let text =
+        std::fs::read_to_string(path).map_err(|source| TelemetryError::Secret { path: path.to_owned(), source })?;
+    Ok(text.lines().next().unwrap_or("").trim_end().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_long_and_plain_and_is_not_shown() {
+        assert!(Token::new("0123456789abcdef").is_some());
+        for wrong in ["", "short", "0123456789abcde", "0123456789abcdef&", "0123456789abcdef;", "0123456789abcdé f"] {
+            assert_eq!(Token::new(wrong), None, "{wrong}");
+        }
+        assert!(Token::new(&"a".repeat(257)).is_none());
+        assert_eq!(format!("{:?}", Token::new("0123456789abcdef").unwrap()), "Token(..)");
+    }
+
+    #[cfg(feature = "http")]
+    #[test]
+    fn generated_tokens_are_tokens_and_differ() {
+        let (one, other) = (Token::generated().unwrap(), Token::generated().unwrap());
+        assert_ne!(one, other);
+        assert_eq!(Token::new(one.text()), Some(one));
+    }
+}

@@ -1,0 +1,258 @@
+//! The preview's page in a real browser: headless Chromium, driven over WebDriver.
+#![cfg(feature = "preview")]
+
+#[path = "telemetry_support/mod.rs"]
+mod support;
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+
+use edge_runtime::telemetry::{Event, Options, Telemetry, Token};
+use serde_json::{Value, json};
+use support::*;
+
+/// A browser, and the driver that was started for it.
+struct Browser {
+    driver: Child,
+    address: SocketAddr,
+    session: String,
+    _profile: tempfile::TempDir,
+}
+
+impl Browser {
+    /// Opens a window of that many CSS pixels.
+    fn open(width: u32, height: u32) -> Browser {
+        let mut driver =
+            Command::new("chromedriver").arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
+        // "ChromeDriver was started successfully on port 12345."
+        let port = lines
+            .by_ref()
+            .map_while(Result::ok)
+            .find_map(|line| line.split_once("successfully on port ")?.1.trim_end_matches('.').parse::<u16>().ok())
+            .expect("chromedriver names its port");
+        // It would block on a full pipe.
+        std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
+        let profile = tempfile::tempdir().unwrap();
+        let arguments = [
+            "--headless".into(),
+            "--no-sandbox".into(),
+            "--disable-gpu".into(),
+            "--disable-quic".into(),
+            "--no-first-run".into(),
+            "--disable-background-networking".into(),
+            "--disable-component-update".into(),
+            "--disable-sync".into(),
+            "--disable-dev-shm-usage".into(),
+            format!("--user-data-dir={}", profile.path().display()),
+            format!("--window-size={width},{height}"),
+        ];
+        let mut browser =
+            Browser { driver, address: ([127, 0, 0, 1], port).into(), session: String::new(), _profile: profile };
+        let wanted = json!({ "capabilities": { "alwaysMatch": {
+            "goog:loggingPrefs": { "browser": "ALL" },
+            "goog:chromeOptions": { "args": arguments },
+        } } });
+        let made = browser.command("POST", "/session", wanted);
+        browser.session = format!("/session/{}", made["sessionId"].as_str().unwrap());
+        browser
+    }
+
+    fn command(&self, method: &str, path: &str, body: Value) -> Value {
+        let body = if method == "POST" { body.to_string() } else { String::new() };
+        let answer = request(self.address, method, &format!("{}{path}", self.session), &["Connection: close"], &body);
+        let value = answer.json()["value"].clone();
+        assert_eq!(answer.status, 200, "{path}: {value}");
+        value
+    }
+
+    fn visit(&self, url: &str) {
+        self.command("POST", "/url", json!({ "url": url }));
+    }
+
+    /// The value of a JavaScript expression in the page.
+    fn value(&self, expression: &str) -> Value {
+        self.command("POST", "/execute/sync", json!({ "script": format!("return {expression};"), "args": [] }))
+    }
+
+    /// Waits until an expression is true.
+    fn until(&self, expression: &str) {
+        until(expression, || (self.value(expression) == true).then_some(()));
+    }
+
+    /// What the console says; empties it. Violations of the page's policy and failed requests are there too.
+    fn console(&self) -> Vec<String> {
+        let log = self.command("POST", "/se/log", json!({ "type": "browser" }));
+        log.as_array().unwrap().iter().map(Value::to_string).collect()
+    }
+
+    /// Writes a picture of the window where `TELEMETRY_SCREENSHOTS` names a folder.
+    fn screenshot(&self, name: &str) {
+        use base64::Engine;
+        let Some(folder) = std::env::var_os("TELEMETRY_SCREENSHOTS") else { return };
+        let picture = self.command("GET", "/screenshot", Value::Null);
+        let bytes = base64::engine::general_purpose::STANDARD.decode(picture.as_str().unwrap()).unwrap();
+        std::fs::write(std::path::Path::new(&folder).join(format!("{name}.png")), bytes).unwrap();
+    }
+
+    fn dark(&self, dark: bool) {
+        let value = if dark { "dark" } else { "light" };
+        let features = json!([{ "name": "prefers-color-scheme", "value": value }]);
+        self.command(
+            "POST",
+            "/goog/cdp/execute",
+            json!({ "cmd": "Emulation.setEmulatedMedia", "params": { "features": features } }),
+        );
+    }
+
+    fn size(&self, width: u32, height: u32) {
+        let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": true });
+        self.command(
+            "POST",
+            "/goog/cdp/execute",
+            json!({ "cmd": "Emulation.setDeviceMetricsOverride", "params": size }),
+        );
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        if !self.session.is_empty() && !std::thread::panicking() {
+            self.command("DELETE", "", Value::Null);
+        }
+        let _ = self.driver.kill();
+        let _ = self.driver.wait();
+    }
+}
+
+fn skipped() -> bool {
+    !has("chromium", "chromium") || !has("chromedriver", "chromium-driver")
+}
+
+fn options(address: &str) -> Options {
+    Options { preview: Some(address.parse().unwrap()), preview_rate: 10, ..Options::default() }
+}
+
+/// The mean grey of the shown picture's left half, where the bright square comes and goes.
+const LEFT_HALF: &str = "(() => { const c = document.getElementById('live'); \
+    const d = c.getContext('2d').getImageData(0, 0, c.width / 2, c.height).data; \
+    let s = 0; for (let i = 0; i < d.length; i += 4) s += d[i]; return s / (d.length / 4); })()";
+const SCORES: &str = "[...document.querySelectorAll('[data-track=\"1\"] .fill')].map((fill) => fill.style.width)";
+
+#[test]
+fn the_page_shows_moving_pictures_scores_and_past_without_an_error() {
+    if skipped() {
+        return;
+    }
+    let telemetry = start(options("127.0.0.1:0"));
+    let _feeder = Feeder::new(&telemetry);
+    telemetry.event(Event::Throttled { frames_per_second: Some(15.0) });
+    let browser = Browser::open(1280, 900);
+    browser.visit(&format!("http://{}/", telemetry.preview_address().unwrap()));
+
+    browser.until("document.getElementById('live').dataset.sequence !== undefined");
+    browser.until("document.getElementById('state').textContent === 'live'");
+    let (sequence, grey) =
+        (browser.value("document.getElementById('live').dataset.sequence"), browser.value(LEFT_HALF));
+    until("another picture", || {
+        let (now, then) = (browser.value(LEFT_HALF).as_f64()?, grey.as_f64()?);
+        let next = browser.value("document.getElementById('live').dataset.sequence") != sequence;
+        (next && (now - then).abs() > 5.0).then_some(())
+    });
+
+    browser.until("document.querySelectorAll('.face').length === 2");
+    let scores = browser.value(SCORES);
+    assert_eq!(scores.as_array().unwrap().len(), 8);
+    until("other scores", || (browser.value(SCORES) != scores).then_some(()));
+    // The box is drawn in the colour of its track: the plain picture is grey.
+    browser.until(
+        "(() => { const c = document.getElementById('live'); const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data; \
+         let n = 0; for (let i = 0; i < d.length; i += 4) if (Math.abs(d[i] - d[i + 2]) > 60) n++; return n > 200; })()",
+    );
+    browser.until("document.querySelector('[data-track=\"2\"] .label').textContent === 'too small'");
+    browser.until("Number(document.getElementById('plot').dataset.points) >= 3");
+    browser.until("document.getElementById('lines').textContent.includes('throttled to 15.0 frames/s')");
+    browser.until("Number(document.getElementById('rate').textContent) > 1");
+
+    browser.screenshot("light");
+    browser.dark(true);
+    browser.screenshot("dark");
+    browser.size(390, 1500);
+    browser.screenshot("phone-dark");
+    browser.dark(false);
+    // Nothing is wider than a phone.
+    browser.until("document.documentElement.scrollWidth <= innerWidth");
+    browser.screenshot("phone");
+    assert_eq!(browser.console(), Vec::<String>::new());
+}
+
+#[test]
+fn a_paused_recording_and_a_lost_camera_are_shown() {
+    if skipped() {
+        return;
+    }
+    let telemetry = start(options("127.0.0.1:0"));
+    let browser = Browser::open(800, 600);
+    browser.visit(&format!("http://{}/", telemetry.preview_address().unwrap()));
+    browser.until("document.getElementById('state').textContent === 'no frames'");
+    telemetry.event(Event::CameraLost);
+    browser.until("document.getElementById('lines').textContent.includes('camera lost')");
+    let feeder = Feeder::new(&telemetry);
+    browser.until("document.getElementById('state').textContent === 'live'");
+    telemetry.event(Event::Paused(true));
+    browser.until("document.getElementById('state').textContent === 'recording paused'");
+    drop(feeder);
+    assert_eq!(browser.console(), Vec::<String>::new());
+    drop(telemetry);
+    browser.until("document.getElementById('state').textContent === 'not connected'");
+}
+
+#[test]
+fn a_wrong_token_shows_nothing_and_the_right_one_is_needed_once() {
+    if skipped() {
+        return;
+    }
+    let telemetry = start(Options { token: Token::new(TOKEN), ..options("0.0.0.0:0") });
+    let _feeder = Feeder::new(&telemetry);
+    let port = telemetry.preview_address().unwrap().port();
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    assert_eq!(get(address, "/", &[]).status, 401);
+
+    let browser = Browser::open(800, 600);
+    for wrong in ["", "?token=wrong-token-wrong-token"] {
+        browser.visit(&format!("http://{address}/{wrong}"));
+        assert_eq!(browser.value("document.getElementById('live')"), Value::Null);
+        assert!(browser.value("document.body.textContent").as_str().unwrap().contains("A token is needed"));
+        // The browser itself says 401; no script of ours runs there.
+        assert!(browser.console().iter().all(|line| line.contains("401")));
+    }
+    browser.visit(&format!("http://{address}/?token={TOKEN}"));
+    browser.until("document.getElementById('live').dataset.sequence !== undefined");
+    assert_eq!(browser.value("location.href"), format!("http://{address}/"));
+    assert_eq!(browser.value("document.cookie"), "", "scripts can read the cookie");
+    browser.visit(&format!("http://{address}/"));
+    browser.until("document.getElementById('live').dataset.sequence !== undefined");
+    assert_eq!(browser.console(), Vec::<String>::new());
+}
+
+/// A page elsewhere whose name points to this machine gets nothing, whatever a browser sends along.
+#[test]
+fn a_page_elsewhere_cannot_frame_or_read_the_preview() {
+    if skipped() {
+        return;
+    }
+    let telemetry: std::sync::Arc<Telemetry> = start(options("127.0.0.1:0"));
+    let _feeder = Feeder::new(&telemetry);
+    let address = telemetry.preview_address().unwrap();
+    let browser = Browser::open(800, 600);
+    browser.visit("data:text/html,<title>elsewhere</title>");
+    let read = format!(
+        "await_ = fetch('http://{address}/api/state').then(() => window.read_ = 'yes', () => window.read_ = 'no'), \
+         (() => {{ const i = new Image(); i.onload = () => window.seen_ = 'yes'; i.onerror = () => window.seen_ = 'no'; \
+         i.src = 'http://{address}/frame.jpg'; }})()"
+    );
+    browser.value(&read);
+    browser.until("window.read_ === 'no'");
+    browser.until("window.seen_ === 'no'");
+}

@@ -1,0 +1,563 @@
+//! Publishing to a real broker: mosquitto, started, stopped and cut off by the test.
+#![cfg(feature = "mqtt")]
+
+#[path = "telemetry_support/mod.rs"]
+mod support;
+
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
+
+use edge_runtime::telemetry::{Backlog, Entry, Options, Telemetry, mqtt};
+use support::*;
+
+/// A backlog in memory that outlives the publisher, and counts how often it was told a position.
+#[derive(Clone, Default)]
+struct Fake(Arc<Mutex<Store>>);
+
+#[derive(Default)]
+struct Store {
+    entries: Vec<Entry>,
+    position: i64,
+    told: usize,
+    largest_batch: usize,
+}
+
+impl Fake {
+    fn add(&self, count: i64) {
+        let mut store = self.0.lock().unwrap();
+        let next = store.entries.last().map_or(1, |entry| entry.id + 1);
+        // Ids are not without gaps, in journals neither.
+        store.entries.extend((0..count).map(|n| {
+            let id = next + 2 * n;
+            Entry { id, payload: format!("{{\"id\":{id}}}") }
+        }));
+    }
+
+    fn position(&self) -> i64 {
+        self.0.lock().unwrap().position
+    }
+
+    fn ids(&self) -> BTreeSet<i64> {
+        self.0.lock().unwrap().entries.iter().map(|entry| entry.id).collect()
+    }
+
+    fn last(&self) -> i64 {
+        self.0.lock().unwrap().entries.last().map_or(0, |entry| entry.id)
+    }
+
+    fn until_published(&self) {
+        until("every entry to be acknowledged", || (self.position() == self.last()).then_some(()));
+    }
+}
+
+impl Backlog for Fake {
+    fn after(&mut self, position: i64, limit: usize) -> anyhow::Result<Vec<Entry>> {
+        let mut store = self.0.lock().unwrap();
+        let found: Vec<_> = store.entries.iter().filter(|entry| entry.id > position).take(limit).cloned().collect();
+        store.largest_batch = store.largest_batch.max(found.len());
+        Ok(found)
+    }
+
+    fn position(&mut self) -> anyhow::Result<i64> {
+        Ok(Fake::position(self))
+    }
+
+    fn set_position(&mut self, position: i64) -> anyhow::Result<()> {
+        let mut store = self.0.lock().unwrap();
+        assert!(position > store.position, "from {} back to {position}", store.position);
+        store.position = position;
+        store.told += 1;
+        Ok(())
+    }
+}
+
+/// A mosquitto of the test's own, with its state in a folder.
+struct Broker {
+    folder: tempfile::TempDir,
+    port: u16,
+    child: Option<Child>,
+}
+
+impl Broker {
+    /// Starts it on a free port; `more` is added to its configuration.
+    fn new(more: impl Fn(&Path) -> String) -> Broker {
+        let folder = tempfile::tempdir().unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let path = folder.path().display();
+        let user =
+            if Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout == b"0\n") { "user root\n" } else { "" };
+        let text = format!(
+            "{user}listener {port} 127.0.0.1\npersistence true\npersistence_location {path}/\nmax_queued_messages 0\n{}",
+            more(folder.path())
+        );
+        std::fs::write(folder.path().join("conf"), text).unwrap();
+        let mut broker = Broker { folder, port, child: None };
+        broker.start();
+        broker
+    }
+
+    fn anonymous() -> Broker {
+        Broker::new(|_| "allow_anonymous true\n".into())
+    }
+
+    fn start(&mut self) {
+        let program = if Path::new("/usr/sbin/mosquitto").exists() { "/usr/sbin/mosquitto" } else { "mosquitto" };
+        let log = std::fs::File::create(self.folder.path().join("log")).unwrap();
+        let child = Command::new(program)
+            .arg("-c")
+            .arg(self.folder.path().join("conf"))
+            .stderr(log)
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        self.child = Some(child);
+        until("the broker to listen", || TcpStream::connect(("127.0.0.1", self.port)).ok());
+    }
+
+    /// Ends it as an orderly shutdown does, so that what it has acknowledged is on its disk.
+    fn stop(&mut self) {
+        let Some(mut child) = self.child.take() else { return };
+        Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+        child.wait().unwrap();
+    }
+
+    fn options(&self) -> mqtt::Options {
+        let address = mqtt::Address::parse(&format!("mqtt://127.0.0.1:{}/test/board", self.port)).unwrap();
+        mqtt::Options {
+            period: Duration::from_millis(20),
+            pause: Duration::from_millis(20),
+            longest_pause: Duration::from_millis(200),
+            patience: Duration::from_secs(5),
+            ..mqtt::Options::new(address)
+        }
+    }
+
+    /// Listens to `topic` with a session that outlives the broker's restarts.
+    fn listen(&self, topic: &str, more: &[&str]) -> Listener {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let id = format!("listener-{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        let mut child = Command::new("mosquitto_sub")
+            .args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-t", topic, "-q", "1", "-i", &id, "-c", "-d"])
+            .args(["-F", "%t %p"])
+            .args(more)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let (sender, lines) = mpsc::channel();
+        let output = BufReader::new(child.stdout.take().unwrap());
+        std::thread::spawn(move || {
+            output.lines().map_while(Result::ok).for_each(|line| drop(sender.send(line)));
+        });
+        let mut listener =
+            Listener { child, lines, topic_root: topic.trim_end_matches('#').to_owned(), early: Vec::new() };
+        listener.until_subscribed();
+        listener
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+struct Listener {
+    child: Child,
+    lines: mpsc::Receiver<String>,
+    topic_root: String,
+    early: Vec<(String, String)>,
+}
+
+impl Listener {
+    fn until_subscribed(&mut self) {
+        loop {
+            let line = self.lines.recv_timeout(LONG).expect("mosquitto_sub subscribes");
+            self.early.extend(self.message(&line));
+            if line.contains("received SUBACK") {
+                return;
+            }
+        }
+    }
+
+    fn message(&self, line: &str) -> Option<(String, String)> {
+        let (topic, payload) = line.split_once(' ')?;
+        topic.starts_with(&self.topic_root).then(|| (topic.to_owned(), payload.to_owned()))
+    }
+
+    /// The next message: topic and payload.
+    fn next(&mut self) -> (String, String) {
+        if !self.early.is_empty() {
+            return self.early.remove(0);
+        }
+        loop {
+            let line = self.lines.recv_timeout(LONG).expect("a message");
+            if let Some(message) = self.message(&line) {
+                return message;
+            }
+        }
+    }
+
+    /// The next payload under a topic that comes up to what is wanted.
+    fn find(&mut self, topic: &str, wanted: impl Fn(&str) -> bool) -> String {
+        loop {
+            let (found, payload) = self.next();
+            if found == topic && wanted(&payload) {
+                return payload;
+            }
+        }
+    }
+
+    /// Takes in messages until all ids have come; how many messages that took.
+    fn until_all(&mut self, ids: &BTreeSet<i64>) -> usize {
+        let (mut seen, mut messages) = (BTreeSet::new(), 0);
+        while !ids.is_subset(&seen) {
+            let (_, payload) = self.next();
+            let value: serde_json::Value = serde_json::from_str(&payload).unwrap();
+            seen.insert(value["id"].as_i64().unwrap());
+            messages += 1;
+        }
+        messages
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn publish(options: mqtt::Options, backlog: &Fake) -> Arc<Telemetry> {
+    let options = Options { mqtt: Some(options), ..Options::default() };
+    Arc::new(Telemetry::start(options, about(), Some(Box::new(backlog.clone()))).unwrap())
+}
+
+fn skipped() -> bool {
+    !has("mosquitto", "mosquitto") || !has("mosquitto_sub", "mosquitto-clients")
+}
+
+#[test]
+fn entries_arrive_and_the_position_follows_in_batches() {
+    if skipped() {
+        return;
+    }
+    let broker = Broker::anonymous();
+    let mut listener = broker.listen("test/board/records", &[]);
+    let backlog = Fake::default();
+    backlog.add(300);
+    let telemetry = publish(broker.options(), &backlog);
+    assert_eq!(listener.until_all(&backlog.ids()), 300);
+    backlog.until_published();
+    let (told, largest) = {
+        let store = backlog.0.lock().unwrap();
+        (store.told, store.largest_batch)
+    };
+    assert!(largest <= 64 && told <= 300 / 64 + 1, "{told} positions, batches up to {largest}");
+    // A second run goes on where the first ended.
+    drop(telemetry);
+    backlog.add(5);
+    let _telemetry = publish(broker.options(), &backlog);
+    let new: BTreeSet<_> = backlog.ids().into_iter().rev().take(5).collect();
+    assert_eq!(listener.until_all(&new), 5);
+}
+
+#[test]
+fn a_broker_that_goes_and_comes_back_loses_nothing() {
+    if skipped() {
+        return;
+    }
+    let mut broker = Broker::anonymous();
+    let mut listener = broker.listen("test/board/records", &[]);
+    let backlog = Fake::default();
+    let _telemetry = publish(broker.options(), &backlog);
+    let adding = {
+        let backlog = backlog.clone();
+        std::thread::spawn(move || {
+            for _ in 0..400 {
+                backlog.add(10);
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        })
+    };
+    for _ in 0..3 {
+        let before = backlog.position();
+        until("some entries to be published", || {
+            (backlog.position() > before || backlog.position() == backlog.last()).then_some(())
+        });
+        broker.stop();
+        let during = backlog.position();
+        backlog.add(50);
+        std::thread::sleep(Duration::from_millis(100));
+        assert_eq!(backlog.position(), during, "the position moved without a broker");
+        broker.start();
+    }
+    adding.join().unwrap();
+    let messages = listener.until_all(&backlog.ids());
+    backlog.until_published();
+    assert_eq!(backlog.ids().len(), 4_150);
+    eprintln!("{} entries arrived as {messages} messages", backlog.ids().len());
+}
+
+#[test]
+fn connections_that_break_anywhere_lose_nothing() {
+    if skipped() {
+        return;
+    }
+    let broker = Broker::anonymous();
+    let mut listener = broker.listen("test/board/records", &[]);
+    let proxy = Proxy::new(broker.port);
+    let backlog = Fake::default();
+    backlog.add(1_000);
+    let mut options = broker.options();
+    options.address.port = proxy.port;
+    let _telemetry = publish(options, &backlog);
+    let messages = listener.until_all(&backlog.ids());
+    backlog.until_published();
+    let cuts = proxy.cuts.load(Ordering::Relaxed);
+    assert!(cuts >= 10, "the connection was cut {cuts} times only");
+    eprintln!("1000 entries arrived as {messages} messages over {cuts} cuts");
+}
+
+/// Between publisher and broker: cuts each connection after some bytes from the broker, each later than the one before.
+struct Proxy {
+    port: u16,
+    cuts: Arc<AtomicUsize>,
+}
+
+impl Proxy {
+    fn new(broker: u16) -> Proxy {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let cuts = Arc::new(AtomicUsize::new(0));
+        let counted = cuts.clone();
+        std::thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                let Ok(server) = TcpStream::connect(("127.0.0.1", broker)) else { continue };
+                // CONNACK and PUBACKs have four bytes each: cuts fall into announcements at first, then into batches.
+                let allowed = 2 + 29 * counted.load(Ordering::Relaxed);
+                let (mut from, mut to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+                std::thread::spawn(move || drop(std::io::copy(&mut from, &mut to)));
+                let (mut from, mut to, counted) = (server, client, counted.clone());
+                std::thread::spawn(move || {
+                    let mut left = allowed;
+                    let mut buffer = [0; 64];
+                    while left > 0 {
+                        let wanted = left.min(buffer.len());
+                        match from.read(&mut buffer[..wanted]) {
+                            Ok(count) if count > 0 && to.write_all(&buffer[..count]).is_ok() => left -= count,
+                            _ => break,
+                        }
+                    }
+                    counted.fetch_add(1, Ordering::Relaxed);
+                    let _ = (from.shutdown(Shutdown::Both), to.shutdown(Shutdown::Both));
+                });
+            }
+        });
+        Proxy { port, cuts }
+    }
+}
+
+#[test]
+fn home_assistant_is_told_of_the_board_and_its_state() {
+    if skipped() {
+        return;
+    }
+    let broker = Broker::anonymous();
+    let telemetry = publish(broker.options(), &Fake::default());
+    let mut listener = broker.listen("test/board/#", &[]);
+    listener.find("test/board/status", |payload| payload == "online");
+    // No face while there is no frame.
+    let state = listener.find("test/board/state", |_| true);
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&state).unwrap()["faces"], 0);
+    telemetry.observe(&frame(1), &observation(1));
+    let state = listener.find("test/board/state", |payload| payload.contains("\"faces\":2"));
+    let state: serde_json::Value = serde_json::from_str(&state).unwrap();
+    let expected = observation(1).faces[0].label.unwrap().name();
+    assert_eq!((state["label"].as_str(), state["track"].as_i64()), (Some(expected), Some(1)));
+    assert_eq!(state["celsius"], 51.25);
+    assert_eq!(state["scores"].as_object().unwrap().len(), 8);
+
+    // Retained: who comes later learns it too.
+    let mut late = broker.listen("homeassistant/#", &[]);
+    let mut entities = std::collections::BTreeMap::new();
+    while entities.len() < 14 {
+        let (topic, payload) = late.next();
+        let config: serde_json::Value = serde_json::from_str(&payload).unwrap();
+        assert_eq!(config["state_topic"], "test/board/state");
+        assert_eq!(config["availability_topic"], "test/board/status");
+        assert_eq!(config["device"]["name"], "board");
+        let parts: Vec<_> = topic.split('/').collect();
+        assert!(parts.len() == 5 && parts[4] == "config", "{topic}");
+        assert!(topic.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/_-".contains(&byte)), "{topic}");
+        entities.insert(format!("{}/{}", parts[1], parts[3]), config);
+    }
+    let ids: BTreeSet<_> = entities.values().map(|config| config["unique_id"].to_string()).collect();
+    assert_eq!(ids.len(), entities.len());
+    assert!(entities.contains_key("binary_sensor/face"));
+    assert_eq!(entities["sensor/expression"]["options"].as_array().unwrap().len(), 8);
+    assert!(
+        entities["sensor/score_happiness"]["value_template"].as_str().unwrap().contains("value_json.scores.happiness")
+    );
+
+    // A stop on purpose is told.
+    drop(telemetry);
+    listener.find("test/board/status", |payload| payload == "offline");
+}
+
+#[test]
+fn who_vanishes_is_offline_by_the_last_will() {
+    if skipped() {
+        return;
+    }
+    let broker = Broker::anonymous();
+    let proxy = OneShot::new(broker.port);
+    let mut options = broker.options();
+    options.address.port = proxy.port;
+    let _telemetry = publish(options, &Fake::default());
+    let mut listener = broker.listen("test/board/status", &[]);
+    listener.find("test/board/status", |payload| payload == "online");
+    proxy.cut();
+    listener.find("test/board/status", |payload| payload == "offline");
+}
+
+/// Lets one connection through, until it is cut.
+struct OneShot {
+    port: u16,
+    streams: Arc<Mutex<Vec<TcpStream>>>,
+}
+
+impl OneShot {
+    fn new(broker: u16) -> OneShot {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let streams = Arc::new(Mutex::new(Vec::new()));
+        let kept = streams.clone();
+        std::thread::spawn(move || {
+            let (client, _) = listener.accept().unwrap();
+            let server = TcpStream::connect(("127.0.0.1", broker)).unwrap();
+            kept.lock().unwrap().extend([client.try_clone().unwrap(), server.try_clone().unwrap()]);
+            let (mut from, mut to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+            std::thread::spawn(move || drop(std::io::copy(&mut from, &mut to)));
+            let (mut from, mut to) = (server, client);
+            drop(std::io::copy(&mut from, &mut to));
+        });
+        OneShot { port, streams }
+    }
+
+    fn cut(&self) {
+        self.streams.lock().unwrap().iter().for_each(|stream| drop(stream.shutdown(Shutdown::Both)));
+    }
+}
+
+#[test]
+fn a_password_opens_and_a_wrong_one_does_not() {
+    if skipped() || !has("mosquitto_passwd", "mosquitto") {
+        return;
+    }
+    let broker = Broker::new(|folder| {
+        let file = folder.join("passwords");
+        let made = Command::new("mosquitto_passwd").arg("-c").arg("-b").arg(&file).args(["board", "right"]).status();
+        assert!(made.unwrap().success());
+        format!("allow_anonymous false\npassword_file {}\n", file.display())
+    });
+    let mut listener = broker.listen("test/board/records", &["-u", "board", "-P", "right"]);
+    let options = |password: Option<&str>| {
+        let mut options = broker.options();
+        options.address.user = Some("board".into());
+        options.password = password.map(str::to_owned);
+        options
+    };
+    let backlog = Fake::default();
+    backlog.add(10);
+    for password in [Some("wrong"), None] {
+        let telemetry = publish(options(password), &backlog);
+        until("refusals", || {
+            let log = std::fs::read_to_string(broker.folder.path().join("log")).unwrap();
+            (log.matches("not authorised").count() >= 2).then_some(())
+        });
+        drop(telemetry);
+        assert_eq!(backlog.position(), 0);
+    }
+    let _telemetry = publish(options(Some("right")), &backlog);
+    assert_eq!(listener.until_all(&backlog.ids()), 10);
+}
+
+#[test]
+fn what_no_broker_takes_does_not_hold_up_the_rest() {
+    if skipped() {
+        return;
+    }
+    let broker = Broker::anonymous();
+    let mut listener = broker.listen("test/board/records", &[]);
+    let backlog = Fake::default();
+    backlog.add(3);
+    backlog.0.lock().unwrap().entries[1].payload = "x".repeat(200_000);
+    let _telemetry = publish(broker.options(), &backlog);
+    let ids = backlog.ids();
+    let taken = BTreeSet::from([*ids.first().unwrap(), *ids.last().unwrap()]);
+    assert_eq!(listener.until_all(&taken), 2);
+    backlog.until_published();
+}
+
+#[cfg(feature = "mqtt-tls")]
+#[test]
+fn tls_trusts_the_named_authority_and_no_other() {
+    if skipped() || !has("openssl", "openssl") {
+        return;
+    }
+    let openssl = |folder: &Path, line: &str| {
+        let done = Command::new("openssl").args(line.split(' ')).current_dir(folder).stderr(Stdio::null()).status();
+        assert!(done.unwrap().success(), "openssl {line}");
+    };
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let broker = Broker::new(|folder| {
+        for name in ["ca", "other"] {
+            openssl(
+                folder,
+                &format!(
+                    "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN={name} -keyout {name}.key -out {name}.pem"
+                ),
+            );
+        }
+        openssl(folder, "req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout server.key -out server.csr");
+        std::fs::write(folder.join("names"), "subjectAltName=DNS:localhost,IP:127.0.0.1").unwrap();
+        openssl(
+            folder,
+            "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out server.pem",
+        );
+        let path = folder.display();
+        format!(
+            "allow_anonymous true\nlistener {port} 127.0.0.1\ncafile {path}/ca.pem\ncertfile {path}/server.pem\n\
+             keyfile {path}/server.key\n"
+        )
+    });
+    let mut listener = broker.listen("test/board/records", &[]);
+    let options = |authority: &str| {
+        let mut options = broker.options();
+        options.address = mqtt::Address::parse(&format!("mqtts://localhost:{port}/test/board")).unwrap();
+        options.authority = Some(std::fs::read(broker.folder.path().join(authority)).unwrap());
+        options
+    };
+    let backlog = Fake::default();
+    backlog.add(10);
+    let telemetry = publish(options("other.pem"), &backlog);
+    until("a handshake that fails", || {
+        let log = std::fs::read_to_string(broker.folder.path().join("log")).unwrap();
+        log.to_lowercase().contains("alert").then_some(())
+    });
+    drop(telemetry);
+    assert_eq!(backlog.position(), 0);
+    let _telemetry = publish(options("ca.pem"), &backlog);
+    assert_eq!(listener.until_all(&backlog.ids()), 10);
+
+    let refused = Options { mqtt: Some(options("server.key")), ..Options::default() };
+    let error = Telemetry::start(refused, about(), None).err().unwrap().to_string();
+    assert!(error.contains("--mqtt-ca-file"), "{error}");
+}
