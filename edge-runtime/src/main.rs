@@ -1,8 +1,7 @@
 //! `edge-runtime`: the board's program.
 
 use clap::{Parser, Subcommand};
-use edge_runtime::command::{bench, classify, doctor, selftest};
-use edge_runtime::command::{bench, classify, log, selftest};
+use edge_runtime::command::{bench, classify, doctor, log, selftest};
 
 /// Runs expression bundles: classifies faces, replays the self-test, measures itself.
 ///
