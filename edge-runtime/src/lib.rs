@@ -3,6 +3,7 @@
 //! `host-trainer` uses this library too, so that preprocessing, bundle reading and quantisation exist once.
 
 pub mod bundle;
+pub mod camera;
 pub mod command;
 pub mod detect;
 pub mod engine;
