@@ -29,6 +29,7 @@ pub fn code(error: &anyhow::Error) -> u8 {
             || cause.is::<crate::detect::DetectError>()
             || cause.is::<crate::journal::JournalError>()
             || cause.is::<crate::telemetry::TelemetryError>()
+            || cause.is::<crate::camera::CameraError>()
             || cause.downcast_ref::<io::Error>().is_some_and(|error| is_outside(error.kind()))
     });
     if bad { BAD_INPUT } else { FAILED }

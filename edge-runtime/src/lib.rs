@@ -4,6 +4,7 @@
 
 pub mod board;
 pub mod bundle;
+pub mod camera;
 pub mod command;
 pub mod detect;
 pub mod doctor;

@@ -1,7 +1,9 @@
 //! `edge-runtime`: the board's program.
 
+use std::time::Instant;
+
 use clap::{Parser, Subcommand};
-use edge_runtime::command::{bench, classify, doctor, log, selftest};
+use edge_runtime::command::{bench, classify, doctor, log, run, selftest};
 
 /// Runs expression bundles: classifies faces, replays the self-test, measures itself.
 ///
@@ -15,6 +17,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Run(run::Cmd),
     Classify(classify::Cmd),
     Selftest(selftest::Cmd),
     Bench(bench::Cmd),
@@ -23,9 +26,11 @@ enum Command {
 }
 
 fn main() -> std::process::ExitCode {
+    let started = Instant::now();
     let cli = Cli::parse();
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(tracing::Level::WARN).init();
     edge_runtime::exit::finish(|| match cli.command {
+        Command::Run(cmd) => cmd.run(started),
         Command::Classify(cmd) => cmd.run(),
         Command::Selftest(cmd) => cmd.run(),
         Command::Bench(cmd) => cmd.run(),

@@ -15,8 +15,8 @@ pub mod quantize;
 pub mod record;
 pub mod resample;
 pub mod smooth;
-pub mod track;
 pub mod thermal;
+pub mod track;
 
 pub use face::FaceInput;
 pub use label::{Label, LabelSet};

@@ -4,6 +4,7 @@ pub mod bench;
 pub mod classify;
 pub mod doctor;
 pub mod log;
+pub mod run;
 pub mod selftest;
 
 use std::path::Path;

@@ -5,7 +5,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::export::{Sessions, gone_is_fine};
+pub use super::export::Sessions;
+use super::export::gone_is_fine;
 use super::{columns, moment};
 use crate::journal::{Entry, JournalError, Reader, Row};
 
@@ -78,12 +79,7 @@ impl Cmd {
 
     fn line(&self, reader: &Reader, sessions: &mut Sessions, entry: &Entry) -> anyhow::Result<String> {
         Ok(match (entry, self.json) {
-            (Entry::Record(row), true) => {
-                columns::to_json(columns::RECORD, (row, sessions.get(reader, row.session)?)).to_string()
-            }
-            (Entry::Event(row), true) => {
-                columns::to_json(columns::EVENT, (row, sessions.get(reader, row.session)?)).to_string()
-            }
+            (entry, true) => json(reader, sessions, entry)?,
             (Entry::Record(row), false) => sentence(row),
             (Entry::Event(row), false) => {
                 let detail = row.detail.as_deref().unwrap_or_default();
@@ -91,6 +87,18 @@ impl Cmd {
             }
         })
     }
+}
+
+/// A record or event as a JSON object, with the columns of `log export`.
+///
+/// # Errors
+/// Where the journal cannot be read.
+pub fn json(reader: &Reader, sessions: &mut Sessions, entry: &Entry) -> Result<String, JournalError> {
+    let value = match entry {
+        Entry::Record(row) => columns::to_json(columns::RECORD, (row, sessions.get(reader, row.session)?)),
+        Entry::Event(row) => columns::to_json(columns::EVENT, (row, sessions.get(reader, row.session)?)),
+    };
+    Ok(value.to_string())
 }
 
 fn sentence(row: &Row) -> String {

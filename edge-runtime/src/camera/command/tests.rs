@@ -1,0 +1,155 @@
+use std::fs;
+use std::time::Instant;
+
+use super::*;
+use crate::camera::{Next, Source, Spec};
+
+/// A folder with a script `camera`: shell text that can use the functions `frame BYTE` (writes a grey frame of 8x4 pixels)
+/// and `run` (how often the script ran before).
+fn script(folder: &Path, body: &str) -> Vec<String> {
+    let path = folder.join("camera");
+    let text = format!(
+        "cd '{}'\nframe() {{ printf \"%032d\" 0 | tr 0 \"$1\"; }}\nrun() {{ cat runs 2>/dev/null | wc -l; }}\n{body}\n",
+        folder.display()
+    );
+    fs::write(&path, text).unwrap();
+    vec!["sh".into(), path.to_str().unwrap().into()]
+}
+
+fn options() -> Options {
+    Options {
+        size: Some([8, 4]),
+        format: Some(Format::Grey),
+        stall: Duration::from_secs(60),
+        first_retry: Duration::from_millis(1),
+        longest_retry: Duration::from_millis(20),
+        ..Options::default()
+    }
+}
+
+/// What the source says until it gave so many frames: the first byte of a frame, or the first words of anything else.
+fn said(source: &mut dyn Source, frames: usize) -> Vec<String> {
+    let (mut frame, mut said, mut left) = (Frame::default(), Vec::new(), frames);
+    let patience = Instant::now() + Duration::from_secs(120);
+    while left > 0 && Instant::now() < patience {
+        match source.next(&mut frame).unwrap() {
+            Next::Waiting => {}
+            Next::Frame => {
+                assert!(frame.bytes.iter().all(|byte| *byte == frame.bytes[0]) && frame.bytes.len() == 32);
+                said.push(format!("{} {}", frame.sequence, char::from(frame.bytes[0])));
+                left -= 1;
+            }
+            Next::Lost { reason } => said.push(reason),
+            Next::Back { .. } => said.push("back".into()),
+            Next::End => {
+                said.push("end".into());
+                break;
+            }
+        }
+    }
+    said
+}
+
+#[test]
+fn a_program_that_dies_is_started_again_and_its_last_words_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let body = "n=$(run); echo x >> runs; frame a; frame b\n\
+                if [ $n = 0 ]; then echo starting >&2; echo 'no sensor found' >&2; echo >&2; exit 3; fi\n\
+                if [ $n = 1 ]; then exit 0; fi\n\
+                sleep 60";
+    let mut source = open(&script(folder.path(), body), &options()).unwrap();
+    let said = said(&mut source, 6);
+    assert_eq!(said[..2], ["0 a", "1 b"]);
+    assert_eq!(said[2], "command sh gives no more frames: it ended (exit status: 3); it said: no sensor found");
+    assert_eq!(said[3..6], ["back", "2 a", "3 b"]);
+    assert_eq!(said[6], "command sh gives no more frames: it ended (exit status: 0)");
+    assert_eq!(said[7..], ["back", "4 a", "5 b"]);
+}
+
+#[test]
+fn a_program_that_falls_silent_is_killed_with_all_it_started() {
+    let folder = tempfile::tempdir().unwrap();
+    // The second sleep ignores the polite signal.
+    let body = "echo x >> runs; frame a\n\
+                sleep 1000 & echo $! >> started; sh -c 'trap \"\" TERM; echo $$ >> started; exec sleep 1000' & wait";
+    let options = Options { stall: Duration::from_secs(1), ..options() };
+    let mut source = open(&script(folder.path(), body), &options).unwrap();
+    let said = said(&mut source, 2);
+    assert!(said.contains(&"command sh gave no frame for 1s".into()) && said.contains(&"back".into()), "{said:?}");
+    assert_eq!(said.last().map(String::as_str), Some("1 a"), "{said:?}");
+    drop(source);
+    let started = fs::read_to_string(folder.path().join("started")).unwrap();
+    assert!(started.lines().count() >= 2, "{started}");
+    for pid in started.lines() {
+        // Gone, or a zombie that waits for init to reap it.
+        let state = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        assert!(state.is_empty() || state.contains(") Z "), "{state}");
+    }
+}
+
+#[test]
+fn an_end_with_success_may_be_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options { end_with_command: true, ..options() };
+    let mut source = open(&script(folder.path(), "frame a; frame b"), &options).unwrap();
+    assert_eq!(said(&mut source, 3), ["0 a", "1 b", "end"]);
+    let mut source = open(&script(folder.path(), "frame a; echo x >> runs; exit $(run)"), &options).unwrap();
+    assert!(said(&mut source, 2)[1].contains("exit status: 1"));
+    // Cut off within a frame is no success.
+    let mut source = open(&script(folder.path(), "frame a; printf aaa"), &options).unwrap();
+    assert!(said(&mut source, 2)[1].contains("ends within a frame; it ended (exit status: 0)"));
+}
+
+#[test]
+fn talk_on_stderr_neither_blocks_the_frames_nor_fills_the_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let body = "yes 'a long line of talk' | head -c 300000 >&2; frame a; yes | tr -d '\\n' | head -c 300000 >&2; frame b; sleep 60";
+    let mut source = open(&script(folder.path(), body), &options()).unwrap();
+    assert_eq!(said(&mut source, 2), ["0 a", "1 b"]);
+}
+
+#[test]
+fn y4m_and_jpeg_need_no_size() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = |format| Options { size: None, format: Some(format), ..options() };
+    let body = "printf 'YUV4MPEG2 W8 H4 Cmono\\n'; echo FRAME; frame a; echo FRAME; frame b; sleep 60";
+    let mut source = open(&script(folder.path(), body), &options(Format::Y4m)).unwrap();
+    let mut frame = Frame::default();
+    while source.next(&mut frame).unwrap() != Next::Frame {}
+    assert_eq!(frame.view().unwrap().luma(7, 3), b'a');
+    let grey = image::GrayImage::from_pixel(16, 8, image::Luma([77]));
+    grey.save(folder.path().join("grey.jpg")).unwrap();
+    let mut source = open(&script(folder.path(), "cat grey.jpg grey.jpg; sleep 60"), &options(Format::Mjpeg)).unwrap();
+    while source.next(&mut frame).unwrap() != Next::Frame {}
+    assert!(frame.view().unwrap().luma(15, 7).abs_diff(77) <= 1);
+}
+
+#[test]
+fn what_cannot_be_started_or_is_not_known_is_refused() {
+    let refused = |words: &[&str], options: &Options| {
+        let words: Vec<String> = words.iter().map(|word| word.to_string()).collect();
+        open(&words, options).err().unwrap().to_string()
+    };
+    assert!(refused(&["no-such-camera-program"], &options()).contains("no such program"));
+    assert!(refused(&["/"], &options()).contains("cannot open command /"));
+    let blank = Options { size: None, format: None, ..options() };
+    assert!(refused(&["cat", "x"], &blank).contains("--frame-format"));
+    assert!(refused(&["cat", "x"], &Options { format: Some(Format::I420), ..blank.clone() }).contains("--frame-size"));
+    let huge = Options { size: Some([90000, 2]), ..options() };
+    assert!(refused(&["cat"], &huge).contains("90000x2"));
+    assert!(refused(&[], &blank).contains("missing"));
+}
+
+#[test]
+fn the_flags_of_rpicam_vid_tell_size_and_format() {
+    let told = |text: &str| match text.parse().unwrap() {
+        Spec::Command { words } => Told::by(&words[0], &words[1..]),
+        other => panic!("{other:?}"),
+    };
+    let wanted = Told { size: Some([640, 480]), format: Some(Format::I420) };
+    assert_eq!(told("command:rpicam-vid --codec yuv420 --width 640 --height 480 -t 0 -o -"), wanted);
+    assert_eq!(told("command:/usr/bin/libcamera-vid --codec=yuv420 --width=640 --height=480"), wanted);
+    assert_eq!(told("command:rpicam-vid --codec mjpeg -o -").format, Some(Format::Mjpeg));
+    assert_eq!(told("command:rpicam-vid -o -"), Told::default());
+    assert_eq!(told("command:cat --codec yuv420 --width 640 --height 480"), Told::default());
+}

@@ -1,0 +1,223 @@
+//! Formats of frames, and where their luma lies.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::frame::Luma;
+
+/// The longest side of a frame, pixels. What claims more is taken for damaged.
+pub const LONGEST_SIDE: usize = 8192;
+/// The most pixels of a frame.
+pub const MOST_PIXELS: usize = 1 << 24;
+
+/// A format of frames, eight bits a sample.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Format {
+    /// Luma alone.
+    Grey,
+    /// 4:2:0, a luma plane and one that holds both chroma.
+    Nv12,
+    /// 4:2:0 in three planes; `yuv420` of rpicam-vid.
+    I420,
+    /// 4:2:2, luma and chroma taking turns, luma first.
+    Yuyv,
+    /// 4:2:2, luma and chroma taking turns, chroma first.
+    Uyvy,
+    /// JPEG pictures one after another.
+    Mjpeg,
+    /// A YUV4MPEG2 stream: only programs and files give one.
+    Y4m,
+}
+
+/// How a frame lies in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Layout {
+    /// Where its luma lies.
+    pub luma: Luma,
+    /// Bytes of a whole frame, chroma included.
+    pub bytes: usize,
+}
+
+impl Layout {
+    /// Bytes from the frame's first one to the last one of its luma.
+    pub fn luma_end(&self) -> usize {
+        let Luma { width, height, offset, step, stride } = self.luma;
+        offset + stride * (height - 1) + step * (width - 1) + 1
+    }
+}
+
+impl Format {
+    /// All of them, what needs the least work first.
+    pub const ALL: [Format; 7] =
+        [Format::Grey, Format::Nv12, Format::I420, Format::Yuyv, Format::Uyvy, Format::Mjpeg, Format::Y4m];
+
+    /// The name in flags.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Format::Grey => "gray",
+            Format::Nv12 => "nv12",
+            Format::I420 => "i420",
+            Format::Yuyv => "yuyv",
+            Format::Uyvy => "uyvy",
+            Format::Mjpeg => "mjpeg",
+            Format::Y4m => "y4m",
+        }
+    }
+
+    /// The code by which V4L2 knows it.
+    pub const fn fourcc(self) -> Option<[u8; 4]> {
+        match self {
+            Format::Grey => Some(*b"GREY"),
+            Format::Nv12 => Some(*b"NV12"),
+            Format::I420 => Some(*b"YU12"),
+            Format::Yuyv => Some(*b"YUYV"),
+            Format::Uyvy => Some(*b"UYVY"),
+            Format::Mjpeg => Some(*b"MJPG"),
+            Format::Y4m => None,
+        }
+    }
+
+    /// The format of a V4L2 code.
+    pub fn of_fourcc(code: [u8; 4]) -> Option<Format> {
+        Format::ALL.into_iter().find(|format| format.fourcc() == Some(code))
+    }
+
+    /// How a frame of `width` x `height` pixels lies in memory; `stride` is the bytes from a row to the next, where it is
+    /// not the least possible.
+    ///
+    /// `None` for formats that say it themselves, and for sizes or strides that make no sense.
+    pub fn layout(self, width: usize, height: usize, stride: Option<usize>) -> Option<Layout> {
+        if !size_is_sound(width, height) {
+            return None;
+        }
+        let (offset, step) = match self {
+            Format::Grey | Format::Nv12 | Format::I420 => (0, 1),
+            Format::Yuyv => (0, 2),
+            Format::Uyvy => (1, 2),
+            Format::Mjpeg | Format::Y4m => return None,
+        };
+        let row = if step == 2 { 2 * width.next_multiple_of(2) } else { width };
+        let stride = stride.unwrap_or(row);
+        if !(row..=8 * LONGEST_SIDE).contains(&stride) {
+            return None;
+        }
+        let chroma = match self {
+            // Half as many rows; a row of both chroma is as long as one of luma, rounded up to pairs.
+            Format::Nv12 | Format::I420 => stride.next_multiple_of(2) * height.div_ceil(2),
+            _ => 0,
+        };
+        Some(Layout { luma: Luma { width, height, offset, step, stride }, bytes: stride * height + chroma })
+    }
+}
+
+/// Whether a frame may have this size.
+pub fn size_is_sound(width: usize, height: usize) -> bool {
+    (1..=LONGEST_SIDE).contains(&width) && (1..=LONGEST_SIDE).contains(&height) && width * height <= MOST_PIXELS
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Format {
+    type Err = String;
+
+    /// By its name in flags, or V4L2's code, in any case.
+    fn from_str(text: &str) -> Result<Format, String> {
+        let named = |format: &Format| {
+            let code = format.fourcc();
+            let code = code.as_ref().and_then(|code| std::str::from_utf8(code).ok());
+            text.eq_ignore_ascii_case(format.name()) || code.is_some_and(|code| text.eq_ignore_ascii_case(code))
+        };
+        Format::ALL.into_iter().find(named).ok_or_else(|| {
+            let names = Format::ALL.map(Format::name).join(", ");
+            format!("no format is called {text}; there are {names}")
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::Frame;
+
+    fn grey(x: usize, y: usize) -> u8 {
+        (x * 37 + y * 101) as u8
+    }
+
+    /// A frame in `format` whose luma is [`grey`] and whose chroma is 255, as a camera lays it out.
+    fn frame(format: Format, width: usize, height: usize, stride: Option<usize>) -> Frame {
+        let layout = format.layout(width, height, stride).unwrap();
+        let mut bytes = vec![255; layout.bytes];
+        for y in 0..height {
+            for x in 0..width {
+                let at = match format {
+                    Format::Yuyv => y * layout.luma.stride + 2 * x,
+                    Format::Uyvy => y * layout.luma.stride + 2 * x + 1,
+                    _ => y * layout.luma.stride + x,
+                };
+                bytes[at] = grey(x, y);
+            }
+        }
+        Frame { bytes, luma: layout.luma, ..Frame::default() }
+    }
+
+    #[test]
+    fn luma_is_the_same_in_every_format() {
+        for format in Format::ALL {
+            for (width, height, stride) in [(6, 4, None), (7, 5, None), (6, 4, Some(32))] {
+                if matches!(format, Format::Mjpeg | Format::Y4m) {
+                    assert_eq!(format.layout(width, height, stride), None);
+                    continue;
+                }
+                let frame = frame(format, width, height, stride);
+                let view = frame.view().unwrap();
+                assert_eq!((view.width(), view.height()), (width, height));
+                for (x, y) in (0..height).flat_map(|y| (0..width).map(move |x| (x, y))) {
+                    assert_eq!(view.luma(x, y), grey(x, y), "{format} {width}x{height} at {x}, {y}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn frames_have_the_bytes_that_the_formats_say() {
+        let bytes = |format: Format, width, height| format.layout(width, height, None).unwrap().bytes;
+        assert_eq!(bytes(Format::Grey, 640, 480), 640 * 480);
+        assert_eq!(bytes(Format::I420, 640, 480), 640 * 480 * 3 / 2);
+        assert_eq!(bytes(Format::I420, 5, 3), 15 + 2 * 3 * 2);
+        assert_eq!(bytes(Format::Nv12, 5, 3), 15 + 6 * 2);
+        assert_eq!(bytes(Format::Yuyv, 640, 480), 640 * 480 * 2);
+        assert_eq!(bytes(Format::Uyvy, 5, 3), 12 * 3);
+        assert_eq!(Format::Yuyv.layout(640, 480, None).unwrap().luma_end(), 640 * 480 * 2 - 1);
+    }
+
+    #[test]
+    fn senseless_sizes_have_no_layout() {
+        for (width, height, stride) in [
+            (0, 4, None),
+            (4, 0, None),
+            (8193, 1, None),
+            (8192, 8192, None),
+            (usize::MAX, usize::MAX, None),
+            (640, 480, Some(639)),
+            (640, 480, Some(usize::MAX)),
+        ] {
+            assert_eq!(Format::Grey.layout(width, height, stride), None, "{width}x{height} {stride:?}");
+        }
+    }
+
+    #[test]
+    fn formats_are_known_by_name_and_code() {
+        for format in Format::ALL {
+            assert_eq!(format.name().parse(), Ok(format));
+            if let Some(code) = format.fourcc() {
+                assert_eq!(Format::of_fourcc(code), Some(format));
+                assert_eq!(String::from_utf8(code.to_vec()).unwrap().to_lowercase().parse(), Ok(format));
+            }
+        }
+        assert!("h264".parse::<Format>().unwrap_err().contains("mjpeg"));
+    }
+}

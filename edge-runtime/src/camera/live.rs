@@ -1,0 +1,219 @@
+//! A camera that is opened again when it is lost: one source that outlives many streams.
+//!
+//! ```text
+//! Running --stalls, ends, fails--> Resting --pause over--> Opening --opened--> Running
+//!                                     ^------- failed -------'
+//! ```
+//! A device may take seconds to open or close, so that is done on a thread of its own, one at a time.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::reader::Got;
+use super::{Backoff, CameraError, LONGEST_WAIT, Next, Options, Source};
+use crate::frame::Frame;
+
+/// An opened camera.
+pub trait Stream: Send {
+    /// Fills `frame`, its stamp and its sequence number included, unless it takes longer than `wait`.
+    ///
+    /// # Errors
+    /// Where the camera has to be opened again; says why.
+    fn next(&mut self, frame: &mut Frame, wait: Duration) -> Result<Got, CameraError>;
+
+    /// What it is, for people.
+    fn describe(&self) -> String;
+
+    /// How many frames were damaged and left out.
+    fn skipped(&self) -> u64;
+}
+
+/// Opens the camera, as often as need be.
+pub type Opener = Arc<dyn Fn() -> Result<Box<dyn Stream>, CameraError> + Send + Sync>;
+
+/// A camera that is opened again when it is lost.
+pub struct Live {
+    opener: Opener,
+    stall: Duration,
+    backoff: Backoff,
+    state: State,
+    /// The last frame, or the start.
+    last: Instant,
+    lost: bool,
+    /// A frame that was there before its time: [`Next::Back`] is said first.
+    early: Option<Frame>,
+    numbers: Numbers,
+    description: String,
+    /// Frames left out by streams that are gone.
+    skipped: u64,
+}
+
+enum State {
+    Running(Box<dyn Stream>, Instant),
+    Resting(Instant, Option<Box<dyn Stream>>),
+    Opening(Receiver<Result<Box<dyn Stream>, CameraError>>),
+    Ended,
+}
+
+/// Numbers frames on where a new stream begins to count from 0.
+#[derive(Default)]
+struct Numbers {
+    next: u64,
+    offset: Option<u64>,
+}
+
+impl Numbers {
+    fn number(&mut self, sequence: u64) -> u64 {
+        let offset = *self.offset.get_or_insert(self.next.wrapping_sub(sequence));
+        let number = sequence.wrapping_add(offset);
+        self.next = number.wrapping_add(1);
+        number
+    }
+}
+
+impl Live {
+    /// Opens the camera.
+    ///
+    /// # Errors
+    /// The opener's, unless [`Options::wait_for_camera`] says to wait: then the first answer is [`Next::Lost`].
+    pub fn open(name: &str, opener: Opener, options: &Options) -> Result<Live, CameraError> {
+        let now = Instant::now();
+        let state = match options.wait_for_camera {
+            true => State::Resting(now, None),
+            false => State::Running(opener()?, now),
+        };
+        let mut live = Live {
+            opener,
+            stall: options.stall,
+            backoff: Backoff::new(options.first_retry, options.longest_retry),
+            state,
+            last: now,
+            lost: false,
+            early: None,
+            numbers: Numbers::default(),
+            description: name.to_owned(),
+            skipped: 0,
+        };
+        if let State::Running(stream, _) = &live.state {
+            live.description = stream.describe();
+        }
+        Ok(live)
+    }
+
+    fn lose(&mut self, reason: String) -> Next {
+        let pause = self.backoff.pause();
+        let state = std::mem::replace(&mut self.state, State::Ended);
+        let stream = match state {
+            State::Running(stream, _) => {
+                self.skipped += stream.skipped();
+                Some(stream)
+            }
+            _ => None,
+        };
+        self.state = State::Resting(Instant::now() + pause, stream);
+        if std::mem::replace(&mut self.lost, true) {
+            tracing::debug!("still lost, next attempt in {pause:?}: {reason}");
+            return Next::Waiting;
+        }
+        Next::Lost { reason }
+    }
+
+    fn run(&mut self, frame: &mut Frame) -> Next {
+        let State::Running(stream, since) = &mut self.state else { return Next::Waiting };
+        match stream.next(frame, LONGEST_WAIT) {
+            Ok(Got::Frame) => {
+                let now = Instant::now();
+                *since = now;
+                let gap = now - std::mem::replace(&mut self.last, now);
+                frame.sequence = self.numbers.number(frame.sequence);
+                self.backoff.reset();
+                if std::mem::take(&mut self.lost) {
+                    self.early = Some(std::mem::take(frame));
+                    return Next::Back { gap };
+                }
+                Next::Frame
+            }
+            Ok(Got::Waiting) if since.elapsed() >= self.stall => {
+                let reason = format!("{} gave no frame for {:?}", self.description, self.stall);
+                self.lose(reason)
+            }
+            Ok(Got::Waiting) => Next::Waiting,
+            Ok(Got::End) => {
+                self.skipped += stream.skipped();
+                self.state = State::Ended;
+                Next::End
+            }
+            Err(error) => self.lose(error.to_string()),
+        }
+    }
+
+    fn rest(&mut self) -> Next {
+        let State::Resting(until, stream) = &mut self.state else { return Next::Waiting };
+        let left = until.saturating_duration_since(Instant::now());
+        thread::sleep(left.min(LONGEST_WAIT));
+        if left > LONGEST_WAIT {
+            return Next::Waiting;
+        }
+        let (old, opener) = (stream.take(), self.opener.clone());
+        let (sender, receiver) = sync_channel(1);
+        let open = move || {
+            // Closed first: a camera gives its pictures to one reader at a time.
+            drop(old);
+            // Where nobody waits any more the stream is closed here.
+            _ = sender.send(opener());
+        };
+        match thread::Builder::new().name("camera".into()).spawn(open) {
+            Ok(_) => {
+                self.state = State::Opening(receiver);
+                Next::Waiting
+            }
+            Err(error) => self.lose(format!("cannot start a thread: {error}")),
+        }
+    }
+
+    fn wait_for_opening(&mut self) -> Next {
+        let State::Opening(receiver) = &self.state else { return Next::Waiting };
+        match receiver.recv_timeout(LONGEST_WAIT) {
+            Ok(Ok(stream)) => {
+                self.description = stream.describe();
+                self.numbers.offset = None;
+                self.state = State::Running(stream, Instant::now());
+                Next::Waiting
+            }
+            Ok(Err(error)) => self.lose(error.to_string()),
+            Err(RecvTimeoutError::Timeout) => Next::Waiting,
+            Err(RecvTimeoutError::Disconnected) => self.lose("the thread that opens the camera failed".into()),
+        }
+    }
+}
+
+impl Source for Live {
+    fn next(&mut self, frame: &mut Frame) -> Result<Next, CameraError> {
+        if let Some(early) = self.early.take() {
+            *frame = early;
+            return Ok(Next::Frame);
+        }
+        Ok(match self.state {
+            State::Running(..) => self.run(frame),
+            State::Resting(..) => self.rest(),
+            State::Opening(_) => self.wait_for_opening(),
+            State::Ended => Next::End,
+        })
+    }
+
+    fn describe(&self) -> String {
+        self.description.clone()
+    }
+
+    fn skipped(&self) -> u64 {
+        match &self.state {
+            State::Running(stream, _) => self.skipped + stream.skipped(),
+            _ => self.skipped,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

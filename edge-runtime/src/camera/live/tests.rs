@@ -1,0 +1,146 @@
+use std::collections::VecDeque;
+use std::sync::Mutex;
+
+use super::*;
+
+/// What a scripted camera does when asked for a frame: gives this number, or fails, or (at the script's end) stays silent.
+#[derive(Clone)]
+enum Act {
+    Frame(u64),
+    Fail,
+}
+
+struct Scripted(VecDeque<Act>);
+
+impl Stream for Scripted {
+    fn next(&mut self, frame: &mut Frame, _: Duration) -> Result<Got, CameraError> {
+        match self.0.pop_front() {
+            Some(Act::Frame(sequence)) => {
+                frame.sequence = sequence;
+                Ok(Got::Frame)
+            }
+            Some(Act::Fail) => Err(gone()),
+            None => {
+                thread::sleep(Duration::from_millis(1));
+                Ok(Got::Waiting)
+            }
+        }
+    }
+
+    fn describe(&self) -> String {
+        "scripted".into()
+    }
+
+    fn skipped(&self) -> u64 {
+        1
+    }
+}
+
+fn gone() -> CameraError {
+    CameraError::Gone { what: "scripted".into(), reason: "unplugged".into() }
+}
+
+fn quick() -> Options {
+    let millisecond = Duration::from_millis(1);
+    Options { stall: 20 * millisecond, first_retry: millisecond, longest_retry: 4 * millisecond, ..Options::default() }
+}
+
+/// Opens with one script after another; `None` is an attempt that fails, as do all after the last.
+fn camera(scripts: Vec<Option<Vec<Act>>>, options: &Options) -> Result<Live, CameraError> {
+    let scripts = Mutex::new(VecDeque::from(scripts));
+    let opener = move || match scripts.lock().unwrap().pop_front().flatten() {
+        Some(script) => Ok(Box::new(Scripted(script.into())) as Box<dyn Stream>),
+        None => Err(gone()),
+    };
+    Live::open("scripted", Arc::new(opener), options)
+}
+
+/// All that a camera says until it gave so many frames, without the waiting.
+fn said(live: &mut Live, frames: usize) -> Vec<String> {
+    let (mut frame, mut said, mut left) = (Frame::default(), Vec::new(), frames);
+    let patience = Instant::now() + Duration::from_secs(60);
+    while left > 0 && Instant::now() < patience {
+        match live.next(&mut frame).unwrap() {
+            Next::Waiting => continue,
+            Next::Frame => {
+                said.push(frame.sequence.to_string());
+                left -= 1;
+            }
+            Next::Lost { reason } => said.push(format!("lost: {reason}")),
+            Next::Back { gap } => said.push(format!("back {}", gap > Duration::ZERO)),
+            Next::End => said.push("end".into()),
+        }
+    }
+    said
+}
+
+#[test]
+fn a_camera_that_fails_is_opened_again() {
+    use Act::{Fail, Frame};
+    let scripts = vec![
+        Some(vec![Frame(0), Frame(1), Frame(4), Fail]),
+        None,
+        None,
+        Some(vec![Frame(7), Frame(9), Fail]),
+        Some(vec![Frame(0)]),
+    ];
+    let mut live = camera(scripts, &quick()).unwrap();
+    let lost = "lost: scripted gives no more frames: unplugged";
+    // Lost is said once however many attempts fail; numbers go on, and tell of frames lost within a stream alone.
+    assert_eq!(said(&mut live, 6), ["0", "1", "4", lost, "back true", "5", "7", lost, "back true", "8"]);
+    assert_eq!(live.skipped(), 3);
+}
+
+#[test]
+fn a_camera_that_falls_silent_is_opened_again() {
+    let scripts = vec![Some(vec![Act::Frame(0)]), Some(vec![]), Some(vec![Act::Frame(0)])];
+    let mut live = camera(scripts, &quick()).unwrap();
+    assert_eq!(said(&mut live, 2), ["0", "lost: scripted gave no frame for 20ms", "back true", "1"]);
+}
+
+#[test]
+fn a_camera_that_is_absent_at_the_start_is_refused_or_waited_for() {
+    let scripts = || vec![None, Some(vec![Act::Frame(3)])];
+    assert!(camera(scripts(), &quick()).is_err());
+    let mut live = camera(scripts(), &Options { wait_for_camera: true, ..quick() }).unwrap();
+    let lost = "lost: scripted gives no more frames: unplugged";
+    assert_eq!(said(&mut live, 1), [lost, "back true", "0"]);
+}
+
+#[test]
+fn attempts_are_paused_between_longer_and_longer() {
+    let times = Arc::new(Mutex::new(Vec::new()));
+    let noted = times.clone();
+    let opener = move || {
+        noted.lock().unwrap().push(Instant::now());
+        Err(gone())
+    };
+    let millisecond = Duration::from_millis(1);
+    let options =
+        Options { wait_for_camera: true, first_retry: 4 * millisecond, longest_retry: 16 * millisecond, ..quick() };
+    let mut live = Live::open("absent", Arc::new(opener), &options).unwrap();
+    while times.lock().unwrap().len() < 6 {
+        live.next(&mut Frame::default()).unwrap();
+    }
+    let times = times.lock().unwrap();
+    let least = [4, 8, 16, 16, 16].map(|pause| pause * millisecond);
+    for (pair, least) in times.windows(2).zip(least) {
+        assert!(pair[1] - pair[0] >= least, "{:?} < {least:?}", pair[1] - pair[0]);
+    }
+}
+
+#[test]
+fn an_opening_that_hangs_does_not_hold_the_caller() {
+    let (sender, receiver) = std::sync::mpsc::channel::<()>();
+    let receiver = Mutex::new(receiver);
+    let opener = move || {
+        _ = receiver.lock().unwrap().recv();
+        Err(gone())
+    };
+    let mut live = Live::open("hangs", Arc::new(opener), &Options { wait_for_camera: true, ..quick() }).unwrap();
+    // Were the opening waited for, this would not return.
+    for _ in 0..3 {
+        assert_eq!(live.next(&mut Frame::default()).unwrap(), Next::Waiting);
+    }
+    drop(sender);
+}

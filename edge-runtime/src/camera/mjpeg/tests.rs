@@ -1,0 +1,133 @@
+use std::time::Duration;
+
+use image::{GrayImage, ImageEncoder, RgbImage};
+use proptest::prelude::*;
+
+use super::*;
+use crate::camera::reader::{Got, Reader};
+
+const SIZE: [u32; 2] = [50, 38];
+
+fn grey(brightness: u8) -> GrayImage {
+    GrayImage::from_fn(SIZE[0], SIZE[1], |x, y| image::Luma([(2 * x + 3 * y) as u8 / 2 + brightness]))
+}
+
+fn jpeg(pixels: &[u8], colour: image::ExtendedColorType) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let encoder = image::codecs::jpeg::JpegEncoder::new_with_quality(&mut bytes, 95);
+    encoder.write_image(pixels, SIZE[0], SIZE[1], colour).unwrap();
+    bytes
+}
+
+fn grey_jpeg(brightness: u8) -> Vec<u8> {
+    jpeg(grey(brightness).as_raw(), image::ExtendedColorType::L8)
+}
+
+/// The grey picture as RGB: its luma is the same.
+fn colour_jpeg(brightness: u8) -> Vec<u8> {
+    let grey = grey(brightness);
+    let colour = RgbImage::from_fn(SIZE[0], SIZE[1], |x, y| image::Rgb([grey.get_pixel(x, y).0[0]; 3]));
+    jpeg(colour.as_raw(), image::ExtendedColorType::Rgb8)
+}
+
+/// The picture without its Huffman tables, as many cameras send it.
+fn without_tables(jpeg: &[u8]) -> Vec<u8> {
+    let (mut out, mut at) = (jpeg[..2].to_vec(), 2);
+    while jpeg[at + 1] != SCAN {
+        let end = at + 2 + usize::from(u16::from_be_bytes([jpeg[at + 2], jpeg[at + 3]]));
+        if jpeg[at + 1] != TABLES {
+            out.extend(&jpeg[at..end]);
+        }
+        at = end;
+    }
+    out.extend(&jpeg[at..]);
+    out
+}
+
+fn furthest(frame: &Frame, brightness: u8) -> u8 {
+    let view = frame.view().unwrap();
+    assert_eq!([view.width() as u32, view.height() as u32], SIZE);
+    let places = grey(brightness);
+    places.enumerate_pixels().map(|(x, y, p)| view.luma(x as usize, y as usize).abs_diff(p.0[0])).max().unwrap()
+}
+
+/// The brightness of each picture that comes out of a stream, and how many were damaged.
+fn stream(mut bytes: &[u8]) -> (Vec<u8>, u64) {
+    let (mut reader, mut frame, mut found) = (Reader::new(Framer::default()), Frame::default(), Vec::new());
+    while let Ok(got) = reader.next(&mut bytes, &mut frame, Duration::from_secs(9)) {
+        match got {
+            Got::Frame => found.extend((0..160).step_by(20).find(|b| furthest(&frame, *b) < 8)),
+            Got::Waiting => {}
+            Got::End => break,
+        }
+    }
+    (found, reader.skipped)
+}
+
+#[test]
+fn luma_comes_out_as_it_went_in() {
+    let mut frame = Frame::default();
+    for jpeg in [grey_jpeg(20), colour_jpeg(20)] {
+        Decoder::default().decode_first(&jpeg, &mut frame).unwrap();
+        assert!(furthest(&frame, 20) <= 4, "{}", furthest(&frame, 20));
+    }
+}
+
+#[test]
+fn pictures_without_huffman_tables_mean_the_usual_ones() {
+    let (whole, bare) = (colour_jpeg(20), without_tables(&colour_jpeg(20)));
+    assert!(bare.len() + 400 < whole.len());
+    let (mut from_whole, mut from_bare) = (Frame::default(), Frame::default());
+    Decoder::default().decode_first(&whole, &mut from_whole).unwrap();
+    Decoder::default().decode_first(&bare, &mut from_bare).unwrap();
+    assert_eq!(from_whole.bytes, from_bare.bytes);
+}
+
+#[test]
+fn pictures_follow_one_another_with_rubbish_between_them() {
+    let rubbish = b"\r\n--boundary\r\nContent-Type: image/jpeg\r\n\r\n";
+    let parts = [rubbish, &grey_jpeg(0)[..], &colour_jpeg(40), b"\xFF", rubbish, &grey_jpeg(80)];
+    assert_eq!(stream(&parts.concat()), (vec![0, 40, 80], 0));
+}
+
+#[test]
+fn a_picture_that_is_cut_off_is_left_out() {
+    let (first, second) = (grey_jpeg(0), grey_jpeg(40));
+    for cut in [first.len() - 1, first.len() - 2, first.len() / 2, 200, 20, 3] {
+        let (found, skipped) = stream(&[&first[..cut], &second].concat());
+        assert!(found == [40], "{found:?} after a cut at {cut}");
+        assert!(skipped >= 1 || cut < 4, "{skipped} after a cut at {cut}");
+        assert!(Decoder::default().decode_first(&first[..cut], &mut Frame::default()).is_err(), "{cut}");
+    }
+}
+
+#[test]
+fn what_is_no_picture_is_refused() {
+    let mut frame = Frame::default();
+    let mut huge = grey_jpeg(0);
+    let start = huge.windows(2).position(|pair| pair == [0xFF, 0xC0]).unwrap();
+    huge[start + 5..start + 9].copy_from_slice(&[0x1F, 0xFF, 0x1F, 0xFF]); // 8191 x 8191
+    for bytes in [&b""[..], b"\xFF", b"\xFF\xD8", b"\xFF\xD8\xFF\xD9", b"GIF89a", &[0; 4096], &huge] {
+        assert!(Decoder::default().decode_first(bytes, &mut frame).is_err());
+    }
+    assert!(frame.bytes.len() <= 8191, "{}", frame.bytes.len());
+}
+
+proptest! {
+    #[test]
+    fn no_damage_makes_the_decoder_panic(at in 2usize..1500, byte: u8, more in 2usize..1500) {
+        let mut damaged = colour_jpeg(20);
+        let length = damaged.len();
+        damaged[at % length] = byte;
+        damaged[more % length] ^= byte;
+        _ = Decoder::default().decode_first(&damaged, &mut Frame::default());
+        let (found, _) = stream(&[&damaged[..], &grey_jpeg(80)].concat());
+        prop_assert!(found.len() <= 3);
+    }
+
+    #[test]
+    fn no_bytes_make_the_framer_panic(bytes in prop::collection::vec(prop::sample::select(
+        vec![0xFFu8, 0xD8, 0xD9, 0xDA, 0xC4, 0, 1, 4, 0xE0, 0xD3]), 0..300)) {
+        stream(&bytes);
+    }
+}

@@ -1,0 +1,183 @@
+//! Picture files as frames: those of a folder, or those that a pattern names.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use super::{CameraError, Next, Source, clock};
+use crate::Picture;
+use crate::frame::{Frame, Luma};
+
+/// Endings of the names of pictures, in lower case.
+const ENDINGS: [&str; 8] = ["png", "jpg", "jpeg", "bmp", "pgm", "ppm", "pbm", "pnm"];
+
+/// Pictures, one after another.
+pub struct Pictures {
+    name: String,
+    files: Vec<PathBuf>,
+    next: usize,
+    skipped: u64,
+}
+
+impl Pictures {
+    /// The pictures of a folder, known by the endings of their names; its folders are not entered.
+    ///
+    /// # Errors
+    /// Where it cannot be read, or holds none.
+    pub fn of_folder(folder: &Path) -> Result<Pictures, CameraError> {
+        let name = folder.display().to_string();
+        let unreadable = |error| CameraError::unavailable(&name, &error);
+        let mut files = Vec::new();
+        for entry in std::fs::read_dir(folder).map_err(unreadable)? {
+            let path = entry.map_err(unreadable)?.path();
+            let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_ascii_lowercase();
+            if ENDINGS.contains(&ending.as_str()) {
+                files.push(path);
+            }
+        }
+        Pictures::new(name, files)
+    }
+
+    /// The files that a pattern names; `*`, `?`, `[abc]`, and `**` for folders within folders.
+    ///
+    /// # Errors
+    /// Where the pattern makes no sense, or names none.
+    pub fn of_pattern(pattern: &str) -> Result<Pictures, CameraError> {
+        let wrong = |error: glob::PatternError| CameraError::Spec {
+            text: format!("images:{pattern}"),
+            reason: format!("{error}; write a pattern such as faces/*.png"),
+        };
+        // Folders that may not be read have no pictures for us.
+        let files = glob::glob(pattern).map_err(wrong)?.filter_map(Result::ok).filter(|path| !path.is_dir());
+        Pictures::new(pattern.to_owned(), files.collect())
+    }
+
+    fn new(name: String, mut files: Vec<PathBuf>) -> Result<Pictures, CameraError> {
+        if files.is_empty() {
+            let reason =
+                format!("no pictures there; their names end in {}", ENDINGS.map(|e| format!(".{e}")).join(", "));
+            return Err(CameraError::Unavailable { what: name, reason });
+        }
+        files.sort();
+        Ok(Pictures { name, files, next: 0, skipped: 0 })
+    }
+}
+
+impl Source for Pictures {
+    fn next(&mut self, frame: &mut Frame) -> Result<Next, CameraError> {
+        let Some(path) = self.files.get(self.next) else { return Ok(Next::End) };
+        let sequence = self.next as u64;
+        self.next += 1;
+        let stamp = clock::now();
+        match Picture::open(path) {
+            Ok(picture) => fill(frame, &picture),
+            Err(error) => {
+                tracing::warn!("skipped: {error}");
+                self.skipped += 1;
+                return Ok(Next::Waiting);
+            }
+        }
+        let name = frame.name.get_or_insert_default();
+        name.clear();
+        // Writing to a string does not fail.
+        _ = write!(name, "{}", path.display());
+        (frame.stamp, frame.sequence) = (stamp, sequence);
+        Ok(Next::Frame)
+    }
+
+    fn describe(&self) -> String {
+        format!("{} pictures of {}", self.files.len(), self.name)
+    }
+
+    fn skipped(&self) -> u64 {
+        self.skipped
+    }
+}
+
+/// The picture's luma, by the integers of [`expression_core::View::luma`].
+fn fill(frame: &mut Frame, picture: &Picture) {
+    let (width, height) = (picture.width, picture.height);
+    frame.bytes.clear();
+    if let Some(view) = picture.view() {
+        frame.bytes.extend((0..height).flat_map(|y| (0..width).map(move |x| view.luma(x, y))));
+    }
+    frame.luma = Luma { width, height, offset: 0, step: 1, stride: width };
+}
+
+#[cfg(test)]
+mod tests {
+    use image::{GrayImage, Luma as Grey, Rgb, RgbImage};
+
+    use super::*;
+
+    fn folder() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        RgbImage::from_fn(5, 4, |x, y| Rgb([(x * 50) as u8, (y * 60) as u8, 200])).save(path("b.png")).unwrap();
+        GrayImage::from_fn(3, 2, |x, y| Grey([(x * 9 + y) as u8])).save(path("a2.PGM")).unwrap();
+        GrayImage::from_pixel(3, 2, Grey([7])).save(path("a10.bmp")).unwrap();
+        std::fs::write(path("c.jpg"), b"no picture").unwrap();
+        std::fs::write(path("notes.txt"), b"no picture either").unwrap();
+        std::fs::create_dir(path("sub.png")).unwrap();
+        folder
+    }
+
+    /// Names in the order that they come in, and the frames.
+    fn all(source: &mut Pictures) -> (Vec<String>, Vec<Frame>) {
+        let (mut frame, mut names, mut frames) = (Frame::default(), Vec::new(), Vec::new());
+        loop {
+            match source.next(&mut frame).unwrap() {
+                Next::Frame => {
+                    let path = PathBuf::from(frame.name.clone().unwrap());
+                    names.push(path.file_name().unwrap().to_str().unwrap().to_owned());
+                    frames.push(frame.clone());
+                }
+                Next::End => return (names, frames),
+                other => assert_eq!(other, Next::Waiting),
+            }
+        }
+    }
+
+    #[test]
+    fn pictures_come_sorted_by_name_and_unreadable_ones_are_counted() {
+        let folder = folder();
+        let mut source = Pictures::of_folder(folder.path()).unwrap();
+        let (names, frames) = all(&mut source);
+        assert_eq!(names, ["a10.bmp", "a2.PGM", "b.png"]);
+        assert_eq!(source.skipped(), 2); // c.jpg, and a folder with the name of a picture
+        assert_eq!(frames.iter().map(|frame| frame.sequence).collect::<Vec<_>>(), [0, 1, 2]);
+        assert!(frames.windows(2).all(|pair| pair[0].stamp.monotonic_ns <= pair[1].stamp.monotonic_ns));
+        assert!(source.describe().starts_with("5 pictures of "), "{}", source.describe());
+    }
+
+    #[test]
+    fn luma_is_that_of_the_picture() {
+        let folder = folder();
+        let (_, frames) = all(&mut Pictures::of_folder(folder.path()).unwrap());
+        let picture = Picture::open(&folder.path().join("b.png")).unwrap();
+        assert_eq!(picture.channels, 3);
+        let (wanted, view) = (picture.view().unwrap(), frames[2].view().unwrap());
+        assert_eq!((view.width(), view.height()), (5, 4));
+        assert!((0..20).all(|i| view.luma(i % 5, i / 5) == wanted.luma(i % 5, i / 5)));
+        assert_eq!(frames[1].view().unwrap().luma(2, 1), 19);
+    }
+
+    #[test]
+    fn a_pattern_chooses_pictures() {
+        let folder = folder();
+        let pattern = |pattern: &str| Pictures::of_pattern(folder.path().join(pattern).to_str().unwrap());
+        assert_eq!(all(&mut pattern("a*").unwrap()).0, ["a10.bmp", "a2.PGM"]);
+        let mut with_damaged = pattern("[bc].*").unwrap();
+        assert_eq!((all(&mut with_damaged).0, with_damaged.skipped()), (vec!["b.png".into()], 1));
+        for (bad, part) in [("z*", "no pictures"), ("a[", "such as faces/*.png")] {
+            let error = pattern(bad).err().unwrap().to_string();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn folders_without_pictures_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(Pictures::of_folder(folder.path()).err().unwrap().to_string().contains(".png"));
+        assert!(Pictures::of_folder(&folder.path().join("absent")).is_err());
+    }
+}

@@ -1,0 +1,166 @@
+//! The text of `--source`.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use super::{CameraError, Format, Wish};
+
+/// What frames are to come from: the parsed text of `--source`.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Spec {
+    /// `v4l2:/dev/video0`, and what it is asked for: `?size=640x480&format=YUYV&fps=30`.
+    V4l2 {
+        /// The device file.
+        device: PathBuf,
+        /// What it is asked for.
+        wish: Wish,
+    },
+    /// `command:PROGRAM ARGUMENTS`: a program that writes frames to its stdout.
+    Command {
+        /// The program and its arguments; no shell reads them.
+        words: Vec<String>,
+    },
+    /// `y4m:FILE`, or `y4m:-` for stdin.
+    Y4m {
+        /// The file; `None` is stdin.
+        file: Option<PathBuf>,
+    },
+    /// `dir:FOLDER`: its pictures, sorted by name.
+    Dir {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// `images:PATTERN`: the pictures that a pattern such as `faces/*.png` names, sorted by path.
+    Images {
+        /// The pattern.
+        pattern: String,
+    },
+}
+
+const KINDS: &str =
+    "write v4l2:/dev/video0, command:\"PROGRAM ARGUMENTS\", y4m:FILE, y4m:- (stdin), dir:FOLDER or images:PATTERN";
+
+impl FromStr for Spec {
+    type Err = CameraError;
+
+    fn from_str(text: &str) -> Result<Spec, CameraError> {
+        let wrong = |reason: String| CameraError::Spec { text: text.into(), reason };
+        let Some((kind, rest)) = text.split_once(':') else { return Err(wrong(KINDS.into())) };
+        if rest.is_empty() {
+            return Err(wrong(format!("nothing follows {kind}:; {KINDS}")));
+        }
+        match kind {
+            "v4l2" => v4l2(rest).map_err(wrong),
+            "command" => Ok(Spec::Command { words: words(rest).map_err(wrong)? }),
+            "y4m" => Ok(Spec::Y4m { file: (rest != "-").then(|| rest.into()) }),
+            "dir" => Ok(Spec::Dir { folder: rest.into() }),
+            "images" => Ok(Spec::Images { pattern: rest.into() }),
+            _ => Err(wrong(format!("no source is called {kind}; {KINDS}"))),
+        }
+    }
+}
+
+fn v4l2(text: &str) -> Result<Spec, String> {
+    let (device, query) = text.split_once('?').unwrap_or((text, ""));
+    if device.is_empty() {
+        return Err("the device is missing, such as /dev/video0".into());
+    }
+    let mut wish = Wish::default();
+    for part in query.split('&').filter(|part| !part.is_empty()) {
+        match part.split_once('=') {
+            Some(("size", size)) => wish.size = Some(parse_size(size)?),
+            Some(("format", format)) => match format.parse()? {
+                Format::Y4m => return Err("no camera gives y4m".into()),
+                format => wish.format = Some(format),
+            },
+            Some(("fps", rate)) => wish.rate = Some(parse_rate(rate)?),
+            _ => {
+                return Err(format!("{part} is not known; after ? come size=640x480, format=YUYV, fps=30, joined by &"));
+            }
+        }
+    }
+    Ok(Spec::V4l2 { device: device.into(), wish })
+}
+
+/// Width and height of `640x480`.
+fn parse_size(text: &str) -> Result<[u32; 2], String> {
+    let side = |text: &str| text.parse::<u32>().ok();
+    let size = text.split_once('x').and_then(|(width, height)| Some([side(width)?, side(height)?]));
+    size.filter(|[width, height]| super::format::size_is_sound(*width as usize, *height as usize))
+        .ok_or_else(|| format!("{text} is no size; write width and height in pixels as 640x480"))
+}
+
+fn parse_rate(text: &str) -> Result<u32, String> {
+    let rate = text.parse().ok().filter(|rate| (1..=1000).contains(rate));
+    rate.ok_or_else(|| format!("{text} is no rate; write frames a second, 1 to 1000"))
+}
+
+/// The words of a command. The whole may stand in quotes of its own, as it does in a configuration file.
+fn words(text: &str) -> Result<Vec<String>, String> {
+    let split = |text: &str| shlex::split(text).ok_or("a quote or backslash has no end; write them as for a shell");
+    let mut words = split(text)?;
+    if let [whole] = words.as_slice()
+        && whole.contains(char::is_whitespace)
+    {
+        words = split(whole)?;
+    }
+    match words.first().is_some_and(|program| !program.is_empty()) {
+        true => Ok(words),
+        false => Err("the program is missing".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(text: &str) -> String {
+        text.parse::<Spec>().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn every_kind_of_source_parses() {
+        let camera = "v4l2:/dev/video2?size=800x600&format=yuyv&fps=15".parse::<Spec>().unwrap();
+        let wish = Wish { size: Some([800, 600]), format: Some(Format::Yuyv), rate: Some(15) };
+        assert_eq!(camera, Spec::V4l2 { device: "/dev/video2".into(), wish });
+        let plain = "v4l2:/dev/v4l/by-id/usb:1".parse::<Spec>().unwrap();
+        assert_eq!(plain, Spec::V4l2 { device: "/dev/v4l/by-id/usb:1".into(), wish: Wish::default() });
+        assert_eq!("y4m:-".parse::<Spec>().unwrap(), Spec::Y4m { file: None });
+        assert_eq!("y4m:a:b.y4m".parse::<Spec>().unwrap(), Spec::Y4m { file: Some("a:b.y4m".into()) });
+        assert_eq!("dir:faces".parse::<Spec>().unwrap(), Spec::Dir { folder: "faces".into() });
+        assert_eq!("images:a/*.png".parse::<Spec>().unwrap(), Spec::Images { pattern: "a/*.png".into() });
+    }
+
+    #[test]
+    fn commands_are_split_without_a_shell() {
+        let words = |text: &str| match text.parse() {
+            Ok(Spec::Command { words }) => words,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(words("command:cat a.yuv"), ["cat", "a.yuv"]);
+        assert_eq!(words("command:\"cat a.yuv\""), ["cat", "a.yuv"]);
+        assert_eq!(words("command:sh -c 'cat a.yuv; echo $HOME'"), ["sh", "-c", "cat a.yuv; echo $HOME"]);
+    }
+
+    #[test]
+    fn bad_sources_are_told_what_to_write() {
+        for (text, part) in [
+            ("", "v4l2:/dev/video0"),
+            ("/dev/video0", "v4l2:/dev/video0"),
+            ("rtsp:somewhere", "no source is called rtsp"),
+            ("dir:", "nothing follows dir:"),
+            ("v4l2:?size=1x1", "device is missing"),
+            ("v4l2:/dev/video0?size=640", "640x480"),
+            ("v4l2:/dev/video0?size=0x480", "640x480"),
+            ("v4l2:/dev/video0?size=99999x99999", "640x480"),
+            ("v4l2:/dev/video0?format=h264", "mjpeg"),
+            ("v4l2:/dev/video0?format=y4m", "no camera"),
+            ("v4l2:/dev/video0?fps=0", "1 to 1000"),
+            ("v4l2:/dev/video0?zoom=2", "size=640x480"),
+            ("command:'cat", "no end"),
+            ("command:''", "program is missing"),
+        ] {
+            assert!(refused(text).contains(part), "{text}: {}", refused(text));
+        }
+    }
+}

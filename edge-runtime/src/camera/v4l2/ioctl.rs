@@ -1,0 +1,417 @@
+//! V4L2 by plain ioctl: the structures of the kernel's `videodev2.h`, and safe calls around them.
+//!
+//! Ours, not the crate `linuxvideo` (0.3.5): it hides the time and number of a buffer, waits without end for the next one,
+//! and panics where a driver's text is not UTF-8 or a buffer's length is wrong.
+
+use std::ffi::c_void;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::ptr::{self, NonNull};
+use std::time::Duration;
+
+use rustix::ioctl::{Setter, Updater, ioctl, opcode};
+use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+
+use super::super::pipe::readable;
+use super::super::{FormatInfo, Size, Sizes};
+
+/// Frames that the driver may fill ahead of us.
+const BUFFERS: u32 = 4;
+/// The most entries of a list that a driver gives: some never end.
+const MOST_ENTRIES: u32 = 256;
+
+const CAPTURE: u32 = 1;
+const MMAP: u32 = 1;
+const CAP_CAPTURE: u32 = 0x1;
+const CAP_STREAMING: u32 = 0x0400_0000;
+const CAP_DEVICE_CAPS: u32 = 0x8000_0000;
+const FLAG_ERROR: u32 = 0x40;
+const FLAG_CLOCK: u32 = 0xE000;
+const FLAG_MONOTONIC: u32 = 0x2000;
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Capabilities {
+    driver: [u8; 16],
+    card: [u8; 32],
+    bus_info: [u8; 32],
+    version: u32,
+    capabilities: u32,
+    device_caps: u32,
+    reserved: [u32; 3],
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct FormatEntry {
+    index: u32,
+    kind: u32,
+    flags: u32,
+    description: [u8; 32],
+    fourcc: [u8; 4],
+    mbus_code: u32,
+    reserved: [u32; 3],
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct SizeEntry {
+    index: u32,
+    fourcc: [u8; 4],
+    kind: u32,
+    /// Width and height; or least, most and step of the width, then of the height.
+    values: [u32; 6],
+    reserved: [u32; 2],
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct IntervalEntry {
+    index: u32,
+    fourcc: [u8; 4],
+    size: [u32; 2],
+    kind: u32,
+    /// Seconds as a fraction: one, or least, most and step.
+    values: [u32; 6],
+    reserved: [u32; 2],
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct PixelFormat {
+    size: [u32; 2],
+    fourcc: [u8; 4],
+    field: u32,
+    stride: u32,
+    bytes: u32,
+    colour: [u32; 6],
+}
+
+/// The kernel's union of formats holds pointers: it is aligned as they are.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct FormatRequest {
+    kind: u32,
+    align: [usize; 0],
+    pixels: PixelFormat,
+    rest: [u8; 152],
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Parameters {
+    kind: u32,
+    capability: u32,
+    mode: u32,
+    /// Seconds from a frame to the next, as a fraction.
+    interval: [u32; 2],
+    rest: [u32; 46],
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct BufferRequest {
+    count: u32,
+    kind: u32,
+    memory: u32,
+    reserved: [u32; 2],
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Buffer {
+    index: u32,
+    kind: u32,
+    used: u32,
+    flags: u32,
+    field: u32,
+    time: libc::timeval,
+    timecode: [u32; 4],
+    sequence: u32,
+    memory: u32,
+    /// The first four bytes are the buffer's offset for mmap.
+    place: [u8; size_of::<usize>()],
+    length: u32,
+    reserved: [u32; 2],
+}
+
+// The sizes are part of the ioctl numbers: a wrong one would be refused by the kernel, if not worse.
+#[cfg(target_pointer_width = "64")]
+const _: () = {
+    assert!(size_of::<Capabilities>() == 104);
+    assert!(size_of::<FormatEntry>() == 64);
+    assert!(size_of::<SizeEntry>() == 44);
+    assert!(size_of::<IntervalEntry>() == 52);
+    assert!(size_of::<FormatRequest>() == 208);
+    assert!(size_of::<Parameters>() == 204);
+    assert!(size_of::<BufferRequest>() == 20);
+    assert!(size_of::<Buffer>() == 88);
+};
+
+/// What the kernel's structures are made of: any bits are a value, so zeroes are.
+trait Plain: Copy {}
+impl Plain for Capabilities {}
+impl Plain for FormatEntry {}
+impl Plain for SizeEntry {}
+impl Plain for IntervalEntry {}
+impl Plain for FormatRequest {}
+impl Plain for Parameters {}
+impl Plain for BufferRequest {}
+impl Plain for Buffer {}
+
+fn zeroed<T: Plain>() -> T {
+    // SAFETY: a `Plain` structure holds integers and arrays of them alone.
+    unsafe { std::mem::zeroed() }
+}
+
+/// Calls the ioctl `OPCODE`, which reads and writes a `T`.
+fn update<const OPCODE: rustix::ioctl::Opcode, T: Plain>(file: &File, value: &mut T) -> io::Result<()> {
+    // SAFETY: every `OPCODE` below is made from the type that it is called with, whose size the kernel checks against its
+    // own; none of these calls keeps the pointer or follows another one out of the structure.
+    unsafe { Ok(ioctl(file, Updater::<OPCODE, T>::new(value))?) }
+}
+
+/// A device file.
+pub struct Device(File);
+
+/// What a device is.
+pub struct Capability {
+    pub name: String,
+    pub driver: String,
+    /// Whether it gives pictures through single-plane streaming.
+    pub captures: bool,
+}
+
+/// What a device was set to.
+pub struct Given {
+    pub fourcc: [u8; 4],
+    pub size: [u32; 2],
+    /// Bytes from a row to the next; 0 where the driver does not say.
+    pub stride: u32,
+}
+
+impl Device {
+    /// Opens a device file, without waiting.
+    pub fn open(path: &Path) -> io::Result<Device> {
+        OpenOptions::new().read(true).write(true).custom_flags(libc::O_NONBLOCK).open(path).map(Device)
+    }
+
+    pub fn capability(&self) -> io::Result<Capability> {
+        let mut found: Capabilities = zeroed();
+        update::<{ opcode::read::<Capabilities>(b'V', 0) }, _>(&self.0, &mut found)?;
+        let flags = match found.capabilities & CAP_DEVICE_CAPS {
+            0 => found.capabilities,
+            _ => found.device_caps,
+        };
+        let captures = flags & CAP_CAPTURE != 0 && flags & CAP_STREAMING != 0;
+        Ok(Capability { name: text(&found.card), driver: text(&found.driver), captures })
+    }
+
+    /// The formats on offer; as many as the driver tells before an error.
+    pub fn formats(&self) -> Vec<FormatInfo> {
+        let entry = |index| {
+            let mut entry = FormatEntry { index, kind: CAPTURE, ..zeroed() };
+            update::<{ opcode::read_write::<FormatEntry>(b'V', 2) }, _>(&self.0, &mut entry).ok()?;
+            let sizes = self.sizes(entry.fourcc);
+            Some(FormatInfo { fourcc: entry.fourcc, description: text(&entry.description), sizes })
+        };
+        (0..MOST_ENTRIES).map_while(entry).collect()
+    }
+
+    fn sizes(&self, fourcc: [u8; 4]) -> Sizes {
+        let entry = |index| {
+            let mut entry = SizeEntry { index, fourcc, ..zeroed() };
+            update::<{ opcode::read_write::<SizeEntry>(b'V', 74) }, _>(&self.0, &mut entry).ok()?;
+            Some(entry)
+        };
+        let Some(SizeEntry { kind, values: [a, b, c, d, e, f], .. }) = entry(0) else { return Sizes::Unknown };
+        if kind != 1 {
+            return Sizes::Stepped { least: [a, d], most: [b, e], step: [c, f] };
+        }
+        let size = |entry: SizeEntry| [entry.values[0], entry.values[1]];
+        let sizes = (0..MOST_ENTRIES).map_while(entry).map(size);
+        Sizes::Listed(sizes.map(|size| Size { size, rate: self.fastest(fourcc, size) }).collect())
+    }
+
+    /// The most frames a second.
+    fn fastest(&self, fourcc: [u8; 4], size: [u32; 2]) -> Option<f32> {
+        let entry = |index| {
+            let mut entry = IntervalEntry { index, fourcc, size, ..zeroed() };
+            update::<{ opcode::read_write::<IntervalEntry>(b'V', 75) }, _>(&self.0, &mut entry).ok()?;
+            Some(entry)
+        };
+        // Of a range the first fraction is the shortest interval.
+        let entries = (0..MOST_ENTRIES).map_while(entry);
+        let rates = entries.filter(|entry| entry.values[0] > 0).map(|e| e.values[1] as f32 / e.values[0] as f32);
+        rates.max_by(f32::total_cmp)
+    }
+
+    /// Asks for a format and size in pixels, and gives what the driver made of it.
+    pub fn set_format(&self, fourcc: [u8; 4], size: [u32; 2]) -> io::Result<Given> {
+        // Progressive frames, where the driver has a choice.
+        let pixels = PixelFormat { size, fourcc, field: 1, ..zeroed::<FormatRequest>().pixels };
+        let mut request = FormatRequest { kind: CAPTURE, pixels, ..zeroed() };
+        update::<{ opcode::read_write::<FormatRequest>(b'V', 5) }, _>(&self.0, &mut request)?;
+        let PixelFormat { size, fourcc, stride, .. } = request.pixels;
+        Ok(Given { fourcc, size, stride })
+    }
+
+    /// Asks for so many frames a second.
+    pub fn set_rate(&self, rate: u32) -> io::Result<()> {
+        let mut parameters = Parameters { kind: CAPTURE, interval: [1, rate], ..zeroed() };
+        update::<{ opcode::read_write::<Parameters>(b'V', 22) }, _>(&self.0, &mut parameters)
+    }
+
+    /// Starts the stream of frames.
+    pub fn start(self) -> io::Result<Stream> {
+        let mut request = BufferRequest { count: BUFFERS, kind: CAPTURE, memory: MMAP, ..zeroed() };
+        update::<{ opcode::read_write::<BufferRequest>(b'V', 8) }, _>(&self.0, &mut request)?;
+        let mut stream = Stream { maps: Vec::new(), file: self.0 };
+        for index in 0..request.count.min(2 * BUFFERS) {
+            let mut buffer = Buffer { index, kind: CAPTURE, memory: MMAP, ..zeroed() };
+            update::<{ opcode::read_write::<Buffer>(b'V', 9) }, _>(&stream.file, &mut buffer)?;
+            stream.maps.push(Map::new(&stream.file, &buffer)?);
+            stream.queue(index)?;
+        }
+        if stream.maps.is_empty() {
+            return Err(io::Error::other("the driver has no buffers"));
+        }
+        // SAFETY: the kernel reads one integer, of the size that the number tells.
+        unsafe { ioctl(&stream.file, Setter::<{ opcode::write::<i32>(b'V', 18) }, i32>::new(CAPTURE as i32))? };
+        Ok(stream)
+    }
+}
+
+/// Text of a fixed length that ends at the first zero; other bytes than UTF-8 are replaced.
+fn text(bytes: &[u8]) -> String {
+    let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+    let printable = |c: &char| !c.is_control();
+    String::from_utf8_lossy(bytes.get(..end).unwrap_or_default()).chars().filter(printable).collect()
+}
+
+/// A running stream of frames.
+pub struct Stream {
+    // Unmapped before the file is closed.
+    maps: Vec<Map>,
+    file: File,
+}
+
+/// What the driver says of a frame.
+pub struct Info {
+    /// Its number.
+    pub sequence: u32,
+    /// When it was captured, where the driver tells by `CLOCK_MONOTONIC`.
+    pub monotonic_ns: Option<u64>,
+}
+
+impl Stream {
+    /// Hands the bytes of the newest whole frame to `take`, and gives back what it says, unless none comes within `wait`;
+    /// older ones that nobody took are left out.
+    pub fn newest<T>(&mut self, wait: Duration, take: impl FnOnce(&[u8]) -> T) -> io::Result<Option<(T, Info)>> {
+        if readable([&self.file], wait)? == [false] {
+            return Ok(None);
+        }
+        let mut newest: Option<Buffer> = None;
+        // No more often than there are buffers: a fast camera must not hold us.
+        for _ in 0..self.maps.len() {
+            let Some(buffer) = self.dequeue()? else { break };
+            let passed = if buffer.flags & FLAG_ERROR == 0 { newest.replace(buffer) } else { Some(buffer) };
+            if let Some(passed) = passed {
+                self.queue(passed.index)?;
+            }
+        }
+        let Some(buffer) = newest else { return Ok(None) };
+        let bytes = self.maps.get(buffer.index as usize).map(|map| map.bytes(buffer.used as usize)).unwrap_or_default();
+        let taken = take(bytes);
+        self.queue(buffer.index)?;
+        let monotonic = buffer.flags & FLAG_CLOCK == FLAG_MONOTONIC;
+        let nanoseconds = (buffer.time.tv_sec as u64).saturating_mul(1_000_000_000) + buffer.time.tv_usec as u64 * 1000;
+        Ok(Some((taken, Info { sequence: buffer.sequence, monotonic_ns: monotonic.then_some(nanoseconds) })))
+    }
+
+    fn queue(&self, index: u32) -> io::Result<()> {
+        let mut buffer = Buffer { index, kind: CAPTURE, memory: MMAP, ..zeroed() };
+        update::<{ opcode::read_write::<Buffer>(b'V', 15) }, _>(&self.file, &mut buffer)
+    }
+
+    fn dequeue(&self) -> io::Result<Option<Buffer>> {
+        let mut buffer = Buffer { kind: CAPTURE, memory: MMAP, ..zeroed() };
+        match update::<{ opcode::read_write::<Buffer>(b'V', 17) }, _>(&self.file, &mut buffer) {
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Ok(None),
+            done => done.map(|()| Some(buffer)),
+        }
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        // SAFETY: as in `start`. An error means that the device is gone, and its stream with it.
+        _ = unsafe { ioctl(&self.file, Setter::<{ opcode::write::<i32>(b'V', 19) }, i32>::new(CAPTURE as i32)) };
+    }
+}
+
+/// A buffer of the driver in our memory.
+struct Map {
+    start: NonNull<c_void>,
+    length: usize,
+}
+
+// SAFETY: the mapping belongs to the process, not to a thread, and is reached through its one owner.
+unsafe impl Send for Map {}
+
+impl Map {
+    fn new(file: &File, buffer: &Buffer) -> io::Result<Map> {
+        let [a, b, c, d, ..] = buffer.place;
+        let (length, offset) = (buffer.length as usize, u64::from(u32::from_ne_bytes([a, b, c, d])));
+        // SAFETY: a new mapping at a place that the kernel chooses; it refuses lengths and offsets that are not a buffer's.
+        let start = unsafe { mmap(ptr::null_mut(), length, ProtFlags::READ, MapFlags::SHARED, file, offset)? };
+        let start = NonNull::new(start).ok_or_else(|| io::Error::other("the driver's buffer has no place"))?;
+        Ok(Map { start, length })
+    }
+
+    /// The first bytes: `used` of them, or all where that is none (some drivers leave it out) or too many.
+    ///
+    /// To be called between taking the buffer out of the queue and giving it back.
+    fn bytes(&self, used: usize) -> &[u8] {
+        let length = if used == 0 { self.length } else { used.min(self.length) };
+        // SAFETY: the mapping is readable for its whole length while `self` lives. The driver writes to it only while it is
+        // queued; one that breaks its word changes bytes, for which all values are valid.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr().cast(), length) }
+    }
+}
+
+impl Drop for Map {
+    fn drop(&mut self) {
+        // SAFETY: made by `mmap` with this length, and nothing refers to it any more.
+        _ = unsafe { munmap(self.start.as_ptr(), self.length) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_of_drivers_is_cleaned() {
+        assert_eq!(text(b"UVC Camera\0rest"), "UVC Camera");
+        assert_eq!(text(b"no end\n"), "no end");
+        assert_eq!(text(b"\xFF\0"), "\u{FFFD}");
+        assert_eq!(text(b""), "");
+    }
+
+    #[test]
+    fn the_numbers_are_those_of_videodev2() {
+        assert_eq!(opcode::read::<Capabilities>(b'V', 0), 0x8068_5600);
+        #[cfg(target_pointer_width = "64")]
+        {
+            assert_eq!(opcode::read_write::<FormatRequest>(b'V', 5), 0xC0D0_5605);
+            assert_eq!(opcode::read_write::<Buffer>(b'V', 17), 0xC058_5611);
+        }
+        assert_eq!(opcode::read_write::<BufferRequest>(b'V', 8), 0xC014_5608);
+        assert_eq!(opcode::read_write::<Parameters>(b'V', 22), 0xC0CC_5616);
+        assert_eq!(opcode::read_write::<SizeEntry>(b'V', 74), 0xC02C_564A);
+        assert_eq!(opcode::read_write::<IntervalEntry>(b'V', 75), 0xC034_564B);
+    }
+}

@@ -1,0 +1,165 @@
+//! YUV4MPEG2, the plain video format of mjpegtools, ffmpeg and gstreamer (`man 5 yuv4mpeg`): a line that describes the
+//! video, then a line `FRAME` and the planes for each frame.
+
+use std::time::Duration;
+
+use super::format::size_is_sound;
+use super::reader::{Framing, Scan};
+use super::{LONGEST_SIDE, MOST_PIXELS};
+use crate::frame::Luma;
+
+/// How a video begins.
+const MAGIC: &[u8] = b"YUV4MPEG2";
+/// How a frame begins.
+const FRAME: &[u8] = b"FRAME";
+/// The longest line, bytes; real ones have about 80.
+const LONGEST_LINE: usize = 4096;
+/// Taken for the frame rate of a video that does not say.
+const USUAL_RATE: [u32; 2] = [25, 1];
+
+/// What the first line of a video says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Header {
+    /// Width in pixels.
+    pub width: usize,
+    /// Height in pixels.
+    pub height: usize,
+    /// Frames a second, as a fraction; 25 where the video does not say.
+    pub rate: [u32; 2],
+    /// Bytes of a frame: all planes.
+    pub bytes: usize,
+}
+
+impl Header {
+    /// Parses the first line, without its newline.
+    ///
+    /// # Errors
+    /// Where it is none, or describes what cannot be read; says what.
+    pub fn parse(line: &[u8]) -> Result<Header, String> {
+        let fields = line.strip_prefix(MAGIC).ok_or("no YUV4MPEG2 video (it does not begin so)")?;
+        let fields = std::str::from_utf8(fields).map_err(|_| "the first line is no text")?;
+        if !(fields.is_empty() || fields.starts_with(' ')) {
+            return Err("no YUV4MPEG2 video (it does not begin so)".into());
+        }
+        let (mut width, mut height, mut rate, mut chroma) = (None, None, USUAL_RATE, "420");
+        for field in fields.split(' ').filter(|field| !field.is_empty()) {
+            let mut characters = field.chars();
+            let (tag, value) = (characters.next(), characters.as_str());
+            match tag {
+                Some('W') => width = Some(side(value)?),
+                Some('H') => height = Some(side(value)?),
+                Some('F') => rate = fraction(value)?,
+                Some('C') => chroma = value,
+                // Interlacing, aspect of the pixels, comments: luma lies the same.
+                _ => {}
+            }
+        }
+        let width = width.ok_or("the first line gives no width (W)")?;
+        let height = height.ok_or("the first line gives no height (H)")?;
+        if !size_is_sound(width, height) {
+            return Err(format!(
+                "{width}x{height} is no size of a frame; sides up to {LONGEST_SIDE} and {MOST_PIXELS} pixels can be read"
+            ));
+        }
+        Ok(Header { width, height, rate, bytes: bytes(width, height, chroma)? })
+    }
+
+    /// Time from the first frame to the frame of this number.
+    pub fn time(&self, frame: u64) -> Duration {
+        let [frames, seconds] = self.rate;
+        // The product fits: 64 + 32 + 30 bits.
+        let nanoseconds = u128::from(frame) * u128::from(seconds) * 1_000_000_000 / u128::from(frames.max(1));
+        Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX))
+    }
+}
+
+fn side(text: &str) -> Result<usize, String> {
+    text.parse().map_err(|_| format!("{text} is no width or height"))
+}
+
+/// Frames a second; 0 stands for unknown.
+fn fraction(text: &str) -> Result<[u32; 2], String> {
+    let parsed = text.split_once(':').and_then(|(frames, seconds)| Some([frames.parse().ok()?, seconds.parse().ok()?]));
+    match parsed.ok_or_else(|| format!("{text} is no frame rate"))? {
+        [0, _] | [_, 0] => Ok(USUAL_RATE),
+        rate => Ok(rate),
+    }
+}
+
+/// Bytes of a frame.
+fn bytes(width: usize, height: usize, chroma: &str) -> Result<usize, String> {
+    let luma = width * height;
+    Ok(match chroma {
+        "mono" => luma,
+        "420" | "420jpeg" | "420mpeg2" | "420paldv" => luma + 2 * width.div_ceil(2) * height.div_ceil(2),
+        "411" => luma + 2 * width.div_ceil(4) * height,
+        "422" => luma + 2 * width.div_ceil(2) * height,
+        "444" => 3 * luma,
+        "444alpha" => 4 * luma,
+        _ => {
+            let shown: String = chroma.chars().take(20).collect();
+            return Err(format!("colour space C{} cannot be read; convert it to 8-bit 420", shown.escape_debug()));
+        }
+    })
+}
+
+/// Finds the frames of a video.
+#[derive(Debug, Default)]
+pub struct Framer {
+    header: Option<Header>,
+}
+
+impl Framer {
+    /// What the first line says, once it was read.
+    pub fn header(&self) -> Option<Header> {
+        self.header
+    }
+
+    /// The first line is read byte by byte: it ends anywhere, and what follows belongs to a frame.
+    fn first_line(&mut self, bytes: &[u8]) -> Result<Scan, String> {
+        let begun = bytes.len().min(MAGIC.len());
+        if bytes[..begun] != MAGIC[..begun] {
+            return Err("no YUV4MPEG2 video (it does not begin so)".into());
+        }
+        match bytes.iter().position(|byte| *byte == b'\n') {
+            Some(end) => {
+                self.header = Some(Header::parse(&bytes[..end])?);
+                Ok(Scan::Skip(end + 1))
+            }
+            None if bytes.len() > LONGEST_LINE => Err("the first line does not end".into()),
+            None => Ok(Scan::Need(bytes.len().max(MAGIC.len()) + 1)),
+        }
+    }
+}
+
+impl Framing for Framer {
+    fn scan(&mut self, bytes: &[u8]) -> Result<Scan, String> {
+        let Some(header) = self.header else { return self.first_line(bytes) };
+        let begun = bytes.len().min(FRAME.len());
+        if bytes[..begun] != FRAME[..begun] {
+            return Err("damaged: a frame does not begin with FRAME".into());
+        }
+        // The shortest line is FRAME and a newline: so much can be read without reading into the next frame.
+        let shortest = FRAME.len() + 1 + header.bytes;
+        let after = bytes.get(FRAME.len()..).unwrap_or_default();
+        let newline = match after.first() {
+            None => return Ok(Scan::Need(shortest)),
+            Some(b'\n') => FRAME.len(),
+            Some(b' ') => match after.iter().take(LONGEST_LINE).position(|byte| *byte == b'\n') {
+                Some(end) => FRAME.len() + end,
+                None if after.len() >= LONGEST_LINE => return Err("damaged: the line of a frame does not end".into()),
+                None => return Ok(Scan::Need(shortest.max(bytes.len() + 1))),
+            },
+            Some(_) => return Err("damaged: a frame does not begin with FRAME".into()),
+        };
+        let whole = newline + 1 + header.bytes;
+        if bytes.len() < whole {
+            return Ok(Scan::Need(whole));
+        }
+        let Header { width, height, .. } = header;
+        Ok(Scan::Frame { bytes: whole, luma: Luma { width, height, offset: newline + 1, step: 1, stride: width } })
+    }
+}
+
+#[cfg(test)]
+mod tests;

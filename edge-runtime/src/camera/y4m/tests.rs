@@ -1,0 +1,149 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::camera::reader::{Got, Reader};
+use crate::frame::Frame;
+
+fn parse(line: &str) -> Result<Header, String> {
+    Header::parse(line.as_bytes())
+}
+
+/// Luma of all frames, and what ended the video.
+fn frames(mut video: &[u8]) -> (Vec<Vec<u8>>, Result<(), String>) {
+    let (mut reader, mut frame, mut lumas) = (Reader::new(Framer::default()), Frame::default(), Vec::new());
+    loop {
+        match reader.next(&mut video, &mut frame, Duration::from_secs(9)) {
+            Ok(Got::Frame) => {
+                let view = frame.view().unwrap();
+                let places = (0..view.height()).flat_map(|y| (0..view.width()).map(move |x| (x, y)));
+                lumas.push(places.map(|(x, y)| view.luma(x, y)).collect());
+            }
+            Ok(Got::Waiting) => {}
+            Ok(Got::End) => return (lumas, Ok(())),
+            Err(fault) => return (lumas, Err(fault.to_string())),
+        }
+    }
+}
+
+#[test]
+fn every_eight_bit_variant_has_its_size() {
+    for (chroma, bytes) in [
+        ("", 15 + 12),
+        (" Cmono", 15),
+        (" C420", 15 + 12),
+        (" C420jpeg", 15 + 12),
+        (" C420mpeg2", 15 + 12),
+        (" C420paldv", 15 + 12),
+        (" C411", 15 + 12),
+        (" C422", 15 + 18),
+        (" C444", 45),
+        (" C444alpha", 60),
+    ] {
+        let header = parse(&format!("YUV4MPEG2 W5 H3 F30000:1001 Ip A1:1{chroma} XCOLORRANGE=FULL")).unwrap();
+        assert_eq!(header, Header { width: 5, height: 3, rate: [30000, 1001], bytes }, "{chroma}");
+        let luma: Vec<u8> = (1..=15).collect();
+        let mut video = format!("YUV4MPEG2 W5 H3 F30000:1001 Ip A1:1{chroma}\n").into_bytes();
+        for line in ["FRAME\n", "FRAME Ixyz Xcomment\n", "FRAME\n"] {
+            video.extend(line.as_bytes());
+            video.extend(&luma);
+            video.resize(video.len() + bytes - 15, 200);
+        }
+        assert_eq!(frames(&video), (vec![luma; 3], Ok(())), "{chroma}");
+    }
+}
+
+#[test]
+fn frames_have_times() {
+    let header = parse("YUV4MPEG2 W5 H3 F30000:1001").unwrap();
+    assert_eq!(header.time(0), Duration::ZERO);
+    assert_eq!(header.time(30000), Duration::from_secs(1001));
+    assert_eq!(parse("YUV4MPEG2 W5 H3").unwrap().time(25), Duration::from_secs(1));
+    assert_eq!(parse("YUV4MPEG2 W5 H3 F0:0").unwrap().time(25), Duration::from_secs(1));
+    parse("YUV4MPEG2 W5 H3 F1:4294967295").unwrap().time(u64::MAX);
+}
+
+#[test]
+fn bad_headers_are_refused_with_the_reason() {
+    for (line, part) in [
+        ("", "does not begin"),
+        ("YUV4MPEG3 W5 H3", "does not begin"),
+        ("YUV4MPEG2W5 H3", "does not begin"),
+        ("YUV4MPEG2 H3", "no width"),
+        ("YUV4MPEG2 W5", "no height"),
+        ("YUV4MPEG2 W-5 H3", "-5"),
+        ("YUV4MPEG2 W99999999999999999999 H3", "no width or height"),
+        ("YUV4MPEG2 W0 H3", "0x3"),
+        ("YUV4MPEG2 W8192 H8192", "8192x8192"),
+        ("YUV4MPEG2 W4294967296 H4294967296", "no size"),
+        ("YUV4MPEG2 W5 H3 F30", "no frame rate"),
+        ("YUV4MPEG2 W5 H3 C420p10", "8-bit"),
+        ("YUV4MPEG2 W5 H3 Cmono16", "8-bit"),
+    ] {
+        let reason = parse(line).unwrap_err();
+        assert!(reason.contains(part), "{line}: {reason}");
+    }
+    assert!(Header::parse(b"YUV4MPEG2 W\xff H3").is_err());
+}
+
+#[test]
+fn damaged_videos_give_the_frames_before_the_damage() {
+    let good = b"YUV4MPEG2 W2 H1 Cmono\nFRAME\nabFRAME\ncd";
+    assert_eq!(frames(good), (vec![b"ab".to_vec(), b"cd".to_vec()], Ok(())));
+    for (video, count, part) in [
+        (&good[..good.len() - 1], 1, "ends within a frame"),
+        (&good[..good.len() - 4], 1, "ends within a frame"),
+        (&good[..10], 0, "ends within a frame"),
+        (b"YUV4MPEG2 W2 H1 Cmono\nFRAME\nabFRUME\ncd", 1, "does not begin with FRAME"),
+        (b"YUV4MPEG2 W2 H1 Cmono\nFRAMEX\nab", 0, "does not begin with FRAME"),
+        (b"RIFF....AVI ", 0, "does not begin"),
+    ] {
+        let (lumas, end) = frames(video);
+        let reason = end.unwrap_err();
+        assert_eq!(lumas.len(), count, "{}: {reason}", video.escape_ascii());
+        assert!(reason.contains(part), "{}: {reason}", video.escape_ascii());
+    }
+    assert_eq!(frames(b""), (vec![], Ok(())));
+    let endless = [b"YUV4MPEG2 ".as_slice(), &[b'X'; 3 * LONGEST_LINE]].concat();
+    assert!(frames(&endless).1.unwrap_err().contains("does not end"));
+    let endless = [b"YUV4MPEG2 W2 H1 Cmono\nFRAME ".as_slice(), &[b'X'; 3 * LONGEST_LINE]].concat();
+    assert!(frames(&endless).1.unwrap_err().contains("does not end"));
+}
+
+proptest! {
+    #[test]
+    fn any_header_is_read_or_refused(line in "(YUV4MPEG2)?( [WHFCIAX][0-9a-z:.]{0,12}){0,6}\\PC{0,8}") {
+        if let Ok(header) = Header::parse(line.as_bytes()) {
+            prop_assert!(header.width * header.height <= header.bytes && header.bytes <= 4 * MOST_PIXELS);
+            header.time(u64::MAX);
+        }
+    }
+
+    #[test]
+    fn any_damage_ends_the_video_or_leaves_its_luma(
+        at in 0usize..120, byte: u8, cut in 0usize..120, chroma in prop::sample::select(vec!["mono", "420", "444"])
+    ) {
+        let header = parse(&format!("YUV4MPEG2 W4 H3 C{chroma}")).unwrap();
+        let mut video = format!("YUV4MPEG2 W4 H3 C{chroma}\n").into_bytes();
+        let first = video.len();
+        for _ in 0..3 {
+            video.extend(b"FRAME\n");
+            video.resize(video.len() + header.bytes, 9);
+        }
+        let whole = video.len();
+        if let Some(place) = video.get_mut(at) {
+            *place = byte;
+        }
+        video.truncate(whole - cut.min(whole));
+        let (lumas, end) = frames(&video);
+        // A damaged first line may well describe another video.
+        if at >= first {
+            let frame = 6 + header.bytes;
+            prop_assert!(lumas.iter().all(|luma| luma.iter().filter(|value| **value != 9).count() <= 1));
+            let whole_frames = video.len().saturating_sub(first) / frame;
+            prop_assert!(lumas.len() <= whole_frames);
+            if end.is_ok() {
+                prop_assert_eq!(lumas.len(), whole_frames);
+            }
+        }
+    }
+}
