@@ -212,13 +212,17 @@ impl Similarity {
                 let centre_x = self.a * face_x - self.b * face_y + self.left;
                 let centre_y = self.b * face_x + self.a * face_y + self.top;
                 let (mut sums, mut total) = ([0i64; 3], 0i64);
+                let columns = filter.taps(centre_x);
                 for row in filter.taps(centre_y) {
-                    for column in filter.taps(centre_x) {
-                        let weight = filter.weight((column << POINT) - centre_x, (row << POINT) - centre_y);
+                    let mut distance = filter.distance((columns.first << POINT) - centre_x, (row << POINT) - centre_y);
+                    let row = row.clamp(0, bottom) as usize;
+                    for column in columns {
+                        let weight = filter.weight(distance);
+                        distance = filter.next(distance);
                         if weight == 0 {
                             continue;
                         }
-                        let (column, row) = (column.clamp(0, right) as usize, row.clamp(0, bottom) as usize);
+                        let column = column.clamp(0, right) as usize;
                         total += weight;
                         if grey {
                             sums[0] += weight * i64::from(from.luma(column, row));
@@ -235,6 +239,25 @@ impl Similarity {
                 }
             }
         }
+    }
+}
+
+/// Evenly spaced pixels of a row or column.
+#[derive(Clone, Copy)]
+struct Taps {
+    first: i64,
+    last: i64,
+    step: i64,
+}
+
+impl Iterator for Taps {
+    type Item = i64;
+
+    #[inline]
+    fn next(&mut self) -> Option<i64> {
+        let next = self.first;
+        self.first += self.step;
+        (next <= self.last).then_some(next)
     }
 }
 
@@ -266,17 +289,24 @@ impl Filter {
     }
 
     /// The pixels along one axis that may have a weight.
-    fn taps(&self, centre: i64) -> impl Iterator<Item = i64> + use<> {
-        let (first, last) = ((centre - self.reach) >> POINT, (centre + self.reach) >> POINT);
-        (first..=last).step_by(self.step as usize)
+    fn taps(&self, centre: i64) -> Taps {
+        Taps { first: (centre - self.reach) >> POINT, last: (centre + self.reach) >> POINT, step: self.step }
     }
 
-    /// Weight of a pixel that lies `x`, `y` (2^-16 pixels) from the centre.
-    fn weight(&self, x: i64, y: i64) -> i64 {
-        let along = (self.a * x + self.b * y).abs();
-        let across = (self.a * y - self.b * x).abs();
-        let part = |distance: i64| (self.support - distance).max(0) >> self.shift;
-        part(along) * part(across)
+    /// How far a pixel that lies `x`, `y` (2^-16 pixels) from the centre lies along and across the face, times the scale.
+    fn distance(&self, x: i64, y: i64) -> [i64; 2] {
+        [self.a * x + self.b * y, self.a * y - self.b * x]
+    }
+
+    /// The distance of the next tap in the same row.
+    fn next(&self, [along, across]: [i64; 2]) -> [i64; 2] {
+        [along + ((self.a * self.step) << POINT), across - ((self.b * self.step) << POINT)]
+    }
+
+    /// Weight of a pixel at this distance.
+    fn weight(&self, distance: [i64; 2]) -> i64 {
+        let [along, across] = distance.map(|distance| (self.support - distance.abs()).max(0) >> self.shift);
+        along * across
     }
 }
 
