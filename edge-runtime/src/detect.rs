@@ -14,6 +14,8 @@ use expression_core::align::{KeyPoints, Point};
 use expression_core::resample::{View, resample};
 use tract_onnx::prelude::*;
 
+use crate::graph;
+
 /// Side of the detector's input, in pixels.
 const SIDE: usize = 256;
 /// The grids of anchors: cells a side, anchors a cell.
@@ -91,7 +93,9 @@ impl Detector {
     /// `Graph` where tract refuses it or it has other inputs and outputs.
     pub fn from_onnx(onnx: &[u8]) -> Result<Detector, DetectError> {
         let load = || {
-            let model = tract_onnx::onnx().model_for_read(&mut &onnx[..])?.into_optimized()?;
+            let input = graph::Input { kind: graph::Kind::Float, shape: &[1, 3, SIDE, SIDE] };
+            let checked = graph::read(onnx, input)?;
+            let model = tract_onnx::onnx().model_for_proto_model(&checked.model)?.into_optimized()?;
             let shape = |fact: &TypedFact| fact.shape.as_concrete().map(<[usize]>::to_vec);
             let anchors = anchors().count();
             let expected = [vec![1, 3, SIDE, SIDE], vec![1, anchors, VALUES], vec![1, anchors]].map(Some);
@@ -99,7 +103,7 @@ impl Detector {
             anyhow::ensure!(found == expected, "inputs and outputs are {found:?}, not {expected:?}");
             model.into_runnable()
         };
-        Ok(Detector { plan: load().map_err(|error: TractError| graph_error(&error))? })
+        Ok(Detector { plan: crate::engine::guarded(load).map_err(|error: TractError| graph_error(&error))? })
     }
 
     /// The faces in `picture`, the one with the highest score first. A grey picture counts as RGB with equal channels.

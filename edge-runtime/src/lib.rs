@@ -9,6 +9,7 @@ pub mod engine;
 pub mod exit;
 pub mod files;
 pub mod frame;
+pub mod graph;
 pub mod picture;
 pub mod selftest;
 
