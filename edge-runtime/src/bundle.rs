@@ -162,21 +162,7 @@ impl Bundle {
             std::io::ErrorKind::InvalidData => BundleError::Manifest { path: path.clone(), reason: error.to_string() },
             _ => BundleError::NoManifest { folder: folder.to_owned(), reason: error.to_string() },
         })?;
-        let damaged = |reason: String| BundleError::Manifest { path: path.clone(), reason: reason.replace('\n', " ") };
-        // The format is looked at first: a newer manifest may lack what this version expects.
-        let table: toml::Table = text.parse().map_err(|error: toml::de::Error| damaged(error.message().to_owned()))?;
-        let format = table.get("format").and_then(toml::Value::as_integer);
-        match format.map(u32::try_from) {
-            Some(Ok(found)) if found > FORMAT => {
-                return Err(BundleError::Newer { folder: folder.to_owned(), found });
-            }
-            Some(Ok(1..)) => {}
-            _ => return Err(damaged("no usable `format`".into())),
-        }
-        let manifest: Manifest =
-            table.try_into().map_err(|error: toml::de::Error| damaged(error.message().to_owned()))?;
-        manifest.check().map_err(damaged)?;
-        Ok(Bundle { folder: folder.to_owned(), manifest })
+        Ok(Bundle { folder: folder.to_owned(), manifest: Manifest::from_toml(&text, folder)? })
     }
 
     /// The manifest.
@@ -227,6 +213,29 @@ impl Bundle {
 }
 
 impl Manifest {
+    /// Reads and checks the text of a manifest that lies in `folder`, which errors name.
+    ///
+    /// # Errors
+    /// [`BundleError`] where it is damaged or its format is newer than [`FORMAT`].
+    pub fn from_toml(text: &str, folder: &Path) -> Result<Manifest, BundleError> {
+        let damaged =
+            |reason: String| BundleError::Manifest { path: folder.join(MANIFEST), reason: reason.replace('\n', " ") };
+        // The format is looked at first: a newer manifest may lack what this version expects.
+        let table: toml::Table = text.parse().map_err(|error: toml::de::Error| damaged(error.message().to_owned()))?;
+        let format = table.get("format").and_then(toml::Value::as_integer);
+        match format.map(u32::try_from) {
+            Some(Ok(found)) if found > FORMAT => {
+                return Err(BundleError::Newer { folder: folder.to_owned(), found });
+            }
+            Some(Ok(1..)) => {}
+            _ => return Err(damaged("no usable `format`".into())),
+        }
+        let manifest: Manifest =
+            table.try_into().map_err(|error: toml::de::Error| damaged(error.message().to_owned()))?;
+        manifest.check().map_err(damaged)?;
+        Ok(manifest)
+    }
+
     /// The geometry of the aligned face, as `expression-core` takes it.
     pub fn face_input(&self) -> FaceInput {
         FaceInput { channels: self.input.channels, aligned: self.input.aligned, size: self.input.size }

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use anyhow::Context;
 
+use crate::engine::EngineError;
 use crate::selftest::SelfTestError;
 
 /// Done.
@@ -30,6 +31,7 @@ pub fn code(error: &anyhow::Error) -> u8 {
             || cause.is::<crate::journal::JournalError>()
             || cause.is::<crate::telemetry::TelemetryError>()
             || cause.is::<crate::camera::CameraError>()
+            || matches!(cause.downcast_ref(), Some(EngineError::Graph { .. }))
             || cause.downcast_ref::<io::Error>().is_some_and(|error| is_outside(error.kind()))
     });
     if bad { BAD_INPUT } else { FAILED }

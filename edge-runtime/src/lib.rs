@@ -12,6 +12,7 @@ pub mod engine;
 pub mod exit;
 pub mod files;
 pub mod frame;
+pub mod graph;
 pub mod journal;
 pub mod picture;
 pub mod pipeline;

@@ -2,7 +2,7 @@
 
 use safetensors::{Dtype, SafeTensors};
 
-use crate::bundle::{self, Bundle, BundleError};
+use crate::bundle::{self, Bundle, BundleError, Manifest};
 use crate::engine::{Engine, EngineError};
 
 /// Aligned faces in the self-test file: u8 `[n, channels, size, size]`.
@@ -50,8 +50,15 @@ pub struct Vector {
 /// # Errors
 /// [`SelfTestError::Bundle`] or [`SelfTestError::Damaged`].
 pub fn vectors(bundle: &Bundle) -> Result<Vec<Vector>, SelfTestError> {
-    let bytes = bundle.read(bundle::SELFTEST)?;
-    let tensors = SafeTensors::deserialize(&bytes).map_err(|error| SelfTestError::Damaged(error.to_string()))?;
+    vectors_from(&bundle.read(bundle::SELFTEST)?, bundle.manifest())
+}
+
+/// The vectors in the bytes of a self-test file.
+///
+/// # Errors
+/// [`SelfTestError::Damaged`].
+pub fn vectors_from(bytes: &[u8], manifest: &Manifest) -> Result<Vec<Vector>, SelfTestError> {
+    let tensors = SafeTensors::deserialize(bytes).map_err(|error| SelfTestError::Damaged(error.to_string()))?;
     let rows = |name: &str, length: usize| {
         let tensor = tensors.tensor(name).map_err(|error| SelfTestError::Damaged(error.to_string()))?;
         if tensor.dtype() != Dtype::U8 || tensor.data().is_empty() || tensor.data().len() % length != 0 {
@@ -59,8 +66,8 @@ pub fn vectors(bundle: &Bundle) -> Result<Vec<Vector>, SelfTestError> {
         }
         Ok(tensor.data().chunks_exact(length).map(<[u8]>::to_vec).collect::<Vec<_>>())
     };
-    let faces = rows(FACES, bundle.manifest().face_input().len())?;
-    let scores = rows(SCORES, bundle.manifest().labels.len())?;
+    let faces = rows(FACES, manifest.face_input().len())?;
+    let scores = rows(SCORES, manifest.labels.len())?;
     if faces.len() != scores.len() {
         return Err(SelfTestError::Damaged(format!("{} faces, {} scores", faces.len(), scores.len())));
     }

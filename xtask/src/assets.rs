@@ -30,6 +30,8 @@ pub struct Package {
 #[derive(Clone, Copy, PartialEq)]
 pub enum Registry {
     PyPi,
+    /// PyPI's packages for the boards.
+    PyPiAarch64,
     Npm,
 }
 
@@ -37,7 +39,7 @@ impl fmt::Display for Package {
     /// As the registry's client wants it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.registry {
-            Registry::PyPi => write!(f, "{}=={}", self.name, self.version),
+            Registry::PyPi | Registry::PyPiAarch64 => write!(f, "{}=={}", self.name, self.version),
             Registry::Npm => write!(f, "{}@{}", self.name, self.version),
         }
     }
@@ -60,6 +62,16 @@ pub const TORCH: Package = Package {
         ("torch/lib/libgomp.so.1", "lib/libgomp.so.1"),
         ("torch-2.11.0.dist-info/licenses/LICENSE", "LICENSE"),
     ],
+};
+
+/// The peer of emulated boards; `cargo xtask bench --emulated` fetches it, set-up does not.
+pub const ONNXRUNTIME_AARCH64: Package = Package {
+    registry: Registry::PyPiAarch64,
+    name: "onnxruntime",
+    version: "1.32.0",
+    bytes: 23_196_724,
+    sha256: "e36c187006e7a7c8b8d6d57f1a209dd63f52430dca6c282b177718ad6b841054",
+    members: &[("onnxruntime/capi/libonnxruntime.so.1.32.0", "libonnxruntime.so")],
 };
 
 /// Everything, the smallest first: what is wrong with the network or with a client shows early.

@@ -83,7 +83,7 @@ fn install(staging: &Staging, download: &Download, folder: &Path) -> Result<()> 
     eprintln!(
         "setup: fetching the GPU libraries of PyTorch {TORCH_VERSION} (some gigabytes; `--cuda no` leaves them out)"
     );
-    let mut pip = fetch::pip("install", &staging.path("."));
+    let mut pip = fetch::pip("install", "x86_64", &staging.path("."));
     pip.args(["--no-compile", "--target"]).arg(folder.join("site")).arg(wheel);
     fetch::run_client(pip, "the GPU libraries could not be fetched")
 }

@@ -30,8 +30,9 @@ pub fn fetch(package: &Package, into: &Path, download: &Download) -> Result<Path
 pub fn by_client(package: &Package, into: &Path) -> Result<()> {
     eprintln!("setup: fetching {package} ({} MB)", package.bytes / 1_000_000);
     let mut client = match package.registry {
-        Registry::PyPi => {
-            let mut pip = pip("download", into);
+        Registry::PyPi | Registry::PyPiAarch64 => {
+            let processor = if package.registry == Registry::PyPi { "x86_64" } else { "aarch64" };
+            let mut pip = pip("download", processor, into);
             pip.args(["--no-deps", "--dest", "."]);
             pip
         }
@@ -45,14 +46,14 @@ pub fn by_client(package: &Package, into: &Path) -> Result<()> {
     run_client(client, &format!("{package} could not be fetched"))
 }
 
-/// `pip COMMAND` for the pinned platform, whatever python the user has. Its temporary files lie in `temporary`: they are
+/// `pip COMMAND` for Linux on `processor`, whatever python the user has. Its temporary files lie in `temporary`: they are
 /// large, and the system's folder for them may be a small memory disk.
-pub fn pip(command: &str, temporary: &Path) -> Command {
+pub fn pip(command: &str, processor: &str, temporary: &Path) -> Command {
     let mut pip = Command::new("python3");
     pip.args(["-m", "pip", command, "--only-binary=:all:", "--python-version=3.12", "--implementation=cp"]);
     // Everything that a C library of 2.28 runs. Newest first: pip takes the first that matches.
-    pip.args((5..=28).rev().map(|minor| format!("--platform=manylinux_2_{minor}_x86_64")));
-    pip.arg("--platform=manylinux2014_x86_64");
+    pip.args((5..=28).rev().map(|minor| format!("--platform=manylinux_2_{minor}_{processor}")));
+    pip.arg(format!("--platform=manylinux2014_{processor}"));
     // A cache would hold hundreds of megabytes that nothing reads again.
     pip.args(["--no-cache-dir", "--no-input", "--disable-pip-version-check"]);
     pip.env("TMPDIR", temporary);

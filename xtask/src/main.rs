@@ -2,12 +2,16 @@
 //!
 //! Knows neither torch nor tract, so that it compiles in seconds and runs before libtorch is there.
 
+mod arm;
 mod assets;
 mod cargo;
 mod command;
 mod cuda;
+mod emulated;
 mod fetch;
 mod folder;
+mod guest;
+mod kernels;
 mod libtorch;
 mod preflight;
 mod refusal;

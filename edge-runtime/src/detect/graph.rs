@@ -6,10 +6,10 @@ use anyhow::{Context, bail, ensure};
 use expression_kernels::separable::{Pointwise, Separable, Skip, Stem};
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{GraphProto, NodeProto, TensorProto};
-use tract_onnx::prelude::{Framework, TractResult};
+use tract_onnx::prelude::TractResult;
 
-/// The largest graph that is read, in bytes: eight times BlazeFace.
-const MOST_BYTES: usize = 4 << 20;
+use super::SIDE;
+use crate::graph;
 
 /// BlazeFace: a first layer, separable convolutions one after another, and heads on two of their maps.
 #[derive(Debug)]
@@ -66,9 +66,8 @@ enum Value {
 /// # Errors
 /// Where it is not the detector's.
 pub fn read(onnx: &[u8]) -> TractResult<Graph> {
-    ensure!(onnx.len() <= MOST_BYTES, "{} bytes", onnx.len());
-    let model = tract_onnx::onnx().proto_model_for_read(&mut &onnx[..])?;
-    let graph = model.graph.context("no graph")?;
+    let input = graph::Input { kind: graph::Kind::Float, shape: &[1, 3, SIDE, SIDE] };
+    let graph = graph::read(onnx, input)?.model.graph.context("no graph")?;
     let mut reader = Reader::new(&graph);
     for node in &graph.node {
         let name = node.output.first().context("a node without output")?;

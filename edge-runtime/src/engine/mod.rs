@@ -3,6 +3,7 @@
 mod fused;
 mod fusion;
 
+use anyhow::{Context, ensure};
 use expression_core::{FaceInput, Label, LabelSet};
 use expression_kernels::{Kernel, PlanError, Threads, kernel};
 use tract_onnx::prelude::*;
@@ -11,6 +12,7 @@ use fused::{Fused, FusedChain};
 pub use fusion::NotFused;
 
 use crate::bundle::{self, Bundle, BundleError, Manifest, Output};
+use crate::graph::{self, Checked, Kind};
 
 /// The node of the int8 graph that holds the integer scores; `DequantizeLinear` follows it.
 pub const INTEGER_SCORES: &str = "scores_u8";
@@ -21,12 +23,12 @@ pub enum EngineError {
     /// The bundle was refused.
     #[error("{0}")]
     Bundle(#[from] BundleError),
-    /// tract refused the graph.
-    #[error("{file}: tract cannot run this graph ({reason}); export the bundle again")]
+    /// The graph was refused, by [`crate::graph`] or by tract.
+    #[error("{file}: this graph cannot be run ({reason}); export the bundle again")]
     Graph {
         /// The graph.
         file: &'static str,
-        /// What tract said.
+        /// Why.
         reason: String,
     },
     /// The threads that were asked for cannot be had.
@@ -108,16 +110,23 @@ impl Engine {
     pub fn from_bytes(onnx: &[u8], manifest: &Manifest, options: Options) -> Result<Engine, EngineError> {
         let threads = Arc::new(Threads::new(options.threads).map_err(EngineError::Threads)?);
         let refused = |error: &TractError| graph_error(bundle::INT8, error);
-        let mut model = guarded(|| typed(onnx, Some(INTEGER_SCORES))).map_err(|error| refused(&error))?;
+        let labels = manifest
+            .label_set()
+            .ok_or_else(|| graph_error(bundle::INT8, &anyhow::anyhow!("the manifest has no usable labels")))?;
+        let input = manifest.face_input();
+        let load = || {
+            let checked = read(onnx, input, Kind::Uint8)?;
+            let scores = checked.value(INTEGER_SCORES).context("it makes no integer scores")?;
+            ensure!(scores.kind == Kind::Uint8, "its integer scores are not u8");
+            ensure!(scores.len() == labels.len(), "{} scores for {} labels", scores.len(), labels.len());
+            typed(&checked, Some(INTEGER_SCORES))
+        };
+        let mut model = guarded(load).map_err(|error| refused(&error))?;
         let mut not_fused = Vec::new();
         if let Some(kernel) = options.kernel {
             not_fused = guarded(|| fusion::fuse(&mut model, kernel, &threads)).map_err(|error| refused(&error))?;
         }
         let plan = guarded(|| model.into_optimized()?.into_runnable()).map_err(|error| refused(&error))?;
-        let labels = manifest
-            .label_set()
-            .ok_or_else(|| graph_error(bundle::INT8, &anyhow::anyhow!("the manifest has no usable labels")))?;
-        let input = manifest.face_input();
         let whole = whole(plan.model()).filter(|fused| {
             let (from, to) = (fused.chain().input(), fused.chain().output());
             from.len() == input.len() && to.len() == labels.len()
@@ -217,7 +226,7 @@ fn whole(model: &TypedModel) -> Option<Arc<Fused>> {
 }
 
 /// Runs what reads a graph from outside: a panic inside tract becomes an error.
-fn guarded<T>(body: impl FnOnce() -> TractResult<T>) -> TractResult<T> {
+pub(crate) fn guarded<T>(body: impl FnOnce() -> TractResult<T>) -> TractResult<T> {
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(body))
         .unwrap_or_else(|_| Err(anyhow::anyhow!("tract panicked on it")))
 }
@@ -234,7 +243,7 @@ impl FloatEngine {
     /// # Errors
     /// [`EngineError::Graph`] where tract refuses it.
     pub fn from_bytes(onnx: &[u8], input: FaceInput) -> Result<FloatEngine, EngineError> {
-        let plan = guarded(|| typed(onnx, None)?.into_optimized()?.into_runnable());
+        let plan = guarded(|| typed(&read(onnx, input, Kind::Float)?, None)?.into_optimized()?.into_runnable());
         let plan = plan.map_err(|error| graph_error(bundle::FLOAT, &error))?;
         Ok(FloatEngine { plan, input })
     }
@@ -256,9 +265,15 @@ impl FloatEngine {
     }
 }
 
+/// An expression net's graph, whose input is the aligned face.
+fn read(onnx: &[u8], input: FaceInput, kind: Kind) -> TractResult<Checked> {
+    let shape = &[1, input.channels, input.size, input.size];
+    Ok(graph::read(onnx, graph::Input { kind, shape })?)
+}
+
 /// The graph as tract types it, before it is optimised.
-fn typed(onnx: &[u8], output: Option<&str>) -> TractResult<TypedModel> {
-    let mut model = tract_onnx::onnx().model_for_read(&mut &onnx[..])?;
+fn typed(checked: &Checked, output: Option<&str>) -> TractResult<TypedModel> {
+    let mut model = tract_onnx::onnx().model_for_proto_model(&checked.model)?;
     if let Some(output) = output {
         model = model.with_outputs_by_name([output])?;
     }

@@ -1,12 +1,15 @@
 //! `cargo xtask bench`: our engine, onnxruntime and stock tract on the same int8 graphs, in one run on one machine.
 //!
 //! The engines take turns, so that what else the machine does meets all of them; medians are compared. Prints a table and
-//! writes it to `docs/benchmarks.md`.
+//! writes it to `docs/benchmarks.md`, whose other sections stay. With `--nets DIR` it only writes the nets that emulated boards
+//! measure.
 
 use std::fmt::Write;
+use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
+use clap::Parser;
 use edge_runtime::engine::Options;
 use edge_runtime::{Bundle, Engine, Manifest, bundle, files};
 use expression_core::{FaceInput, Label};
@@ -29,6 +32,8 @@ const REST: Duration = Duration::from_millis(30);
 struct Net {
     name: String,
     onnx: Vec<u8>,
+    /// The same net in float; empty where the bundle has none.
+    float: Vec<u8>,
     manifest: Manifest,
     face: Vec<u8>,
     multiply_accumulates: f64,
@@ -41,7 +46,7 @@ fn shipped() -> anyhow::Result<Net> {
     let face = edge_runtime::selftest::vectors(&bundle)?.remove(0).face;
     let multiply_accumulates = manifest.metrics["multiply_accumulates"];
     let onnx = bundle.read(bundle::INT8)?;
-    Ok(Net { name: format!("{}, 48x48", manifest.name), onnx, manifest, face, multiply_accumulates })
+    Ok(Net { name: format!("{}, 48x48", manifest.name), onnx, float: Vec::new(), manifest, face, multiply_accumulates })
 }
 
 /// A preset's net at another size, with fresh weights: how fast it is does not depend on them.
@@ -63,6 +68,7 @@ fn fresh(name: &str, preset: &str, size: usize) -> anyhow::Result<Net> {
     Ok(Net {
         name: name.to_owned(),
         onnx: builder::bytes(&expression::int8(&int8)),
+        float: builder::bytes(&expression::float(&folded)),
         manifest: export::manifest(&config, name, &int8, faces.len()),
         face: faces[0].clone(),
         multiply_accumulates: folded.multiply_accumulates() as f64,
@@ -138,7 +144,33 @@ fn processor() -> String {
     format!("{name}, family {family}, model {model}")
 }
 
+/// Writes the nets that emulated boards measure, one a folder `edge-SIDE`.
+fn write_nets(folder: &Path) -> anyhow::Result<()> {
+    for size in [64, 96] {
+        let net = fresh(&format!("edge, {size}x{size}"), "edge", size)?;
+        let write =
+            |name: &str, bytes: &[u8]| files::write_bytes(&folder.join(format!("edge-{size}")).join(name), bytes);
+        write(bundle::MANIFEST, toml::to_string(&net.manifest)?.as_bytes())?;
+        write(bundle::INT8, &net.onnx)?;
+        write(bundle::FLOAT, &net.float)?;
+        write("face.u8", &net.face)?;
+        write("multiply-accumulates", format!("{:.0}", net.multiply_accumulates).as_bytes())?;
+    }
+    Ok(())
+}
+
+/// Measures our engine beside onnxruntime and stock tract.
+#[derive(Parser)]
+struct Cli {
+    /// Only write the nets that emulated boards measure to this folder.
+    #[arg(long, value_name = "DIR")]
+    nets: Option<PathBuf>,
+}
+
 fn main() -> anyhow::Result<()> {
+    if let Some(folder) = Cli::parse().nets {
+        return write_nets(&folder);
+    }
     let library = assets::folder().join("onnxruntime/libonnxruntime.so");
     let advice =
         |error: &dyn std::fmt::Display| anyhow::anyhow!("{}: {error}; run `cargo xtask setup`", library.display());
@@ -165,6 +197,10 @@ fn main() -> anyhow::Result<()> {
             writeln!(text, "{row}")?;
         }
     }
-    files::write_bytes(&system_tests::root().join("docs/benchmarks.md"), text.as_bytes())?;
-    edge_runtime::exit::print(text.trim_end())
+    edge_runtime::exit::print(text.trim_end())?;
+    let page = system_tests::root().join("docs/benchmarks.md");
+    // Other programs write the sections behind.
+    let old = std::fs::read_to_string(&page).unwrap_or_default();
+    text.push_str(old.find("\n## ").map_or("", |sections| &old[sections..]));
+    Ok(files::write_bytes(&page, text.as_bytes())?)
 }

@@ -4,9 +4,9 @@ use anyhow::Result;
 use clap::Args;
 
 use super::setup;
-use crate::cargo;
+use crate::{cargo, kernels};
 
-/// Set up, then run every test of the workspace.
+/// Set up, then run every test of the workspace, and those of the kernels on emulated boards too.
 #[derive(Args)]
 pub struct Cmd {
     /// Further arguments of `cargo test`, for instance a part of a test's name.
@@ -27,6 +27,10 @@ impl Cmd {
             args.push("--");
         }
         args.extend(self.test_args.iter().map(String::as_str));
-        cargo::run(&args)
+        let native = cargo::run(&args);
+        // Whoever asks for some tests gets those.
+        let all = self.args.is_empty() && self.test_args.is_empty();
+        let emulated = if all { kernels::test() } else { Ok(()) };
+        native.and(emulated)
     }
 }
