@@ -1,9 +1,8 @@
 //! What a board file holds.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use expression_core::indicator::State;
 use expression_core::thermal::Limits;
 use serde::Deserialize;
 
@@ -235,34 +234,6 @@ impl Board {
         board.check().map_err(|reason| wrong(String::new(), reason))?;
         Ok(board)
     }
-
-    /// What is wrong with values that are of the right type.
-    fn check(&self) -> Result<(), String> {
-        let is_plain = |text: &str| {
-            let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
-            !text.is_empty() && text.bytes().all(plain)
-        };
-        for (key, value) in [("name", &self.name), ("target", &self.target), ("cpu", &self.cpu)] {
-            if !is_plain(value) {
-                return Err(format!("{key} {value:?} is not of lower-case letters, digits, - and _"));
-            }
-        }
-        if !(1..=256).contains(&self.threads) {
-            return Err(format!("threads {} is not between 1 and 256", self.threads));
-        }
-        if !(1..=100).contains(&self.camera.detect_every) {
-            return Err(format!("camera.detect_every {} is not between 1 and 100", self.camera.detect_every));
-        }
-        let Thermal { half, quarter, pause, hysteresis, .. } = self.thermal;
-        let sensible = [half, quarter, pause, hysteresis].iter().all(|celsius| (0.0..=150.0).contains(celsius));
-        if !sensible || !self.thermal.limits().are_sound() {
-            return Err("thermal: half, quarter, pause must rise, hysteresis be above 0, all at most 150".into());
-        }
-        if let Some(display) = self.display.as_ref().filter(|display| !(0x08..=0x77).contains(&display.address)) {
-            return Err(format!("display.address {:#04x} is not between 0x08 and 0x77", display.address));
-        }
-        self.gpio.as_ref().map_or(Ok(()), Gpio::check)
-    }
 }
 
 impl Gpio {
@@ -271,20 +242,5 @@ impl Gpio {
         let single = [("red", &self.red), ("green", &self.green), ("blue", &self.blue), ("button", &self.button)];
         let single = single.into_iter().filter_map(|(key, line)| Some((key, line.as_ref()?)));
         single.chain(self.lights.iter().map(|(key, line)| (key.as_str(), line)))
-    }
-
-    fn check(&self) -> Result<(), String> {
-        if self.chips.is_empty() {
-            return Err("gpio.chips is empty".into());
-        }
-        if let Some(name) = self.lights.keys().find(|name| State::from_name(name).is_none()) {
-            let known: Vec<_> = State::all().map(State::name).collect();
-            return Err(format!("gpio.lights.{name}: no such state; there are {}", known.join(", ")));
-        }
-        let mut used = BTreeSet::new();
-        match self.lines().find(|(_, line)| !used.insert(&line.line)) {
-            Some((key, _)) => Err(format!("gpio.{key}: another light or the button has this line already")),
-            None => Ok(()),
-        }
     }
 }

@@ -3,11 +3,13 @@
 //! A board is a file of `boards/`, or one like them; `boards/README.md` explains each key. The files of `boards/` are built
 //! in and found by their names.
 
+mod check;
 mod file;
 mod indicator;
 #[cfg(all(feature = "gpio", target_os = "linux"))]
 mod lines;
 pub mod thermal;
+#[cfg(any(test, all(feature = "gpio", target_os = "linux")))]
 mod worker;
 
 use std::path::{Path, PathBuf};

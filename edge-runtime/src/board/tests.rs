@@ -67,6 +67,7 @@ fn wrong_files_are_refused_with_the_place_and_the_reason() {
         ("hysteresis = 4", "hysteresis = 0", "must rise"),
         ("pause = 82", "pause = 1e30", "must rise"),
         ("address = 0x3c", "address = 0x80", "display.address 0x80"),
+        ("bundle = \"/usr", "bundle = \"usr", "paths.bundle usr/share"),
         ("line = 27", "line = 17", "gpio.green: another"),
         ("line = 27", "line = -1", ", line 17: a line is its number"),
         ("green = {", "lights.bored = {", "gpio.lights.bored: no such state"),

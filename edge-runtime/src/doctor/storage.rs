@@ -29,7 +29,12 @@ pub fn disk(machine: &Machine, journal: &Path) -> Finding {
     let is_read_only = disk.f_flag.contains(StatVfsMountFlags::RDONLY);
     if is_read_only || !file.is_dir() || !machine.user.may(0o3, &file) {
         let why = if is_read_only { "is on a disk mounted read-only" } else { "is not yours to write" };
-        return Finding::fail("disk", format!("{name} {why}"), "give another --journal, or its owner: sudo chown USER");
+        let wanted = path.parent().filter(|parent| *parent != folder).map(|parent| machine.name(parent));
+        let advice = match wanted {
+            Some(wanted) => format!("sudo install -d -o USER {wanted}, or give another --journal"),
+            None => format!("sudo chown USER {name}, or give another --journal"),
+        };
+        return Finding::fail("disk", format!("{name} {why}"), advice);
     }
     room(&name, disk.f_bavail.saturating_mul(disk.f_frsize) >> 20)
 }

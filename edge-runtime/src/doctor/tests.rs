@@ -171,10 +171,14 @@ fn the_disk_must_be_writable_and_have_room() {
     let folder = |mode| storage::disk(&Fixture::new().folder("var/lib/edge-runtime", mode).machine, journal);
     let open = folder(0o777);
     assert!(open.outcome == Outcome::Fail || open.line().contains("MiB free at /var/lib/edge-runtime"), "{open:?}");
-    says(&folder(0o755), Outcome::Fail, &["/var/lib/edge-runtime is not yours to write", "chown"]);
+    says(
+        &folder(0o755),
+        Outcome::Fail,
+        &["/var/lib/edge-runtime is not yours to write", "chown USER /var/lib/edge-runtime,"],
+    );
     // The folder is not there yet: the nearest that is, is what counts.
     let parent = storage::disk(&Fixture::new().folder("var", 0o755).machine, journal);
-    says(&parent, Outcome::Fail, &["/var is not yours"]);
+    says(&parent, Outcome::Fail, &["/var is not yours", "install -d -o USER /var/lib/edge-runtime,"]);
     says(&storage::room("/", 19), Outcome::Fail, &["19 MiB", "make room"]);
     says(&storage::room("/", 199), Outcome::Warn, &["make room soon"]);
     says(&storage::room("/", 200), Outcome::Ok, &["200 MiB"]);
