@@ -117,7 +117,7 @@ impl Hub {
             now.events.pop_front();
         }
         #[cfg(feature = "preview")]
-        self.watch.event(second, &line);
+        self.watch.event(second, &line, now.paused);
         now.events.push_back((second, line));
     }
 }

@@ -95,9 +95,9 @@ impl Watch {
     }
 
     /// Tells listeners of an event.
-    pub fn event(&self, second: i64, line: &str) {
+    pub fn event(&self, second: i64, line: &str, paused: bool) {
         if self.messages.receiver_count() > 0 {
-            let text = serde_json::json!({ "second": second, "line": line });
+            let text = serde_json::json!({ "second": second, "line": line, "paused": paused });
             let _ = self.messages.send(format!("event: event\ndata: {text}\n\n").into());
         }
     }

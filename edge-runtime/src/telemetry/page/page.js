@@ -296,7 +296,12 @@ const source = new EventSource("/events");
 source.addEventListener("open", () => { open = true; showState(); begin().catch(() => {}); });
 source.addEventListener("error", () => { open = false; showState(); });
 source.addEventListener("observation", (message) => observed(JSON.parse(message.data)));
-source.addEventListener("event", (message) => addLine(JSON.parse(message.data)));
+source.addEventListener("event", (message) => {
+  const event = JSON.parse(message.data);
+  addLine(event);
+  paused = event.paused;
+  showState();
+});
 setInterval(() => { showState(); if (!document.hidden) drawPlot(); }, 1000);
 addEventListener("resize", drawPlot);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawPlot);
