@@ -1,0 +1,150 @@
+//! `edge-runtime run`, end to end: the rendered video and rendered pictures, journal, signals, bad input.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead, BufReader, BufWriter};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use edge_runtime::bundle;
+use serde_json::Value;
+use system_tests::video::{RATE, Scene, write};
+use system_tests::{json_lines, program, refuse, root, succeed};
+
+/// Seconds of the rendered video: all that its script has.
+const SECONDS: u64 = 20;
+/// Frames that a label must last: what shorter ones are is flicker. The smoothing holds for 200 ms.
+const LABEL_LASTS: usize = 6;
+
+/// The shipped bundle with the detector beside it.
+fn shipped(folder: &Path) -> PathBuf {
+    let copy = folder.join("bundle");
+    std::fs::create_dir(&copy).unwrap();
+    for entry in std::fs::read_dir(root().join("models/ferplus-edge")).unwrap().map(Result::unwrap) {
+        if entry.file_name() != bundle::DETECTOR {
+            std::fs::copy(entry.path(), copy.join(entry.file_name())).unwrap();
+        }
+    }
+    succeed(program("host-trainer").arg("detector").arg(&copy));
+    copy
+}
+
+fn video(folder: &Path, seconds: u64) -> (PathBuf, Vec<Value>) {
+    let path = folder.join("video.y4m");
+    let mut truth = Vec::new();
+    let mut file = BufWriter::new(std::fs::File::create(&path).unwrap());
+    write(&Scene::new(1).unwrap(), seconds * RATE, true, &mut file, &mut truth).unwrap();
+    (path, json_lines(&truth))
+}
+
+fn run(bundle: &Path, source: &str) -> Command {
+    let mut command = program("edge-runtime");
+    command.args(["run", "--board", "generic-x86-64", "--source", source, "--bundle"]).arg(bundle);
+    command
+}
+
+fn numbers(value: &Value) -> Vec<f64> {
+    value.as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect()
+}
+
+/// Intersection over union of two boxes: left, top, width, height.
+fn overlap(a: &[f64], b: &[f64]) -> f64 {
+    let side = |axis: usize| ((a[axis] + a[axis + 2]).min(b[axis] + b[axis + 2]) - a[axis].max(b[axis])).max(0.0);
+    let both = side(0) * side(1);
+    both / (a[2] * a[3] + b[2] * b[3] - both)
+}
+
+#[test]
+fn tracks_keep_their_numbers_labels_do_not_flicker_and_the_journal_holds_it_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let (bundle, (video, truth)) = (shipped(folder.path()), video(folder.path(), SECONDS));
+    let journal = folder.path().join("journal.sqlite");
+    let mut command = run(&bundle, &format!("y4m:{}", video.display()));
+    command.args(["--print", "--records-per-second", "inf", "--journal"]).arg(&journal);
+    let lines = json_lines(&succeed(&mut command).stdout);
+    assert_eq!(lines.len() as u64, SECONDS * RATE);
+
+    // The face of a record is the one whose box it shares most with.
+    let mut of_face: BTreeMap<u64, BTreeSet<u64>> = BTreeMap::new();
+    let mut labels: BTreeMap<u64, Vec<Value>> = BTreeMap::new();
+    let (mut seen, mut in_view, mut records) = (0, 0, 0);
+    for line in &lines {
+        let faces: Vec<&Value> = truth.iter().filter(|face| face["frame"] == line["sequence"]).collect();
+        in_view += faces.iter().filter(|face| face["visible"].as_f64().unwrap() > 0.98).count();
+        for record in line["faces"].as_array().unwrap() {
+            records += 1;
+            let shared = |face: &&&Value| overlap(&numbers(&face["box"]), &numbers(&record["box"]));
+            let face = faces.iter().max_by(|a, b| shared(a).total_cmp(&shared(b))).unwrap();
+            let track = record["track"].as_u64().unwrap();
+            if shared(&face) > 0.4 {
+                of_face.entry(track).or_default().insert(face["face"].as_u64().unwrap());
+                seen += usize::from(face["visible"].as_f64().unwrap() > 0.98);
+            }
+            labels.entry(track).or_default().push(record["label"].clone());
+        }
+    }
+    // One face leaves and comes back, as another visit: three tracks, each of one face.
+    let faces: Vec<Vec<u64>> = of_face.values().map(|faces| faces.iter().copied().collect()).collect();
+    assert_eq!(of_face.keys().copied().collect::<Vec<_>>(), [1, 2, 3], "{of_face:?}");
+    assert!(faces.iter().all(|faces| faces.len() == 1), "a track that changes faces: {of_face:?}");
+    assert!(seen as f64 > 0.9 * in_view as f64, "{seen} of {in_view}");
+    for (track, labels) in &labels {
+        let runs: Vec<usize> = labels.chunk_by(|a, b| a == b).map(<[Value]>::len).collect();
+        // The first and the last may be cut off.
+        let shortest = runs.iter().skip(1).rev().skip(1).min();
+        assert!(shortest.is_none_or(|frames| *frames >= LABEL_LASTS), "track {track}: {runs:?}");
+    }
+    assert!(labels.values().any(|labels| labels.iter().collect::<Vec<_>>().chunk_by(|a, b| a == b).count() > 2));
+
+    let stats = succeed(program("edge-runtime").args(["log", "stats", "--json", "--journal"]).arg(&journal));
+    let stats = &json_lines(&stats.stdout)[0];
+    assert_eq!((&stats["records"], &stats["frames"]), (&Value::from(records), &Value::from(lines.len())), "{stats}");
+    succeed(program("edge-runtime").args(["log", "verify", "--journal"]).arg(&journal));
+}
+
+#[test]
+fn a_signal_ends_it_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let (bundle, (video, _)) = (shipped(folder.path()), video(folder.path(), 6));
+    let journal = folder.path().join("journal.sqlite");
+    let mut command = run(&bundle, &format!("y4m:{}", video.display()));
+    command.args(["--realtime", "--print", "--journal"]).arg(&journal).stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let before = (&mut lines).take(30).map(Result::unwrap).count();
+    succeed(Command::new("kill").args(["-TERM", &child.id().to_string()]));
+    let frames = before + lines.count();
+    assert!(child.wait().unwrap().success());
+    assert!(frames < 6 * RATE as usize, "it ran to the end");
+    let exported = succeed(program("edge-runtime").args(["log", "tail", "--json", "-n", "1", "--journal"]).arg(&journal));
+    let last = &json_lines(&exported.stdout)[0];
+    assert_eq!(last["event"], "stop", "{last}");
+    succeed(program("edge-runtime").args(["log", "verify", "--journal"]).arg(&journal));
+}
+
+#[test]
+fn bad_input_is_one_line_that_says_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let bundle = shipped(folder.path());
+    let without = folder.path().join("without");
+    std::fs::create_dir(&without).unwrap();
+    for entry in std::fs::read_dir(&bundle).unwrap().map(Result::unwrap) {
+        if entry.file_name() != bundle::DETECTOR {
+            std::fs::copy(entry.path(), without.join(entry.file_name())).unwrap();
+        }
+    }
+    let missing = folder.path().join("nothing-here");
+    let damaged = folder.path().join("damaged.y4m");
+    std::fs::write(&damaged, b"YUV4MPEG2 W640 H480 F30:1\nFRAME\nshort").unwrap();
+    let cases: [(&Path, String, &[&str], &str); 6] = [
+        (&without, format!("dir:{}", folder.path().display()), &[], "host-trainer detector"),
+        (&missing, "y4m:-".into(), &[], "give the folder of a bundle"),
+        (&bundle, format!("y4m:{}", missing.display()), &[], "nothing-here"),
+        (&bundle, format!("y4m:{}", damaged.display()), &[], "damaged.y4m"),
+        (&bundle, "webcam".into(), &[], "v4l2:/dev/video0"),
+        (&bundle, "y4m:-".into(), &["--commit-every", "-1"], "commit-every"),
+    ];
+    for (bundle, source, more, says) in cases {
+        let text = refuse(run(bundle, &source).args(more).stdin(Stdio::null()));
+        assert!(text.contains(says), "{source}: {text}");
+    }
+}
