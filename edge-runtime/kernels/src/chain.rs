@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use crate::entry::Entry;
 use crate::kernel::{Kernel, MOST_PLACES, Tile};
 use crate::layer::{Convolution, Layer, MaxPool, Shape, Window};
 use crate::map::{self, Layout};
@@ -42,6 +43,7 @@ pub enum PlanError {
 /// A chain of layers, ready to run.
 pub struct Chain {
     kernel: &'static dyn Kernel,
+    entry: Entry,
     steps: Vec<Step>,
     /// Before the first step, and after each.
     maps: Vec<Map>,
@@ -109,7 +111,7 @@ impl Chain {
             let [height, width] = sides.ok_or_else(|| wrong("its window does not fit the map"))?;
             shapes.push(Shape { channels, height, width });
         }
-        let maps: Vec<Map> = shapes
+        let mut maps: Vec<Map> = shapes
             .iter()
             .enumerate()
             .map(|(index, shape)| match layers.get(index) {
@@ -121,9 +123,17 @@ impl Chain {
                 _ => Map { layout: Layout::bare(*shape), border: 0, flip: 0 },
             })
             .collect();
+        let mut entry = Entry::plain(shape);
+        let mut first = None;
+        if let (Some(Layer::Convolution(convolution)), [map, ..]) = (layers.first(), &mut maps[..])
+            && let Some((folded, layout, convolution)) = Entry::folded(shape, convolution, kernel.granule())
+        {
+            (entry, map.layout, first) = (folded, layout, Some(Layer::Convolution(convolution)));
+        }
+        let layers = first.iter().chain(&layers[usize::from(first.is_some())..]);
         let bytes = maps.iter().try_fold(0usize, |sum, map| sum.checked_add(map.layout.bytes()?));
         bytes.filter(|bytes| *bytes <= MOST_MEMORY).ok_or(PlanError::Memory)?;
-        let steps = layers.iter().zip(&maps).map(|(layer, from)| match layer {
+        let steps = layers.zip(&maps).map(|(layer, from)| match layer {
             Layer::MaxPool(pool) => Step::MaxPool(*pool),
             Layer::Convolution(convolution) => {
                 let reduction = Reduction::new(convolution, from.layout.row(), kernel.granule());
@@ -131,7 +141,7 @@ impl Chain {
                 Step::Convolution { panels, reduction, window: convolution.window, zero: convolution.output_zero }
             }
         });
-        Ok(Chain { kernel, steps: steps.collect(), maps })
+        Ok(Chain { kernel, entry, steps: steps.collect(), maps })
     }
 
     /// The kernel that it was planned for.
@@ -141,7 +151,7 @@ impl Chain {
 
     /// The map that it takes.
     pub fn input(&self) -> Shape {
-        self.maps[0].layout.shape
+        self.entry.shape
     }
 
     /// The map that it gives.
@@ -170,7 +180,7 @@ impl Chain {
     }
 
     fn steps(&self, threads: usize, workspace: &mut Workspace, input: &[u8]) {
-        map::enter(input, &self.maps[0].layout, self.maps[0].flip, &mut workspace.maps[0]);
+        self.entry.enter(input, &self.maps[0].layout, self.maps[0].flip, &mut workspace.maps[0]);
         for (index, step) in self.steps.iter().enumerate() {
             let (before, after) = workspace.maps.split_at_mut(index + 1);
             let (from, into) = (&before[index][..], &mut after[0][..]);

@@ -8,6 +8,7 @@
 //! (no im2col). This crate knows nothing of tract; it builds in seconds, also for the boards' emulators.
 
 mod chain;
+mod entry;
 mod layer;
 mod map;
 mod pack;

@@ -40,21 +40,6 @@ impl Layout {
     }
 }
 
-/// Copies a map `[channels, height, width]` into its place, each byte exclusive-or `flip`.
-pub fn enter(from: &[u8], layout: &Layout, flip: u8, into: &mut [u8]) {
-    let Shape { channels, height, width } = layout.shape;
-    for row in 0..height {
-        let first = layout.at(row, 0);
-        let line = &mut into[first..first + width * channels];
-        for channel in 0..channels {
-            let source = &from[(channel * height + row) * width..][..width];
-            for (byte, place) in source.iter().zip(line[channel..].iter_mut().step_by(channels)) {
-                *place = byte ^ flip;
-            }
-        }
-    }
-}
-
 /// Copies a map without a border out to `[channels, height, width]`.
 pub fn leave(from: &[u8], shape: Shape, into: &mut [u8]) {
     let Shape { channels, height, width } = shape;

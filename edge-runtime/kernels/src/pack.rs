@@ -16,11 +16,15 @@ pub struct Panel {
     pub weight: Vec<Line>,
     /// The lowest of its weights. Sums of two products fit into 16 bits unless it is -128.
     pub lowest: i8,
-    /// Where every sum begins: the bias less what the zeros of the input bring. As many as its blocks have channels.
+    /// Where every sum begins: the bias less what the zeros of the input bring. As many as its blocks have channels, and up to a
+    /// multiple of [`TOGETHER`].
     pub bias: Vec<i32>,
-    /// As many as its blocks have channels.
+    /// As many.
     pub multiplier: Vec<f32>,
 }
+
+/// Sums that kernels requantise at once.
+pub const TOGETHER: usize = 16;
 
 /// 64 bytes, aligned so.
 #[derive(Debug, Clone, Copy)]
@@ -76,7 +80,8 @@ impl Panel {
         let padded = blocks * kernel.block();
         let length = reduction.steps * kernel.granule();
         let mut filters = vec![0i8; padded * reduction.rows * length];
-        let (mut bias, mut multiplier) = (vec![0; padded], vec![0.0; padded]);
+        let room = padded.next_multiple_of(TOGETHER);
+        let (mut bias, mut multiplier) = (vec![0; room], vec![0.0; room]);
         for channel in first..last {
             let filter = &layer.weight[channel * layer.from * area..][..layer.from * area];
             let runs = &mut filters[(channel - first) * reduction.rows * length..][..reduction.rows * length];

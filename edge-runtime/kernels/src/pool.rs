@@ -22,25 +22,32 @@ pub fn rows(
     };
     let line = &mut line[..length];
     for (output, row) in into.chunks_exact_mut(layout.row()).zip(rows) {
-        line.fill(0);
-        for from in span(row, 0, shape.height).map(|row| &from[row * length..][..length]) {
-            largest(line, from);
-        }
+        largest(line, from, span(row, 0, shape.height).map(|row| row * length), 0);
         for column in 0..layout.shape.width {
             let place = &mut output[(layout.before[1] + column) * channels..][..channels];
-            place.fill(0);
-            for column in span(column, 1, shape.width) {
-                largest(place, &line[column * channels..][..channels]);
-            }
-            if flip != 0 {
-                place.iter_mut().for_each(|byte| *byte ^= flip);
-            }
+            largest(place, line, span(column, 1, shape.width).map(|column| column * channels), flip);
         }
     }
 }
 
-fn largest(into: &mut [u8], other: &[u8]) {
-    for (into, other) in into.iter_mut().zip(other) {
-        *into = (*into).max(*other);
+/// Each byte becomes the largest of those of the runs that begin at `starts`, 0 where there are none, exclusive-or `flip`.
+#[inline(always)]
+fn largest(into: &mut [u8], from: &[u8], mut starts: impl Iterator<Item = usize>, flip: u8) {
+    let length = into.len();
+    let mut run = || starts.next().map(|start| &from[start..][..length]);
+    let Some(first) = run() else {
+        into.fill(flip);
+        return;
+    };
+    // The usual windows, at most three wide, in one pass.
+    let second = run().unwrap_or(first);
+    let third = run().unwrap_or(second);
+    for (((into, first), second), third) in into.iter_mut().zip(first).zip(second).zip(third) {
+        *into = *first.max(second).max(third) ^ flip;
+    }
+    while let Some(other) = run() {
+        for (into, other) in into.iter_mut().zip(other) {
+            *into = (*into ^ flip).max(*other) ^ flip;
+        }
     }
 }

@@ -47,7 +47,7 @@ fn convolution(from: usize) -> impl Strategy<Value = Convolution> {
 
 /// A pool each of whose windows covers something.
 fn pool() -> impl Strategy<Value = Layer> {
-    ([1..4usize, 1..4], [1..3usize, 1..3], any::<[bool; 4]>()).prop_map(|(kernel, stride, border)| {
+    ([1..6usize, 1..6], [1..3usize, 1..3], any::<[bool; 4]>()).prop_map(|(kernel, stride, border)| {
         let side = |axis: usize, place: usize| usize::from(border[place] && kernel[axis] > 1);
         let window = Window { kernel, stride, before: [side(0, 0), side(1, 1)], after: [side(0, 2), side(1, 3)] };
         Layer::MaxPool(MaxPool { window })

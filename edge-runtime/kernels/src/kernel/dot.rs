@@ -73,7 +73,7 @@ impl Kernel for Dot {
 #[target_feature(enable = "neon,dotprod")]
 unsafe fn places<const PLACES: usize>(tile: &mut Tile) {
     let panel = tile.panel;
-    let mut bytes = [[0; BLOCK * MOST_BLOCKS]; PLACES];
+    let mut whole = [[vdupq_n_s32(0); 2 * MOST_BLOCKS]; PLACES];
     let mut weights: *const u8 = panel.weight.as_ptr().cast();
     for block in 0..panel.blocks {
         // SAFETY: `check`: as many biases as the blocks have channels.
@@ -105,16 +105,14 @@ unsafe fn places<const PLACES: usize>(tile: &mut Tile) {
                 weights = unsafe { weights.add(GRANULE * BLOCK) };
             }
         }
-        for (bytes, sums) in bytes.iter_mut().zip(sums) {
-            for (sum, first) in sums.into_iter().zip([BLOCK * block, BLOCK * block + 4]) {
-                // SAFETY: `check`: as many multipliers as the blocks have channels.
-                let four = unsafe { requantized(sum, panel.multiplier.as_ptr().add(first), tile.zero, tile.flip) };
-                bytes[first..first + 4].copy_from_slice(&four);
-            }
+        for (whole, sums) in whole.iter_mut().zip(sums) {
+            whole[2 * block..2 * block + 2].copy_from_slice(&sums);
         }
     }
-    for (place, bytes) in bytes.iter().enumerate() {
-        tile.write(place, bytes);
+    for (place, sums) in whole.iter().enumerate() {
+        // SAFETY: the processor has NEON.
+        let bytes = unsafe { requantized(sums, tile) };
+        tile.write(place, &bytes);
     }
 }
 

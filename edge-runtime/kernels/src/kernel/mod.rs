@@ -86,7 +86,15 @@ impl Tile<'_> {
     #[inline(always)]
     fn write(&mut self, place: usize, bytes: &[u8]) {
         let at = self.output_at[place];
-        self.output[at..at + self.panel.channels].copy_from_slice(&bytes[..self.panel.channels]);
+        let channels = self.panel.channels;
+        // A length that is known needs no call.
+        if channels == 32
+            && let (Some(into), Some(bytes)) = (self.output[at..].first_chunk_mut::<32>(), bytes.first_chunk::<32>())
+        {
+            *into = *bytes;
+            return;
+        }
+        self.output[at..at + channels].copy_from_slice(&bytes[..channels]);
     }
 }
 

@@ -4,6 +4,7 @@ use std::arch::aarch64::*;
 use std::arch::is_aarch64_feature_detected;
 
 use super::{Kernel, Tile, interleave};
+use crate::pack::TOGETHER;
 
 /// NEON: a block is four channels, each with four sums a place, which are added up at the end.
 struct Neon;
@@ -84,7 +85,7 @@ pub fn blocks(filters: &[i8], channels: usize, granules: usize, block: usize) ->
 #[target_feature(enable = "neon")]
 unsafe fn places<const PLACES: usize, const PAIRS: bool>(tile: &mut Tile) {
     let panel = tile.panel;
-    let mut bytes = [[0; BLOCK * MOST_BLOCKS]; PLACES];
+    let mut whole = [[vdupq_n_s32(0); MOST_BLOCKS]; PLACES];
     let mut weights: *const u8 = panel.weight.as_ptr().cast();
     for block in 0..panel.blocks {
         let mut sums = [[vdupq_n_s32(0); BLOCK]; PLACES];
@@ -117,18 +118,17 @@ unsafe fn places<const PLACES: usize, const PAIRS: bool>(tile: &mut Tile) {
                 weights = unsafe { weights.add(GRANULE * BLOCK) };
             }
         }
-        for (bytes, sums) in bytes.iter_mut().zip(sums) {
+        // SAFETY: `check`: as many biases as the blocks have channels.
+        let bias = unsafe { vld1q_s32(panel.bias.as_ptr().add(BLOCK * block)) };
+        for (whole, sums) in whole.iter_mut().zip(sums) {
             let sum = vpaddq_s32(vpaddq_s32(sums[0], sums[1]), vpaddq_s32(sums[2], sums[3]));
-            // SAFETY: `check`: as many biases and multipliers as the blocks have channels.
-            let four = unsafe {
-                let sum = vaddq_s32(sum, vld1q_s32(panel.bias.as_ptr().add(BLOCK * block)));
-                requantized(sum, panel.multiplier.as_ptr().add(BLOCK * block), tile.zero, tile.flip)
-            };
-            bytes[BLOCK * block..][..BLOCK].copy_from_slice(&four);
+            whole[block] = vaddq_s32(sum, bias);
         }
     }
-    for (place, bytes) in bytes.iter().enumerate() {
-        tile.write(place, bytes);
+    for (place, sums) in whole.iter().enumerate() {
+        // SAFETY: the processor has NEON.
+        let bytes = unsafe { requantized(sums, tile) };
+        tile.write(place, &bytes);
     }
 }
 
@@ -146,20 +146,29 @@ pub unsafe fn load(bytes: *const u8) -> int8x16_t {
     unsafe { (*bytes.cast::<Unaligned>()).0 }
 }
 
-/// Four sums requantised.
+/// The sums of a place, four a register, requantised. They are clamped after they are rounded, and not before as in
+/// [`crate::reference`]: the bounds are whole numbers, so it makes no difference.
 ///
 /// # Safety
-/// The processor has NEON, and four multipliers can be read.
+/// The processor has NEON.
 #[inline]
 #[target_feature(enable = "neon")]
-pub unsafe fn requantized(sums: int32x4_t, multiplier: *const f32, zero: u8, flip: u8) -> [u8; 4] {
-    let offset = f32::from(zero);
-    // SAFETY: as for this function.
-    let value = vmulq_f32(vcvtq_f32_s32(sums), unsafe { vld1q_f32(multiplier) });
-    let value = vminq_f32(vmaxq_f32(value, vdupq_n_f32(-offset)), vdupq_n_f32(255.0 - offset));
-    // Rounds half to even.
-    let value = vaddq_s32(vcvtnq_s32_f32(value), vdupq_n_s32(i32::from(zero)));
-    let words = vmovn_s32(value);
-    let bytes = veor_s8(vmovn_s16(vcombine_s16(words, words)), vdup_n_s8(flip.cast_signed()));
-    vget_lane_u32::<0>(vreinterpret_u32_s8(bytes)).to_le_bytes()
+pub unsafe fn requantized(sums: &[int32x4_t; 8], tile: &Tile) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    let (zero, flip) = (vdupq_n_s16(i16::from(tile.zero)), vdupq_n_u8(tile.flip));
+    let parts = tile.panel.multiplier.as_chunks::<TOGETHER>().0.iter().zip(sums.as_chunks::<4>().0);
+    for ((multiplier, sums), bytes) in parts.zip(bytes.as_chunks_mut::<TOGETHER>().0) {
+        // Rounds half to even; what is beyond an i32, an i16 or a byte becomes the nearest that is not.
+        let value = |part: usize| {
+            // SAFETY: sixteen multipliers.
+            let multiplier = unsafe { vld1q_f32(multiplier.as_ptr().add(4 * part)) };
+            vcvtnq_s32_f32(vmulq_f32(vcvtq_f32_s32(sums[part]), multiplier))
+        };
+        let words = |low, high| vqaddq_s16(vqmovn_high_s32(vqmovn_s32(low), high), zero);
+        let (low, high) = (words(value(0), value(1)), words(value(2), value(3)));
+        let part = veorq_u8(vqmovun_high_s16(vqmovun_s16(low), high), flip);
+        // SAFETY: sixteen bytes.
+        unsafe { vst1q_u8(bytes.as_mut_ptr(), part) };
+    }
+    bytes
 }
