@@ -93,7 +93,7 @@ fn onnxruntime(
     face: Vec<u8>,
     float: bool,
 ) -> anyhow::Result<Run<'static>> {
-    fn refused<T>(error: ort::Error<T>) -> anyhow::Error {
+    fn refused(error: impl std::fmt::Display) -> anyhow::Error {
         anyhow!("onnxruntime: {error}")
     }
     let environment = ort::init_from(library).map_err(refused)?.build().map_err(refused)?;
