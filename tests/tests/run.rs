@@ -115,7 +115,8 @@ fn a_signal_ends_it_in_order() {
     let frames = before + lines.count();
     assert!(child.wait().unwrap().success());
     assert!(frames < 6 * RATE as usize, "it ran to the end");
-    let exported = succeed(program("edge-runtime").args(["log", "tail", "--json", "-n", "1", "--journal"]).arg(&journal));
+    let exported =
+        succeed(program("edge-runtime").args(["log", "tail", "--json", "-n", "1", "--journal"]).arg(&journal));
     let last = &json_lines(&exported.stdout)[0];
     assert_eq!(last["event"], "stop", "{last}");
     succeed(program("edge-runtime").args(["log", "verify", "--journal"]).arg(&journal));

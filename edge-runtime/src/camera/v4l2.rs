@@ -12,9 +12,6 @@ use super::reader::Got;
 use super::{CameraError, Choice, Format, FormatInfo, Layout, Options, Wish, clock, mjpeg, ranked};
 use crate::frame::Frame;
 
-/// A capture time further back than this is of another clock.
-const OLDEST: Duration = Duration::from_secs(10);
-
 /// A V4L2 device that gives pictures.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DeviceInfo {
@@ -197,7 +194,7 @@ impl Stream for Camera {
             }
             Some((true, info)) => {
                 let now = clock::now();
-                frame.stamp = info.monotonic_ns.map_or(now, |time| clock::captured(time, now, OLDEST));
+                frame.stamp = info.monotonic_ns.map_or(now, |time| clock::captured(time, now));
                 frame.sequence = info.sequence.into();
                 frame.name = None;
                 Ok(Got::Frame)

@@ -8,7 +8,6 @@ use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{GraphProto, NodeProto, TensorProto};
 use tract_onnx::prelude::TractResult;
 
-use super::SIDE;
 use crate::graph;
 
 /// BlazeFace: a first layer, separable convolutions one after another, and heads on two of their maps.
@@ -66,8 +65,7 @@ enum Value {
 /// # Errors
 /// Where it is not the detector's.
 pub fn read(onnx: &[u8]) -> TractResult<Graph> {
-    let input = graph::Input { kind: graph::Kind::Float, shape: &[1, 3, SIDE, SIDE] };
-    let graph = graph::read(onnx, input)?.model.graph.context("no graph")?;
+    let graph = graph::decoded(onnx)?.graph.context("no graph")?;
     let mut reader = Reader::new(&graph);
     for node in &graph.node {
         let name = node.output.first().context("a node without output")?;

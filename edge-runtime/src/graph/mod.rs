@@ -92,7 +92,15 @@ pub fn read(onnx: &[u8], input: Input<'_>) -> Result<Checked, GraphError> {
         .map_err(|reason| GraphError(reason.replace(['\n', '\r'], " ")))
 }
 
-/// The decoded file, where decoding it cannot take much more memory than its bytes do.
+/// The decoded file and no more, where decoding it cannot take much more memory than its bytes do: for readers that check all
+/// that they take from it, and give nothing of it to tract.
+///
+/// # Errors
+/// [`GraphError`] where it is cut off, damaged or too large.
+pub fn decoded(onnx: &[u8]) -> Result<ModelProto, GraphError> {
+    scanned(onnx).map_err(|reason| GraphError(reason.replace(['\n', '\r'], " ")))
+}
+
 fn scanned(onnx: &[u8]) -> Result<ModelProto, String> {
     within("its bytes", onnx.len(), MOST_BYTES)?;
     let weights = wire::raw_data(onnx).ok_or("no ONNX file, or cut off")?;
