@@ -142,7 +142,7 @@ fn bad_input_is_one_line_that_says_what_to_do() {
         (&bundle, format!("y4m:{}", missing.display()), &[], "nothing-here"),
         (&bundle, format!("y4m:{}", damaged.display()), &[], "damaged.y4m"),
         (&bundle, "webcam".into(), &[], "v4l2:/dev/video0"),
-        (&bundle, "y4m:-".into(), &["--commit-every", "-1"], "commit-every"),
+        (&bundle, "y4m:-".into(), &["--commit-every=-1"], "commit-every"),
     ];
     for (bundle, source, more, says) in cases {
         let text = refuse(run(bundle, &source).args(more).stdin(Stdio::null()));

@@ -17,6 +17,8 @@ const PLACE_GAIN: i64 = 11;
 const VELOCITY_GAIN: i64 = 5;
 /// Beyond this distance, in 256ths of a face's width, a detection is of another face.
 const FURTHEST: i64 = 180;
+/// How much further a hidden face may be, in 256ths of its width a second.
+const HIDDEN_REACH: i64 = 256;
 /// Patches that differ by more than this (of 256) are of different places.
 const MOST_DIFFERENT: u32 = 150;
 /// A detection whose patch differs by more from a track's than this is worth this many 256ths of a width.
@@ -65,7 +67,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { confirm: 2, memory_ms: 1500 }
+        Limits { confirm: 2, memory_ms: 2000 }
     }
 }
 
@@ -168,7 +170,11 @@ impl Track {
         let distance = ((x * x + y * y) as u64).isqrt() as i64 * 256 / width;
         let sizes = 256 * i64::from((self.size[0] - size[0]).abs()) / width;
         let different = i64::from(self.patch.difference(patch));
-        (distance <= FURTHEST && sizes <= 128).then_some(distance + sizes / 2 + different * PATCH_COST / 256)
+        // A face that was hidden may have gone elsewhere than predicted, and is known by its looks.
+        let hidden = (self.now.saturating_sub(self.seen) / MS) as i64 * HIDDEN_REACH / 1000;
+        let is_near = distance <= FURTHEST;
+        let is_back = self.hidden && distance <= FURTHEST + hidden && different <= i64::from(MOST_DIFFERENT);
+        ((is_near || is_back) && sizes <= 128).then_some(distance + sizes / 2 + different * PATCH_COST / 256)
     }
 }
 
