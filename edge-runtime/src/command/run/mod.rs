@@ -98,6 +98,7 @@ impl Cmd {
     /// # Errors
     /// Where the bundle is refused, or board, source, journal or addresses are bad input.
     pub fn run(&self, started: Instant) -> anyhow::Result<()> {
+        let config = self.journal_config()?;
         let stop = Stop::on_signals().context("signals cannot be listened to")?;
         let progress = Progress::default();
         let service = Service::start(progress.clone());
@@ -118,8 +119,11 @@ impl Cmd {
         let pipeline = Pipeline::new(&bundle, engine, options.with_confidence_of(&bundle))?;
         let source = camera::open(&spec, &self.camera_options())?;
         let kernels = pipeline.engine().kernels().join(" ");
-        let journal =
-            self.journal.as_deref().map(|path| self.open_journal(path, &bundle, &board, &kernels)).transpose()?;
+        let journal = self
+            .journal
+            .as_deref()
+            .map(|path| open_journal(path, config.clone(), &bundle, &board, &kernels))
+            .transpose()?;
         let journal = journal.map(Arc::new);
         let telemetry = self.telemetry(&bundle, pipeline.engine().labels(), journal.as_ref())?;
         service.ready(&format!("watching {}", source.describe()));
@@ -158,33 +162,18 @@ impl Cmd {
         }
     }
 
-    fn open_journal(
-        &self,
-        path: &Path,
-        bundle: &Bundle,
-        board: &Board,
-        kernels: &str,
-    ) -> anyhow::Result<journal::Writer> {
-        let seconds = |seconds: f64| {
-            Duration::try_from_secs_f64(seconds).map_err(|error| BadInput(format!("--commit-every {seconds}: {error}")))
-        };
+    fn journal_config(&self) -> anyhow::Result<journal::Config> {
+        let seconds = self.commit_every;
         let config = journal::Config {
-            commit_every: seconds(self.commit_every)?,
+            commit_every: Duration::try_from_secs_f64(seconds)
+                .map_err(|error| BadInput(format!("--commit-every {seconds}: {error}")))?,
             max_records_per_second: self.records_per_second,
             max_bytes: self.journal_size << 20,
             keep_faces: self.keep_faces,
             ..journal::Config::default()
         };
-        let manifest = bundle.manifest();
-        let session = Session {
-            bundle: manifest.name.clone(),
-            model_sha256: manifest.files.get(bundle::INT8).cloned().unwrap_or_default(),
-            board: board.name.clone(),
-            kernels: kernels.to_owned(),
-            configuration: std::env::args().skip(1).collect::<Vec<_>>().join(" "),
-            ..Session::here()
-        };
-        Ok(journal::Writer::open(path, config, session)?)
+        config.check()?;
+        Ok(config)
     }
 
     fn telemetry(
@@ -205,6 +194,25 @@ impl Cmd {
         };
         Ok(Telemetry::start(self.watching.options()?, about, backlog)?)
     }
+}
+
+fn open_journal(
+    path: &Path,
+    config: journal::Config,
+    bundle: &Bundle,
+    board: &Board,
+    kernels: &str,
+) -> anyhow::Result<journal::Writer> {
+    let manifest = bundle.manifest();
+    let session = Session {
+        bundle: manifest.name.clone(),
+        model_sha256: manifest.files.get(bundle::INT8).cloned().unwrap_or_default(),
+        board: board.name.clone(),
+        kernels: kernels.to_owned(),
+        configuration: std::env::args().skip(1).collect::<Vec<_>>().join(" "),
+        ..Session::here()
+    };
+    Ok(journal::Writer::open(path, config, session)?)
 }
 
 fn size(text: &str) -> Result<[u32; 2], String> {
