@@ -287,7 +287,11 @@ fn tail_shows_the_newest_and_follows() {
     writer.close("test").unwrap();
     assert_eq!(next()["event"], "stop");
     // A journal that is put away and begun anew is followed too.
-    fs::rename(&path, folder.path().join("old")).unwrap();
+    for suffix in ["", "-wal", "-shm"] {
+        let [from, to] = ["journal", "old"].map(|name| folder.path().join(format!("{name}{suffix}")));
+        // The follower keeps the log; without it there would be none.
+        fs::rename(from, to).unwrap();
+    }
     let writer = open(&path, config());
     writer.observe(&observation(99, 1));
     assert_eq!(next()["event"], "start");

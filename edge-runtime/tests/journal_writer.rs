@@ -25,6 +25,7 @@ fn what_goes_in_comes_out() {
     writer.observe(&named);
     assert!(writer.flush(PATIENCE));
     let newest = writer.close("end of the source").unwrap();
+    assert!(!folder.path().join("deep/journal.db-wal").exists(), "closing folds the log into the file");
 
     let reader = Reader::open(&path).unwrap();
     let rows = reader.records_after(0, usize::MAX).unwrap();
@@ -44,7 +45,6 @@ fn what_goes_in_comes_out() {
     assert_eq!(sessions.iter().map(|row| &row.session).collect::<Vec<_>>(), [&session()]);
     assert_eq!(damage(&path), [""; 0]);
     assert_eq!(reader.minutes(&Default::default()).unwrap().iter().map(|minute| minute.frames).sum::<u64>(), 101);
-    assert!(!folder.path().join("deep/journal.db-wal").exists(), "closing folds the log into the file");
 }
 
 #[test]

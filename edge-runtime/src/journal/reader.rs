@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use expression_core::{Bounds, Label, Quality, Record, Stamp};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Row as Columns, params};
 
 use super::aside::beside;
@@ -236,7 +237,18 @@ impl Reader {
         write().map_err(|failure| failure.at(&self.path))
     }
 
-    /// SQLite's own checks; see [`super::verify`].
+    /// A connection for SQLite's own checks; see [`super::verify`]. SQLite does not look at constraints through a
+    /// connection that may only read, so this one may write where the file allows it, and changes nothing all the same.
+    pub(super) fn for_checks(&self) -> rusqlite::Result<Connection> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let conn = Connection::open_with_flags(&self.path, flags)?;
+        conn.busy_timeout(BUSY)?;
+        conn.pragma_update(None, "query_only", true)?;
+        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        Ok(conn)
+    }
+
+    /// The connection that only reads.
     pub(super) fn conn(&self) -> &Connection {
         &self.conn
     }

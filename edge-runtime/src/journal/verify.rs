@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use rusqlite::Connection;
+
 use super::{JournalError, Reader};
 
 /// What was found.
@@ -51,11 +53,16 @@ pub fn verify(reader: &Reader, mut tell: impl FnMut(Finding)) -> Result<Verified
 }
 
 fn integrity(reader: &Reader, _: &mut Verified) -> Result<Vec<Finding>, JournalError> {
-    let lines = || -> rusqlite::Result<Vec<String>> {
-        let mut check = reader.conn().prepare(&format!("PRAGMA integrity_check({LINES})"))?;
+    let lines = |conn: &Connection| -> rusqlite::Result<Vec<String>> {
+        let mut check = conn.prepare(&format!("PRAGMA integrity_check({LINES})"))?;
         check.query_map([], |row| row.get(0))?.collect()
     };
-    let lines = lines().map_err(|error| reader.error(error))?;
+    let lines = match reader.for_checks() {
+        Ok(conn) => lines(&conn),
+        // Without the constraints, where nobody may write.
+        Err(_) => lines(reader.conn()),
+    };
+    let lines = lines.map_err(|error| reader.error(error))?;
     let lines = lines.iter().flat_map(|text| text.lines()).filter(|line| *line != "ok");
     Ok(lines.map(|line| Finding::Damage(line.to_owned())).collect())
 }

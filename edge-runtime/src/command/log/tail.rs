@@ -47,6 +47,13 @@ impl Cmd {
         let mut sessions = Sessions::of(&reader)?;
         let mut file = number(&self.journal);
         loop {
+            if number(&self.journal) != file
+                && let Ok(new) = Reader::open(&self.journal)
+            {
+                // Another file under the same name counts from its own beginning.
+                sessions = Sessions::of(&new)?;
+                (reader, after, file) = (new, 0, number(&self.journal));
+            }
             match reader.entries_after(after, PIECE) {
                 Ok(entries) => {
                     let mut out = io::stdout().lock();
@@ -59,21 +66,15 @@ impl Cmd {
                         continue;
                     }
                 }
-                // The writer may be moving a damaged file aside just now.
-                Err(JournalError::Damaged { .. } | JournalError::Locked(_)) if self.follow => {}
+                // The file is being put away, or a damaged one moved aside: the next look finds the new one.
+                Err(JournalError::Locked(_)) if self.follow => {}
+                Err(_) if self.follow && number(&self.journal) != file => {}
                 Err(error) => return Err(error.into()),
             }
             if !self.follow {
                 return Ok(());
             }
             std::thread::sleep(PAUSE);
-            if number(&self.journal) != file
-                && let Ok(new) = Reader::open(&self.journal)
-            {
-                // Another file under the same name counts from its own beginning.
-                (reader, after, file) = (new, 0, number(&self.journal));
-                sessions = Sessions::of(&reader)?;
-            }
         }
     }
 
