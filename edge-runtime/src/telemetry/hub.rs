@@ -26,6 +26,9 @@ pub struct Hub {
     /// Unix time of the start, in seconds.
     #[cfg_attr(not(feature = "metrics"), allow(dead_code, reason = "a metric"))]
     pub started_at: f64,
+    /// Whether there is a broker to be connected with.
+    #[cfg(all(feature = "metrics", feature = "mqtt"))]
+    pub publishes: bool,
     now: Mutex<Now>,
     #[cfg(feature = "preview")]
     pub watch: super::picture::Watch,
@@ -54,6 +57,8 @@ impl Hub {
             counters: Counters::default(),
             started: Instant::now(),
             started_at: unix_time().as_secs_f64(),
+            #[cfg(all(feature = "metrics", feature = "mqtt"))]
+            publishes: options.mqtt.is_some(),
             now: Mutex::default(),
             #[cfg(feature = "preview")]
             watch: super::picture::Watch::new(options.preview_rate),

@@ -88,7 +88,7 @@ pub fn text(hub: &Hub) -> String {
     text.counter("journal_dropped_total", "Records that the journal had to drop.", &counters.journal_dropped);
     text.counter("preview_pictures_total", "Pictures that were encoded for watchers.", &counters.pictures);
     #[cfg(feature = "mqtt")]
-    {
+    if hub.publishes {
         text.gauge("mqtt_connected", "1 while the broker is reached, else 0.", counters.mqtt_connected.load(Relaxed));
         text.counter("mqtt_published_total", "Entries that the broker has acknowledged.", &counters.mqtt_published);
     }

@@ -173,6 +173,8 @@ impl Publishing {
             }
             error = &mut driver => Err(ended(error)),
             broken = self.publish(&line) => match broken {
+                // What ended the connection says more than that something could not be published on it.
+                Err(_) if driver.is_finished() => Err(ended(driver.await)),
                 Err(broken) => Err(broken),
                 Ok(never) => match never {},
             },

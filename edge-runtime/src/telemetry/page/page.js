@@ -191,7 +191,7 @@ function drawPlot() {
   ink.scale(ratio, ratio);
   const style = getComputedStyle(document.documentElement);
   const colour = (name) => style.getPropertyValue("--" + name).trim();
-  const [left, right, top, bottom] = [40, width - 8, 8, height - 22];
+  const [left, right, top, bottom] = [46, width - 8, 8, height - 22];
   const end = points.length ? points[points.length - 1][0] : 0;
   const x = (second) => right - ((end - second) / SPAN) * (right - left);
   const y = (score) => bottom - score * (bottom - top);
@@ -209,7 +209,8 @@ function drawPlot() {
     ink.fillText(score * 100 + " %", left - 6, y(score));
   }
   ink.textBaseline = "alphabetic";
-  for (let minute = 0; minute <= SPAN / 60; minute++) {
+  const every = right - left < 340 ? 2 : 1; // minutes that have room for their label
+  for (let minute = 0; minute <= SPAN / 60; minute += every) {
     ink.textAlign = minute === 0 ? "right" : minute === SPAN / 60 ? "left" : "center";
     ink.fillText(minute ? `−${minute} min` : "now", x(end - minute * 60), height - 6);
   }
