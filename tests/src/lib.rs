@@ -1,5 +1,7 @@
 //! What the system tests share: the built programs, runs of them, and where data lies.
 
+pub mod video;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

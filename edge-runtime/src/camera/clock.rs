@@ -26,11 +26,11 @@ pub fn after(stamp: Stamp, later: Duration) -> Stamp {
     }
 }
 
-/// The stamp of what happened at `monotonic_ns`, seen from `now`; `now` itself where that lies in the future or further
-/// back than `oldest`: such a time is of another clock, or of a driver that leaves it out.
-pub fn captured(monotonic_ns: u64, now: Stamp, oldest: Duration) -> Stamp {
+/// The stamp of what happened at `monotonic_ns`, seen from `now`; `now` itself where that is zero or in the future: the
+/// driver leaves it out, or it is of another clock.
+pub fn captured(monotonic_ns: u64, now: Stamp) -> Stamp {
     match now.monotonic_ns.checked_sub(monotonic_ns) {
-        Some(age) if Duration::from_nanos(age) <= oldest => {
+        Some(age) if monotonic_ns > 0 => {
             Stamp { monotonic_ns, wall_us: now.wall_us.saturating_sub_unsigned(age / 1000) }
         }
         _ => now,
@@ -54,10 +54,9 @@ mod tests {
     #[test]
     fn capture_times_that_make_no_sense_become_now() {
         let now = Stamp { monotonic_ns: 60_000_000_000, wall_us: 1_000_000 };
-        let oldest = Duration::from_secs(10);
-        let good = captured(59_900_000_000, now, oldest);
+        let good = captured(59_900_000_000, now);
         assert_eq!(good, Stamp { monotonic_ns: 59_900_000_000, wall_us: 900_000 });
-        assert_eq!(captured(0, now, oldest), now);
-        assert_eq!(captured(61_000_000_000, now, oldest), now);
+        assert_eq!(captured(0, now), now);
+        assert_eq!(captured(61_000_000_000, now), now);
     }
 }

@@ -41,6 +41,8 @@ pub struct Live {
     state: State,
     /// The last frame, or the start.
     last: Instant,
+    /// When it was last asked for a frame.
+    asked: Instant,
     lost: bool,
     /// A frame that was there before its time: [`Next::Back`] is said first.
     early: Option<Frame>,
@@ -90,6 +92,7 @@ impl Live {
             backoff: Backoff::new(options.first_retry, options.longest_retry),
             state,
             last: now,
+            asked: now,
             lost: false,
             early: None,
             numbers: Numbers::default(),
@@ -122,6 +125,10 @@ impl Live {
 
     fn run(&mut self, frame: &mut Frame) -> Next {
         let State::Running(stream, since) = &mut self.state else { return Next::Waiting };
+        // Nobody who was not asked is silent: recording may have been paused.
+        if self.asked.elapsed() >= self.stall {
+            *since = Instant::now();
+        }
         match stream.next(frame, LONGEST_WAIT) {
             Ok(Got::Frame) => {
                 let now = Instant::now();
@@ -195,12 +202,14 @@ impl Source for Live {
             *frame = early;
             return Ok(Next::Frame);
         }
-        Ok(match self.state {
+        let next = match self.state {
             State::Running(..) => self.run(frame),
             State::Resting(..) => self.rest(),
             State::Opening(_) => self.wait_for_opening(),
             State::Ended => Next::End,
-        })
+        };
+        self.asked = Instant::now();
+        Ok(next)
     }
 
     fn describe(&self) -> String {

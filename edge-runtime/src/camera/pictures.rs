@@ -53,7 +53,8 @@ impl Pictures {
 
     fn new(name: String, mut files: Vec<PathBuf>) -> Result<Pictures, CameraError> {
         if files.is_empty() {
-            let reason = format!("no pictures there; their names end in {}", ENDINGS.map(|e| format!(".{e}")).join(", "));
+            let reason =
+                format!("no pictures there; their names end in {}", ENDINGS.map(|e| format!(".{e}")).join(", "));
             return Err(CameraError::Unavailable { what: name, reason });
         }
         files.sort();

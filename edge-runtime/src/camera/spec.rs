@@ -74,7 +74,9 @@ fn v4l2(text: &str) -> Result<Spec, String> {
                 format => wish.format = Some(format),
             },
             Some(("fps", rate)) => wish.rate = Some(parse_rate(rate)?),
-            _ => return Err(format!("{part} is not known; after ? come size=640x480, format=YUYV, fps=30, joined by &")),
+            _ => {
+                return Err(format!("{part} is not known; after ? come size=640x480, format=YUYV, fps=30, joined by &"));
+            }
         }
     }
     Ok(Spec::V4l2 { device: device.into(), wish })

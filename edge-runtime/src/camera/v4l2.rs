@@ -12,9 +12,6 @@ use super::reader::Got;
 use super::{CameraError, Choice, Format, FormatInfo, Layout, Options, Wish, clock, mjpeg, ranked};
 use crate::frame::Frame;
 
-/// A capture time further back than this is of another clock.
-const OLDEST: Duration = Duration::from_secs(10);
-
 /// A V4L2 device that gives pictures.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DeviceInfo {
@@ -41,8 +38,7 @@ pub fn devices() -> Vec<DeviceInfo> {
 
 /// What a device is; `None` for those that are no cameras.
 fn described(path: PathBuf) -> Option<DeviceInfo> {
-    let mut info =
-        DeviceInfo { path, name: String::new(), driver: String::new(), formats: Vec::new(), problem: None };
+    let mut info = DeviceInfo { path, name: String::new(), driver: String::new(), formats: Vec::new(), problem: None };
     match ioctl::Device::open(&info.path).and_then(|device| Ok((device.capability()?, device))) {
         Ok((capability, _)) if !capability.captures => return None,
         Ok((capability, device)) => {
@@ -142,8 +138,14 @@ impl Camera {
                     {
                         tracing::warn!("{}: the frame rate stays as it is: {error}", path.display());
                     }
-                    let name =
-                        format!("v4l2 {} ({}), {}x{} {}", path.display(), capability.name, size[0], size[1], choice.format);
+                    let name = format!(
+                        "v4l2 {} ({}), {}x{} {}",
+                        path.display(),
+                        capability.name,
+                        size[0],
+                        size[1],
+                        choice.format
+                    );
                     let stream = device.start().map_err(failed)?;
                     return Ok(Camera { name, stream, kind, decoder: mjpeg::Decoder::default(), skipped: 0 });
                 }
@@ -192,7 +194,7 @@ impl Stream for Camera {
             }
             Some((true, info)) => {
                 let now = clock::now();
-                frame.stamp = info.monotonic_ns.map_or(now, |time| clock::captured(time, now, OLDEST));
+                frame.stamp = info.monotonic_ns.map_or(now, |time| clock::captured(time, now));
                 frame.sequence = info.sequence.into();
                 frame.name = None;
                 Ok(Got::Frame)
@@ -250,8 +252,14 @@ mod tests {
         let devices = [info("/dev/video0", None), info("/dev/video1", Some("busy")), info("/dev/video4", None)];
         assert_eq!(others(&devices), "there are /dev/video0 (Camera), /dev/video4 (Camera)");
         assert_eq!(others(&devices[1..2]), "no V4L2 camera is there");
-        assert!(unreadable(&[FormatInfo { fourcc: *b"pRAA", description: String::new(), sizes: super::super::Sizes::Unknown }])
-            .contains("pRAA"));
+        assert!(
+            unreadable(&[FormatInfo {
+                fourcc: *b"pRAA",
+                description: String::new(),
+                sizes: super::super::Sizes::Unknown
+            }])
+            .contains("pRAA")
+        );
         super::devices();
     }
 

@@ -15,7 +15,12 @@ pub struct Camera {
 
 /// Turns the head: positions around the middle of the head, in the camera's directions.
 pub fn turn(positions: &mut [Vec3], dice: &mut Dice) {
-    let (yaw, pitch) = (dice.either_way(VARIATION.yaw).to_radians(), dice.either_way(VARIATION.pitch).to_radians());
+    turn_by(positions, dice.either_way(VARIATION.yaw), dice.either_way(VARIATION.pitch));
+}
+
+/// Turns the head by `yaw` to a side and nods it by `pitch`, degrees.
+pub fn turn_by(positions: &mut [Vec3], yaw: f32, pitch: f32) {
+    let (yaw, pitch) = (yaw.to_radians(), pitch.to_radians());
     let (sy, cy, sp, cp) = (yaw.sin(), yaw.cos(), pitch.sin(), pitch.cos());
     let rows = [[cy, 0.0, sy], [sp * sy, cp, -sp * cy], [-cp * sy, sp, cp * cy]];
     for position in positions {
@@ -44,6 +49,13 @@ impl Camera {
         let turned = [cos * x - sin * y + 0.5 + shift[0], sin * x + cos * y + 0.5 + shift[1]];
         camera.similarity = [cos * a - sin * b, cos * b + sin * a, turned[0], turned[1]];
         camera
+    }
+
+    /// A camera `distance` dm from the middle of the head, which it shows in the middle of the unit square, `scale` of the
+    /// square's side a dm and tilted by `roll` degrees.
+    pub fn centred(distance: f32, scale: f32, roll: f32) -> Camera {
+        let (sin, cos) = roll.to_radians().sin_cos();
+        Camera { distance, similarity: [distance * scale * cos, distance * scale * sin, 0.5, 0.5] }
     }
 
     /// Where a point of the turned head appears in a picture of `size` pixels: x right, y down; z grows towards the camera.
@@ -124,21 +136,30 @@ pub fn develop(shaded: &[Option<Vec3>], size: usize, fine: usize, skin: Vec3, di
         }
     }
     blur(&mut picture, size, dice.within(VARIATION.blur) * size as f32 / 112.0);
-    // Exposure follows the skin half-way: cameras even out some of the difference in tone.
-    let brightness = dot(skin, [0.21, 0.72, 0.07]).max(1e-3);
-    let exposure = dice.within(VARIATION.exposure) * 1.25 * (0.25 / brightness).sqrt();
+    let exposure = dice.within(VARIATION.exposure) * usual_exposure(skin);
     let gamma = dice.within(VARIATION.gamma) / 2.2;
     let noise = dice.within(VARIATION.noise);
     let mut image = RgbImage::new(size as u32, size as u32);
     for (pixel, colour) in image.pixels_mut().zip(&picture) {
         let grain = dice.normal(noise);
-        *pixel = Rgb(colour.map(|value| {
-            let value = (value * exposure).max(0.0);
-            let shoulder = value * (1.0 + 0.12 * value) / (1.0 + 0.55 * value * value).sqrt(); // bends highlights under 1
-            (255.0 * shoulder.min(1.0).powf(gamma) + grain + dice.normal(0.3 * noise) + 0.5) as u8
-        }));
+        *pixel =
+            Rgb(colour.map(|value| (display(value * exposure, gamma) + grain + dice.normal(0.3 * noise) + 0.5) as u8));
     }
     image
+}
+
+/// The exposure for a skin of this linear colour. It follows the skin half-way: cameras even out some of the difference in
+/// tone.
+pub fn usual_exposure(skin: Vec3) -> f32 {
+    let brightness = dot(skin, [0.21, 0.72, 0.07]).max(1e-3);
+    1.25 * (0.25 / brightness).sqrt()
+}
+
+/// The display curve: from linear light, where 1 is white, to 0 to 255.
+pub fn display(value: f32, gamma: f32) -> f32 {
+    let value = value.max(0.0);
+    let shoulder = value * (1.0 + 0.12 * value) / (1.0 + 0.55 * value * value).sqrt(); // bends highlights under 1
+    255.0 * shoulder.min(1.0).powf(gamma)
 }
 
 /// Gaussian blur, rows then columns; the border repeats.

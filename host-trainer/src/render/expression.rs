@@ -195,6 +195,16 @@ impl FaceUnits {
 }
 
 impl Folds {
+    /// The folds of an expression that is shown to this share.
+    pub fn shown(self, share: f32) -> Folds {
+        Folds {
+            glabella: self.glabella * share,
+            forehead: self.forehead * share,
+            nose: self.nose * share,
+            cheek: self.cheek.map(|fold| fold * share),
+        }
+    }
+
     fn add(&mut self, unit: &str, weight: f32, sides: [f32; 2]) {
         match unit {
             "browDown" => self.glabella += 0.65 * weight,

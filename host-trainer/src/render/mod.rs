@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 mod camera;
 mod expression;
+pub mod head;
 mod identity;
 mod light;
 mod mesh;

@@ -99,6 +99,15 @@ fn a_camera_that_falls_silent_is_opened_again() {
 }
 
 #[test]
+fn a_camera_that_was_not_asked_is_not_silent() {
+    let options = Options { stall: Duration::from_secs(1), ..quick() };
+    let mut live = camera(vec![Some(vec![Act::Frame(0)])], &options).unwrap();
+    assert_eq!(said(&mut live, 1), ["0"]);
+    thread::sleep(options.stall);
+    assert_eq!(live.next(&mut Frame::default()).unwrap(), Next::Waiting);
+}
+
+#[test]
 fn a_camera_that_is_absent_at_the_start_is_refused_or_waited_for() {
     let scripts = || vec![None, Some(vec![Act::Frame(3)])];
     assert!(camera(scripts(), &quick()).is_err());

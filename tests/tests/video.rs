@@ -1,0 +1,95 @@
+//! The rendered video: the board's own detector finds its faces, and the board's own reader reads it.
+
+use std::collections::HashMap;
+
+use edge_runtime::camera::{self, Next, Options, Spec};
+use edge_runtime::detect::{Detector, Face};
+use edge_runtime::frame::Frame;
+use expression_core::View;
+use host_trainer::export;
+use system_tests::video::{HEIGHT, RATE, Scene, Truth, WIDTH, write};
+
+/// Every so manyth frame is looked at.
+const STEP: usize = 9;
+/// Share of the unoccluded faces that the detector must find.
+const FOUND: f64 = 0.95;
+
+#[test]
+fn the_detector_finds_the_faces_that_are_in_full_view() {
+    let detector = Detector::from_onnx(&export::detector_file().unwrap()).unwrap();
+    let scene = Scene::new(1).unwrap();
+    let (mut found, mut all, mut others, mut missed) = (0, 0, 0, Vec::new());
+    let (mut least, mut most) = (f32::MAX, 0f32);
+    for frame in (0..20 * RATE).step_by(STEP) {
+        let (luma, faces) = scene.draw(frame);
+        let view = View::new(&luma, WIDTH, HEIGHT, 1, WIDTH).unwrap();
+        let detected = detector.faces(view).unwrap();
+        for face in faces.iter().filter(|face| face.visible > 0.98) {
+            (least, most) = (least.min(face.bounds[2]), most.max(face.bounds[2]));
+            all += 1;
+            match detected.iter().any(|detected| is_of(detected, face)) {
+                true => found += 1,
+                false => missed.push((frame, face.face)),
+            }
+        }
+        let seen = |detected: &&Face| !faces.iter().any(|face| face.visible > 0.0 && is_of(detected, face));
+        others += detected.iter().filter(seen).count();
+    }
+    eprintln!(
+        "{found} of {all} faces of {least:.0} to {most:.0} px found, {others} found where none is; missed {missed:?}"
+    );
+    assert!(all > 80 && least >= 60.0 && most <= 200.0, "{all} faces of {least} to {most} px");
+    assert!(f64::from(found) >= FOUND * f64::from(all), "{found} of {all}; missed (frame, face) {missed:?}");
+    assert!(f64::from(others) <= (1.0 - FOUND) * f64::from(all), "{others} found where none is");
+}
+
+/// Whether the boxes are of the same face: they share a third of what they cover.
+fn is_of(detected: &Face, truth: &Truth) -> bool {
+    detected.overlap(&Face { bounds: truth.bounds, ..*detected }) > 1.0 / 3.0
+}
+
+#[test]
+fn the_script_is_played() {
+    let scene = Scene::new(1).unwrap();
+    let (mut hidden, mut away, mut labels) = (0, 0, HashMap::new());
+    for frame in (0..20 * RATE).step_by(STEP) {
+        let (_, [far, near]) = scene.draw(frame);
+        assert_eq!(far.frame, frame);
+        // Nothing is ever in front of the near face: it is hidden by the edge of the frame alone.
+        let cut = near.bounds[0] + near.bounds[2] > WIDTH as f32;
+        assert!(near.visible > 0.99 || cut, "{near:?}");
+        hidden += usize::from(far.visible < 0.2);
+        away += usize::from(near.visible == 0.0);
+        [far, near].iter().for_each(|face| *labels.entry((face.face, face.label)).or_insert(0) += 1);
+    }
+    assert!(hidden >= 2, "the far face is hidden in {hidden} frames");
+    assert!(away >= 4, "the near face is away in {away} frames");
+    assert_eq!(labels.len(), 16, "{labels:?}");
+}
+
+#[test]
+fn a_seed_gives_one_video_and_it_is_read_as_it_was_drawn() {
+    let folder = tempfile::tempdir().unwrap();
+    let scene = Scene::new(3).unwrap();
+    for mono in [false, true] {
+        let (mut video, mut lines) = (Vec::new(), Vec::new());
+        write(&scene, 3, mono, &mut video, &mut lines).unwrap();
+        let (mut again, mut same) = (Vec::new(), Vec::new());
+        write(&Scene::new(3).unwrap(), 3, mono, &mut again, &mut same).unwrap();
+        assert!(video == again && lines == same);
+        assert_eq!(system_tests::json_lines(&lines).len(), 6);
+        let path = folder.path().join("video.y4m");
+        std::fs::write(&path, &video).unwrap();
+        let spec: Spec = format!("y4m:{}", path.display()).parse().unwrap();
+        let mut source = camera::open(&spec, &Options::default()).unwrap();
+        let mut frame = Frame::default();
+        for number in 0..3 {
+            assert_eq!(source.next(&mut frame).unwrap(), Next::Frame);
+            let (drawn, _) = scene.draw(number);
+            let view = frame.view().unwrap();
+            assert!((0..WIDTH * HEIGHT).all(|at| view.luma(at % WIDTH, at / WIDTH) == drawn[at]), "frame {number}");
+        }
+        assert_eq!(source.next(&mut frame).unwrap(), Next::End);
+    }
+    assert_ne!(scene.draw(0).0, Scene::new(4).unwrap().draw(0).0);
+}
