@@ -19,8 +19,8 @@ pub const HEIGHT: usize = 480;
 pub const RATE: u64 = 30;
 /// After so many seconds the movements begin again.
 pub const PERIOD: f32 = 20.0;
-/// Width of a face at a scale of one pixel to a dm, pixels.
-const FACE: f32 = 1.4;
+/// Width of a face, about, dm.
+const FACE: f32 = 1.55;
 /// Seconds that an expression takes to appear, and to vanish.
 const RAMP: f32 = 0.25;
 /// Seconds from one expression to the next.

@@ -11,10 +11,10 @@ use super::light::Light;
 use super::mesh::{Mesh, Part};
 use super::raster::Raster;
 use super::variation::Dice;
-use super::vector::{Vec3, dot, mix};
+use super::vector::{Vec3, add, dot, mix, scale, sub};
 
 /// Side of the square that holds a head with its hair, however it is turned, dm.
-pub const SIDE: f32 = 3.4;
+pub const SIDE: f32 = 3.8;
 /// Distance from the camera to the head, dm.
 const DISTANCE: f32 = 14.0;
 /// Tells the dice of videos from those of pictures.
@@ -59,7 +59,14 @@ pub struct Head {
 impl Renderer {
     /// The person `identity` of the world `seed`, in a light of their own.
     pub fn person(&self, seed: u64, identity: u64) -> Person {
-        let person = self.features.identity(&self.mesh, seed, identity);
+        let mut person = self.features.identity(&self.mesh, seed, identity);
+        // Tall or small, the face comes to where that of the mesh at rest is: in the middle of the square.
+        let middle = |shape: &[Vec3]| {
+            let [right, left, _, mouth, ..] = self.landmarks.points(shape);
+            scale(add(add(right, left), mouth), 1.0 / 3.0)
+        };
+        let offset = sub(middle(&self.mesh.rest), middle(&person.shape));
+        person.shape.iter_mut().for_each(|position| *position = add(*position, offset));
         let face = |label: Label| {
             let mut shape = person.shape.clone();
             let mut dice = Dice::new([seed, identity, label as u64 + 1, VIDEO]);
