@@ -122,6 +122,9 @@ pub struct StageTwo {
     /// Power of a class's rarity that weighs its share of the cross-entropy: 0 weighs every class alike, 1 gives each class
     /// as much as any other. 0 is the paper's.
     pub balance: f64,
+    /// Share of those weights that is taken back from the logits after training, so that probabilities are of the data's own
+    /// shares again: 1 takes them back wholly, 0 leaves the rare classes as likely as they were trained.
+    pub prior: f64,
     /// Share of the tuned face net's answers in `targets`: distillation. 0 for none, as the paper has it.
     pub teacher: f64,
     /// Each step, this share of the averaged weights is kept and the rest comes from the trained ones; the averaged ones
@@ -283,6 +286,7 @@ impl Config {
         require(ascending && self.net.map_size() > 0, "net.pools: numbers of convolutions, ascending, not too many")?;
         require((32..=1024).contains(&self.face_net.size), "face_net.size: 32 to 1024 pixels")?;
         require((0.0..=1.0).contains(&self.stage_two.balance), "stage_two.balance: a power, 0 to 1")?;
+        require((0.0..=1.0).contains(&self.stage_two.prior), "stage_two.prior: a share, 0 to 1")?;
         require((0.0..=1.0).contains(&self.stage_two.teacher), "stage_two.teacher: a share, 0 to 1")?;
         require((0.0..=1.0).contains(&self.augment.erase), "augment.erase: a share, 0 to 1")?;
         require((0.0..1.0).contains(&self.stage_two.average), "stage_two.average: a share, 0 to less than 1")?;

@@ -140,9 +140,9 @@ impl Track {
         // The second detection gives the velocity; later ones correct it.
         let gain = if self.detections == 1 { 16 } else { VELOCITY_GAIN };
         let fastest = FASTEST * i64::from(size[0].max(16));
-        for axis in 0..2 {
-            let change = gain * surprise[axis] * 1_000_000 / (16 * elapsed);
-            self.velocity[axis] = (self.velocity[axis] + change).clamp(-fastest, fastest);
+        for (velocity, surprise) in self.velocity.iter_mut().zip(surprise) {
+            let change = gain * surprise * 1_000_000 / (16 * elapsed);
+            *velocity = (*velocity + change).clamp(-fastest, fastest);
         }
         // The prediction of a face that was hidden is worth little.
         let gain = if self.hidden { 16 } else { PLACE_GAIN };

@@ -23,7 +23,7 @@ impl Value {
     }
 
     /// How many values.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.shape.iter().product()
     }
 

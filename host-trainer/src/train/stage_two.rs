@@ -34,7 +34,7 @@ pub fn train(
     let side = config.net.size as i64;
     let ranges = Views::new(&config.augment, &config.net);
     let weights = class_weights(&faces.distribution, stage.balance);
-    Stage {
+    let curve = Stage {
         name: "stage two",
         epochs: stage.epochs,
         batch: stage.batch,
@@ -63,7 +63,42 @@ pub fn train(
             Ok(cross_entropy(&logits, &(target * &weights)))
         },
         || measure(net, held_out, side),
-    )
+    )?;
+    if stage.balance > 0.0 {
+        let logits = logits(net, &held_out.aligned, side);
+        for prior in [0.0, 0.25, 0.5, 0.75, 1.0] {
+            let (right, recall) = shares_right(&(&logits + shift(&weights, prior)), &held_out.label);
+            let figures = format!("accuracy {:.1} %, macro recall {:.1} %", 100.0 * right, 100.0 * recall);
+            let chosen = if prior == stage.prior { ", chosen" } else { "" };
+            eprintln!("stage two: held out with prior {prior}: {figures}{chosen}");
+        }
+    }
+    if stage.prior > 0.0
+        && let Some(bias) = &net.classifier().bs
+    {
+        // Of the weights in memory: the checkpoint keeps what was trained.
+        tch::no_grad(|| drop(bias.shallow_clone().g_add_(&shift(&weights, stage.prior))));
+    }
+    Ok(curve)
+}
+
+/// What takes a share of the class weights back from the logits, f32 `[8]`: to weigh a class's cross-entropy by w adds log w
+/// to its logit (Menon et al., "Long-tail learning via logit adjustment", ICLR 2021, arXiv 2007.07314).
+fn shift(weights: &Tensor, prior: f64) -> Tensor {
+    // A class without votes has no weight, and no logit worth a shift.
+    let present = weights.gt(0.0).to_kind(Kind::Float);
+    weights.clamp_min(1e-6).log() * present * -prior
+}
+
+/// Share of logits `[n, 8]` whose largest is that of the label, i64 `[n]`, and the mean of that share over the labels that occur.
+fn shares_right(logits: &Tensor, label: &Tensor) -> (f64, f64) {
+    let right = logits.argmax(-1, false).eq_tensor(label).to_kind(Kind::Float);
+    let of = label.one_hot(Label::COUNT as i64).to_kind(Kind::Float);
+    let count = of.sum_dim_intlist([0i64].as_slice(), false, Kind::Float);
+    let recall =
+        (&of * right.unsqueeze(1)).sum_dim_intlist([0i64].as_slice(), false, Kind::Float) / count.clamp_min(1.0);
+    let occur = count.gt(0.0).to_kind(Kind::Float).sum(Kind::Float).double_value(&[]);
+    (right.mean(Kind::Float).double_value(&[]), recall.sum(Kind::Float).double_value(&[]) / occur.max(1.0))
 }
 
 /// A weight for each class, f32 `[8]`: its share of the votes in `distribution`, f32 `[n, 8]`, to the power `-balance`, such
@@ -118,6 +153,22 @@ pub fn logits(net: &ExpressionNet, aligned: &Tensor, side: i64) -> Tensor {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_prior_of_one_takes_the_weights_back() {
+        let weights = Tensor::from_slice(&[0.5f32, 2.0, 1.0, 0.0]);
+        let back: Vec<f32> = (weights.shallow_clone() * shift(&weights, 1.0).exp()).try_into().unwrap();
+        assert!(back.iter().zip([1.0, 1.0, 1.0, 0.0]).all(|(a, b)| (a - b).abs() < 1e-5), "{back:?}");
+        assert_eq!(shift(&weights, 0.0).abs().sum(Kind::Float).double_value(&[]), 0.0);
+    }
+
+    #[test]
+    fn macro_recall_counts_each_label_alike() {
+        let logits = Tensor::from_slice(&[1f32, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0]).view([4, 2]);
+        let wide = Tensor::zeros([4, 6], (Kind::Float, tch::Device::Cpu)) - 1.0;
+        let (right, recall) = shares_right(&Tensor::cat(&[logits, wide], 1), &Tensor::from_slice(&[0i64, 0, 0, 1]));
+        assert!((right - 0.75).abs() < 1e-6 && (recall - 0.5).abs() < 1e-6);
+    }
 
     #[test]
     fn rare_classes_weigh_more_by_the_power_of_their_rarity() {
