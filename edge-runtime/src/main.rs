@@ -17,7 +17,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    Run(run::Cmd),
+    Run(Box<run::Cmd>),
     Classify(classify::Cmd),
     Selftest(selftest::Cmd),
     Bench(bench::Cmd),
