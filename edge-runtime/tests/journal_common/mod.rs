@@ -56,7 +56,7 @@ pub fn observation(frame: u64, faces: u32) -> Observation {
         size: [640, 480],
         faces: (1..=faces).map(face).collect(),
         latency_us: 1000 + (frame % 100) as u32,
-        millicelsius: (frame % 2 == 0).then_some(51_250),
+        millicelsius: frame.is_multiple_of(2).then_some(51_250),
     }
 }
 
