@@ -187,10 +187,7 @@ fn measured() {
     let sync = || unsafe { libc::sync() };
 
     clear();
-    let writer = open(
-        &path,
-        Config { max_bytes: 1 << 30, ..Config { max_records_per_second: f32::INFINITY, ..Config::default() } },
-    );
+    let writer = open(&path, Config { max_bytes: 1 << 30, ..config() });
     let (started, before) = (std::time::Instant::now(), processor_seconds());
     let records = 200_000;
     for frame in 0..records {

@@ -203,7 +203,7 @@ fn a_reader_that_never_ends_does_not_make_the_log_outgrow_the_cap() {
             frame += 1;
         });
         writer.flush(PATIENCE);
-        assert!(bytes(&path) <= cap + cap / 8, "{} bytes", bytes(&path));
+        assert!(bytes(&path) <= cap, "{} bytes", bytes(&path));
         writer.health().failing.is_some()
     });
     other.execute_batch("ROLLBACK").unwrap();

@@ -69,9 +69,9 @@ impl Store {
         if identity(&self.path) != Some(self.file) {
             return Err(Failure::new(Kind::Gone, "the file was moved or removed"));
         }
-        self.check_log()?;
-        let budget = (self.max_bytes - self.log_bytes) / self.page;
         let need = batch.bytes() as u64 / self.page + 16;
+        self.check_log(need * self.page)?;
+        let budget = (self.max_bytes - self.log_bytes) / self.page;
         let session = self.session;
         let transaction = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
         make_room(&transaction, budget, need, session)?;
@@ -82,9 +82,9 @@ impl Store {
 
     /// A reader in the midst of a long read keeps the log from beginning anew; rather than let it grow over the cap,
     /// records wait in memory.
-    fn check_log(&self) -> Result<(), Failure> {
+    fn check_log(&self, need: u64) -> Result<(), Failure> {
         let length = |path: &Path| path.metadata().map_or(0, |metadata| metadata.len());
-        let log = length(&beside(&self.path, "-wal"));
+        let log = length(&beside(&self.path, "-wal")) + need;
         if log <= self.log_bytes || log + length(&self.path) <= self.max_bytes {
             return Ok(());
         }
