@@ -76,10 +76,10 @@ impl Edit {
             }
             Edit::Integers(node, name, list) => {
                 let list: Vec<i64> = list.iter().take(8).map(|side| i64::from(*side)).collect();
-                set(graph, *node, graphs::integers(of(&LISTS, *name), &list));
+                set(graph, *node, graphs::integers(of::<&str>(&LISTS, *name), &list));
             }
             Edit::Integer(node, name, value) => {
-                set(graph, *node, graphs::integer(of(&NUMBERS, *name), i64::from(*value)));
+                set(graph, *node, graphs::integer(of::<&str>(&NUMBERS, *name), i64::from(*value)));
             }
             Edit::NoAttribute(node, number) => with(&mut graph.node, *node, |node| less(&mut node.attribute, *number)),
             Edit::Input(node, number, tensor) => {

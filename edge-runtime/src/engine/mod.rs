@@ -118,7 +118,7 @@ impl Engine {
             let checked = read(onnx, input, Kind::Uint8)?;
             let scores = checked.value(INTEGER_SCORES).context("it makes no integer scores")?;
             ensure!(scores.kind == Kind::Uint8, "its integer scores are not u8");
-            ensure!(scores.len() == labels.len(), "{} scores for {} labels", scores.len(), labels.len());
+            ensure!(scores.count() == labels.len(), "{} scores for {} labels", scores.count(), labels.len());
             typed(&checked, Some(INTEGER_SCORES))
         };
         let mut model = guarded(load).map_err(|error| refused(&error))?;

@@ -18,8 +18,8 @@ pub fn value(tensor: &TensorProto) -> Result<Value, String> {
     require(tensor.data_location.unwrap_or(0) == 0 && tensor.external_data.is_empty(), || {
         "its values lie in another file".into()
     })?;
-    require(tensor.raw_data.len() == value.len() * size, || {
-        format!("{} raw bytes, not {}", tensor.raw_data.len(), value.len() * size)
+    require(tensor.raw_data.len() == value.count() * size, || {
+        format!("{} raw bytes, not {}", tensor.raw_data.len(), value.count() * size)
     })?;
     Ok(value)
 }

@@ -27,7 +27,7 @@ impl Operator<'_> {
         let area = (each * rows * columns) as u64;
         within("its columns", area * group as u64 * (height * width) as u64, MOST_COLUMNS)?;
         let effort = &mut self.effort.multiply_accumulates;
-        *effort = effort.saturating_add(value.len() as u64 * area);
+        *effort = effort.saturating_add(value.count() as u64 * area);
         Ok(value)
     }
 
@@ -77,7 +77,7 @@ impl Operator<'_> {
         let value = Value::new(map.kind, vec![1, channels, height, width])?;
         let area = (window.kernel[0] * window.kernel[1]) as u64;
         let effort = &mut self.effort.multiply_accumulates;
-        *effort = effort.saturating_add(value.len() as u64 * area);
+        *effort = effort.saturating_add(value.count() as u64 * area);
         Ok(value)
     }
 

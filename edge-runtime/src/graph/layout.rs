@@ -52,13 +52,13 @@ impl Operator<'_> {
             side => usize::try_from(*side).ok(),
         };
         let mut shape: Vec<usize> = wanted.iter().enumerate().map(side).collect::<Option<_>>().ok_or_else(wrong)?;
-        let stated = Value::new(map.kind, shape.clone())?.len();
+        let stated = Value::new(map.kind, shape.clone())?.count();
         if let Some(open) = wanted.iter().position(|side| *side == -1) {
-            require(map.len().is_multiple_of(stated), wrong)?;
-            shape[open] = map.len() / stated;
+            require(map.count().is_multiple_of(stated), wrong)?;
+            shape[open] = map.count() / stated;
         }
         let value = Value::new(map.kind, shape)?;
-        require(value.len() == map.len(), wrong)?;
+        require(value.count() == map.count(), wrong)?;
         Ok(value)
     }
 

@@ -88,7 +88,7 @@ pub fn checked(
         _ => return Err("this operator is not known here".into()),
     };
     let effort = operator.effort;
-    effort.values = effort.values.saturating_add(value.len() as u64);
+    effort.values = effort.values.saturating_add(value.count() as u64);
     within("values so far", effort.values, MOST_VALUES_TOGETHER)?;
     within("multiply-accumulates so far", effort.multiply_accumulates, MOST_MULTIPLY_ACCUMULATES)?;
     let checked = NodeProto {

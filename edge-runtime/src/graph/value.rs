@@ -23,7 +23,7 @@ impl Value {
     }
 
     /// How many values.
-    pub(crate) fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.shape.iter().product()
     }
 
