@@ -12,7 +12,6 @@ pub const LATENCY_EDGES: [u32; 11] =
 
 /// The counters. All are added to without a lock, so that two of them read together may be a frame apart.
 #[derive(Debug, Default)]
-#[cfg_attr(not(feature = "metrics"), allow(dead_code, reason = "counted in every build, read by metrics alone"))]
 pub struct Counters {
     pub frames: AtomicU64,
     /// Frames that the source counted but did not deliver.

@@ -48,7 +48,6 @@ impl History {
     }
 
     /// The points, oldest first: [`SECONDS`] times eight at most.
-    #[cfg_attr(not(feature = "preview"), allow(dead_code, reason = "only the page plots"))]
     pub fn points(&self) -> impl Iterator<Item = &Point> {
         self.0.iter()
     }

@@ -24,7 +24,6 @@ pub struct Hub {
     pub counters: Counters,
     pub started: Instant,
     /// Unix time of the start, in seconds.
-    #[cfg_attr(not(feature = "metrics"), allow(dead_code, reason = "a metric"))]
     pub started_at: f64,
     /// Whether there is a broker to be connected with.
     #[cfg(all(feature = "metrics", feature = "mqtt"))]
@@ -36,7 +35,6 @@ pub struct Hub {
 
 /// The present.
 #[derive(Default)]
-#[cfg_attr(not(feature = "preview"), allow(dead_code, reason = "the page shows all of it"))]
 pub struct Now {
     /// What was observed last, with [`MAX_FACES`] faces at most and no name.
     pub observation: Observation,
@@ -129,7 +127,6 @@ impl Hub {
 
 impl Now {
     /// The face that fills most of the picture, the one in front as a rule.
-    #[cfg_attr(not(feature = "mqtt"), allow(dead_code, reason = "the broker is told of this face alone"))]
     pub fn front(&self) -> Option<&Record> {
         let area = |face: &&Record| u32::from(face.bounds.width) * u32::from(face.bounds.height);
         self.observation.faces.iter().max_by_key(area)
