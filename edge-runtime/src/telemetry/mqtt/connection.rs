@@ -5,17 +5,17 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use rumqttc::{
-    AsyncClient, ClientError, ConnectionError, Event, LastWill, MqttOptions, Packet, PublishNotice, PublishOptions,
-    QoS, Transport,
+    AsyncClient, ConnectionError, Event, LastWill, MqttOptions, Packet, PublishNotice, PublishOptions, QoS, Transport,
 };
 use tokio::sync::{oneshot, watch};
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::{sleep, timeout};
 
+use super::line::{Broken, Line};
 use super::{Options, Topics, address, discovery};
 use crate::frame::Observation;
 use crate::telemetry::hub::Hub;
-use crate::telemetry::{Backlog, Entry, TelemetryError, json};
+use crate::telemetry::{Backlog, Entry, json};
 
 /// Entries that are under way at once.
 const BATCH: usize = 64;
@@ -30,51 +30,6 @@ const STALE: Duration = Duration::from_secs(5);
 const FIGURES: Duration = Duration::from_secs(10);
 /// For taking leave of the broker.
 const FAREWELL: Duration = Duration::from_secs(1);
-
-/// Why a connection ended.
-#[derive(Debug, thiserror::Error)]
-enum Broken {
-    #[error("{0}")]
-    Connection(#[from] ConnectionError),
-    #[error("{0}")]
-    Client(#[from] ClientError),
-    #[error("the broker does not acknowledge")]
-    Silent,
-}
-
-/// How the broker is reached.
-///
-/// # Errors
-/// Where there are no certificates to trust it by.
-pub fn transport(options: &Options) -> Result<Transport, TelemetryError> {
-    #[cfg(feature = "mqtt-tls")]
-    if options.address.tls {
-        let refused = |error: &dyn std::fmt::Display| TelemetryError::Certificates(error.to_string());
-        return match &options.authority {
-            Some(pem) => trusting(pem).map_err(|error| refused(&error)),
-            None => Transport::try_tls_with_default_config().map_err(|error| refused(&error)),
-        };
-    }
-    let _ = options;
-    Ok(Transport::tcp())
-}
-
-/// TLS that trusts these authorities alone.
-#[cfg(feature = "mqtt-tls")]
-fn trusting(pem: &[u8]) -> anyhow::Result<Transport> {
-    use rumqttc::tokio_rustls::rustls::pki_types::{CertificateDer, pem::PemObject};
-    use rumqttc::tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto::ring};
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(pem) {
-        roots.add(certificate.map_err(|error| anyhow::anyhow!("it is not PEM: {error}"))?)?;
-    }
-    anyhow::ensure!(!roots.is_empty(), "the file holds no certificate");
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(Transport::tls_with_config(config.into()))
-}
 
 /// Publishes until it is told to stop, over as many connections as that takes.
 pub async fn run(
@@ -115,13 +70,6 @@ struct Publishing {
     topics: Topics,
     /// Tells this board and prefix from others.
     id: String,
-}
-
-/// A connection that is kept alive by a task of its own.
-struct Line {
-    client: AsyncClient,
-    /// How long the broker may take to acknowledge.
-    patience: Duration,
 }
 
 impl Publishing {
@@ -285,28 +233,6 @@ impl State {
         let value = json::summary(&hub.about, seen, front.as_ref(), rate, paused);
         let gist = ["faces", "label", "track", "quality", "paused"].map(|key| value[key].to_string()).join(" ");
         State { text: value.to_string(), gist }
-    }
-}
-
-impl Line {
-    /// Hands a message to the connection; the notice tells when it is acknowledged.
-    async fn publish(&self, topic: &str, payload: String, options: PublishOptions) -> Result<PublishNotice, Broken> {
-        let publishing = self.client.publish_tracked(topic, payload, options);
-        Ok(timeout(self.patience, publishing).await.map_err(|_| Broken::Silent)??)
-    }
-
-    /// Waits for an acknowledgement.
-    async fn acknowledged(&self, notice: PublishNotice) -> Result<(), Broken> {
-        match timeout(self.patience, notice.wait_completion_async()).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(Broken::Silent),
-        }
-    }
-
-    /// Publishes something that the broker keeps for those who come later, and waits until it has it.
-    async fn retained(&self, topic: &str, payload: String) -> Result<(), Broken> {
-        let notice = self.publish(topic, payload, PublishOptions::at_least_once().retained()).await?;
-        self.acknowledged(notice).await
     }
 }
 

@@ -3,6 +3,8 @@
 mod address;
 mod connection;
 mod discovery;
+mod line;
+mod transport;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -97,7 +99,7 @@ impl Publisher {
         hub: Arc<Hub>,
         backlog: Option<Box<dyn Backlog>>,
     ) -> Result<Publisher, TelemetryError> {
-        let transport = connection::transport(&options)?;
+        let transport = transport::transport(&options)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let (stop, stopped) = watch::channel(false);
         let thread = std::thread::Builder::new().name("telemetry-mqtt".into()).spawn(move || {

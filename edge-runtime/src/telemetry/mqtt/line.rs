@@ -1,0 +1,51 @@
+//! A connection to the broker, to publish on.
+
+use std::time::Duration;
+
+use rumqttc::{AsyncClient, ClientError, ConnectionError, PublishNotice, PublishOptions};
+use tokio::time::timeout;
+
+/// Why a connection ended.
+#[derive(Debug, thiserror::Error)]
+pub enum Broken {
+    #[error("{0}")]
+    Connection(#[from] ConnectionError),
+    #[error("{0}")]
+    Client(#[from] ClientError),
+    #[error("the broker does not acknowledge")]
+    Silent,
+}
+
+/// A connection that is kept alive by a task of its own.
+pub struct Line {
+    pub client: AsyncClient,
+    /// How long the broker may take to acknowledge.
+    pub patience: Duration,
+}
+
+impl Line {
+    /// Hands a message to the connection; the notice tells when it is acknowledged.
+    pub async fn publish(
+        &self,
+        topic: &str,
+        payload: String,
+        options: PublishOptions,
+    ) -> Result<PublishNotice, Broken> {
+        let publishing = self.client.publish_tracked(topic, payload, options);
+        Ok(timeout(self.patience, publishing).await.map_err(|_| Broken::Silent)??)
+    }
+
+    /// Waits for an acknowledgement.
+    pub async fn acknowledged(&self, notice: PublishNotice) -> Result<(), Broken> {
+        match timeout(self.patience, notice.wait_completion_async()).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(Broken::Silent),
+        }
+    }
+
+    /// Publishes something that the broker keeps for those who come later, and waits until it has it.
+    pub async fn retained(&self, topic: &str, payload: String) -> Result<(), Broken> {
+        let notice = self.publish(topic, payload, PublishOptions::at_least_once().retained()).await?;
+        self.acknowledged(notice).await
+    }
+}
