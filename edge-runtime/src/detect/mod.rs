@@ -280,7 +280,7 @@ mod tests {
     #[test]
     fn what_is_no_detector_is_refused() {
         for refused in [Detector::from_onnx(b""), Detector::from_onnx(&[0xff; 99])] {
-            let message = refused.err().expect("must be refused").to_string();
+            let message = refused.expect_err("must be refused").to_string();
             assert!(message.contains("copy the bundle again") && !message.contains('\n'), "{message}");
         }
     }

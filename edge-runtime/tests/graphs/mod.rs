@@ -27,6 +27,7 @@ pub fn manifest() -> Manifest {
             weights: "s8 per channel".into(),
             calibration_samples: 1,
         },
+        confidence: None,
         files: Default::default(),
         provenance: Default::default(),
         metrics: Default::default(),

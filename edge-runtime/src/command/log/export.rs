@@ -8,6 +8,7 @@ use anyhow::Context;
 
 use super::Source;
 use super::columns::{self, Column, Of};
+#[cfg(feature = "parquet")]
 use crate::exit::BadInput;
 use crate::files;
 use crate::journal::{EventRow, JournalError, Range, Reader, Row, Session, SessionRow};
