@@ -214,9 +214,9 @@ impl Tracker {
         self.tracks.iter().any(|track| track.id == id)
     }
 
-    /// Whether a track waits for another detection, or is hidden.
-    pub fn unsure(&self) -> bool {
-        self.tracks.iter().any(|track| track.id == 0 || track.hidden)
+    /// Whether a face waits for another detection to become a track.
+    pub fn unconfirmed(&self) -> bool {
+        self.tracks.iter().any(|track| track.id == 0)
     }
 
     /// A frame at `now` (ns, monotonic) on which nothing was detected for: tracks follow their patches in `view`.

@@ -163,7 +163,8 @@ impl Pipeline {
             self.smoothers.clear();
         }
         self.since = self.since.saturating_add(1);
-        if self.since < self.options.detect_every {
+        // A new face need not wait its turn to be confirmed.
+        if self.since < self.options.detect_every && !self.tracker.unconfirmed() {
             return profile.time(Step::Track, || self.tracker.follow(view, now));
         }
         self.since = 0;

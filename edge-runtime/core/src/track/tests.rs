@@ -93,7 +93,7 @@ fn a_face_must_be_seen_twice_and_is_forgotten_after_a_while() {
     tracker.detected(&[detection(100.0, 100.0)], view, 0);
     assert_eq!(tracker.faces().count(), 0);
     tracker.detected(&[], view, SECOND / 10);
-    assert!(!tracker.unsure());
+    assert!(!tracker.unconfirmed());
     tracker.detected(&[detection(100.0, 100.0)], view, SECOND);
     tracker.detected(&[detection(100.0, 100.0)], view, SECOND + SECOND / 10);
     assert_eq!(ids(&tracker)[0].0, 1);
