@@ -81,7 +81,8 @@ fn an_export_has_every_record_in_every_text_format() {
                 Value::Null => field.is_empty(),
                 Value::String(text) => field == text,
                 Value::Number(number) => field.parse::<f64>().unwrap() == number.as_f64().unwrap(),
-                other => field == other.to_string(),
+                Value::Bool(whether) => field.parse() == Ok(*whether),
+                other => panic!("{name}: {other}"),
             };
             assert!(same, "{name}: {field} and {}", line[name]);
         }
