@@ -81,7 +81,7 @@ fn an_export_has_every_record_in_every_text_format() {
                 Value::Null => field.is_empty(),
                 Value::String(text) => field == text,
                 Value::Number(number) => field.parse::<f64>().unwrap() == number.as_f64().unwrap(),
-                Value::Bool(value) => field.parse() == Ok(*value),
+                Value::Bool(whether) => field.parse() == Ok(*whether),
                 other => panic!("{name}: {other}"),
             };
             assert!(same, "{name}: {field} and {}", line[name]);
