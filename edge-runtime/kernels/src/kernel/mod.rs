@@ -5,6 +5,8 @@ mod avx2;
 #[cfg(target_arch = "aarch64")]
 mod dot;
 #[cfg(target_arch = "aarch64")]
+mod mmla;
+#[cfg(target_arch = "aarch64")]
 mod neon;
 mod portable;
 #[cfg(target_arch = "x86_64")]
@@ -121,6 +123,7 @@ pub fn all() -> Vec<&'static dyn Kernel> {
     }
     #[cfg(target_arch = "aarch64")]
     {
+        kernels.extend(mmla::available());
         kernels.extend(dot::available());
         kernels.extend(neon::available());
     }
