@@ -251,7 +251,42 @@ fn what_is_of_the_wrong_kind_or_missing_is_refused() {
     let mut old = graphs::int8();
     old.opset_import[0].version = 7;
     refuses(int8, &bytes(&old), "operator set 7");
-    refuses(detector, &bytes(&graphs::float()), "its input is FLOAT [1, 1, 9, 9]");
+    refuses(detector, &bytes(&graphs::float()), "no tensor face");
+}
+
+#[test]
+fn what_is_no_detector_is_refused_without_much_memory() {
+    let weight = |graph: &mut GraphProto, name: &str, dims: &[i64]| {
+        let count = dims.iter().product::<i64>() as usize;
+        let tensor = graph.initializer.iter_mut().find(|tensor| tensor.name == name).expect("a constant");
+        (tensor.dims, tensor.raw_data) = (dims.to_vec(), vec![0; 4 * count]);
+    };
+    type Edit<'a> = Box<dyn Fn(&mut GraphProto) + 'a>;
+    let cases: [(&str, Edit); 7] = [
+        ("its channels", Box::new(|graph| weight(graph, "layer0_depthwise_weight", &[32, 1, 3, 3]))),
+        ("its filters", Box::new(|graph| weight(graph, "layer0_weight", &[24, 32, 1, 1]))),
+        ("its filters", Box::new(|graph| weight(graph, "stem_weight", &[24, 1, 5, 5]))),
+        ("too many channels", Box::new(|graph| weight(graph, "layer0_weight", &[24, 4096, 1, 1]))),
+        ("no constant bias", Box::new(|graph| graph.initializer.retain(|tensor| tensor.name != "bias"))),
+        ("no output scores", Box::new(|graph| graph.node.retain(|node| node.name != "scores"))),
+        ("a grid of", Box::new(|graph| weight(graph, "layer3_out_scores_weight", &[3, 24, 1, 1]))),
+    ];
+    for (part, edit) in cases {
+        let onnx = edited(graphs::detector(), |graph| {
+            edit(graph);
+            if part == "a grid of" {
+                weight(graph, "layer3_out_scores_bias", &[3]);
+            }
+        });
+        refuses(detector, &onnx, part);
+    }
+    // The same constant again and again.
+    let onnx = edited(graphs::detector(), |graph| {
+        weight(graph, "layer0_weight", &[24, 1000, 1, 1]);
+        let node = graph.node.iter().find(|node| node.name == "layer0_linear").expect("a node").clone();
+        graph.node.splice(3..3, std::iter::repeat_n(node, 400));
+    });
+    refuses(detector, &onnx, "");
 }
 
 #[test]

@@ -75,7 +75,14 @@ pub fn read(onnx: &[u8]) -> TractResult<Graph> {
     reader.finish()
 }
 
+/// The most channels of a convolution: ten times BlazeFace's.
+const MOST_CHANNELS: usize = 1024;
+/// The most values of constants that all nodes together read: thirty times BlazeFace's.
+const MOST_VALUES: usize = 4 << 20;
+
 struct Reader<'a> {
+    /// Values of constants that were read so far.
+    read: std::cell::Cell<usize>,
     constants: HashMap<&'a str, &'a TensorProto>,
     values: HashMap<&'a str, Value>,
     stem: Option<Stem>,
@@ -86,7 +93,7 @@ impl<'a> Reader<'a> {
     fn new(graph: &'a GraphProto) -> Reader<'a> {
         let constants = graph.initializer.iter().map(|tensor| (tensor.name.as_str(), tensor)).collect();
         let values = HashMap::from([("picture", Value::Picture)]);
-        Reader { constants, values, stem: None, layers: Vec::new() }
+        Reader { read: Default::default(), constants, values, stem: None, layers: Vec::new() }
     }
 
     fn value(&mut self, node: &NodeProto) -> TractResult<Value> {
@@ -118,6 +125,7 @@ impl<'a> Reader<'a> {
     fn convolution(&self, node: &NodeProto, input: Value) -> TractResult<Value> {
         let (shape, weight) = self.floats(node, 1)?;
         let [to, from, height, width] = shape[..] else { bail!("filters of other dimensions than four") };
+        ensure!(to.max(from) <= MOST_CHANNELS, "too many channels: {to} from {from}");
         let strides = integers(node, "strides")?;
         let stride = match strides[..] {
             [1, 1] => 1,
@@ -208,6 +216,8 @@ impl<'a> Reader<'a> {
         let tensor = self.constants.get(name.as_str()).with_context(|| format!("no constant {name}"))?;
         let dims = tensor.dims.iter().map(|side| usize::try_from(*side)).collect::<Result<Vec<_>, _>>()?;
         let count = dims.iter().try_fold(1usize, |count, side| count.checked_mul(*side)).context("its dimensions")?;
+        self.read.set(self.read.get().saturating_add(count));
+        ensure!(self.read.get() <= MOST_VALUES, "too many values of constants");
         ensure!(tensor.data_type == DataType::Float as i32 && tensor.raw_data.len() / 4 == count, "{name}: its values");
         let values: Vec<f32> =
             tensor.raw_data.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();

@@ -71,38 +71,58 @@ pub fn float() -> ModelProto {
     model(graph)
 }
 
-/// A detector: wide pools, then one convolution for each grid's boxes and scores; a depthwise one, a sum and a border on the way.
+/// A detector as BlazeFace is one, with few layers: a first convolution, separable ones with each kind of skip, two grids.
 pub fn detector() -> ModelProto {
     let mut graph = GraphProto { name: "detector".into(), ..GraphProto::default() };
-    let wide = vec![integers("kernel_shape", &[16, 16]), integers("strides", &[16, 16])];
-    push(&mut graph, "MaxPool", &["picture"], "cells", wide);
-    floats(&mut graph, "depthwise_weight", &[3, 1, 3, 3]);
-    let attributes = vec![integer("group", 3), pads(&[1, 1, 1, 1])];
-    push(&mut graph, "Conv", &["cells", "depthwise_weight"], "depthwise", attributes);
-    push(&mut graph, "Add", &["cells", "depthwise"], "summed", vec![]);
-    let border = [0i64, 0, 0, 0, 0, 1, 0, 0].iter().flat_map(|side| side.to_le_bytes()).collect();
-    constant(&mut graph, "border", DataType::Int64, &[8], border);
-    push(&mut graph, "Pad", &["summed", "border"], "padded", vec![]);
-    floats(&mut graph, "back_weight", &[4, 4, 1, 1]);
-    push(&mut graph, "Conv", &["padded", "back_weight"], "fine", vec![]);
-    let halved = vec![integers("kernel_shape", &[2, 2]), integers("strides", &[2, 2])];
-    push(&mut graph, "MaxPool", &["fine"], "coarse", halved);
-    for (map, each) in [("fine", 2), ("coarse", 6)] {
+    let strides = |stride: i64| integers("strides", &[stride, stride]);
+    let mut map = "stem".to_owned();
+    floats(&mut graph, "stem_weight", &[24, 3, 5, 5]);
+    floats(&mut graph, "bias", &[24]);
+    push(&mut graph, "Conv", &["picture", "stem_weight", "bias"], "stem_linear", vec![strides(2)]);
+    push(&mut graph, "Relu", &["stem_linear"], &map, vec![]);
+    for (layer, stride) in [1, 2, 2, 2, 2].into_iter().enumerate() {
+        let name = |part: &str| format!("layer{layer}_{part}");
+        floats(&mut graph, &name("depthwise_weight"), &[24, 1, 3, 3]);
+        let attributes = vec![integer("group", 24), strides(stride)];
+        push(&mut graph, "Conv", &[&map, &name("depthwise_weight")], &name("depthwise"), attributes);
+        floats(&mut graph, &name("weight"), &[24, 24, 1, 1]);
+        let inputs = [name("depthwise"), name("weight"), "bias".into()];
+        push(&mut graph, "Conv", &inputs.each_ref().map(String::as_str), &name("linear"), vec![strides(1)]);
+        let mut skipped = map.clone();
+        if stride == 2 {
+            let window = vec![integers("kernel_shape", &[2, 2]), strides(2)];
+            push(&mut graph, "MaxPool", &[&map], &name("pooled"), window);
+            let border = [0i64; 8].iter().flat_map(|side| side.to_le_bytes()).collect();
+            constant(&mut graph, &name("border"), DataType::Int64, &[8], border);
+            push(&mut graph, "Pad", &[&name("pooled"), &name("border")], &name("padded"), vec![]);
+            skipped = name("padded");
+        }
+        let mut linear = name("linear");
+        // The last layer has no skip.
+        if layer < 4 {
+            push(&mut graph, "Add", &[&linear, &skipped], &name("sum"), vec![]);
+            linear = name("sum");
+        }
+        map = name("out");
+        push(&mut graph, "Relu", &[&linear], &map, vec![]);
+    }
+    for (map, each) in [("layer3_out", 2), ("layer4_out", 6)] {
         for (what, values) in [("boxes", 16), ("scores", 1)] {
             let name = |part: &str| format!("{map}_{what}_{part}");
-            floats(&mut graph, &name("weight"), &[each * values, 4, 1, 1]);
-            push(&mut graph, "Conv", &[map, &name("weight")], &name("map"), vec![]);
+            floats(&mut graph, &name("weight"), &[each * values, 24, 1, 1]);
+            floats(&mut graph, &name("bias"), &[each * values]);
+            let inputs = [map, &name("weight"), &name("bias")];
+            push(&mut graph, "Conv", &inputs, &name("map"), vec![strides(1)]);
             push(&mut graph, "Transpose", &[&name("map")], &name("last"), vec![integers("perm", &[0, 2, 3, 1])]);
             let sides = [1, -1, values as i64].iter().flat_map(|side| side.to_le_bytes()).collect();
             constant(&mut graph, &name("sides"), DataType::Int64, &[3], sides);
             push(&mut graph, "Reshape", &[&name("last"), &name("sides")], &name("rows"), vec![]);
         }
     }
-    push(&mut graph, "Concat", &["fine_boxes_rows", "coarse_boxes_rows"], "boxes", vec![integer("axis", 1)]);
-    push(&mut graph, "Concat", &["fine_scores_rows", "coarse_scores_rows"], "by_anchor", vec![integer("axis", 1)]);
-    let flat = [1i64, -1].iter().flat_map(|side| side.to_le_bytes()).collect();
-    constant(&mut graph, "flat", DataType::Int64, &[2], flat);
-    push(&mut graph, "Reshape", &["by_anchor", "flat"], "scores", vec![]);
+    for what in ["boxes", "scores"] {
+        let rows = ["layer3_out", "layer4_out"].map(|map| format!("{map}_{what}_rows"));
+        push(&mut graph, "Concat", &rows.each_ref().map(String::as_str), what, vec![integer("axis", 1)]);
+    }
     graph.input = vec![info("picture", DataType::Float, &[1, 3, 256, 256])];
     graph.output = vec![info("boxes", DataType::Float, &[1, 896, 16]), info("scores", DataType::Float, &[1, 896])];
     model(graph)
