@@ -31,7 +31,8 @@ pub fn test() -> Result<()> {
     };
     for processor in PROCESSORS {
         eprintln!("expression-kernels on an emulated {processor}");
-        let mut cargo = tools.cargo(&["test", "--package", "expression-kernels", "--test", "exact"]);
+        let mut cargo =
+            tools.cargo(&["test", "--package", "expression-kernels", "--test", "exact", "--test", "separable"]);
         // A static program: the emulator hangs on threads of dynamic ones.
         cargo.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUSTFLAGS", "-C target-feature=+crt-static");
         cargo.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER", emulator);
