@@ -40,7 +40,7 @@ fn the_detector_finds_the_faces_that_are_in_full_view() {
     );
     assert!(all > 80 && least >= 60.0 && most <= 200.0, "{all} faces of {least} to {most} px");
     assert!(f64::from(found) >= FOUND * f64::from(all), "{found} of {all}; missed (frame, face) {missed:?}");
-    assert!(f64::from(others) <= (1.0 - FOUND) * f64::from(all), "{others} found where none is");
+    assert!(others as f64 <= (1.0 - FOUND) * f64::from(all), "{others} found where none is");
 }
 
 /// Whether the boxes are of the same face: they share a third of what they cover.

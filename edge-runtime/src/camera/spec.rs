@@ -75,7 +75,9 @@ fn v4l2(text: &str) -> Result<Spec, String> {
             },
             Some(("fps", rate)) => wish.rate = Some(parse_rate(rate)?),
             _ => {
-                return Err(format!("{part} is not known; after ? come size=640x480, format=YUYV, fps=30, joined by &"));
+                return Err(format!(
+                    "{part} is not known; after ? come size=640x480, format=YUYV, fps=30, joined by &"
+                ));
             }
         }
     }
