@@ -56,6 +56,8 @@ fn stream(mut bytes: &[u8]) -> (Vec<u8>, u64) {
     let (mut reader, mut frame, mut found) = (Reader::new(Framer::default()), Frame::default(), Vec::new());
     while let Ok(got) = reader.next(&mut bytes, &mut frame, Duration::from_secs(9)) {
         match got {
+            // Damage to a header can give another size.
+            Got::Frame if [frame.luma.width as u32, frame.luma.height as u32] != SIZE => {}
             Got::Frame => found.extend((0..160).step_by(20).find(|b| furthest(&frame, *b) < 8)),
             Got::Waiting => {}
             Got::End => break,
