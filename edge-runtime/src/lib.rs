@@ -5,6 +5,7 @@
 pub mod board;
 pub mod bundle;
 pub mod camera;
+pub mod clock;
 pub mod command;
 pub mod detect;
 pub mod doctor;

@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use edge_runtime::journal::{Config, Event};
+use edge_runtime::journal::{Config, Event, Face};
 use journal_common::*;
 use serde_json::Value;
 
@@ -168,7 +168,7 @@ fn a_span_counts_back_from_now() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal");
     let writer = open(&path, config());
-    let now = edge_runtime::journal::clock::now();
+    let now = edge_runtime::clock::now();
     for hours_ago in [30, 3, 1] {
         let mut seen = observation(0, 1);
         seen.stamp = now;
@@ -323,4 +323,39 @@ fn a_report_is_one_page_that_loads_nothing() {
     // One record, so that first and last are the same instant.
     text(&["report", "--until", "2026-11-25T10:00:00.05Z", "-o", output.to_str().unwrap()], &path);
     assert!(!fs::read_to_string(&output).unwrap().contains("NaN"));
+}
+
+#[test]
+fn kept_faces_become_pictures_whose_names_tell_time_track_and_label() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, faces) = (folder.path().join("journal"), folder.path().join("faces"));
+    let out = faces.to_str().unwrap();
+    let writer = open(&path, Config { keep_faces: true, ..config() });
+    for frame in 0..5 {
+        let pixels = [frame as u8; 9];
+        let face = Face { size: 3, channels: 1, pixels: &pixels };
+        // The second track has no face to keep.
+        writer.observe_with_faces(&observation(frame, 2), &[Some(face), None]);
+    }
+    writer.close("test").unwrap();
+    let said = text(&["faces", "--output", out, "--since", "2026-11-25T10:00:00.1Z"], &path);
+    assert!(said.starts_with("4 faces in "), "{said}");
+    let mut names: Vec<String> =
+        fs::read_dir(&faces).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    let begins: Vec<&str> = names.iter().map(|name| name.rsplit_once('_').unwrap().0).collect();
+    assert_eq!(
+        begins,
+        [
+            "2026-11-25T10-00-00.100000Z_session-1_track-1_surprise",
+            "2026-11-25T10-00-00.200000Z_session-1_track-1_sadness",
+            "2026-11-25T10-00-00.300000Z_session-1_track-1_anger",
+            "2026-11-25T10-00-00.400000Z_session-1_track-1_blurred",
+        ]
+    );
+    let picture = edge_runtime::Picture::open(&faces.join(&names[2])).unwrap();
+    assert_eq!((picture.width, picture.height, picture.channels, picture.data), (3, 3, 1, vec![3; 9]));
+    let nothing = log(&["faces", "--output", out, "--until", "2026-11-24"], &path);
+    assert_eq!(nothing.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&nothing.stderr).contains("--keep-faces"));
 }

@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::reader::Got;
-use super::{Backoff, CameraError, LONGEST_WAIT, Next, Options, Source};
+use super::{Backoff, CameraError, LONGEST_WAIT, Next, Options, Source, clock};
 use crate::frame::Frame;
 
 /// An opened camera.
@@ -47,6 +47,7 @@ pub struct Live {
     /// A frame that was there before its time: [`Next::Back`] is said first.
     early: Option<Frame>,
     numbers: Numbers,
+    stamps: clock::Forward,
     description: String,
     /// Frames left out by streams that are gone.
     skipped: u64,
@@ -96,6 +97,7 @@ impl Live {
             lost: false,
             early: None,
             numbers: Numbers::default(),
+            stamps: clock::Forward::default(),
             description: name.to_owned(),
             skipped: 0,
         };
@@ -135,6 +137,7 @@ impl Live {
                 *since = now;
                 let gap = now - std::mem::replace(&mut self.last, now);
                 frame.sequence = self.numbers.number(frame.sequence);
+                frame.stamp = self.stamps.stamp(frame.stamp);
                 self.backoff.reset();
                 if std::mem::take(&mut self.lost) {
                     self.early = Some(std::mem::take(frame));

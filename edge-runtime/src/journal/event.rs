@@ -1,6 +1,50 @@
 //! What happens to the runtime, as opposed to what it sees.
 
+use expression_core::thermal::Step;
 use serde::{Deserialize, Serialize};
+
+/// How many of the frames are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rate {
+    /// Every one.
+    Full,
+    /// Every second one.
+    Half,
+    /// Every fourth one.
+    Quarter,
+    /// None.
+    Paused,
+}
+
+impl From<Step> for Rate {
+    fn from(step: Step) -> Rate {
+        match step {
+            Step::Full => Rate::Full,
+            Step::Half => Rate::Half,
+            Step::Quarter => Rate::Quarter,
+            Step::Paused => Rate::Paused,
+        }
+    }
+}
+
+/// What is known of a change of the rate. Journals of earlier versions know the temperature alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Throttling {
+    /// The rate before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<Rate>,
+    /// The rate from now on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<Rate>,
+    /// Thousandths of a degree Celsius, where the sensor can be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub millicelsius: Option<i32>,
+    /// The flags of a Raspberry Pi's firmware, as `vcgencmd get_throttled` documents them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub firmware: Option<u32>,
+}
 
 /// Something worth a line in the journal. Its name and its fields are what the table `event` holds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -28,16 +72,10 @@ pub enum Event {
         /// How many.
         frames: u64,
     },
-    /// The frame rate was lowered because the board is hot.
-    Throttled {
-        /// Thousandths of a degree Celsius.
-        millicelsius: i32,
-    },
-    /// The frame rate is whole again.
-    Unthrottled {
-        /// Thousandths of a degree Celsius.
-        millicelsius: i32,
-    },
+    /// Because of the board's heat, another part of the frames is taken from now on, and not every one.
+    Throttled(Throttling),
+    /// Every frame is taken again.
+    Unthrottled(Throttling),
     /// Somebody paused the recording.
     RecordingPaused {
         /// Who: the privacy button, a command.
@@ -123,7 +161,13 @@ mod tests {
             Event::Start,
             Event::Stop { reason: "SIGTERM".into() },
             Event::CameraBack { gap_ms: 1200 },
-            Event::Throttled { millicelsius: 81_500 },
+            Event::Throttled(Throttling {
+                from: Some(Rate::Half),
+                to: Some(Rate::Paused),
+                millicelsius: Some(81_500),
+                firmware: Some(0x50005),
+            }),
+            Event::Unthrottled(Throttling::default()),
             Event::RecordsLost { records: 3, events: 0, seconds: 0.25 },
             Event::ClockChanged { synchronised: true, step_ms: -17 },
         ];
@@ -133,6 +177,9 @@ mod tests {
         }
         assert_eq!(Event::CameraBack { gap_ms: 5 }.to_parts(), ("camera_back".into(), Some("{\"gap_ms\":5}".into())));
         assert_eq!(Event::Start.to_parts(), ("start".into(), None));
+        let earlier = Event::from_parts("throttled", Some("{\"millicelsius\":81500}"));
+        let known = Throttling { millicelsius: Some(81_500), ..Throttling::default() };
+        assert_eq!(earlier, Some(Event::Throttled(known)));
         assert_eq!(Event::from_parts("teleported", None), None);
         assert_eq!(Event::from_parts("stop", Some("not json")), None);
     }

@@ -5,8 +5,10 @@
 //! `docs/journal.md` states the schema, what is guaranteed, and the flash wear.
 
 mod aside;
-pub mod clock;
+mod clock;
+mod columns;
 mod config;
+mod connect;
 mod error;
 mod event;
 mod failure;
@@ -26,7 +28,7 @@ mod writer;
 
 pub use config::Config;
 pub use error::JournalError;
-pub use event::Event;
+pub use event::{Event, Rate, Throttling};
 pub use histogram::Histogram;
 pub use range::Range;
 pub use reader::Reader;

@@ -2,20 +2,15 @@
 
 use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
 
-use expression_core::{Bounds, Label, Quality, Record, Stamp};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Row as Columns, params};
 
 use super::aside::beside;
+use super::connect::{self, BUSY};
 use super::failure::{Failure, Kind};
-use super::schema::{self, State};
-use super::{Entry, EventRow, JournalError, Minute, Range, Row, Session, SessionRow};
+use super::{Entry, EventRow, JournalError, Minute, Range, Row, SessionRow, columns};
 
-/// How long a read waits for another program to release the file.
-const BUSY: Duration = Duration::from_secs(2);
 /// Rows that are read at a time. Short reads let the writer's log begin anew between them.
 const PIECE: usize = 4096;
 
@@ -36,15 +31,7 @@ impl Reader {
         if !path.exists() {
             return Err(JournalError::Missing(path.to_owned()));
         }
-        let opened = connect(path).or_else(|failure| {
-            // SQLite needs a file of its own beside the journal, unless it is told that nobody writes.
-            let log = beside(path, "-wal").metadata().map_or(0, |metadata| metadata.len());
-            match failure.kind {
-                Kind::ReadOnly if log == 0 => connect_immutable(path),
-                _ => Err(failure),
-            }
-        });
-        let conn = opened.map_err(|failure| reading(failure, path))?;
+        let conn = connect::open(path).map_err(|failure| reading(failure, path))?;
         Ok(Reader { conn, path: path.to_owned(), writable: OnceCell::new() })
     }
 
@@ -169,29 +156,7 @@ impl Reader {
     /// # Errors
     /// Where the file cannot be read.
     pub fn sessions(&self) -> Result<Vec<SessionRow>, JournalError> {
-        self.query(
-            "SELECT id, started_wall_us, started_monotonic_us, boot_id, clock_synchronised, bundle, model_sha256,
-             program, board, kernels, configuration FROM session ORDER BY id",
-            [],
-            |row| {
-                let session = Session {
-                    boot_id: row.get(3)?,
-                    clock_synchronised: row.get(4)?,
-                    bundle: row.get(5)?,
-                    model_sha256: row.get(6)?,
-                    program: row.get(7)?,
-                    board: row.get(8)?,
-                    kernels: row.get(9)?,
-                    configuration: row.get(10)?,
-                };
-                Ok(SessionRow {
-                    id: row.get(0)?,
-                    started_wall_us: row.get(1)?,
-                    started_monotonic_us: row.get(2)?,
-                    session,
-                })
-            },
-        )
+        self.query(&format!("SELECT {} FROM session ORDER BY id", columns::SESSION), [], columns::session)
     }
 
     /// The face that was kept with a record: channels, width and height, and u8 `[channels, size, size]`.
@@ -274,24 +239,24 @@ impl Reader {
     fn records_between(&self, after: i64, last: i64, range: &Range, limit: usize) -> Result<Vec<Row>, JournalError> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         self.query(
-            "SELECT id, session, wall_us, monotonic_us, synchronised, frame, file, frame_width, frame_height, track,
-             left_px, top_px, width_px, height_px, quality, scores, label, confidence, latency_us, millicelsius
-             FROM record WHERE id > ?1 AND id <= ?2 AND wall_us >= ?3 AND wall_us < ?4 ORDER BY id LIMIT ?5",
+            &format!(
+                "SELECT {} FROM record WHERE id > ?1 AND id <= ?2 AND wall_us >= ?3 AND wall_us < ?4 ORDER BY id LIMIT ?5",
+                columns::RECORD
+            ),
             params![after, last, range.since_us, range.until_us, limit],
-            row_of,
+            columns::record,
         )
     }
 
     fn events_between(&self, after: i64, range: &Range, limit: usize) -> Result<Vec<EventRow>, JournalError> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         self.query(
-            "SELECT id, session, wall_us, monotonic_us, kind, detail FROM event
-             WHERE id > ?1 AND wall_us >= ?2 AND wall_us < ?3 ORDER BY id LIMIT ?4",
+            &format!(
+                "SELECT {} FROM event WHERE id > ?1 AND wall_us >= ?2 AND wall_us < ?3 ORDER BY id LIMIT ?4",
+                columns::EVENT
+            ),
             params![after, range.since_us, range.until_us, limit],
-            |row| {
-                let stamp = stamp(row.get(2)?, row.get(3)?);
-                Ok(EventRow { id: row.get(0)?, session: row.get(1)?, stamp, kind: row.get(4)?, detail: row.get(5)? })
-            },
+            columns::event,
         )
     }
 
@@ -304,55 +269,6 @@ impl Reader {
         let rows =
             || -> rusqlite::Result<Vec<T>> { self.conn.prepare_cached(statement)?.query_map(values, read)?.collect() };
         rows().map_err(|error| self.error(error))
-    }
-}
-
-fn row_of(row: &Columns) -> rusqlite::Result<Row> {
-    let bounds = Bounds { left: row.get(10)?, top: row.get(11)?, width: row.get(12)?, height: row.get(13)? };
-    let quality = Quality::ALL.get(usize::from(row.get::<_, u8>(14)?)).copied().unwrap_or_default();
-    let record = Record {
-        track: row.get(9)?,
-        bounds,
-        quality,
-        scores: row.get(15)?,
-        label: row.get::<_, Option<u8>>(16)?.and_then(|label| Label::from_index(label.into())),
-        confidence: row.get(17)?,
-    };
-    Ok(Row {
-        id: row.get(0)?,
-        session: row.get(1)?,
-        stamp: stamp(row.get(2)?, row.get(3)?),
-        synchronised: row.get(4)?,
-        sequence: row.get::<_, i64>(5)?.max(0) as u64,
-        name: row.get::<_, Option<Arc<str>>>(6)?,
-        size: [row.get(7)?, row.get(8)?],
-        record,
-        latency_us: row.get(18)?,
-        millicelsius: row.get(19)?,
-    })
-}
-
-fn stamp(wall_us: i64, monotonic_us: i64) -> Stamp {
-    Stamp { monotonic_ns: (monotonic_us.max(0) as u64).saturating_mul(1000), wall_us }
-}
-
-fn connect(path: &Path) -> Result<Connection, Failure> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    checked(Connection::open_with_flags(path, flags)?)
-}
-
-/// For files on disks that nothing writes to.
-fn connect_immutable(path: &Path) -> Result<Connection, Failure> {
-    let plain = path.display().to_string().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
-    checked(Connection::open_with_flags(format!("file:{plain}?immutable=1"), flags)?)
-}
-
-fn checked(conn: Connection) -> Result<Connection, Failure> {
-    conn.busy_timeout(BUSY)?;
-    match schema::state(&conn)? {
-        State::Journal => Ok(conn),
-        State::Empty => Err(Failure::new(Kind::Other, "it has no tables yet")),
     }
 }
 

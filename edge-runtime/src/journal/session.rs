@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::clock;
+use crate::clock;
 
 /// The circumstances of a run of the runtime. Every record refers to one, so that its own row stays small.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

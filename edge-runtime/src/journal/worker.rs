@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 
 use expression_core::Stamp;
 
-use super::clock::{self, Watch};
+use super::clock::Watch;
 use super::failure::{Failure, Kind};
 use super::queue::Item;
 use super::store::Store;
 use super::writer::{Failing, Shared};
 use super::{Config, Event, Session, aside};
+use crate::clock;
 
 /// Counts of frames without faces wait so long for records to be committed with.
 const COUNTS_WAIT: Duration = Duration::from_secs(30);

@@ -11,7 +11,8 @@ use super::queue::{Item, KeptFace, Queue, Tally};
 use super::store::minute_of;
 use super::thin::Thinner;
 use super::worker::Worker;
-use super::{Config, Event, Face, JournalError, Row, Session, clock};
+use super::{Config, Event, Face, JournalError, Row, Session};
+use crate::clock;
 use crate::frame::Observation;
 
 /// Writes a journal. No method but [`Writer::flush`] and [`Writer::close`] waits for the disk; all may be called from any

@@ -3,7 +3,8 @@ use std::sync::Mutex;
 
 use super::*;
 
-/// What a scripted camera does when asked for a frame: gives this number, or fails, or (at the script's end) stays silent.
+/// What a scripted camera does when asked for a frame: gives this number, which is its time too, or fails, or (at the
+/// script's end) stays silent.
 #[derive(Clone)]
 enum Act {
     Frame(u64),
@@ -17,6 +18,7 @@ impl Stream for Scripted {
         match self.0.pop_front() {
             Some(Act::Frame(sequence)) => {
                 frame.sequence = sequence;
+                frame.stamp.monotonic_ns = sequence;
                 Ok(Got::Frame)
             }
             Some(Act::Fail) => Err(gone()),
@@ -89,6 +91,20 @@ fn a_camera_that_fails_is_opened_again() {
     // Lost is said once however many attempts fail; numbers go on, and tell of frames lost within a stream alone.
     assert_eq!(said(&mut live, 6), ["0", "1", "4", lost, "back true", "5", "7", lost, "back true", "8"]);
     assert_eq!(live.skipped(), 3);
+}
+
+#[test]
+fn time_goes_on_where_a_new_stream_counts_it_anew() {
+    use Act::{Fail, Frame};
+    let scripts = vec![Some(vec![Frame(7), Frame(8), Fail]), Some(vec![Frame(0), Frame(9)])];
+    let (mut live, mut times) = (camera(scripts, &quick()).unwrap(), Vec::new());
+    let mut frame = crate::frame::Frame::default();
+    while times.len() < 4 {
+        if live.next(&mut frame).unwrap() == Next::Frame {
+            times.push(frame.stamp.monotonic_ns);
+        }
+    }
+    assert_eq!(times, [7, 8, 8, 9]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod columns;
 pub mod export;
+pub mod faces;
 pub mod moment;
 #[cfg(feature = "parquet")]
 mod parquet;
@@ -15,7 +16,8 @@ use std::path::PathBuf;
 use crate::exit::BadInput;
 use crate::journal::{Range, Reader};
 
-/// Reads a journal: as CSV, JSON lines or Parquet, in figures, as it grows, or as a page; checks that it is whole.
+/// Reads a journal: as CSV, JSON lines or Parquet, in figures, as it grows, or as a page; gives
+/// the faces that were kept; checks that it is whole.
 ///
 /// Works while `run` writes to the journal.
 #[derive(clap::Args)]
@@ -31,6 +33,7 @@ enum Log {
     Tail(tail::Cmd),
     Verify(verify::Cmd),
     Report(report::Cmd),
+    Faces(faces::Cmd),
 }
 
 impl Cmd {
@@ -45,6 +48,7 @@ impl Cmd {
             Log::Tail(cmd) => cmd.run(),
             Log::Verify(cmd) => cmd.run(),
             Log::Report(cmd) => cmd.run(),
+            Log::Faces(cmd) => cmd.run(),
         }
     }
 }

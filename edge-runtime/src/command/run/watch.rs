@@ -8,10 +8,10 @@ use expression_core::thermal::{Change, Policy, Step as Rate};
 use serde_json::json;
 
 use crate::board::Indicator;
-use crate::board::thermal::Thermometer;
+use crate::board::thermal::{Thermometer, Throttle};
 use crate::camera::{Next, Source};
 use crate::frame::{Frame, Observation};
-use crate::journal::{self, Event, Writer};
+use crate::journal::{self, Event, Throttling, Writer};
 use crate::pipeline::{Pipeline, Profile, Step};
 use crate::service::{Progress, Service, Stop};
 use crate::telemetry::{self, Telemetry};
@@ -176,7 +176,7 @@ impl Watch {
         memory.millicelsius = reading.millicelsius;
         let throttled = reading.is_throttled();
         if let Some(change) = self.policy.as_mut().and_then(|policy| policy.update(reading.millicelsius, throttled)) {
-            self.throttled(change);
+            self.throttled(change, reading.throttle);
         }
         if memory.dropped > 0 {
             let frames = std::mem::take(&mut memory.dropped);
@@ -198,16 +198,11 @@ impl Watch {
         self.service.status(&doing);
     }
 
-    fn throttled(&mut self, change: Change) {
-        let millicelsius = change.millicelsius.unwrap_or_default();
+    fn throttled(&mut self, change: Change, firmware: Option<Throttle>) {
         tracing::warn!("{} instead of {}", change.to.name(), change.from.name());
-        let slower = change.to > Rate::Full;
-        self.event(if slower { Event::Throttled { millicelsius } } else { Event::Unthrottled { millicelsius } });
-        self.telemetry.event(telemetry::Event::Note(format!(
-            "{} at {:.1} °C",
-            change.to.name(),
-            f64::from(millicelsius) / 1e3
-        )));
+        self.event(throttling(change, firmware));
+        let heat = change.millicelsius.map(|now| format!(" at {:.1} °C", f64::from(now) / 1e3)).unwrap_or_default();
+        self.telemetry.event(telemetry::Event::Note(format!("{}{heat}", change.to.name())));
     }
 
     fn event(&self, event: Event) {
@@ -215,6 +210,17 @@ impl Watch {
             journal.event(event);
         }
     }
+}
+
+/// A change of the rate as the journal has it.
+fn throttling(change: Change, firmware: Option<Throttle>) -> Event {
+    let known = Throttling {
+        from: Some(change.from.into()),
+        to: Some(change.to.into()),
+        millicelsius: change.millicelsius,
+        firmware: firmware.map(|Throttle(flags)| flags),
+    };
+    if change.to > Rate::Full { Event::Throttled(known) } else { Event::Unthrottled(known) }
 }
 
 /// What the indicator shows: the label of the largest face.
@@ -250,4 +256,23 @@ fn line(observation: &Observation) -> serde_json::Value {
         "latency_ms": f64::from(observation.latency_us) / 1e3,
         "faces": faces,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_journal_says_which_rate_followed_which_and_why() {
+        let change = |from, to, millicelsius| Change { from, to, millicelsius, throttled: true };
+        let slower = throttling(change(Rate::Half, Rate::Paused, Some(85_250)), Some(Throttle(0x50005)));
+        let (kind, detail) = slower.to_parts();
+        assert_eq!(kind, "throttled");
+        let wanted = r#"{"from":"half","to":"paused","millicelsius":85250,"firmware":327685}"#;
+        assert_eq!(detail.as_deref(), Some(wanted));
+        // Less slow is still slow.
+        assert_eq!(throttling(change(Rate::Quarter, Rate::Half, None), None).to_parts().0, "throttled");
+        let whole = throttling(change(Rate::Half, Rate::Full, None), None).to_parts();
+        assert_eq!(whole, ("unthrottled".into(), Some(r#"{"from":"half","to":"full"}"#.into())));
+    }
 }

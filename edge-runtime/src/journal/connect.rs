@@ -1,0 +1,45 @@
+//! Connections that only read.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::aside::beside;
+use super::failure::{Failure, Kind};
+use super::schema::{self, State};
+
+/// How long a read waits for another program to release the file.
+pub(super) const BUSY: Duration = Duration::from_secs(2);
+
+/// Opens a journal for reading; also where its folder may not be written.
+pub(super) fn open(path: &Path) -> Result<Connection, Failure> {
+    connect(path).or_else(|failure| {
+        // SQLite needs a file of its own beside the journal, unless it is told that nobody writes.
+        let log = beside(path, "-wal").metadata().map_or(0, |metadata| metadata.len());
+        match failure.kind {
+            Kind::ReadOnly if log == 0 => connect_immutable(path),
+            _ => Err(failure),
+        }
+    })
+}
+
+fn connect(path: &Path) -> Result<Connection, Failure> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    checked(Connection::open_with_flags(path, flags)?)
+}
+
+/// For files on disks that nothing writes to.
+fn connect_immutable(path: &Path) -> Result<Connection, Failure> {
+    let plain = path.display().to_string().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+    checked(Connection::open_with_flags(format!("file:{plain}?immutable=1"), flags)?)
+}
+
+fn checked(conn: Connection) -> Result<Connection, Failure> {
+    conn.busy_timeout(BUSY)?;
+    match schema::state(&conn)? {
+        State::Journal => Ok(conn),
+        State::Empty => Err(Failure::new(Kind::Other, "it has no tables yet")),
+    }
+}
