@@ -3,67 +3,82 @@
 use std::path::Path;
 
 use super::{Finding, Machine, access};
+use crate::camera::{DeviceInfo, Sizes, Spec};
 
 /// Whether frames can be had from `source`, as `--source` takes it.
 pub fn camera_checks(machine: &Machine, source: &str) -> Vec<Finding> {
-    let Some((kind, rest)) = source.split_once(':') else {
-        return vec![Finding::fail(
-            "camera",
-            format!("{source:?} is no source"),
-            "write v4l2:/dev/video0, for instance",
-        )];
+    let spec = match source.parse::<Spec>() {
+        Ok(spec) => spec,
+        Err(error) => return vec![Finding::refused("camera", error.to_string())],
     };
-    match kind {
-        "v4l2" => v4l2(machine, rest.split('?').next().unwrap_or(rest)),
-        "command" => vec![command(machine, rest)],
-        "y4m" | "dir" if rest != "-" && !Path::new(rest).exists() => {
+    match spec {
+        Spec::V4l2 { device, .. } => v4l2(machine, &device),
+        Spec::Command { words } => vec![command(machine, &words)],
+        Spec::Y4m { file: Some(path) } | Spec::Dir { folder: path } if !machine.path(&path).exists() => {
             vec![Finding::fail("camera", format!("{source}: there is no such path"), "give one that exists")]
         }
-        "y4m" | "dir" | "images" => vec![Finding::ok("camera", format!("{source}: pictures, no camera"))],
-        _ => vec![Finding::fail("camera", format!("{source:?} is no source"), "write v4l2:/dev/video0, for instance")],
+        _ => vec![Finding::ok("camera", format!("{source}: pictures, no camera"))],
     }
 }
 
-/// The device that is asked for; and the others, where it is not there.
-fn v4l2(machine: &Machine, device: &str) -> Vec<Finding> {
+/// The device that is asked for; and the others, where it is not there or no camera.
+fn v4l2(machine: &Machine, device: &Path) -> Vec<Finding> {
     let path = machine.path(device);
-    if path.exists() {
-        return vec![match access::problem(machine, &path) {
-            Some((found, advice)) => Finding::fail("camera", found, advice),
-            None => Finding::ok("camera", described(machine, &path)),
-        }];
+    if path.exists()
+        && let Some((found, advice)) = access::problem(machine, &path)
+    {
+        return vec![Finding::fail("camera", found, advice)];
     }
-    let others = machine.devices("video");
+    // What stands below /dev/v4l is a link.
+    let file = path.canonicalize().unwrap_or(path);
+    let why = match machine.cameras.iter().find(|camera| machine.path(&camera.path) == file) {
+        Some(camera) => match &camera.problem {
+            None => return vec![Finding::ok("camera", described(camera))],
+            Some(problem) => format!("{}: {problem}", device.display()),
+        },
+        None if file.exists() => format!("{} is no camera", device.display()),
+        None => format!("there is no {}", device.display()),
+    };
+    let others: Vec<_> = machine.cameras.iter().filter(|camera| camera.problem.is_none()).collect();
     let advice = match others.first() {
-        Some(first) => format!("give --source v4l2:{}, or another of those below", machine.name(first)),
+        Some(first) => format!("give --source v4l2:{}, or another of those below", first.path.display()),
         None => "plug one in; one on the ribbon cable wants the board file's csi line as its source".into(),
     };
-    let mut findings = vec![Finding::fail("camera", format!("there is no {device}"), advice)];
-    findings.extend(others.iter().map(|other| Finding::ok("camera", described(machine, other))));
+    let mut findings = vec![Finding::fail("camera", why, advice)];
+    findings.extend(others.into_iter().map(|other| Finding::ok("camera", described(other))));
     findings
 }
 
-/// A device with the name that its driver gives it.
-fn described(machine: &Machine, device: &Path) -> String {
-    let name = device.file_name().map(|file| machine.path("/sys/class/video4linux").join(file).join("name"));
-    let name = name.and_then(|path| std::fs::read_to_string(path).ok());
-    let name = name.map(|name| format!(" ({})", name.trim())).unwrap_or_default();
-    format!("{}{name}", machine.name(device))
+/// A camera with its name, and the formats and sizes that it offers.
+fn described(camera: &DeviceInfo) -> String {
+    let DeviceInfo { path, name, driver, formats, .. } = camera;
+    let formats: Vec<_> = formats.iter().map(|format| format!("{} {}", format.code(), sizes(&format.sizes))).collect();
+    format!("{} ({name}, {driver}): {}", path.display(), formats.join("; "))
+}
+
+/// Sizes in words, each with its most frames a second where that is known.
+fn sizes(sizes: &Sizes) -> String {
+    let pixels = |[width, height]: [u32; 2]| format!("{width}x{height}");
+    match sizes {
+        Sizes::Listed(sizes) => {
+            let rate = |rate: Option<f32>| rate.map(|rate| format!("@{rate:.0}")).unwrap_or_default();
+            let words: Vec<_> = sizes.iter().map(|size| format!("{}{}", pixels(size.size), rate(size.rate))).collect();
+            words.join(" ")
+        }
+        Sizes::Stepped { least, most, .. } => format!("{} to {}", pixels(*least), pixels(*most)),
+        Sizes::Unknown => "in sizes that it does not tell".into(),
+    }
 }
 
 /// Whether the program of a command is there.
-fn command(machine: &Machine, words: &str) -> Finding {
-    let program = words.trim_start_matches(['"', '\'']).split_whitespace().next().unwrap_or_default();
-    let program = program.trim_end_matches(['"', '\'']);
+fn command(machine: &Machine, words: &[String]) -> Finding {
+    let program = words.first().map(String::as_str).unwrap_or_default();
     let search = std::env::var_os("PATH").unwrap_or_default();
     let found = match program.contains('/') {
         true => machine.path(program).is_file(),
         false => std::env::split_paths(&search).any(|folder| machine.path(folder).join(program).is_file()),
     };
     match found {
-        _ if program.is_empty() => {
-            Finding::fail("camera", "a command without a program", "write command:\"PROGRAM ...\"")
-        }
         true => Finding::ok("camera", format!("by the program {program}, not tried")),
         false => Finding::fail("camera", format!("the program {program} is not there"), "install it, or give its path"),
     }

@@ -7,16 +7,6 @@ use super::Finding;
 /// 2026-01-01, Unix time in seconds: no clock of a board that runs this program is right and shows less.
 const BUILT_AFTER: Duration = Duration::from_secs(1_767_225_600);
 
-/// Whether the kernel's clock is kept in step with another one.
-pub fn is_synchronised() -> bool {
-    // SAFETY: zeroes are a valid `timex`, and with no `modes` the call only reads.
-    let (state, status) = unsafe {
-        let mut timex: libc::timex = std::mem::zeroed();
-        (libc::adjtimex(&mut timex), timex.status)
-    };
-    (0..libc::TIME_ERROR).contains(&state) && status & libc::STA_UNSYNC == 0
-}
-
 /// What to say of a clock that shows `now`.
 pub fn clock(is_synchronised: bool, now: SystemTime) -> Finding {
     let advice = "look at timedatectl, and give the board a network or a battery-backed clock";

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 pub use access::User;
 
 use crate::board::Board;
+use crate::camera::DeviceInfo;
 
 /// What a check came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -88,12 +89,14 @@ pub struct Machine {
     pub root: PathBuf,
     /// Who would run the runtime.
     pub user: User,
+    /// The cameras that answer.
+    pub cameras: Vec<DeviceInfo>,
 }
 
 impl Machine {
     /// This machine, and the user who asks.
     pub fn this() -> Machine {
-        Machine { root: "/".into(), user: User::current() }
+        Machine { root: "/".into(), user: User::current(), cameras: crate::camera::devices() }
     }
 
     /// An absolute path below the root.
@@ -144,7 +147,7 @@ pub fn findings(machine: &Machine, question: &Question) -> anyhow::Result<Vec<Fi
     let mut findings = vec![first, model::kernels()];
     findings.extend(model::bundle(question.bundle.as_ref().unwrap_or(&paths.bundle)));
     findings.extend(camera::camera_checks(machine, question.source.as_ref().unwrap_or(&camera.source)));
-    findings.push(clock::clock(clock::is_synchronised(), std::time::SystemTime::now()));
+    findings.push(clock::clock(crate::clock::is_synchronised(), std::time::SystemTime::now()));
     findings.extend(heat::heat(
         &crate::board::thermal::Sensors::find(&machine.root, &board.thermal).read(),
         &board.thermal,

@@ -1,19 +1,16 @@
 //! The disk under the journal, and the journal.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
 use rustix::fs::{StatVfsMountFlags, statvfs};
 
 use super::{Finding, Machine};
+use crate::journal::{JournalError, Reader};
 
 /// Below so many MiB free the journal is about to lose records.
 const LEAST: u64 = 20;
 /// Below so many MiB free something should be done.
 const LOW: u64 = 200;
-/// How an SQLite database begins.
-const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
 /// Whether the journal's folder can be written and has room.
 pub fn disk(machine: &Machine, journal: &Path) -> Finding {
@@ -49,18 +46,13 @@ pub fn room(folder: &str, mib: u64) -> Finding {
     }
 }
 
-/// Whether the journal, where there is one, can be read and is one.
+/// Whether the journal, where there is one, can be read and written.
 pub fn journal(machine: &Machine, journal: &Path) -> Finding {
     let path = machine.path(journal);
     let name = journal.display();
     let Ok(file) = std::fs::metadata(&path) else {
         return Finding::ok("journal", format!("{name} is not there yet"));
     };
-    let mut start = [0; MAGIC.len()];
-    let mut read = || File::open(&path)?.read_exact(&mut start);
-    if file.len() == 0 {
-        return Finding::ok("journal", format!("{name} is empty"));
-    }
     if !file.is_file() || !machine.user.may(0o6, &file) {
         return Finding::fail(
             "journal",
@@ -68,8 +60,15 @@ pub fn journal(machine: &Machine, journal: &Path) -> Finding {
             "sudo chown USER, or another --journal",
         );
     }
-    match read() {
-        Ok(()) if start == *MAGIC => Finding::ok("journal", format!("{name}, {} MiB", file.len() >> 20)),
-        _ => Finding::fail("journal", format!("{name} is no journal"), "move it away, or give another --journal"),
+    if file.len() == 0 {
+        return Finding::ok("journal", format!("{name} is empty"));
+    }
+    match Reader::open(&path) {
+        Ok(reader) => Finding::ok("journal", format!("{name}, {} MiB", reader.bytes() >> 20)),
+        // The runtime puts it out of the way by itself.
+        Err(error @ JournalError::Damaged { .. }) => {
+            Finding::warn("journal", error.to_string(), "copy it before the runtime starts, if it is worth anything")
+        }
+        Err(error) => Finding::refused("journal", error.to_string()),
     }
 }

@@ -4,6 +4,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use super::*;
 use crate::board::thermal::{Reading, Throttle};
+use crate::camera::{FormatInfo, Size, Sizes};
 
 /// A machine whose files lie in a folder, looked at by somebody who owns none of them and is in no group of theirs.
 struct Fixture {
@@ -17,7 +18,8 @@ impl Fixture {
     fn new() -> Fixture {
         let folder = tempfile::tempdir().unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        let machine = Machine { root: folder.path().to_owned(), user: User { id: STRANGER, groups: vec![STRANGER] } };
+        let user = User { id: STRANGER, groups: vec![STRANGER] };
+        let machine = Machine { root: folder.path().to_owned(), user, cameras: Vec::new() };
         Fixture { folder, machine }
     }
 
@@ -27,6 +29,20 @@ impl Fixture {
         fs::write(&path, text).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
         self
+    }
+
+    /// A camera, and its file.
+    fn camera(mut self, path: &str, mode: u32, problem: Option<&str>) -> Fixture {
+        let size = |size, rate| Size { size, rate };
+        let sizes = Sizes::Listed(vec![size([640, 480], Some(30.0)), size([320, 240], None)]);
+        self.machine.cameras.push(DeviceInfo {
+            path: Path::new("/").join(path),
+            name: "HD Webcam".into(),
+            driver: "uvcvideo".into(),
+            formats: vec![FormatInfo { fourcc: *b"YUYV", description: "YUYV 4:2:2".into(), sizes }],
+            problem: problem.map(str::to_owned),
+        });
+        self.file(path, "", mode)
     }
 
     fn folder(self, path: &str, mode: u32) -> Fixture {
@@ -80,7 +96,7 @@ fn an_installed_board_file_comes_before_what_is_detected() {
 
 #[test]
 fn devices_want_permissions_and_the_advice_names_the_group() {
-    let device = |mode| Fixture::new().file("dev/video0", "", mode);
+    let device = |mode| Fixture::new().camera("dev/video0", mode, None);
     let camera = |fixture: &Fixture| only(camera::camera_checks(&fixture.machine, "v4l2:/dev/video0"));
     assert_eq!(camera(&device(0o666)).0, Outcome::Ok);
     let (outcome, line) = camera(&device(0o640));
@@ -111,16 +127,19 @@ fn modes_are_read_as_the_kernel_reads_them() {
 
 #[test]
 fn a_missing_camera_names_those_that_are_there() {
-    let fixture = Fixture::new().file("dev/video10", "", 0o666).file("dev/video2", "", 0o666).file(
-        "sys/class/video4linux/video2/name",
-        "HD Webcam\n",
-        0o644,
-    );
-    let findings = camera::camera_checks(&fixture.machine, "v4l2:/dev/video0");
+    let fixture = Fixture::new().camera("dev/video2", 0o666, None).camera("dev/video10", 0o666, Some("busy"));
+    let checks = |source| camera::camera_checks(&fixture.machine, source);
+    let findings = checks("v4l2:/dev/video0");
     says(&findings[0], Outcome::Fail, &["there is no /dev/video0", "v4l2:/dev/video2"]);
-    says(&findings[1], Outcome::Ok, &["/dev/video2 (HD Webcam)"]);
-    assert_eq!(findings.len(), 3);
+    let described = "/dev/video2 (HD Webcam, uvcvideo): YUYV 640x480@30 320x240";
+    says(&findings[1], Outcome::Ok, &[described]);
+    assert_eq!(findings.len(), 2);
+    says(&checks("v4l2:/dev/video2")[0], Outcome::Ok, &[described]);
+    says(&checks("v4l2:/dev/video10")[0], Outcome::Fail, &["/dev/video10: busy", "v4l2:/dev/video2"]);
     says(&camera::camera_checks(&Fixture::new().machine, "v4l2:/dev/video0")[0], Outcome::Fail, &["plug one in"]);
+    // Such as the device of a camera that gives metadata alone.
+    let fixture = fixture.file("dev/video3", "", 0o666);
+    says(&camera::camera_checks(&fixture.machine, "v4l2:/dev/video3")[0], Outcome::Fail, &["/dev/video3 is no camera"]);
 }
 
 #[test]
@@ -191,10 +210,17 @@ fn a_journal_must_be_one() {
         |text: &str, mode| storage::journal(&Fixture::new().file("j/journal.sqlite", text, mode).machine, path);
     says(&storage::journal(&Fixture::new().machine, path), Outcome::Ok, &["not there yet"]);
     says(&journal("", 0o666), Outcome::Ok, &["empty"]);
-    says(&journal("SQLite format 3\0 and more", 0o666), Outcome::Ok, &["journal.sqlite"]);
     says(&journal("SQLite format 3\0 and more", 0o644), Outcome::Fail, &["not yours"]);
-    says(&journal("SQLite", 0o666), Outcome::Fail, &["no journal"]);
-    says(&journal("some text that is no database", 0o666), Outcome::Fail, &["no journal"]);
+    for text in ["SQLite", "some text that is no database", "SQLite format 3\0 and more"] {
+        says(&journal(text, 0o666), Outcome::Warn, &["damaged", "copy it"]);
+    }
+    let fixture = Fixture::new().file("j/journal.sqlite", "", 0o666);
+    let file = fixture.folder.path().join("j/journal.sqlite");
+    let writer = crate::journal::Writer::open(&file, Default::default(), crate::journal::Session::here()).unwrap();
+    writer.close("test").unwrap();
+    says(&storage::journal(&fixture.machine, path), Outcome::Ok, &["journal.sqlite, 0 MiB"]);
+    rusqlite::Connection::open(&file).unwrap().execute_batch("PRAGMA application_id = 7").unwrap();
+    says(&storage::journal(&fixture.machine, path), Outcome::Fail, &["another program"]);
     says(
         &storage::journal(&Fixture::new().folder("j/journal.sqlite", 0o777).machine, path),
         Outcome::Fail,
