@@ -1,5 +1,6 @@
 //! V4L2 cameras: opening, negotiation, frames. What touches the kernel is in `v4l2/ioctl.rs`.
 
+mod abi;
 mod ioctl;
 
 use std::io;

@@ -1,4 +1,4 @@
-//! V4L2 by plain ioctl: the structures of the kernel's `videodev2.h`, and safe calls around them.
+//! V4L2 by plain ioctl: safe calls around the structures of `v4l2/abi.rs`.
 //!
 //! Ours, not the crate `linuxvideo` (0.3.5): it hides the time and number of a buffer, waits without end for the next one,
 //! and panics where a driver's text is not UTF-8 or a buffer's length is wrong.
@@ -16,155 +16,15 @@ use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
 use super::super::pipe::readable;
 use super::super::{FormatInfo, Size, Sizes};
+use super::abi::{
+    Buffer, BufferRequest, CAP_CAPTURE, CAP_DEVICE_CAPS, CAP_STREAMING, CAPTURE, Capabilities, FLAG_CLOCK, FLAG_ERROR,
+    FLAG_MONOTONIC, FormatEntry, FormatRequest, IntervalEntry, MMAP, Parameters, PixelFormat, Plain, SizeEntry, zeroed,
+};
 
 /// Frames that the driver may fill ahead of us.
 const BUFFERS: u32 = 4;
 /// The most entries of a list that a driver gives: some never end.
 const MOST_ENTRIES: u32 = 256;
-
-const CAPTURE: u32 = 1;
-const MMAP: u32 = 1;
-const CAP_CAPTURE: u32 = 0x1;
-const CAP_STREAMING: u32 = 0x0400_0000;
-const CAP_DEVICE_CAPS: u32 = 0x8000_0000;
-const FLAG_ERROR: u32 = 0x40;
-const FLAG_CLOCK: u32 = 0xE000;
-const FLAG_MONOTONIC: u32 = 0x2000;
-
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct Capabilities {
-    driver: [u8; 16],
-    card: [u8; 32],
-    bus_info: [u8; 32],
-    version: u32,
-    capabilities: u32,
-    device_caps: u32,
-    reserved: [u32; 3],
-}
-
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct FormatEntry {
-    index: u32,
-    kind: u32,
-    flags: u32,
-    description: [u8; 32],
-    fourcc: [u8; 4],
-    mbus_code: u32,
-    reserved: [u32; 3],
-}
-
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct SizeEntry {
-    index: u32,
-    fourcc: [u8; 4],
-    kind: u32,
-    /// Width and height; or least, most and step of the width, then of the height.
-    values: [u32; 6],
-    reserved: [u32; 2],
-}
-
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct IntervalEntry {
-    index: u32,
-    fourcc: [u8; 4],
-    size: [u32; 2],
-    kind: u32,
-    /// Seconds as a fraction: one, or least, most and step.
-    values: [u32; 6],
-    reserved: [u32; 2],
-}
-
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct PixelFormat {
-    size: [u32; 2],
-    fourcc: [u8; 4],
-    field: u32,
-    stride: u32,
-    bytes: u32,
-    colour: [u32; 6],
-}
-
-/// The kernel's union of formats holds pointers: it is aligned as they are.
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct FormatRequest {
-    kind: u32,
-    align: [usize; 0],
-    pixels: PixelFormat,
-    rest: [u8; 152],
-}
-
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct Parameters {
-    kind: u32,
-    capability: u32,
-    mode: u32,
-    /// Seconds from a frame to the next, as a fraction.
-    interval: [u32; 2],
-    rest: [u32; 46],
-}
-
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct BufferRequest {
-    count: u32,
-    kind: u32,
-    memory: u32,
-    reserved: [u32; 2],
-}
-
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct Buffer {
-    index: u32,
-    kind: u32,
-    used: u32,
-    flags: u32,
-    field: u32,
-    time: libc::timeval,
-    timecode: [u32; 4],
-    sequence: u32,
-    memory: u32,
-    /// The first four bytes are the buffer's offset for mmap.
-    place: [u8; size_of::<usize>()],
-    length: u32,
-    reserved: [u32; 2],
-}
-
-// The sizes are part of the ioctl numbers: a wrong one would be refused by the kernel, if not worse.
-#[cfg(target_pointer_width = "64")]
-const _: () = {
-    assert!(size_of::<Capabilities>() == 104);
-    assert!(size_of::<FormatEntry>() == 64);
-    assert!(size_of::<SizeEntry>() == 44);
-    assert!(size_of::<IntervalEntry>() == 52);
-    assert!(size_of::<FormatRequest>() == 208);
-    assert!(size_of::<Parameters>() == 204);
-    assert!(size_of::<BufferRequest>() == 20);
-    assert!(size_of::<Buffer>() == 88);
-};
-
-/// What the kernel's structures are made of: any bits are a value, so zeroes are.
-trait Plain: Copy {}
-impl Plain for Capabilities {}
-impl Plain for FormatEntry {}
-impl Plain for SizeEntry {}
-impl Plain for IntervalEntry {}
-impl Plain for FormatRequest {}
-impl Plain for Parameters {}
-impl Plain for BufferRequest {}
-impl Plain for Buffer {}
-
-fn zeroed<T: Plain>() -> T {
-    // SAFETY: a `Plain` structure holds integers and arrays of them alone.
-    unsafe { std::mem::zeroed() }
-}
 
 /// Calls the ioctl `OPCODE`, which reads and writes a `T`.
 fn update<const OPCODE: rustix::ioctl::Opcode, T: Plain>(file: &File, value: &mut T) -> io::Result<()> {
@@ -399,19 +259,5 @@ mod tests {
         assert_eq!(text(b"no end\n"), "no end");
         assert_eq!(text(b"\xFF\0"), "\u{FFFD}");
         assert_eq!(text(b""), "");
-    }
-
-    #[test]
-    fn the_numbers_are_those_of_videodev2() {
-        assert_eq!(opcode::read::<Capabilities>(b'V', 0), 0x8068_5600);
-        #[cfg(target_pointer_width = "64")]
-        {
-            assert_eq!(opcode::read_write::<FormatRequest>(b'V', 5), 0xC0D0_5605);
-            assert_eq!(opcode::read_write::<Buffer>(b'V', 17), 0xC058_5611);
-        }
-        assert_eq!(opcode::read_write::<BufferRequest>(b'V', 8), 0xC014_5608);
-        assert_eq!(opcode::read_write::<Parameters>(b'V', 22), 0xC0CC_5616);
-        assert_eq!(opcode::read_write::<SizeEntry>(b'V', 74), 0xC02C_564A);
-        assert_eq!(opcode::read_write::<IntervalEntry>(b'V', 75), 0xC034_564B);
     }
 }
