@@ -8,6 +8,7 @@ pub mod command;
 pub mod config;
 pub mod crossval;
 pub mod dataset;
+pub mod deploy;
 pub mod device;
 pub mod evaluate;
 pub mod export;

@@ -1,7 +1,7 @@
 //! `host-trainer`: the workstation's program.
 
 use clap::{Parser, Subcommand};
-use host_trainer::command::{crossval, detector, draw, evaluate, inspect, report, run_all, study};
+use host_trainer::command::{crossval, deploy, detector, draw, evaluate, inspect, report, run_all, study};
 
 /// Trains FaceNet2ExpNet, quantizes the expression net and exports it as a bundle for edge-runtime.
 ///
@@ -23,6 +23,7 @@ enum Command {
     Inspect(inspect::Cmd),
     Draw(draw::Cmd),
     Detector(detector::Cmd),
+    Deploy(Box<deploy::Cmd>),
 }
 
 fn main() -> std::process::ExitCode {
@@ -39,5 +40,6 @@ fn main() -> std::process::ExitCode {
         Command::Inspect(cmd) => cmd.run(),
         Command::Draw(cmd) => cmd.run(),
         Command::Detector(cmd) => cmd.run(),
+        Command::Deploy(cmd) => cmd.run(),
     })
 }

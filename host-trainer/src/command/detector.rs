@@ -23,16 +23,24 @@ impl Cmd {
     /// # Errors
     /// Where the bundle is refused, names another detector, or the fetched file is missing.
     pub fn run(&self) -> anyhow::Result<()> {
-        let found = Bundle::open(&self.bundle)?;
-        let detector = export::detector_file()?;
-        let (path, hash) = (self.bundle.join(bundle::DETECTOR), files::sha256(&detector));
-        match found.manifest().files.get(bundle::DETECTOR) {
-            Some(named) if *named == hash => files::write_bytes(&path, &detector)?,
-            _ => {
-                let name = &found.manifest().name;
-                return Err(BadInput(format!("{name} was made with another detector; export the bundle again")).into());
-            }
-        }
+        let bundle = Bundle::open(&self.bundle)?;
+        let path = self.bundle.join(bundle::DETECTOR);
+        files::write_bytes(&path, &of(&bundle)?)?;
         edge_runtime::exit::print(&path.display().to_string())
+    }
+}
+
+/// The detector that a bundle's manifest names.
+///
+/// # Errors
+/// [`BadInput`] where it names another one, or the fetched file is missing.
+pub fn of(bundle: &Bundle) -> anyhow::Result<Vec<u8>> {
+    let detector = export::detector_file()?;
+    match bundle.manifest().files.get(bundle::DETECTOR) {
+        Some(named) if *named == files::sha256(&detector) => Ok(detector),
+        _ => {
+            let name = &bundle.manifest().name;
+            Err(BadInput(format!("{name} was made with another detector; export the bundle again")).into())
+        }
     }
 }

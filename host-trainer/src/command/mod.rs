@@ -1,6 +1,7 @@
 //! The subcommands: one file each, reading like its help text.
 
 pub mod crossval;
+pub mod deploy;
 pub mod detector;
 pub mod draw;
 pub mod evaluate;

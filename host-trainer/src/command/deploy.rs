@@ -1,0 +1,100 @@
+//! `host-trainer deploy`
+
+use std::path::{Path, PathBuf};
+
+use edge_runtime::exit;
+
+use crate::deploy::{Action, Ssh, Version};
+
+/// Puts the runtime onto a board over ssh and starts it: program, bundle, board file and service, as one version.
+///
+/// The version is tried on the board (doctor, self-test) before anything depends on it, switched to in one step, and must stay up;
+/// else the version before is brought back and the exit code is 1. A deploy of what runs already does nothing, one that is
+/// interrupted leaves what ran. More: docs/deploy.md.
+#[derive(clap::Args)]
+pub struct Cmd {
+    /// A built-in board's name, or a board file.
+    #[arg(long, value_name = "NAME|FILE", required_unless_present_any = ["status", "rollback"])]
+    board: Option<String>,
+    /// Where the board is, as ssh takes it: USER@ADDRESS. A user other than root needs sudo without a password.
+    #[arg(long, value_name = "USER@ADDRESS", value_parser = host)]
+    host: String,
+    /// Port of the board's ssh server.
+    #[arg(long, value_name = "N")]
+    port: Option<u16>,
+    /// The private key to log in with.
+    #[arg(long, value_name = "FILE")]
+    identity: Option<PathBuf>,
+    /// A further option of ssh, such as ProxyJump=gateway; may be given again.
+    #[arg(long, value_name = "KEY=VALUE")]
+    ssh_option: Vec<String>,
+    /// Folder of the bundle; by default the shipped one. The detector is added where it is absent.
+    #[arg(long, value_name = "DIR")]
+    bundle: Option<PathBuf>,
+    /// The program; by default what `cargo xtask build --board` has built for this board.
+    #[arg(long, value_name = "FILE")]
+    binary: Option<PathBuf>,
+    /// Switch over without restarting a service: for boards without systemd.
+    #[arg(long, conflicts_with = "status")]
+    no_service: bool,
+    /// Seconds that the service must stay up after it is ready.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    settle: u16,
+    /// Say what is on the board, and change nothing.
+    #[arg(long, conflicts_with_all = ["board", "bundle", "binary", "rollback"])]
+    status: bool,
+    /// Go back to the version before; once more goes forward again.
+    #[arg(long, conflicts_with_all = ["board", "bundle", "binary"])]
+    rollback: bool,
+    /// Where the board's files begin: for tests.
+    #[arg(long, hide = true, default_value = "/", value_parser = root)]
+    root: String,
+}
+
+impl Cmd {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Where a part is missing or not for the board, the board cannot be reached, or the version does not come up there.
+    pub fn run(&self) -> anyhow::Result<()> {
+        let ssh = Ssh { host: self.host.clone(), arguments: self.ssh_arguments(), root: self.root.clone() };
+        let (service, settle) = (!self.no_service, self.settle);
+        let answer = match &self.board {
+            Some(board) => {
+                let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/ferplus-edge");
+                let bundle = self.bundle.as_ref().unwrap_or(&shipped);
+                let version = Version::gather(board, self.binary.as_deref(), bundle)?;
+                ssh.perform(&Action::Deploy { version: &version, service, settle })?
+            }
+            None if self.rollback => ssh.perform(&Action::Rollback { service, settle })?,
+            None => ssh.perform(&Action::Status)?,
+        };
+        answer.iter().try_for_each(|line| exit::print(line))
+    }
+
+    fn ssh_arguments(&self) -> Vec<String> {
+        let mut arguments = Vec::new();
+        if let Some(port) = self.port {
+            arguments.extend(["-p".to_owned(), port.to_string()]);
+        }
+        if let Some(identity) = &self.identity {
+            arguments.extend(["-i".to_owned(), identity.display().to_string()]);
+        }
+        arguments.extend(self.ssh_option.iter().flat_map(|option| ["-o".to_owned(), option.clone()]));
+        arguments
+    }
+}
+
+/// A host that ssh does not take for an option.
+fn host(text: &str) -> Result<String, String> {
+    let is_name =
+        !text.is_empty() && !text.starts_with('-') && !text.contains(|c: char| c.is_whitespace() || c.is_control());
+    if is_name { Ok(text.to_owned()) } else { Err("give USER@ADDRESS".into()) }
+}
+
+/// A path that every shell reads as one word.
+fn root(text: &str) -> Result<String, String> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
+    let is_path = text.starts_with('/') && text.chars().all(is_plain);
+    if is_path { Ok(text.to_owned()) } else { Err("give an absolute path of plain letters".into()) }
+}

@@ -1,0 +1,145 @@
+//! A version of the runtime, as it lies in a folder of a board.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use edge_runtime::board::Board;
+use edge_runtime::exit::BadInput;
+use edge_runtime::{Bundle, bundle, files};
+
+use super::elf;
+use crate::command::detector;
+
+/// Where a board file has to expect the bundle: the link there leads to that of the current version.
+const BUNDLE_PLACE: &str = "/usr/share/edge-runtime/bundle";
+/// What the service needs beside the program.
+const SERVICE: [(&str, &str); 3] = [
+    ("edge-runtime.service", include_str!("../../../boards/edge-runtime.service")),
+    ("edge-runtime.sysusers", include_str!("../../../boards/edge-runtime.sysusers")),
+    ("edge-runtime.rules", include_str!("../../../boards/edge-runtime.rules")),
+];
+/// Hexadecimal digits of a version's name; `remote.sh` counts on it.
+const DIGITS: usize = 16;
+
+/// A file of a version.
+struct File {
+    path: String,
+    mode: u32,
+    bytes: Vec<u8>,
+}
+
+/// Binary, bundle, board file and what the service needs.
+pub struct Version {
+    files: Vec<File>,
+    sums: String,
+}
+
+impl Version {
+    /// Gathers a version. `board`: a built-in board's name or a board file; `binary`: by default the one that
+    /// `cargo xtask build` makes for that board; `bundle`: a folder, which may lack the detector.
+    ///
+    /// # Errors
+    /// [`BadInput`], and others that count as such, where a part is missing, damaged, or not for this board.
+    pub fn gather(board: &str, binary: Option<&Path>, bundle: &Path) -> anyhow::Result<Version> {
+        let (board, board_file, text) = read_board(board)?;
+        let program = read_binary(&board, &board_file, binary)?;
+        let mut files = vec![File { path: "edge-runtime".into(), mode: 0o755, bytes: program }];
+        files.push(File { path: "board.toml".into(), mode: 0o644, bytes: text });
+        let opened = Bundle::open(bundle)?;
+        let about = format!("board {}\nbundle {}\n", board.name, opened.manifest().name);
+        files.push(File { path: "about".into(), mode: 0o644, bytes: about.into_bytes() });
+        for (name, text) in SERVICE {
+            files.push(File { path: name.into(), mode: 0o644, bytes: text.into() });
+        }
+        for (name, bytes) in read_bundle(bundle, &opened)? {
+            files.push(File { path: format!("bundle/{name}"), mode: 0o644, bytes });
+        }
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        let sum = |file: &File| format!("{}  {}\n", files::sha256(&file.bytes), file.path);
+        let sums = files.iter().map(sum).collect();
+        Ok(Version { files, sums })
+    }
+
+    /// Its name: the same files have the same.
+    pub fn id(&self) -> String {
+        let mut id = files::sha256(self.sums.as_bytes());
+        id.truncate(DIGITS);
+        id
+    }
+
+    /// What it takes on the board's disk, in KiB, with something over for folders and blocks.
+    pub fn kib(&self) -> u64 {
+        self.files.iter().map(|file| (file.bytes.len() as u64).div_ceil(4096) * 4 + 4).sum::<u64>() + 64
+    }
+
+    /// Its files as a tar archive. The list of hashes is the last, so whoever has it has them all.
+    ///
+    /// # Errors
+    /// None but of the archive's format.
+    pub fn archive(&self) -> anyhow::Result<Vec<u8>> {
+        let mut archive = tar::Builder::new(Vec::new());
+        let sums = File { path: "SHA256SUMS".into(), mode: 0o644, bytes: self.sums.clone().into_bytes() };
+        for file in self.files.iter().chain([&sums]) {
+            let mut header = tar::Header::new_ustar();
+            header.set_size(file.bytes.len() as u64);
+            header.set_mode(file.mode);
+            header.set_mtime(std::time::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs());
+            archive.append_data(&mut header, &file.path, file.bytes.as_slice())?;
+        }
+        Ok(archive.into_inner()?)
+    }
+}
+
+/// The board, its file, and the text of that.
+fn read_board(name: &str) -> anyhow::Result<(Board, PathBuf, Vec<u8>)> {
+    let board = Board::open(name)?;
+    let path = match name.contains('/') || name.ends_with(".toml") {
+        true => PathBuf::from(name),
+        false => workspace().join("boards").join(format!("{name}.toml")),
+    };
+    if board.paths.bundle != Path::new(BUNDLE_PLACE) {
+        let found = board.paths.bundle.display();
+        let message = format!("{}: paths.bundle is {found}; deploy wants {BUNDLE_PLACE} there", path.display());
+        return Err(BadInput(message).into());
+    }
+    let text = files::read(&path)?;
+    Ok((board, path, text))
+}
+
+fn read_binary(board: &Board, board_file: &Path, binary: Option<&Path>) -> anyhow::Result<Vec<u8>> {
+    let build = format!("cargo xtask build --board {}", board_file.display());
+    let built = || workspace().join("target/boards").join(&board.target).join("edge-runtime");
+    let path = binary.map_or_else(built, Path::to_owned);
+    let bytes = std::fs::read(&path)
+        .map_err(|error| BadInput(format!("{}: {error}; build it with `{build}`, or give --binary", path.display())))?;
+    let wanted = board.target.split('-').next().unwrap_or_default();
+    let found = match elf::processor(&bytes) {
+        Some(found) if found == wanted => return Ok(bytes),
+        Some(found) => format!("for {found}"),
+        None => "no program for a processor of our boards".into(),
+    };
+    let path = path.display();
+    Err(BadInput(format!("{path} is {found}, and {} is {wanted}; build it with `{build}`", board.name)).into())
+}
+
+/// The files of a bundle that a board needs, each verified: all but the float graph, and the detector always.
+fn read_bundle(folder: &Path, bundle: &Bundle) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
+    let manifest = folder.join(bundle::MANIFEST);
+    let mut parts = vec![(bundle::MANIFEST.to_owned(), files::read(&manifest)?)];
+    for name in bundle.manifest().files.keys().filter(|name| *name != bundle::FLOAT) {
+        let bytes = match name == bundle::DETECTOR && !bundle.has(name) {
+            true => detector::of(bundle).context("the bundle came without its face detector")?,
+            false => bundle.read(name)?,
+        };
+        parts.push((name.clone(), bytes));
+    }
+    if !bundle.manifest().files.contains_key(bundle::DETECTOR) {
+        return Err(BadInput(format!("{} names no detector; export the bundle again", manifest.display())).into());
+    }
+    Ok(parts)
+}
+
+/// The workspace that this program was built in, without a detour in its name.
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(".")).to_owned()
+}
