@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::aside::beside;
@@ -38,6 +39,9 @@ fn connect_immutable(path: &Path) -> Result<Connection, Failure> {
 
 fn checked(conn: Connection) -> Result<Connection, Failure> {
     conn.busy_timeout(BUSY)?;
+    // The file may come from anybody: nothing in it may call functions with effects, and pages are looked at before use.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    conn.pragma_update(None, "cell_size_check", true)?;
     match schema::state(&conn)? {
         State::Journal => Ok(conn),
         State::Empty => Err(Failure::new(Kind::Other, "it has no tables yet")),

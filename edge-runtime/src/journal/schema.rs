@@ -101,11 +101,23 @@ pub(super) fn state(conn: &Connection) -> Result<State, Failure> {
         return Err(Failure::new(Kind::Foreign, "a database of another program"));
     }
     match pragma("user_version")? {
-        VERSION => Ok(State::Journal),
+        VERSION => tables_are_ours(conn),
         found if found > VERSION => Err(Failure::new(Kind::Newer(found), format!("schema version {found}"))),
         // No older version was ever released.
         found => Err(Failure::new(Kind::Damaged, format!("schema version {found}"))),
     }
+}
+
+/// Whether the tables are declared as here. A view or another table of that name could make one read endless.
+fn tables_are_ours(conn: &Connection) -> Result<State, Failure> {
+    let mut statement = conn.prepare("SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND sql = ?1")?;
+    for table in TABLES.split(';').map(str::trim).filter(|table| !table.is_empty()) {
+        if statement.query_row([table], |row| row.get::<_, i64>(0))? != 1 {
+            let name = table.lines().next().unwrap_or_default().trim_end_matches(" (");
+            return Err(Failure::new(Kind::Damaged, format!("it does not hold the journal's table: {name}")));
+        }
+    }
+    Ok(State::Journal)
 }
 
 /// Makes the tables in an empty file, in one transaction: a file has all of them or none.

@@ -103,7 +103,7 @@ impl Stats {
             stats.see(row.stamp.wall_us);
             *stats.events.entry(row.kind.clone()).or_default() += 1;
             match row.event() {
-                Some(Event::RecordsLost { records, .. }) => stats.lost += records,
+                Some(Event::RecordsLost { records, .. }) => stats.lost = stats.lost.saturating_add(records),
                 Some(Event::CameraBack { gap_ms }) => stats.gaps.push(Gap {
                     from_us: row.stamp.wall_us.saturating_sub_unsigned(gap_ms.saturating_mul(1000)),
                     until_us: row.stamp.wall_us,
@@ -160,11 +160,13 @@ impl Stats {
         const MINUTE_US: i64 = 60_000_000;
         let mut last: Option<i64> = None;
         for minute in reader.minutes(range)? {
-            self.frames += minute.frames;
-            self.with_faces += minute.with_faces;
-            self.thinned += minute.thinned;
-            if let Some(last) = last.filter(|last| minute.minute > last + 1) {
-                let (from_us, until_us) = ((last + 1) * MINUTE_US, minute.minute * MINUTE_US);
+            // A damaged file may hold any numbers.
+            self.frames = self.frames.saturating_add(minute.frames);
+            self.with_faces = self.with_faces.saturating_add(minute.with_faces);
+            self.thinned = self.thinned.saturating_add(minute.thinned);
+            let after = last.map(|last| last.saturating_add(1));
+            if let Some(after) = after.filter(|after| minute.minute > *after) {
+                let (from_us, until_us) = (after.saturating_mul(MINUTE_US), minute.minute.saturating_mul(MINUTE_US));
                 // A camera that was lost for minutes has said so with its own times.
                 let said = |gap: &Gap| gap.cause == Cause::Camera && gap.from_us <= from_us && gap.until_us >= until_us;
                 if !self.gaps.iter().any(said) {

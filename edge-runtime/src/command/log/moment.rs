@@ -41,7 +41,7 @@ pub fn text(wall_us: i64) -> String {
 
 /// The same to the second.
 pub fn brief(wall_us: i64) -> String {
-    match Timestamp::from_microsecond(wall_us - wall_us.rem_euclid(1_000_000)) {
+    match Timestamp::from_microsecond(wall_us.saturating_sub(wall_us.rem_euclid(1_000_000))) {
         Ok(moment) => format!("{moment:.0}"),
         Err(_) => wall_us.to_string(),
     }
