@@ -1,5 +1,7 @@
 //! Pictures from files, decoded to bytes.
 
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Seek};
 use std::path::{Path, PathBuf};
 
 use expression_core::{FaceInput, View};
@@ -47,8 +49,18 @@ impl Picture {
     /// # Errors
     /// [`PictureError::Unreadable`] where the file is missing, damaged, or larger than 512 MiB decoded.
     pub fn open(path: &Path) -> Result<Picture, PictureError> {
-        let decoded = ImageReader::open(path)
-            .and_then(ImageReader::with_guessed_format)
+        let unreadable =
+            |error: io::Error| PictureError::Unreadable { path: path.to_owned(), reason: error.to_string() };
+        Picture::read(BufReader::new(File::open(path).map_err(unreadable)?), path)
+    }
+
+    /// Decodes the bytes of such a file; `path` is for messages.
+    ///
+    /// # Errors
+    /// As [`Picture::open`].
+    pub fn read(bytes: impl BufRead + Seek, path: &Path) -> Result<Picture, PictureError> {
+        let decoded = ImageReader::new(bytes)
+            .with_guessed_format()
             .map_err(image::ImageError::from)
             .and_then(ImageReader::decode)
             .map_err(|error| PictureError::Unreadable { path: path.to_owned(), reason: error.to_string() })?;

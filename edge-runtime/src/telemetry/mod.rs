@@ -130,6 +130,18 @@ impl Telemetry {
         self.server.as_ref()?.preview_address()
     }
 
+    /// Answers the requests of a stream as the preview at `address` would, until either side ends it: requests can be tried
+    /// without a socket. Belongs into a runtime of tokio.
+    #[cfg(feature = "preview")]
+    pub async fn answer(
+        &self,
+        stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite,
+        address: std::net::SocketAddr,
+        token: &Token,
+    ) {
+        http::answer_stream(&self.hub, stream, address, token, Limits::default()).await;
+    }
+
     /// Where metrics are served on a listener of their own.
     #[cfg(feature = "metrics")]
     pub fn metrics_address(&self) -> Option<std::net::SocketAddr> {

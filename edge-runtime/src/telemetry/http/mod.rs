@@ -14,6 +14,7 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio_io_timeout::TimeoutStream;
@@ -210,6 +211,12 @@ fn turn_away(stream: &TcpStream) {
 }
 
 async fn connection(stream: TcpStream, site: Arc<Site>, limits: Limits, place: OwnedSemaphorePermit) {
+    converse(stream, site, limits).await;
+    drop(place);
+}
+
+/// Answers the requests of a stream until either side ends it.
+async fn converse(stream: impl AsyncRead + AsyncWrite, site: Arc<Site>, limits: Limits) {
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(limits.stalled));
     let service = service_fn(move |request| {
@@ -226,5 +233,20 @@ async fn connection(stream: TcpStream, site: Arc<Site>, limits: Limits, place: O
     if let Err(error) = served {
         tracing::debug!("a connection ended: {error}");
     }
-    drop(place);
+}
+
+/// Answers a stream as the preview's listener at `address` answers those that come in.
+#[cfg(feature = "preview")]
+pub async fn answer_stream(
+    hub: &Arc<Hub>,
+    stream: impl AsyncRead + AsyncWrite,
+    address: SocketAddr,
+    token: &Token,
+    limits: Limits,
+) {
+    let guard = match guard::is_local(address.ip()) {
+        true => Guard::local(address),
+        false => Guard::with_token(address, token),
+    };
+    converse(stream, Arc::new(Site::preview(hub.clone(), guard)), limits).await;
 }
