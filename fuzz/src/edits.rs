@@ -46,8 +46,24 @@ pub enum Edit {
 }
 
 const OPERATORS: [&str; 18] = [
-    "Identity", "Relu", "Sigmoid", "Tanh", "Add", "Sub", "Mul", "Div", "Conv", "QLinearConv", "MaxPool",
-    "DequantizeLinear", "Concat", "Flatten", "Reshape", "Transpose", "Pad", "Loop",
+    "Identity",
+    "Relu",
+    "Sigmoid",
+    "Tanh",
+    "Add",
+    "Sub",
+    "Mul",
+    "Div",
+    "Conv",
+    "QLinearConv",
+    "MaxPool",
+    "DequantizeLinear",
+    "Concat",
+    "Flatten",
+    "Reshape",
+    "Transpose",
+    "Pad",
+    "Loop",
 ];
 const LISTS: [&str; 5] = ["kernel_shape", "pads", "strides", "dilations", "perm"];
 const NUMBERS: [&str; 5] = ["group", "axis", "ceil_mode", "allowzero", "storage_order"];

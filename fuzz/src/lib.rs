@@ -8,6 +8,12 @@ use edge_runtime::engine::{FloatEngine, Options};
 use edge_runtime::{Engine, Manifest, selftest};
 
 pub mod edits;
+pub mod http;
+pub mod journal;
+pub mod seeds;
+pub mod texts;
+pub mod video;
+
 #[path = "../../edge-runtime/tests/graphs/mod.rs"]
 pub mod graphs;
 
