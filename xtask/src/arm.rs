@@ -20,22 +20,29 @@ const STANDARD_LIBRARY: [&str; 2] = ["rustc-web", "libstd-rust-web-dev:arm64"];
 /// The tools that build for the boards.
 pub struct Tools {
     /// Another compiler than cargo's own, where that has no standard library for the boards.
-    rustc: Option<PathBuf>,
+    pub rustc: Option<PathBuf>,
 }
 
 impl Tools {
     /// Where they are; else the Debian packages that are missing.
     pub fn find() -> Result<Tools, Vec<&'static str>> {
-        let mut missing = Vec::new();
+        let compiler = Tools::compiler();
+        if answers(COMPILER) {
+            return compiler;
+        }
+        let mut missing = compiler.err().unwrap_or_default();
+        missing.extend(["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"]);
+        Err(missing)
+    }
+
+    /// The Rust compiler alone; else the Debian packages that are missing.
+    pub fn compiler() -> Result<Tools, Vec<&'static str>> {
         let rustup = has_standard_library(Path::new("rustc"));
         let debian = Path::new("/usr/bin/rustc");
         if !rustup && !has_standard_library(debian) {
-            missing.extend(STANDARD_LIBRARY);
+            return Err(STANDARD_LIBRARY.to_vec());
         }
-        if !answers(COMPILER) {
-            missing.extend(["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"]);
-        }
-        if missing.is_empty() { Ok(Tools { rustc: (!rustup).then(|| debian.into()) }) } else { Err(missing) }
+        Ok(Tools { rustc: (!rustup).then(|| debian.into()) })
     }
 
     /// A cargo command for the boards: `arguments`, then the target. Its target folder is its own.

@@ -74,6 +74,33 @@ pub const ONNXRUNTIME_AARCH64: Package = Package {
     members: &[("onnxruntime/capi/libonnxruntime.so.1.32.0", "libonnxruntime.so")],
 };
 
+/// The linker and C compiler that `cargo xtask build` makes boards' programs with: it links against the C library of any
+/// older release, which a distribution's own cross-compiler does not. Set-up does not bring it.
+pub const ZIG: Asset = Asset {
+    folder: "zig",
+    packages: &[
+        Package {
+            registry: Registry::PyPi,
+            name: "cargo-zigbuild",
+            version: "0.24.1",
+            bytes: 1_656_264,
+            sha256: "238a1ab54a95053a4eadc34775c81f795a8ad75f80bfed63f3f445f518102375",
+            members: &[("cargo_zigbuild-0.24.1.data/scripts/cargo-zigbuild", "cargo-zigbuild")],
+        },
+        Package {
+            registry: Registry::PyPi,
+            name: "ziglang",
+            version: "0.17.1",
+            bytes: 101_083_562,
+            sha256: "ea6cc5d87b033cf0aedfbc8f9549a908cae6c50ac31f1698188fa48a74524b54",
+            members: &[("ziglang/zig", "zig"), ("ziglang/lib/", "lib/")],
+        },
+    ],
+    written: &[],
+    unpacked_bytes: 380_000_000,
+    x86_64_linux_only: true,
+};
+
 /// Everything, the smallest first: what is wrong with the network or with a client shows early.
 pub const ASSETS: &[Asset] = &[
     Asset {

@@ -8,12 +8,12 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::arm::{self, Tools};
+use crate::arm;
 use crate::assets::ONNXRUNTIME_AARCH64;
 use crate::guest::{self, Archive, System};
 use crate::refusal::refusal;
 use crate::staging::Staging;
-use crate::{cargo, fetch, unpack};
+use crate::{cargo, fetch, program, unpack};
 
 /// The processors, and the most multiply-accumulates that one of their instructions does: of bytes, and of f32. Without dot
 /// products, 16 bytes take SMULL, SMLAL2 and SADALP.
@@ -43,22 +43,27 @@ const HEADING: &str = "## Emulated boards";
 ///
 /// # Errors
 /// Where a tool is missing, or a guest does not answer as it should.
-pub fn bench() -> Result<()> {
-    let (tools, folder) = (tools()?, cargo::workspace_root().join(".assets/emulator"));
+pub fn bench(build: bool) -> Result<()> {
+    require_tools()?;
+    let folder = cargo::workspace_root().join(".assets/emulator");
     fs::create_dir_all(&folder)?;
     let nets = folder.join("nets");
     let mut make = Command::new(cargo::sibling("bench-engines")?);
     make.env("CARGO_MANIFEST_DIR", cargo::workspace_root().join("tests")).arg("--nets").arg(&nets);
     ensure!(make.status().context("bench-engines could not be started")?.success(), "bench-engines made no nets");
-    let built = tools.cargo(&["build", "--package", "bench-guest"]).status().context("cargo could not be started")?;
-    ensure!(built.success(), "the guest's program could not be built");
+    // Not the profile of boards, which saves room: stock tract is measured at its best.
+    let programs = if build {
+        program::packages(arm::TARGET, "release", &["bench-guest"])?
+    } else {
+        program::folder(arm::TARGET, "release")
+    };
     let library = folder.join("libonnxruntime.so");
     if !library.exists() {
         let staging = Staging::open(&folder)?;
         let wheel = staging.fetch(&ONNXRUNTIME_AARCH64, &fetch::by_client)?;
         unpack::unpack(&wheel, &folder, ONNXRUNTIME_AARCH64.members)?;
     }
-    let files = files(&nets, &library)?;
+    let files = files(&programs, &nets, &library)?;
     let system = System::bring(&folder)?;
     let lines: String = NETS
         .iter()
@@ -79,32 +84,29 @@ pub fn bench() -> Result<()> {
     write(&cargo::workspace_root().join("docs/benchmarks.md"), &text)
 }
 
-fn tools() -> Result<Tools> {
-    let mut missing = Vec::new();
+fn require_tools() -> Result<()> {
+    let mut missing = arm::Tools::compiler().err().unwrap_or_default();
     if !arm::answers(guest::EMULATOR) {
         missing.push("qemu-system-arm");
     }
     if !Path::new(LIBRARY_FOLDER).join("libstdc++.so.6").exists() {
         missing.push("libstdc++6-arm64-cross");
     }
-    match Tools::find() {
-        Ok(tools) if missing.is_empty() => Ok(tools),
-        tools => {
-            missing.extend(tools.err().into_iter().flatten());
-            Err(refusal(format!("missing: {}; {}", missing.join(", "), arm::advice(&missing))))
-        }
+    if missing.is_empty() {
+        return Ok(());
     }
+    Err(refusal(format!("missing: {}; {}", missing.join(", "), arm::advice(&missing))))
 }
 
 /// The files of a guest.
-fn files(nets: &Path, library: &Path) -> Result<Archive> {
+fn files(programs: &Path, nets: &Path, library: &Path) -> Result<Archive> {
     let mut archive = Archive::default();
     let mut add = |path: &str, from: &Path, executable: bool| -> Result<()> {
         let content = fs::read(from).with_context(|| format!("{} could not be read", from.display()))?;
         archive.file(path, &content, executable);
         Ok(())
     };
-    add("bin/bench-guest", &arm::target_folder().join(arm::TARGET).join("debug/bench-guest"), true)?;
+    add("bin/bench-guest", &programs.join("bench-guest"), true)?;
     for name in LIBRARIES {
         add(&format!("lib/{name}"), &Path::new(LIBRARY_FOLDER).join(name), true)?;
     }

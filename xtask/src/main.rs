@@ -4,6 +4,7 @@
 
 mod arm;
 mod assets;
+mod boards;
 mod cargo;
 mod command;
 mod cuda;
@@ -11,9 +12,11 @@ mod emulated;
 mod fetch;
 mod folder;
 mod guest;
+mod image;
 mod kernels;
 mod libtorch;
 mod preflight;
+mod program;
 mod refusal;
 mod staging;
 mod unpack;
@@ -37,6 +40,9 @@ enum Command {
     Test(command::test::Cmd),
     Check(command::check::Cmd),
     Bench(command::bench::Cmd),
+    Build(command::build::Cmd),
+    Boards(command::boards::Cmd),
+    Image(command::image::Cmd),
 }
 
 fn main() -> ExitCode {
@@ -46,6 +52,9 @@ fn main() -> ExitCode {
         Command::Test(cmd) => cmd.run(),
         Command::Check(cmd) => cmd.run(),
         Command::Bench(cmd) => cmd.run(),
+        Command::Build(cmd) => cmd.run(),
+        Command::Boards(cmd) => cmd.run(),
+        Command::Image(cmd) => cmd.run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

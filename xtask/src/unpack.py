@@ -8,23 +8,23 @@ import zipfile
 
 
 def members(archive):
-    """The name of each file in the archive, and how to open it."""
+    """Of each file in the archive: its name, how to open it, and its permissions."""
     if archive.endswith(".whl"):
         with zipfile.ZipFile(archive) as wheel:
             for info in wheel.infolist():
                 if not info.is_dir():
-                    yield info.filename, lambda: wheel.open(info)
+                    yield info.filename, lambda: wheel.open(info), info.external_attr >> 16
     else:
         with tarfile.open(archive) as tarball:
             for info in tarball:
                 if info.isfile():
-                    yield info.name, lambda: tarball.extractfile(info)
+                    yield info.name, lambda: tarball.extractfile(info), info.mode
 
 
 def main(archive, folder, *pairs):
     wanted = dict(zip(pairs[::2], pairs[1::2]))
     met = set()
-    for name, opened in members(archive):
+    for name, opened, mode in members(archive):
         for source, target in wanted.items():
             if name == source or source.endswith("/") and name.startswith(source):
                 met.add(source)
@@ -32,6 +32,8 @@ def main(archive, folder, *pairs):
                 os.makedirs(os.path.dirname(path), exist_ok=True)
                 with opened() as member, open(path, "wb") as file:
                     shutil.copyfileobj(member, file, 1 << 20)
+                if mode & 0o100:
+                    os.chmod(path, 0o755)
     for source in wanted:
         if source not in met:
             sys.exit(f"it has no {source}")

@@ -14,14 +14,19 @@ pub struct Cmd {
     /// Count instructions on emulated ARM boards instead, and write that section.
     #[arg(long)]
     emulated: bool,
+    /// Take the programs that were built before.
+    #[arg(long)]
+    no_build: bool,
 }
 
 impl Cmd {
     pub fn run(self) -> Result<()> {
         setup::Cmd::default().run()?;
-        cargo::run(&["build", "--workspace"])?;
+        if !self.no_build {
+            cargo::run(&["build", "--workspace"])?;
+        }
         if self.emulated {
-            return emulated::bench();
+            return emulated::bench(!self.no_build);
         }
         let mut bench = Command::new(cargo::sibling("bench-engines")?);
         let status = bench.env("CARGO_MANIFEST_DIR", cargo::workspace_root().join("tests")).status();

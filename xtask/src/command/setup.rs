@@ -100,7 +100,7 @@ impl<'a> Missing<'a> {
 }
 
 /// Brings into `dir` what is missing there; false where nothing was. `download` is never called for what is in place.
-fn bring(dir: &Path, needed: &[&Asset], cuda: bool, download: &Download) -> Result<bool> {
+pub fn bring(dir: &Path, needed: &[&Asset], cuda: bool, download: &Download) -> Result<bool> {
     let missing = Missing::find(dir, needed, cuda)?;
     preflight::require(&missing.tools())?;
     if missing.none() {

@@ -1,0 +1,314 @@
+//! An appliance: an SD-card image that boots a board into `edge-runtime` and nothing else.
+//!
+//! Raspberry Pi's firmware with Debian's kernel on a FAT partition, a read-only root file system (squashfs, below a
+//! memory overlay), and one ext4 partition for the journal. Made without mounting anything.
+
+use std::env;
+use std::fs::{self, File, OpenOptions};
+use std::io::{Seek, SeekFrom, Write};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::guest::{Archive, System, root, run};
+use crate::refusal::refusal;
+use crate::{arm, cargo, program};
+
+/// What an appliance has installed beside the program.
+const PACKAGES: [&str; 6] = ["systemd", "systemd-sysv", "udev", "kmod", "iproute2", "systemd-timesyncd"];
+/// What the kernel needs before the root file system is there.
+const MODULES: [&str; 8] =
+    ["squashfs", "overlay", "ext4", "crc32c_generic", "vfat", "bcm2835", "sdhci_iproc", "bcm2835_thermal"];
+/// Boards whose firmware this knows, with the names of their device trees.
+const BOARDS: [(&str, &str); 2] =
+    [("raspberry-pi-3b", "bcm2837-rpi-3-b.dtb"), ("raspberry-pi-4b", "bcm2711-rpi-4-b.dtb")];
+
+const MIB: u64 = 1 << 20;
+const SECTOR: u64 = 512;
+/// Bytes before the first partition.
+const FIRST: u64 = 4 * MIB;
+const BOOT: u64 = 160 * MIB;
+/// The journal's partition, unless another size is asked for.
+pub const DATA_MIB: u64 = 512;
+
+/// What an image is made from.
+pub struct Recipe<'a> {
+    pub board: &'a Path,
+    /// With its detector.
+    pub bundle: &'a Path,
+    /// A folder whose files are laid over the root file system.
+    pub files: Option<&'a Path>,
+    pub data_mib: u64,
+    pub output: &'a Path,
+}
+
+/// Debian packages that are missing.
+pub fn missing() -> Vec<&'static str> {
+    let needs = [
+        ("mcopy", "mtools"),
+        ("mkfs.vfat", "dosfstools"),
+        ("mke2fs", "e2fsprogs"),
+        ("depmod", "kmod"),
+        ("fakeroot", "fakeroot"),
+    ];
+    let mut missing = root::missing();
+    missing.extend(needs.into_iter().filter(|(program, _)| !root::there(program)).map(|(_, package)| package));
+    missing.extend(arm::Tools::compiler().err().into_iter().flatten());
+    missing
+}
+
+/// Makes the image.
+///
+/// # Errors
+/// Where a tool is missing, the board is none whose firmware is known, or the bundle lacks its detector.
+pub fn make(recipe: &Recipe) -> Result<()> {
+    let missing = missing();
+    if !missing.is_empty() {
+        return Err(refusal(format!("missing: {}; {}", missing.join(", "), arm::advice(&missing))));
+    }
+    let text = fs::read_to_string(recipe.board)
+        .map_err(|error| refusal(format!("{}: {error}; board files lie in boards/", recipe.board.display())))?;
+    let known =
+        BOARDS.into_iter().find(|(name, _)| text.lines().any(|line| line.trim() == format!("name = \"{name}\"")));
+    let names = BOARDS.map(|(name, _)| name).join(" and ");
+    let (_, device_tree) = known
+        .ok_or_else(|| refusal(format!("images are made for {names}; {} is another board", recipe.board.display())))?;
+    if !recipe.bundle.join("detector.onnx").exists() {
+        return Err(refusal(format!(
+            "{} has no detector.onnx: `host-trainer detector {}` puts it there",
+            recipe.bundle.display(),
+            recipe.bundle.display()
+        )));
+    }
+    let assets = cargo::workspace_root().join(".assets/emulator");
+    fs::create_dir_all(&assets)?;
+    let program = program::build(arm::TARGET)?;
+    let system = System::bring(&assets)?;
+    let base = root::tarball(&assets, &PACKAGES, "main")?;
+    let firmware = firmware(&assets)?;
+    let work = assets.join("image");
+    let _ = fs::remove_dir_all(&work);
+    fs::create_dir_all(&work)?;
+
+    let layer = work.join("layer");
+    lay(&layer, recipe, &program, &system)?;
+    let squashfs = work.join("root.squashfs");
+    root(&work, &base, &layer, &squashfs)?;
+    let boot = work.join("boot.vfat");
+    boot_partition(&boot, &system, &firmware, device_tree)?;
+    let data = work.join("data.ext4");
+    File::create(&data)?.set_len(recipe.data_mib * MIB)?;
+    run(Command::new("mke2fs").args(["-q", "-t", "ext4", "-L", "journal", "-F"]).arg(&data))?;
+
+    let image = work.join("image");
+    let parts = [(0x0c, &boot), (0x83, &squashfs), (0x83, &data)];
+    join(&image, &parts)?;
+    let beside = recipe.output.with_extension("making");
+    fs::copy(&image, &beside)
+        .and_then(|_| fs::rename(&beside, recipe.output))
+        .inspect_err(|_| drop(fs::remove_file(&beside)))
+        .with_context(|| format!("{} could not be written", recipe.output.display()))?;
+    fs::remove_dir_all(&work)?;
+    eprintln!(
+        "{}: {} MiB; write it to a card of 2 GB or more, for instance: sudo dd if={} of=/dev/sdX bs=4M conv=fsync",
+        recipe.output.display(),
+        fs::metadata(recipe.output)?.len() / MIB,
+        recipe.output.display()
+    );
+    Ok(())
+}
+
+/// The files that are ours.
+fn lay(layer: &Path, recipe: &Recipe, program: &Path, system: &System) -> Result<()> {
+    let boards = cargo::workspace_root().join("boards");
+    put(layer, "usr/bin/edge-runtime", &fs::read(program)?, 0o755)?;
+    for entry in fs::read_dir(recipe.bundle)? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        put(layer, &format!("usr/share/edge-runtime/bundle/{name}"), &fs::read(&path)?, 0o644)?;
+    }
+    put(layer, "etc/edge-runtime/board.toml", &fs::read(recipe.board)?, 0o644)?;
+    put(layer, "usr/lib/systemd/system/edge-runtime.service", &fs::read(boards.join("edge-runtime.service"))?, 0o644)?;
+    put(layer, "usr/lib/sysusers.d/edge-runtime.conf", &fs::read(boards.join("edge-runtime.sysusers"))?, 0o644)?;
+    put(layer, "usr/lib/udev/rules.d/60-edge-runtime.rules", &fs::read(boards.join("edge-runtime.rules"))?, 0o644)?;
+    put(layer, "etc/hostname", b"edge-runtime\n", 0o644)?;
+    // Else each boot would be the first one, and systemd asks questions on the console then.
+    put(layer, "etc/machine-id", b"uninitialized\n", 0o444)?;
+    put(layer, "etc/fstab", b"LABEL=journal /var/lib/edge-runtime ext4 noatime,nodev,nosuid,noexec 0 2\n", 0o644)?;
+    put(layer, "etc/systemd/network/80-wired.network", b"[Match]\nType=ether\n\n[Network]\nDHCP=yes\n", 0o644)?;
+    put(
+        layer,
+        "usr/lib/systemd/system/edge-runtime.service.d/data.conf",
+        b"[Unit]\nRequiresMountsFor=/var/lib/edge-runtime\n",
+        0o644,
+    )?;
+    for (name, target) in [
+        ("multi-user.target.wants/edge-runtime.service", "/usr/lib/systemd/system/edge-runtime.service"),
+        ("multi-user.target.wants/systemd-networkd.service", "/usr/lib/systemd/system/systemd-networkd.service"),
+    ] {
+        let link = layer.join("etc/systemd/system").join(name);
+        fs::create_dir_all(link.parent().context("a folder")?)?;
+        symlink(target, link)?;
+    }
+    let modules = layer.join("usr/lib/modules");
+    copy_tree(&system.module_folder(), &modules)?;
+    for version in fs::read_dir(&modules)? {
+        let name = version?.file_name();
+        // depmod looks for lib/modules.
+        let _ = symlink("usr/lib", layer.join("lib"));
+        run(Command::new("depmod").arg("-b").arg(layer).arg(&name).env("PATH", path_with_sbin()))?;
+    }
+    let _ = fs::remove_file(layer.join("lib"));
+    if let Some(files) = recipe.files {
+        copy_tree(files, layer)?;
+    }
+    Ok(())
+}
+
+/// Unpacks the base, lays our files over it and packs the whole. All files belong to root but those that Debian says.
+fn root(work: &Path, base: &Path, layer: &Path, squashfs: &Path) -> Result<()> {
+    let script = "set -e; mkdir \"$1/root\"; tar -xf \"$2\" -C \"$1/root\"; chown -R 0:0 \"$3\"; cp -a \"$3/.\" \"$1/root/\"; \
+                  mksquashfs \"$1/root\" \"$4\" -comp zstd -Xcompression-level 6 -no-progress -quiet";
+    let mut command = Command::new("fakeroot");
+    command.args(["sh", "-c", script, "sh"]).arg(work).arg(base).arg(layer).arg(squashfs).env("PATH", path_with_sbin());
+    run(&mut command).context("the root file system could not be packed")?;
+    let file = OpenOptions::new().write(true).open(squashfs)?;
+    Ok(file.set_len(file.metadata()?.len().next_multiple_of(MIB))?)
+}
+
+/// Kernel, initial file system, device tree and firmware.
+fn boot_partition(boot: &Path, system: &System, firmware: &Path, device_tree: &str) -> Result<()> {
+    File::create(boot)?.set_len(BOOT)?;
+    run(Command::new("mkfs.vfat").args(["-n", "BOOT"]).arg(boot).env("PATH", path_with_sbin()))?;
+    let work = boot.with_extension("files");
+    fs::create_dir_all(&work)?;
+    for entry in fs::read_dir(firmware)? {
+        let path = entry?.path();
+        fs::copy(&path, work.join(path.file_name().unwrap_or_default()))?;
+    }
+    fs::copy(system.kernel()?, work.join("kernel8.img"))?;
+    fs::copy(system.device_tree(device_tree)?, work.join(device_tree))?;
+    fs::write(work.join("initrd.img"), initial(system)?.finish())?;
+    fs::write(
+        work.join("config.txt"),
+        format!(
+            "arm_64bit=1\nkernel=kernel8.img\ninitramfs initrd.img followkernel\ndevice_tree={device_tree}\nenable_uart=1\ndtparam=i2c_arm=on\n"
+        ),
+    )?;
+    fs::write(work.join("cmdline.txt"), format!("{KERNEL_LINE}\n"))?;
+    let mut copy = Command::new("mcopy");
+    copy.arg("-i").arg(boot);
+    let mut files = fs::read_dir(&work)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+    files.sort();
+    run(copy.args(files).arg("::"))?;
+    Ok(fs::remove_dir_all(work)?)
+}
+
+/// What the kernel of an appliance is told.
+pub const KERNEL_LINE: &str = "console=ttyS1,115200 quiet panic=10 guest.root=/dev/mmcblk0p2";
+
+/// The initial file system of an appliance: modules, then the overlay over the read-only root.
+pub fn initial(system: &System) -> Result<Archive> {
+    let mut archive = Archive::default();
+    archive.copy("bin/busybox", &system.shell())?;
+    archive.file("init", include_bytes!("guest/init.sh"), true);
+    let mut order = String::new();
+    for path in system.modules(&MODULES)? {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        archive.copy(&format!("modules/{name}"), &path)?;
+        order += &format!("{name}\n");
+    }
+    archive.file("modules/order", order.as_bytes(), false);
+    Ok(archive)
+}
+
+/// Raspberry Pi's firmware, from Debian's package of it.
+fn firmware(assets: &Path) -> Result<PathBuf> {
+    let made = assets.join("firmware");
+    if !made.exists() {
+        let making = assets.join("firmware.making");
+        let _ = fs::remove_dir_all(&making);
+        let mut command = Command::new("mmdebstrap");
+        command.args(["--quiet", "--architectures=arm64", "--variant=extract", "--components=main,non-free-firmware"]);
+        run(command.args(["--include=raspi-firmware", "bookworm"]).arg(&making))
+            .context("raspi-firmware could not be fetched")?;
+        fs::rename(making.join("usr/lib/raspi-firmware"), &made)?;
+        let _ = fs::remove_dir_all(making);
+    }
+    Ok(made)
+}
+
+/// Puts partitions one after the other, each at a multiple of 4 MiB, with a table of the kind that the firmware reads (MBR).
+fn join(image: &Path, parts: &[(u8, &PathBuf)]) -> Result<()> {
+    let mut file = File::create(image)?;
+    let mut table = [0_u8; SECTOR as usize];
+    let mut at = FIRST;
+    for (number, (kind, part)) in parts.iter().enumerate() {
+        let bytes = fs::metadata(part)?.len();
+        ensure!(bytes % SECTOR == 0, "{} is not made of whole sectors", part.display());
+        let entry = &mut table[446 + 16 * number..][..16];
+        // Addresses by cylinder and head are of the past; these say "look at the sectors".
+        entry[1..4].copy_from_slice(&[0xfe, 0xff, 0xff]);
+        entry[4] = *kind;
+        entry[5..8].copy_from_slice(&[0xfe, 0xff, 0xff]);
+        entry[8..12].copy_from_slice(&u32::try_from(at / SECTOR)?.to_le_bytes());
+        entry[12..16].copy_from_slice(&u32::try_from(bytes / SECTOR)?.to_le_bytes());
+        file.seek(SeekFrom::Start(at))?;
+        std::io::copy(&mut File::open(part)?, &mut file)?;
+        at = (at + bytes).next_multiple_of(FIRST);
+    }
+    table[510..].copy_from_slice(&[0x55, 0xaa]);
+    file.seek(SeekFrom::Start(0))?;
+    file.write_all(&table)?;
+    Ok(file.set_len(at)?)
+}
+
+fn put(layer: &Path, path: &str, content: &[u8], mode: u32) -> Result<()> {
+    let file = layer.join(path);
+    fs::create_dir_all(file.parent().context("a folder")?)?;
+    fs::write(&file, content)?;
+    Ok(fs::set_permissions(&file, fs::Permissions::from_mode(mode))?)
+}
+
+fn copy_tree(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    run(Command::new("cp").args(["-a", "--no-preserve=ownership"]).arg(from.join(".")).arg(to))?;
+    Ok(())
+}
+
+/// Tools of administrators lie in folders that not everybody has on the path.
+fn path_with_sbin() -> std::ffi::OsString {
+    let mut path = env::var_os("PATH").unwrap_or_default();
+    path.push(":/usr/sbin:/sbin");
+    path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn partitions_lie_where_the_table_says() {
+        let folder = tempfile::tempdir().unwrap();
+        let parts = [("a", 3 * MIB), ("b", 5 * MIB)].map(|(name, bytes)| {
+            let path = folder.path().join(name);
+            fs::write(&path, vec![name.as_bytes()[0]; bytes as usize]).unwrap();
+            path
+        });
+        let image = folder.path().join("image");
+        join(&image, &[(0x0c, &parts[0]), (0x83, &parts[1])]).unwrap();
+        let bytes = fs::read(image).unwrap();
+        let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()) as usize;
+        assert_eq!(bytes[510..512], [0x55, 0xaa]);
+        for (number, (kind, letter, length)) in [(0x0c, b'a', 3 * MIB), (0x83, b'b', 5 * MIB)].into_iter().enumerate() {
+            let entry = 446 + 16 * number;
+            let (start, size) = (word(entry + 8) * 512, word(entry + 12) * 512);
+            assert_eq!((bytes[entry + 4], size as u64), (kind, length));
+            assert!(bytes[start..start + size].iter().all(|byte| *byte == letter));
+            assert_eq!(bytes[start - 1], 0);
+        }
+        assert_eq!(bytes.len() as u64 % FIRST, 0);
+    }
+}
