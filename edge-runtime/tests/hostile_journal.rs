@@ -6,7 +6,7 @@ mod journal_common;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use edge_runtime::journal::{Config, Event, Face, JournalError, Reader};
+use edge_runtime::journal::{Config, Event, Face, JournalError, Range, Reader};
 use journal_common::*;
 use rusqlite::Connection;
 
@@ -69,6 +69,40 @@ fn numbers_at_the_end_of_their_range_are_read() {
     ] {
         let folder = tempfile::tempdir().unwrap();
         reads(&journal(folder.path(), statements));
+    }
+}
+
+/// Exchanges the first and the last row of a table's only page, as a card might that has mixed up its blocks.
+fn shuffle(path: &Path, table: &str) {
+    let root: u32 = {
+        let conn = Connection::open(path).unwrap();
+        conn.query_row("SELECT rootpage FROM sqlite_schema WHERE name = ?1", [table], |row| row.get(0)).unwrap()
+    };
+    let mut bytes = std::fs::read(path).unwrap();
+    let page = bytes.chunks_mut(1024).nth(root as usize - 1).unwrap();
+    assert_eq!(page[0], 13, "a leaf");
+    let count = usize::from(page[4]);
+    let (first, last) = (8, 8 + 2 * (count - 1));
+    (0..2).for_each(|byte| page.swap(first + byte, last + byte));
+    std::fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn rows_out_of_order_end_the_reading() {
+    for table in ["record", "event"] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = journal(folder.path(), "");
+        shuffle(&path, table);
+        let reader = Reader::open(&path).unwrap();
+        let records = reader.each_record(&Range::default(), |_| Ok::<_, JournalError>(()));
+        let events = reader.each_event(&Range::default(), |_| Ok::<_, JournalError>(()));
+        for read in [(table == "record").then_some(records), (table == "event").then_some(events)].into_iter().flatten()
+        {
+            assert!(matches!(read, Err(JournalError::Damaged { .. })), "{read:?}");
+        }
+        assert!(matches!(reader.entries_after(0, 100), Err(JournalError::Damaged { .. })));
+        assert!(!damage(&path).is_empty());
+        reads(&path);
     }
 }
 

@@ -246,6 +246,7 @@ impl Reader {
             params![after, last, range.since_us, range.until_us, limit],
             columns::record,
         )
+        .and_then(|rows| self.rising(after, rows, |row| row.id))
     }
 
     fn events_between(&self, after: i64, range: &Range, limit: usize) -> Result<Vec<EventRow>, JournalError> {
@@ -258,6 +259,20 @@ impl Reader {
             params![after, range.since_us, range.until_us, limit],
             columns::event,
         )
+        .and_then(|rows| self.rising(after, rows, |row| row.id))
+    }
+
+    /// Rows whose numbers rise from one above `after` on. In a damaged file they may not, and what reads on from the last one
+    /// would never come to an end.
+    fn rising<T>(&self, mut after: i64, rows: Vec<T>, id: impl Fn(&T) -> i64) -> Result<Vec<T>, JournalError> {
+        for row in &rows {
+            if id(row) <= after {
+                let reason = format!("number {} comes after number {after}", id(row));
+                return Err(JournalError::Damaged { path: self.path.clone(), reason });
+            }
+            after = id(row);
+        }
+        Ok(rows)
     }
 
     fn query<T>(
