@@ -141,7 +141,8 @@ activate() {
     from=$base/versions/$1
     if [ "$service" = yes ]; then
         put "$from/edge-runtime.rules" "$root/etc/udev/rules.d/60-edge-runtime.rules" || return 1
-        if [ "$changed" = yes ] && command -v udevadm >/dev/null; then
+        # No udev runs in a container.
+        if [ "$changed" = yes ] && [ -S "$root/run/udev/control" ]; then
             udevadm control --reload && udevadm trigger --subsystem-match=gpio --subsystem-match=i2c-dev
         fi
         put "$from/$unit" "$units/$unit" || return 1
@@ -295,7 +296,8 @@ status() {
         answer "$name $id board=$(about "$id" board) bundle=$(about "$id" bundle) state=$(state "$id" | tr ' ' '@')"
     done
     if has_systemd; then
-        answer "service $(systemctl is-active "$unit") $(systemctl is-enabled "$unit" 2>/dev/null)"
+        enabled=$(systemctl is-enabled "$unit" 2>/dev/null)
+        answer "service $(systemctl is-active "$unit") ${enabled:-not-installed}"
     else
         answer "service none: this board does not run systemd"
     fi

@@ -136,7 +136,7 @@ impl Board {
         {
             command.args(["--ssh-option", option]);
         }
-        command.arg("--root").arg(self.root()).args(["--settle", "2"]).args(arguments);
+        command.arg("--root").arg(self.root()).args(["--settle", "1"]).args(arguments);
         command
     }
 

@@ -36,7 +36,7 @@ fn versions_come_stay_and_go_back() {
     let Some(board) = Board::start() else { return };
     assert_eq!(
         board.status().done(),
-        "current none\nprevious none\nservice inactive disabled\n",
+        "current none\nprevious none\nservice inactive not-installed\n",
         "before the first deploy"
     );
 

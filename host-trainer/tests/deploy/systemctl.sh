@@ -21,10 +21,13 @@ is-active*)
     # Ends after its first second, and is started again by systemd.
     if grep -q "restarts at times" "$board"; then date +%s%N >"$root/active"; fi
     [ -f "$root/active" ] && state=active || state=inactive
-    case $* in *--quiet*) ;; *) echo $state ;; esac
-    [ $state = active ]
+    case $* in *--quiet*) ;; *) echo "$state" ;; esac
+    [ "$state" = active ]
     ;;
-is-enabled*) [ -f "$root/enabled" ] && echo enabled || echo disabled ;;
+is-enabled*)
+    [ -f "$root/etc/systemd/system/edge-runtime.service" ] || exit 1
+    [ -f "$root/enabled" ] && echo enabled || echo disabled
+    ;;
 *disable*) rm -f "$root/enabled" ;;
 *enable*) touch "$root/enabled" ;;
 stop*) rm -f "$root/active" ;;
