@@ -132,14 +132,17 @@ enum Kind {
     Null,
     Small(i8),
     Integer(i64),
+    Extreme(u8),
     Real(f64),
     Text(String),
-    Detail(u8, i64),
+    Detail(u8, u64),
     Blob(Vec<u8>),
     /// The row goes.
     Gone,
 }
 
+/// Numbers that chance does not find.
+const EXTREMES: [i64; 7] = [i64::MIN, i64::MIN + 1, i64::MAX, i64::MAX - 1, u32::MAX as i64, i64::MAX / 60_000_000, -1];
 const TABLES: [&str; 7] = ["record", "event", "session", "minute", "face", "cursor", "record"];
 
 /// Writes values into the rows of a journal whatever the schema says, and reads it.
@@ -182,6 +185,7 @@ fn change(conn: &Connection, edits: &[Edit]) -> rusqlite::Result<()> {
             Kind::Null => Value::Null,
             Kind::Small(number) => Value::Integer((*number).into()),
             Kind::Integer(number) => Value::Integer(*number),
+            Kind::Extreme(which) => Value::Integer(EXTREMES[usize::from(*which) % EXTREMES.len()]),
             Kind::Real(number) => Value::Real(*number),
             Kind::Text(text) => Value::Text(text.clone()),
             Kind::Blob(bytes) => Value::Blob(bytes.clone()),
