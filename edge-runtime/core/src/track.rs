@@ -2,7 +2,8 @@
 //!
 //! Integers only and of fixed capacity. A track is predicted by its velocity (an alpha-beta filter), corrected by a patch of
 //! luma between detections, and matched to detections by place, size and patch. A face that is hidden or gone keeps its
-//! number for [`Limits::memory_ms`]; a face that comes back later is a new track.
+//! number for [`Limits::memory_ms`]; a face that comes back later is a new track. A face that is in sight is not forgotten, however
+//! slowly frames come; [`Tracker::aging`] says when it is time to look for it again.
 
 use crate::align::{KeyPoints, Point};
 use crate::patch::Patch;
@@ -219,6 +220,12 @@ impl Tracker {
         self.tracks.iter().any(|track| track.id == 0)
     }
 
+    /// Whether a face in sight was last detected so long ago that it may only be its patch that is still there.
+    pub fn aging(&self, now: u64) -> bool {
+        let half = u64::from(self.limits.memory_ms) * MS / 2;
+        self.faces().any(|track| now.saturating_sub(track.seen) >= half)
+    }
+
     /// A frame at `now` (ns, monotonic) on which nothing was detected for: tracks follow their patches in `view`.
     pub fn follow(&mut self, view: View<'_>, now: u64) {
         for track in &mut self.tracks {
@@ -278,7 +285,7 @@ impl Tracker {
         // What was never confirmed is not worth remembering.
         self.tracks.retain(|track| match track.id {
             0 => !track.hidden,
-            _ => now.saturating_sub(track.seen) <= memory,
+            _ => !track.hidden || now.saturating_sub(track.seen) <= memory,
         });
     }
 }

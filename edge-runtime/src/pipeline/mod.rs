@@ -163,8 +163,8 @@ impl Pipeline {
             self.smoothers.clear();
         }
         self.since = self.since.saturating_add(1);
-        // A new face need not wait its turn to be confirmed.
-        if self.since < self.options.detect_every && !self.tracker.unconfirmed() {
+        // A new face need not wait its turn to be confirmed, nor one that a slow board has not looked for in a long time.
+        if self.since < self.options.detect_every && !self.tracker.unconfirmed() && !self.tracker.aging(now) {
             return profile.time(Step::Track, || self.tracker.follow(view, now));
         }
         self.since = 0;

@@ -123,3 +123,25 @@ fn more_faces_than_there_is_room_for_are_dropped() {
     tracker.detected(&[far, far], view, 0);
     tracker.follow(view, u64::MAX);
 }
+
+#[test]
+fn a_face_in_sight_keeps_its_number_however_slowly_frames_come() {
+    let data = scene(&[(100.0, 120.0, 150)]);
+    let view = View::new(&data, WIDTH, HEIGHT, 1, WIDTH).unwrap();
+    let mut tracker = Tracker::new(Limits::default());
+    for frame in 0..6u64 {
+        // A frame in four seconds, as a slow board or a camera that saves its battery has them.
+        tracker.detected(&[detection(100.0, 120.0)], view, frame * 4 * SECOND);
+        assert_eq!(ids(&tracker).len(), usize::from(frame > 0), "frame {frame}");
+    }
+    assert_eq!(ids(&tracker)[0].0, 1);
+    // Followed only, it stays, and asks to be looked for again.
+    let last = 5 * 4 * SECOND;
+    assert!(!tracker.aging(last + SECOND / 2));
+    tracker.follow(view, last + 3 * SECOND);
+    assert!(tracker.aging(last + 3 * SECOND));
+    assert_eq!(ids(&tracker).len(), 1);
+    tracker.detected(&[], view, last + 3 * SECOND);
+    assert_eq!(ids(&tracker).len(), 0);
+    assert!(!tracker.remembers(1));
+}
