@@ -207,7 +207,7 @@ fn boot_partition(boot: &Path, system: &System, firmware: &Path, device_tree: &s
 }
 
 /// What the kernel of an appliance is told.
-pub const KERNEL_LINE: &str = "console=ttyS1,115200 quiet panic=10 guest.root=/dev/mmcblk0p2";
+pub const KERNEL_LINE: &str = "console=ttyS1,115200 quiet panic=10 systemd.getty_auto=no guest.root=/dev/mmcblk0p2";
 
 /// The initial file system of an appliance: modules, then the overlay over the read-only root.
 pub fn initial(system: &System) -> Result<Archive> {

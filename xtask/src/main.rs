@@ -15,6 +15,7 @@ mod guest;
 mod image;
 mod kernels;
 mod libtorch;
+mod package;
 mod preflight;
 mod program;
 mod refusal;
@@ -43,6 +44,7 @@ enum Command {
     Build(command::build::Cmd),
     Boards(command::boards::Cmd),
     Image(command::image::Cmd),
+    Package(command::package::Cmd),
 }
 
 fn main() -> ExitCode {
@@ -55,6 +57,7 @@ fn main() -> ExitCode {
         Command::Build(cmd) => cmd.run(),
         Command::Boards(cmd) => cmd.run(),
         Command::Image(cmd) => cmd.run(),
+        Command::Package(cmd) => cmd.run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

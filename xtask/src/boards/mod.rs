@@ -4,6 +4,7 @@ mod appliance;
 mod camera;
 mod frames;
 mod indicator;
+mod install;
 mod limits;
 mod parity;
 mod power;
@@ -46,7 +47,7 @@ pub struct Figures {
     pub text: String,
 }
 
-const SUITES: [Suite; 8] = [
+const SUITES: [Suite; 9] = [
     Suite { name: "parity", shows: "scores, boxes and aligned faces equal the host's", run: parity::run },
     Suite {
         name: "camera",
@@ -57,6 +58,11 @@ const SUITES: [Suite; 8] = [
     Suite { name: "power", shows: "no record that was reported is lost by power cuts", run: power::run },
     Suite { name: "limits", shows: "heat lowers the rate, a full disk is survived", run: limits::run },
     Suite { name: "watchdog", shows: "a hung pipeline is started again", run: watchdog::run },
+    Suite {
+        name: "install",
+        shows: "the Debian package, and deploy over ssh, install, upgrade and go back",
+        run: install::run,
+    },
     Suite { name: "appliance", shows: "the SD-card image boots to its first record", run: appliance::run },
     Suite { name: "soak", shows: "an hour of the board's time leaves memory and descriptors flat", run: soak::run },
 ];

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 
+use super::install::active;
 use super::{Fault, Figures, LIMIT, Lab, board_file};
 use crate::cargo;
 use crate::guest::Guest;
@@ -58,7 +59,7 @@ pub fn run(lab: &Lab) -> Result<Vec<Figures>> {
         second = pid(&mut guest)?;
     }
     let restarted = hung.elapsed();
-    guest.run("systemctl is-active edge-runtime", LIMIT)?;
+    active(&mut guest)?;
     let why = guest.run("journalctl -u edge-runtime --no-pager | grep -ci 'watchdog timeout'", LIMIT)?;
     ensure!(why.trim() != "0", "it was started again, but not by the watchdog");
     guest.run(

@@ -93,7 +93,7 @@ impl Machine<'_> {
         let initrd = self.work.join(format!("{}.cpio", self.name));
         fs::write(&initrd, self.initial()?.finish())?;
         let mut emulator = Command::new(EMULATOR);
-        let mut kernel_line = String::from("quiet loglevel=1 panic=-1 net.ifnames=0 ");
+        let mut kernel_line = String::from("quiet loglevel=1 panic=-1 net.ifnames=0 systemd.getty_auto=no ");
         match self.board {
             Board::Virt(processor) => {
                 emulator.args(["-M", "virt", "-cpu", processor, "-smp", "1", "-m", "1024"]);
