@@ -149,3 +149,31 @@ fn bad_input_is_one_line_that_says_what_to_do() {
         assert!(text.contains(says), "{source}: {text}");
     }
 }
+
+#[test]
+fn the_service_as_its_unit_starts_it_keeps_the_boards_journal() {
+    let folder = tempfile::tempdir().unwrap();
+    let (bundle, board) = (shipped(folder.path()), folder.path().join("board.toml"));
+    let journal = folder.path().join("journal.sqlite");
+    let unit = std::fs::read_to_string(root().join("boards/edge-runtime.service")).unwrap();
+    let start = unit.lines().find_map(|line| line.strip_prefix("ExecStart=/usr/bin/edge-runtime ")).unwrap();
+    let given = std::fs::read_to_string(root().join("boards/generic-x86-64.toml")).unwrap();
+    let here = given.replace("/var/lib/edge-runtime/journal.sqlite", journal.to_str().unwrap());
+    assert_ne!(given, here);
+    std::fs::write(&board, here).unwrap();
+    let start = start.replace("/etc/edge-runtime/board.toml", board.to_str().unwrap());
+    // One picture of nothing: the session is journalled, whatever is seen.
+    image::GrayImage::new(64, 64).save(folder.path().join("nothing.png")).unwrap();
+    let source = format!("dir:{}", folder.path().display());
+    let with = |options: &[&str]| {
+        let mut command = program("edge-runtime");
+        command.args(start.replace("$OPTIONS", "").split_whitespace()).args(options);
+        succeed(command.args(["--source", &source, "--bundle"]).arg(&bundle));
+    };
+    with(&[]);
+    assert!(journal.is_file(), "the service keeps nothing");
+    // Whoever administers it may name another.
+    let other = folder.path().join("other.sqlite");
+    with(&["--journal", other.to_str().unwrap()]);
+    assert!(other.is_file());
+}

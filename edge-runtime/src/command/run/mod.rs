@@ -33,9 +33,9 @@ pub struct Cmd {
     /// board's camera.
     #[arg(long, value_name = "SOURCE")]
     source: Option<Spec>,
-    /// The journal to write, made where it is missing. Without it nothing is kept.
-    #[arg(long, value_name = "FILE")]
-    journal: Option<PathBuf>,
+    /// The journal to write, made where it is missing; without FILE the board's. Without the flag nothing is kept.
+    #[arg(long, value_name = "FILE", num_args = 0..=1, overrides_with = "journal")]
+    journal: Option<Option<PathBuf>>,
     /// A built-in board by its name, or a board file; by default the machine at hand.
     #[arg(long, value_name = "NAME|FILE")]
     board: Option<String>,
@@ -119,13 +119,10 @@ impl Cmd {
         let pipeline = Pipeline::new(&bundle, engine, options.with_confidence_of(&bundle))?;
         let source = camera::open(&spec, &self.camera_options())?;
         let kernels = pipeline.engine().kernels().join(" ");
-        let journal = self
-            .journal
-            .as_deref()
-            .map(|path| open_journal(path, config.clone(), &bundle, &board, &kernels))
-            .transpose()?;
+        let path = self.journal.as_ref().map(|given| given.as_deref().unwrap_or(Path::new(&board.paths.journal)));
+        let journal = path.map(|path| open_journal(path, config.clone(), &bundle, &board, &kernels)).transpose()?;
         let journal = journal.map(Arc::new);
-        let telemetry = self.telemetry(&bundle, pipeline.engine().labels(), journal.as_ref())?;
+        let telemetry = self.telemetry(&bundle, pipeline.engine().labels(), path.zip(journal.as_ref()))?;
         service.ready(&format!("watching {}", source.describe()));
         let watch = watch::Watch {
             source,
@@ -180,9 +177,9 @@ impl Cmd {
         &self,
         bundle: &Bundle,
         labels: &[Label],
-        journal: Option<&Arc<journal::Writer>>,
+        journal: Option<(&Path, &Arc<journal::Writer>)>,
     ) -> anyhow::Result<Telemetry> {
-        let backlog = self.journal.as_deref().zip(journal).map(|(path, writer)| {
+        let backlog = journal.map(|(path, writer)| {
             Box::new(backlog::Journaled::new(path, Arc::clone(writer))) as Box<dyn telemetry::Backlog>
         });
         let manifest = bundle.manifest();
