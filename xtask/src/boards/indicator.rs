@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use super::{EVENTS, Fault, Figures, LIMIT, Lab, board_file, frames, side_by_side, succeed};
+use super::{EVENTS, Fault, Figures, LIMIT, Lab, board_file, frames, succeed};
 use crate::cargo;
 use crate::guest::Guest;
 use crate::guest::console::Board;
@@ -48,7 +48,7 @@ pub fn run(lab: &Lab) -> Result<Vec<Figures>> {
         Wired { board: Board::Pi3, lines: [17, 27, 22], button: false },
         Wired { board: Board::Virt("cortex-a72"), lines: [0, 1, 2], button: true },
     ];
-    side_by_side(&wired, |wired| on(lab, wired, &stills))
+    wired.iter().map(|wired| on(lab, wired, &stills)).collect()
 }
 
 /// Frames, by the label that the host gives to all that is in them.

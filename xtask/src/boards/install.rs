@@ -32,7 +32,7 @@ pub fn run(lab: &Lab) -> Result<Vec<Figures>> {
         "-netdev".into(),
         format!("user,id=net,hostfwd=tcp:127.0.0.1:{port}-:22"),
         "-device".into(),
-        "virtio-net-pci,netdev=net".into(),
+        "virtio-net-pci,netdev=net,romfile=".into(),
     ];
     let mut guest = machine.boot()?;
     let packaged = packaged(&mut guest)?;

@@ -14,10 +14,12 @@ mod watchdog;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use crate::arm::{self, Tools};
 use crate::guest::console::{Board, Init, Machine};
@@ -31,6 +33,8 @@ const PACKAGES: [&str; 8] =
 /// The emulated processors, and a Raspberry Pi.
 pub const BOARDS: [Board; 4] =
     [Board::Pi3, Board::Virt("cortex-a53"), Board::Virt("cortex-a72"), Board::Virt("cortex-a76")];
+/// Suites that run at a time.
+const LANES: usize = 2;
 /// How long a command in a guest may take. Emulated boards are some thirty times as slow as the machine that emulates them.
 const LIMIT: Duration = Duration::from_secs(600);
 
@@ -47,24 +51,25 @@ pub struct Figures {
     pub text: String,
 }
 
+/// The longest first, so that no lane waits for another in the end.
 const SUITES: [Suite; 9] = [
-    Suite { name: "parity", shows: "scores, boxes and aligned faces equal the host's", run: parity::run },
-    Suite {
-        name: "camera",
-        shows: "a V4L2 camera's frames give the host's scores; it may vanish and return",
-        run: camera::run,
-    },
-    Suite { name: "indicator", shows: "lights follow states, the button pauses", run: indicator::run },
     Suite { name: "power", shows: "no record that was reported is lost by power cuts", run: power::run },
-    Suite { name: "limits", shows: "heat lowers the rate, a full disk is survived", run: limits::run },
-    Suite { name: "watchdog", shows: "a hung pipeline is started again", run: watchdog::run },
+    Suite { name: "parity", shows: "scores, boxes and aligned faces equal the host's", run: parity::run },
+    Suite { name: "indicator", shows: "lights follow states, the button pauses", run: indicator::run },
+    Suite { name: "appliance", shows: "the SD-card image boots to its first record", run: appliance::run },
     Suite {
         name: "install",
         shows: "the Debian package, and deploy over ssh, install, upgrade and go back",
         run: install::run,
     },
-    Suite { name: "appliance", shows: "the SD-card image boots to its first record", run: appliance::run },
     Suite { name: "soak", shows: "an hour of the board's time leaves memory and descriptors flat", run: soak::run },
+    Suite {
+        name: "camera",
+        shows: "a V4L2 camera's frames give the host's scores; it may vanish and return",
+        run: camera::run,
+    },
+    Suite { name: "watchdog", shows: "a hung pipeline is started again", run: watchdog::run },
+    Suite { name: "limits", shows: "heat lowers the rate, a full disk is survived", run: limits::run },
 ];
 
 /// Faults that can be put in to see a suite fail.
@@ -127,20 +132,17 @@ pub fn run(only: &[String], fault: Option<Fault>, cuts: u32, build: bool) -> Res
     }
     let lab = Lab::open(fault, cuts, build)?;
     let begun = Instant::now();
+    let chosen: Vec<&Suite> =
+        SUITES.iter().filter(|suite| only.is_empty() || only.iter().any(|name| name == suite.name)).collect();
+    let results = in_lanes(&lab, &chosen);
     let mut rows = Vec::new();
     let mut failed = Vec::new();
-    for suite in SUITES.iter().filter(|suite| only.is_empty() || only.iter().any(|name| name == suite.name)) {
-        eprintln!("boards: {}: {}", suite.name, suite.shows);
-        let started = Instant::now();
-        match (suite.run)(&lab) {
-            Ok(figures) => {
-                rows.extend(figures.into_iter().map(|it| (suite.name, it.board, "ok", it.text)));
-                eprintln!("boards: {}: ok after {} s", suite.name, started.elapsed().as_secs());
-            }
+    for (suite, result) in chosen.iter().zip(results) {
+        match result {
+            Ok(figures) => rows.extend(figures.into_iter().map(|it| (suite.name, it.board, "ok", it.text))),
             Err(error) => {
                 rows.push((suite.name, "", "FAILED", format!("{error:#}")));
                 failed.push(suite.name);
-                eprintln!("boards: {}: {error:#}", suite.name);
             }
         }
     }
@@ -225,20 +227,32 @@ pub fn board_file(zones: &str, source: &str, gpio: &str) -> String {
 /// Names and details of a journal's events, in their order, as the guest exports them.
 pub const EVENTS: &str = "edge-runtime log export --events --format jsonl --journal";
 
-/// Runs what is tried on some boards on two at a time; emulated machines have one core each. The results keep the order.
-fn side_by_side<T: Sync>(boards: &[T], each: impl Fn(&T) -> Result<Figures> + Sync) -> Result<Vec<Figures>> {
-    let mut figures = Vec::new();
-    for pair in boards.chunks(2) {
-        let results: Vec<_> = thread::scope(|scope| {
-            let each = &each;
-            let threads: Vec<_> = pair.iter().map(|board| scope.spawn(move || each(board))).collect();
-            threads.into_iter().map(|thread| thread.join().expect("a suite does not panic")).collect()
-        });
-        for result in results {
-            figures.push(result?);
+/// Runs suites, as many at a time as there are [`LANES`]; the results are in their order. An emulated machine takes one core.
+fn in_lanes(lab: &Lab, suites: &[&Suite]) -> Vec<Result<Vec<Figures>>> {
+    let next = AtomicUsize::new(0);
+    let results: Vec<_> = suites.iter().map(|_| Mutex::new(None)).collect();
+    let lane = || {
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some(suite) = suites.get(at) else { return };
+            eprintln!("boards: {}: {}", suite.name, suite.shows);
+            let started = Instant::now();
+            let result = (suite.run)(lab);
+            let seconds = started.elapsed().as_secs();
+            match &result {
+                Ok(_) => eprintln!("boards: {}: ok after {seconds} s", suite.name),
+                Err(error) => eprintln!("boards: {}: failed after {seconds} s: {error:#}", suite.name),
+            }
+            *results[at].lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
         }
-    }
-    Ok(figures)
+    };
+    thread::scope(|scope| {
+        for _ in 0..LANES {
+            scope.spawn(lane);
+        }
+    });
+    let taken = results.into_iter().map(|place| place.into_inner().unwrap_or_else(PoisonError::into_inner));
+    taken.map(|result| result.unwrap_or_else(|| Err(anyhow!("it did not run")))).collect()
 }
 
 /// Runs a program and gives what it wrote to stdout; an error with what it wrote to stderr where it fails.

@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use sha2::{Digest, Sha256};
 
-use super::{BOARDS, Fault, Figures, LIMIT, Lab, comparable, frames, side_by_side, succeed};
+use super::{BOARDS, Fault, Figures, LIMIT, Lab, comparable, frames, succeed};
 use crate::cargo;
 use crate::guest::console::Board;
 
@@ -26,7 +26,7 @@ pub fn run(lab: &Lab) -> Result<Vec<Figures>> {
     let expected = expected(lab, &work, &faces, &video)?;
     ensure!(expected.scores.len() == FACES, "the host classified {} of {FACES} faces", expected.scores.len());
     ensure!(expected.rows.len() >= FRAMES, "the host found {} faces in {FRAMES} frames", expected.rows.len());
-    side_by_side(&BOARDS, |board| on(lab, *board, &faces, &video, &expected))
+    BOARDS.iter().map(|board| on(lab, *board, &faces, &video, &expected)).collect()
 }
 
 /// What the host says of the pictures.

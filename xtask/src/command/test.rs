@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap::Args;
 
 use super::setup;
-use crate::{cargo, kernels};
+use crate::{arm, boards, cargo, kernels};
 
 /// Set up, then run every test of the workspace, and those of the kernels on emulated boards too.
 #[derive(Args)]
@@ -31,6 +31,14 @@ impl Cmd {
         // Whoever asks for some tests gets those.
         let all = self.args.is_empty() && self.test_args.is_empty();
         let emulated = if all { kernels::test() } else { Ok(()) };
+        if all {
+            match boards::missing() {
+                missing if missing.is_empty() => {
+                    eprintln!("suites on whole emulated boards run apart, a quarter of an hour: `cargo xtask boards`");
+                }
+                missing => eprintln!("skipped: suites on whole emulated boards: {}", arm::advice(&missing)),
+            }
+        }
         native.and(emulated)
     }
 }
