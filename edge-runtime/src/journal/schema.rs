@@ -113,8 +113,8 @@ fn tables_are_ours(conn: &Connection) -> Result<State, Failure> {
     let mut statement = conn.prepare("SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND sql = ?1")?;
     for table in TABLES.split(';').map(str::trim).filter(|table| !table.is_empty()) {
         if statement.query_row([table], |row| row.get::<_, i64>(0))? != 1 {
-            let name = table.lines().next().unwrap_or_default().trim_end_matches(" (");
-            return Err(Failure::new(Kind::Damaged, format!("it does not hold the journal's table: {name}")));
+            let name = table.trim_start_matches("CREATE TABLE ").split(' ').next().unwrap_or_default();
+            return Err(Failure::new(Kind::Damaged, format!("the table {name} is not the journal's")));
         }
     }
     Ok(State::Journal)
