@@ -21,11 +21,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 
-use crate::arm::{self, Tools};
+use crate::arm;
 use crate::guest::console::{Board, Init, Machine};
 use crate::guest::{self, Archive, EMULATOR, System, root};
 use crate::refusal::refusal;
-use crate::{cargo, program};
+use crate::{cargo, image, package, program};
 
 /// What the emulated boards have installed beside the program under test.
 const PACKAGES: [&str; 8] =
@@ -113,11 +113,9 @@ pub fn names() -> Vec<&'static str> {
 
 /// Debian packages that are missing.
 pub fn missing() -> Vec<&'static str> {
-    let mut missing = root::missing();
-    if !arm::answers(EMULATOR) {
-        missing.push("qemu-system-arm");
-    }
-    missing.extend(Tools::compiler().err().into_iter().flatten());
+    let mut missing = image::missing();
+    let needs = [(EMULATOR, "qemu-system-arm"), ("ssh-keygen", "openssh-client")];
+    missing.extend(needs.into_iter().filter(|(program, _)| !root::there(program)).map(|(_, package)| package));
     missing
 }
 
@@ -130,6 +128,7 @@ pub fn run(only: &[String], fault: Option<Fault>, cuts: u32, build: bool) -> Res
     if !missing.is_empty() {
         return Err(refusal(format!("missing: {}; {}", missing.join(", "), arm::advice(&missing))));
     }
+    package::require()?;
     let lab = Lab::open(fault, cuts, build)?;
     let begun = Instant::now();
     let chosen: Vec<&Suite> =
