@@ -14,13 +14,24 @@ use anyhow::{Context, Result, ensure};
 
 use crate::guest::{Archive, System, root, run};
 use crate::refusal::refusal;
-use crate::{arm, cargo, program};
+use crate::{arm, cargo};
 
 /// What an appliance has installed beside the program.
-const PACKAGES: [&str; 6] = ["systemd", "systemd-sysv", "udev", "kmod", "iproute2", "systemd-timesyncd"];
-/// What the kernel needs before the root file system is there.
-const MODULES: [&str; 8] =
-    ["squashfs", "overlay", "ext4", "crc32c_generic", "vfat", "bcm2835", "sdhci_iproc", "bcm2835_thermal"];
+const PACKAGES: [&str; 7] =
+    ["systemd", "systemd-sysv", "udev", "kmod", "iproute2", "systemd-timesyncd", "systemd-resolved"];
+/// What the kernel needs before the root file system is there. A Pi 4's card hangs on regulators.
+const MODULES: [&str; 10] = [
+    "squashfs",
+    "overlay",
+    "ext4",
+    "crc32c_generic",
+    "vfat",
+    "bcm2835",
+    "fixed",
+    "gpio_regulator",
+    "sdhci_iproc",
+    "bcm2835_thermal",
+];
 /// Boards whose firmware this knows, with the names of their device trees.
 const BOARDS: [(&str, &str); 2] =
     [("raspberry-pi-3b", "bcm2837-rpi-3-b.dtb"), ("raspberry-pi-4b", "bcm2711-rpi-4-b.dtb")];
@@ -28,13 +39,15 @@ const BOARDS: [(&str, &str); 2] =
 const MIB: u64 = 1 << 20;
 const SECTOR: u64 = 512;
 /// Bytes before the first partition.
-const FIRST: u64 = 4 * MIB;
+pub const FIRST: u64 = 4 * MIB;
 const BOOT: u64 = 160 * MIB;
 /// The journal's partition, unless another size is asked for.
 pub const DATA_MIB: u64 = 512;
 
 /// What an image is made from.
 pub struct Recipe<'a> {
+    /// The program for boards.
+    pub program: &'a Path,
     pub board: &'a Path,
     /// With its detector.
     pub bundle: &'a Path,
@@ -62,12 +75,8 @@ pub fn missing() -> Vec<&'static str> {
 /// Makes the image.
 ///
 /// # Errors
-/// Where a tool is missing, the board is none whose firmware is known, or the bundle lacks its detector.
+/// Where the board is none whose firmware is known, or the bundle lacks its detector.
 pub fn make(recipe: &Recipe) -> Result<()> {
-    let missing = missing();
-    if !missing.is_empty() {
-        return Err(refusal(format!("missing: {}; {}", missing.join(", "), arm::advice(&missing))));
-    }
     let text = fs::read_to_string(recipe.board)
         .map_err(|error| refusal(format!("{}: {error}; board files lie in boards/", recipe.board.display())))?;
     let known =
@@ -84,7 +93,6 @@ pub fn make(recipe: &Recipe) -> Result<()> {
     }
     let assets = cargo::workspace_root().join(".assets/emulator");
     fs::create_dir_all(&assets)?;
-    let program = program::build(arm::TARGET)?;
     let system = System::bring(&assets)?;
     let base = root::tarball(&assets, &PACKAGES, "main")?;
     let firmware = firmware(&assets)?;
@@ -93,9 +101,9 @@ pub fn make(recipe: &Recipe) -> Result<()> {
     fs::create_dir_all(&work)?;
 
     let layer = work.join("layer");
-    lay(&layer, recipe, &program, &system)?;
+    lay(&layer, recipe, &system)?;
     let squashfs = work.join("root.squashfs");
-    root(&work, &base, &layer, &squashfs)?;
+    pack_root(&work, &base, &layer, &squashfs)?;
     let boot = work.join("boot.vfat");
     boot_partition(&boot, &system, &firmware, device_tree)?;
     let data = work.join("data.ext4");
@@ -104,7 +112,7 @@ pub fn make(recipe: &Recipe) -> Result<()> {
 
     let image = work.join("image");
     let parts = [(0x0c, &boot), (0x83, &squashfs), (0x83, &data)];
-    join(&image, &parts)?;
+    write_card(&image, &parts)?;
     let beside = recipe.output.with_extension("making");
     fs::copy(&image, &beside)
         .and_then(|_| fs::rename(&beside, recipe.output))
@@ -121,9 +129,9 @@ pub fn make(recipe: &Recipe) -> Result<()> {
 }
 
 /// The files that are ours.
-fn lay(layer: &Path, recipe: &Recipe, program: &Path, system: &System) -> Result<()> {
+fn lay(layer: &Path, recipe: &Recipe, system: &System) -> Result<()> {
     let boards = cargo::workspace_root().join("boards");
-    put(layer, "usr/bin/edge-runtime", &fs::read(program)?, 0o755)?;
+    put(layer, "usr/bin/edge-runtime", &fs::read(recipe.program)?, 0o755)?;
     for entry in fs::read_dir(recipe.bundle)? {
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -134,8 +142,10 @@ fn lay(layer: &Path, recipe: &Recipe, program: &Path, system: &System) -> Result
     put(layer, "usr/lib/sysusers.d/edge-runtime.conf", &fs::read(boards.join("edge-runtime.sysusers"))?, 0o644)?;
     put(layer, "usr/lib/udev/rules.d/60-edge-runtime.rules", &fs::read(boards.join("edge-runtime.rules"))?, 0o644)?;
     put(layer, "etc/hostname", b"edge-runtime\n", 0o644)?;
-    // Else each boot would be the first one, and systemd asks questions on the console then.
-    put(layer, "etc/machine-id", b"uninitialized\n", 0o444)?;
+    // Empty: made anew at each boot, which yet is no first one, with questions on the console.
+    put(layer, "etc/machine-id", b"", 0o444)?;
+    put(layer, "etc/modules-load.d/i2c.conf", b"i2c-dev\n", 0o644)?;
+    symlink("/run/systemd/resolve/stub-resolv.conf", layer.join("etc/resolv.conf"))?;
     put(layer, "etc/fstab", b"LABEL=journal /var/lib/edge-runtime ext4 noatime,nodev,nosuid,noexec 0 2\n", 0o644)?;
     put(layer, "etc/systemd/network/80-wired.network", b"[Match]\nType=ether\n\n[Network]\nDHCP=yes\n", 0o644)?;
     put(
@@ -147,6 +157,8 @@ fn lay(layer: &Path, recipe: &Recipe, program: &Path, system: &System) -> Result
     for (name, target) in [
         ("multi-user.target.wants/edge-runtime.service", "/usr/lib/systemd/system/edge-runtime.service"),
         ("multi-user.target.wants/systemd-networkd.service", "/usr/lib/systemd/system/systemd-networkd.service"),
+        ("sysinit.target.wants/systemd-resolved.service", "/usr/lib/systemd/system/systemd-resolved.service"),
+        ("sysinit.target.wants/systemd-timesyncd.service", "/usr/lib/systemd/system/systemd-timesyncd.service"),
     ] {
         let link = layer.join("etc/systemd/system").join(name);
         fs::create_dir_all(link.parent().context("a folder")?)?;
@@ -168,8 +180,8 @@ fn lay(layer: &Path, recipe: &Recipe, program: &Path, system: &System) -> Result
 }
 
 /// Unpacks the base, lays our files over it and packs the whole. All files belong to root but those that Debian says.
-fn root(work: &Path, base: &Path, layer: &Path, squashfs: &Path) -> Result<()> {
-    let script = "set -e; mkdir \"$1/root\"; tar -xf \"$2\" -C \"$1/root\"; chown -R 0:0 \"$3\"; cp -a \"$3/.\" \"$1/root/\"; \
+fn pack_root(work: &Path, base: &Path, layer: &Path, squashfs: &Path) -> Result<()> {
+    let script = "set -e; mkdir \"$1/root\"; tar -xf \"$2\" -C \"$1/root\"; chown -Rh 0:0 \"$3\"; rm -f \"$1/root/etc/resolv.conf\"; cp -a \"$3/.\" \"$1/root/\"; \
                   mksquashfs \"$1/root\" \"$4\" -comp zstd -Xcompression-level 6 -no-progress -quiet";
     let mut command = Command::new("fakeroot");
     command.args(["sh", "-c", script, "sh"]).arg(work).arg(base).arg(layer).arg(squashfs).env("PATH", path_with_sbin());
@@ -181,7 +193,7 @@ fn root(work: &Path, base: &Path, layer: &Path, squashfs: &Path) -> Result<()> {
 /// Kernel, initial file system, device tree and firmware.
 fn boot_partition(boot: &Path, system: &System, firmware: &Path, device_tree: &str) -> Result<()> {
     File::create(boot)?.set_len(BOOT)?;
-    run(Command::new("mkfs.vfat").args(["-n", "BOOT"]).arg(boot).env("PATH", path_with_sbin()))?;
+    run(Command::new("mkfs.vfat").args(["-F", "32", "-n", "BOOT"]).arg(boot).env("PATH", path_with_sbin()))?;
     let work = boot.with_extension("files");
     fs::create_dir_all(&work)?;
     for entry in fs::read_dir(firmware)? {
@@ -194,7 +206,7 @@ fn boot_partition(boot: &Path, system: &System, firmware: &Path, device_tree: &s
     fs::write(
         work.join("config.txt"),
         format!(
-            "arm_64bit=1\nkernel=kernel8.img\ninitramfs initrd.img followkernel\ndevice_tree={device_tree}\nenable_uart=1\ndtparam=i2c_arm=on\n"
+            "arm_64bit=1\nkernel=kernel8.img\ninitramfs initrd.img followkernel\ndevice_tree={device_tree}\nenable_uart=1\n"
         ),
     )?;
     fs::write(work.join("cmdline.txt"), format!("{KERNEL_LINE}\n"))?;
@@ -207,10 +219,10 @@ fn boot_partition(boot: &Path, system: &System, firmware: &Path, device_tree: &s
 }
 
 /// What the kernel of an appliance is told.
-pub const KERNEL_LINE: &str = "console=ttyS1,115200 quiet panic=10 systemd.getty_auto=no guest.root=/dev/mmcblk0p2";
+const KERNEL_LINE: &str = "console=ttyS1,115200 quiet panic=10 systemd.getty_auto=no guest.root=/dev/mmcblk?p2";
 
 /// The initial file system of an appliance: modules, then the overlay over the read-only root.
-pub fn initial(system: &System) -> Result<Archive> {
+fn initial(system: &System) -> Result<Archive> {
     let mut archive = Archive::default();
     archive.copy("bin/busybox", &system.shell())?;
     archive.file("init", include_bytes!("guest/init.sh"), true);
@@ -228,20 +240,24 @@ pub fn initial(system: &System) -> Result<Archive> {
 fn firmware(assets: &Path) -> Result<PathBuf> {
     let made = assets.join("firmware");
     if !made.exists() {
-        let making = assets.join("firmware.making");
+        let (tar, making) = (assets.join("firmware.tar"), assets.join("firmware.making"));
         let _ = fs::remove_dir_all(&making);
+        fs::create_dir_all(&making)?;
         let mut command = Command::new("mmdebstrap");
         command.args(["--quiet", "--architectures=arm64", "--variant=extract", "--components=main,non-free-firmware"]);
-        run(command.args(["--include=raspi-firmware", "bookworm"]).arg(&making))
+        run(command.args(["--format=tar", "--include=raspi-firmware", "bookworm"]).arg(&tar))
             .context("raspi-firmware could not be fetched")?;
+        // A tarball, for a folder's files would belong to others where this is not run by root.
+        run(Command::new("tar").arg("-xf").arg(&tar).arg("-C").arg(&making).arg("./usr/lib/raspi-firmware"))?;
         fs::rename(making.join("usr/lib/raspi-firmware"), &made)?;
-        let _ = fs::remove_dir_all(making);
+        fs::remove_dir_all(making)?;
+        fs::remove_file(tar)?;
     }
     Ok(made)
 }
 
 /// Puts partitions one after the other, each at a multiple of 4 MiB, with a table of the kind that the firmware reads (MBR).
-fn join(image: &Path, parts: &[(u8, &PathBuf)]) -> Result<()> {
+fn write_card(image: &Path, parts: &[(u8, &PathBuf)]) -> Result<()> {
     let mut file = File::create(image)?;
     let mut table = [0_u8; SECTOR as usize];
     let mut at = FIRST;
@@ -298,7 +314,7 @@ mod tests {
             path
         });
         let image = folder.path().join("image");
-        join(&image, &[(0x0c, &parts[0]), (0x83, &parts[1])]).unwrap();
+        write_card(&image, &[(0x0c, &parts[0]), (0x83, &parts[1])]).unwrap();
         let bytes = fs::read(image).unwrap();
         let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()) as usize;
         assert_eq!(bytes[510..512], [0x55, 0xaa]);

@@ -5,16 +5,17 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::guest::{root, run};
+use crate::guest::run;
 use crate::refusal::refusal;
 use crate::{arm, cargo};
 
 /// An error where cargo-deb is missing.
 pub fn require() -> Result<()> {
-    if root::there("cargo-deb") {
+    let mut asked = Command::new("cargo");
+    if run(asked.args(["deb", "--version"])).is_ok() {
         return Ok(());
     }
-    Err(refusal("missing: cargo-deb; `cargo install cargo-deb --locked` brings it"))
+    Err(refusal("missing: cargo-deb; `cargo install cargo-deb@3.8.0 --locked` brings it"))
 }
 
 /// Packs the program for `target`, which `cargo xtask build` has put in its place, and gives the package.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 
-use super::{Figures, LIMIT, Lab, board_file, copy_folder, succeed};
+use super::{Fault, Figures, LIMIT, Lab, board_file, copy_folder, succeed};
 use crate::guest::Guest;
 use crate::guest::console::{Board, Init};
 use crate::{arm, cargo, package};
@@ -105,7 +105,7 @@ fn deployed(lab: &Lab, work: &Path, guest: &mut Guest, port: u16, key: &Path) ->
     let text = fs::read_to_string(&manifest)?;
     ensure!(text.contains("name = \"ferplus-edge\""), "the manifest names the bundle otherwise");
     fs::write(&manifest, text.replacen("name = \"ferplus-edge\"", "name = \"ferplus-other\"", 1))?;
-    let two = deploy(&[], Some(&other))?;
+    let two = deploy(&[], Some(if lab.has(Fault::Version) { &lab.bundle } else { &other }))?;
     active(guest)?;
     let status = deploy(&["--status"], None)?;
     let first_word = |text: &str| text.split_whitespace().next().unwrap_or_default().to_owned();

@@ -89,6 +89,27 @@ pub enum Fault {
     Watchdog,
     /// Soak: more and more connections to the program stay open.
     Leak,
+    /// Appliance: the card lacks its initial file system.
+    Card,
+    /// Install: what is deployed second is the first version again.
+    Version,
+}
+
+impl Fault {
+    /// The suite that it must make fail.
+    fn suite(self) -> &'static str {
+        match self {
+            Fault::Weight => "parity",
+            Fault::Picture => "camera",
+            Fault::Line => "indicator",
+            Fault::Sync => "power",
+            Fault::Sensor => "limits",
+            Fault::Watchdog => "watchdog",
+            Fault::Leak => "soak",
+            Fault::Card => "appliance",
+            Fault::Version => "install",
+        }
+    }
 }
 
 /// All that suites share.
@@ -116,6 +137,10 @@ pub fn missing() -> Vec<&'static str> {
     let mut missing = image::missing();
     let needs = [(EMULATOR, "qemu-system-arm"), ("ssh-keygen", "openssh-client")];
     missing.extend(needs.into_iter().filter(|(program, _)| !root::there(program)).map(|(_, package)| package));
+    let foreign = guest::run(Command::new("dpkg").arg("--print-foreign-architectures")).unwrap_or_default();
+    if cfg!(target_arch = "x86_64") && !String::from_utf8_lossy(&foreign).lines().any(|name| name == "arm64") {
+        missing.push("packages of the architecture arm64");
+    }
     missing
 }
 
@@ -129,6 +154,15 @@ pub fn run(only: &[String], fault: Option<Fault>, cuts: u32, build: bool) -> Res
         return Err(refusal(format!("missing: {}; {}", missing.join(", "), arm::advice(&missing))));
     }
     package::require()?;
+    if let Some(fault) = fault
+        && only != [fault.suite()]
+    {
+        return Err(refusal(format!(
+            "that fault is one of the suite {0}: name it, `cargo xtask boards {0} --fault ...`",
+            fault.suite()
+        )));
+    }
+    let _lock = guest::lock()?;
     let lab = Lab::open(fault, cuts, build)?;
     let begun = Instant::now();
     let chosen: Vec<&Suite> =

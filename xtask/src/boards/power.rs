@@ -123,12 +123,15 @@ fn record_and_cut(lab: &Lab, work: &Path, grey: &Path) -> Result<Told> {
 
 /// The journal is whole and holds all that was reported.
 fn verify(guest: &mut crate::guest::Guest, reported: &BTreeSet<u64>) -> Result<()> {
-    if reported.is_empty() {
+    // A cut so early that the journal's file was not yet there leaves nothing to verify.
+    if reported.is_empty() && guest.attempt("[ -s /data/j.sqlite ]", LIMIT)?.0 != 0 {
         return Ok(());
     }
     guest.run("edge-runtime log verify --journal /data/j.sqlite", LIMIT)?;
-    let said = guest
-        .run("edge-runtime log tail -n 1000000 --json --journal /data/j.sqlite | grep -o '\"id\":[0-9]*'", LIMIT)?;
+    let said = guest.run(
+        "edge-runtime log tail -n 1000000 --json --journal /data/j.sqlite | grep -o '\"id\":[0-9]*' || true",
+        LIMIT,
+    )?;
     let held: BTreeSet<u64> = said.lines().filter_map(number_of).collect();
     let lost: Vec<&u64> = reported.difference(&held).collect();
     ensure!(lost.is_empty(), "{} of {} that were reported are lost, from {} on", lost.len(), reported.len(), lost[0]);

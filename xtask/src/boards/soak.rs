@@ -50,7 +50,7 @@ pub fn run(lab: &Lab) -> Result<Vec<Figures>> {
             "pid=$(pidof edge-runtime); n=0; while [ $n -lt {MINUTES} ]; do sleep 60; n=$((n + 1)); echo | busybox nc 127.0.0.1 9000 >/dev/null; \
              echo sample $(awk '/^VmRSS/ {{print $2}}' /proc/$pid/status) $(ls /proc/$pid/fd | wc -l) $(ls /proc/$pid/task | wc -l); done; \
              kill -TERM $pid; sleep 3; edge-runtime log verify --journal /tmp/j.sqlite >/dev/null && \
-             echo records $(edge-runtime log export --format csv --journal /tmp/j.sqlite | wc -l)"
+             echo records $(edge-runtime log export --format csv --journal /tmp/j.sqlite | tail -n +2 | wc -l)"
         ),
         LIMIT * 2,
     )?;
@@ -69,7 +69,11 @@ pub fn run(lab: &Lab) -> Result<Vec<Figures>> {
     for (at, what) in [(1, "descriptors"), (2, "threads")] {
         ensure!(most(last, at) <= most(first, at), "{what} grew from {} to {}", most(first, at), most(last, at));
     }
-    let records = said.lines().find_map(|line| line.strip_prefix("records ")).unwrap_or("no");
+    let records = said.lines().find_map(|line| line.strip_prefix("records ")?.trim().parse::<u32>().ok()).unwrap_or(0);
+    ensure!(
+        records as usize >= MINUTES / 2,
+        "{records} records in {MINUTES} minutes: it did not see what it was shown"
+    );
     let text = format!(
         "{MINUTES} minutes of the board's time, {records} records: memory {before} KiB after {WARM} to {} minutes, {after} KiB at the end; {} descriptors, {} threads",
         2 * WARM,

@@ -21,7 +21,7 @@ pub struct Cmd {
     #[arg(long)]
     no_build: bool,
     /// Power cuts.
-    #[arg(long, value_name = "N", default_value_t = 30)]
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
     cuts: u32,
 }
 

@@ -6,6 +6,8 @@ use anyhow::Result;
 use clap::Args;
 
 use crate::image::{self, Recipe};
+use crate::refusal::refusal;
+use crate::{arm, guest, program};
 
 /// Make an SD-card image that boots a Raspberry Pi into `edge-runtime` and nothing else.
 ///
@@ -19,7 +21,7 @@ pub struct Cmd {
     /// Folder of the bundle, with its detector (`host-trainer detector DIR`).
     #[arg(long, value_name = "DIR")]
     bundle: PathBuf,
-    /// Folder whose files are laid over the root file system, such as etc/systemd/network/ for a WLAN.
+    /// Folder whose files are laid over the root file system, such as etc/systemd/network/ or etc/edge-runtime/environment.
     #[arg(long, value_name = "DIR")]
     files: Option<PathBuf>,
     /// Size of the journal's partition in MiB.
@@ -32,7 +34,13 @@ pub struct Cmd {
 
 impl Cmd {
     pub fn run(self) -> Result<()> {
+        let missing = image::missing();
+        if !missing.is_empty() {
+            return Err(refusal(format!("missing: {}; {}", missing.join(", "), arm::advice(&missing))));
+        }
+        let _lock = guest::lock()?;
         image::make(&Recipe {
+            program: &program::build(arm::TARGET)?,
             board: &self.board,
             bundle: &self.bundle,
             files: self.files.as_deref(),

@@ -154,7 +154,9 @@ impl Machine<'_> {
 impl Guest {
     /// Starts an emulator, whose arguments say what is emulated, and waits for the shell on its serial line.
     pub fn start(mut emulator: Command, work: &Path, name: &str) -> Result<Guest> {
-        let qmp = work.join(format!("{name}.qmp"));
+        // Not below the workspace: the path of a socket may have 107 bytes.
+        let suite = work.file_name().unwrap_or_default().display();
+        let qmp = std::env::temp_dir().join(format!("fn2en-{}-{suite}-{name}.qmp", std::process::id()));
         emulator.args(["-display", "none", "-serial", "stdio", "-monitor", "none", "-no-reboot"]);
         emulator.arg("-qmp").arg(format!("unix:{},server=on,wait=off", qmp.display()));
         emulator.stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -247,6 +249,7 @@ impl Drop for Guest {
     fn drop(&mut self) {
         let _ = self.emulator.kill();
         let _ = self.emulator.wait();
+        let _ = fs::remove_file(&self.qmp);
     }
 }
 

@@ -11,12 +11,19 @@ while read -r module; do insmod "/modules/$module" || echo "module $module was n
 for word in $(cat /proc/cmdline); do
     case "$word" in guest.root=*) root=${word#guest.root=} ;; esac
 done
+# A pattern, for a card may be the first of the disks or the second; the first that is there is taken.
+found() {
+    for device in $root; do
+        [ -b "$device" ] && return
+    done
+    return 1
+}
 tries=0
-until [ -b "$root" ] || [ "$tries" = 300 ]; do
+until found || [ "$tries" = 300 ]; do
     sleep 0.1
     tries=$((tries + 1))
 done
-mount -t squashfs -o ro "$root" /lower || exec sh
+mount -t squashfs -o ro "$device" /lower || exec sh
 mount -t tmpfs -o size=75% tmpfs /rw
 mkdir /rw/up /rw/work
 mount -t overlay -o lowerdir=/lower,upperdir=/rw/up,workdir=/rw/work overlay /new

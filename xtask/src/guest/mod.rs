@@ -9,9 +9,24 @@ pub use archive::Archive;
 pub use console::Guest;
 pub use system::{EMULATOR, System};
 
+use std::fs::{self, File};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
+
+use crate::cargo;
+use crate::refusal::refusal;
+
+/// Held by one task at a time: their files lie in the same folder.
+pub fn lock() -> Result<File> {
+    let folder = cargo::workspace_root().join(".assets/emulator");
+    fs::create_dir_all(&folder)?;
+    let lock = File::create(folder.join(".lock"))?;
+    if lock.try_lock().is_err() {
+        return Err(refusal("another `cargo xtask boards` or `image` runs here: wait for its end"));
+    }
+    Ok(lock)
+}
 
 /// Runs a tool that says nothing where all is well.
 pub fn run(command: &mut Command) -> Result<Vec<u8>> {

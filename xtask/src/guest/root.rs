@@ -54,6 +54,8 @@ pub fn tarball(folder: &Path, packages: &[&str], components: &str) -> Result<Pat
     for path in ["/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*"] {
         command.arg(format!("--dpkgopt=path-exclude={path}"));
     }
+    // mmdebstrap copies this machine's.
+    command.arg("--customize-hook=rm -f \"$1/etc/resolv.conf\" \"$1/etc/hostname\"");
     command.args(["--aptopt=Apt::Install-Recommends \"false\"", RELEASE]).arg(&making);
     run(&mut command).context("Debian's root file system could not be made")?;
     fs::rename(making, &made)?;
