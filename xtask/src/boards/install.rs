@@ -89,7 +89,7 @@ fn deployed(lab: &Lab, work: &Path, guest: &mut Guest, port: u16, key: &Path) ->
             .args(["--ssh-option", "StrictHostKeyChecking=no", "--ssh-option", "UserKnownHostsFile=/dev/null"])
             .args(arguments);
         if let Some(bundle) = bundle {
-            command.arg("--board").arg(&board).arg("--bundle").arg(bundle);
+            command.arg("--board").arg(&board).arg("--bundle").arg(bundle).arg("--binary").arg(&lab.program);
         }
         succeed(&mut command)
     };

@@ -20,10 +20,10 @@ pub fn run(lab: &Lab) -> Result<Vec<Figures>> {
     fs::create_dir_all(&work)?;
     let mut payload = lab.payload()?;
     payload.copy("payload/frames.grey", &frames::grey(&work, 1)?)?;
-    // A frame in 45 seconds, the whole way from the pipe to the journal: looking for faces takes the emulator five seconds.
+    // A frame in two minutes, the whole way from the pipe to the journal: looking for faces takes the emulator a quarter of a minute.
     payload.file(
         "payload/bin/slow",
-        b"#!/bin/sh\nat=0\nwhile dd if=/payload/frames.grey bs=307200 count=1 skip=$((at % 30)) 2>/dev/null; do at=$((at + 1)); sleep 45; done\n",
+        b"#!/bin/sh\nat=0\nwhile dd if=/payload/frames.grey bs=307200 count=1 skip=$((at % 30)) 2>/dev/null; do at=$((at + 1)); sleep 120; done\n",
         true,
     );
     payload.copy("payload/bin/busybox", &lab.system.shell())?;
