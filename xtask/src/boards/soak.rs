@@ -19,13 +19,10 @@ pub fn run(lab: &Lab) -> Result<Vec<Figures>> {
     let work = lab.folder.join("soak");
     fs::create_dir_all(&work)?;
     let mut payload = lab.payload()?;
-    payload.copy("payload/frames.grey", &frames::grey(&work, 1)?)?;
-    // A frame in two minutes, the whole way from the pipe to the journal: looking for faces takes the emulator a quarter of a minute.
-    payload.file(
-        "payload/bin/slow",
-        b"#!/bin/sh\nat=0\nwhile dd if=/payload/frames.grey bs=307200 count=1 skip=$((at % 30)) 2>/dev/null; do at=$((at + 1)); sleep 120; done\n",
-        true,
-    );
+    // A frame a minute, the whole way to the journal: looking for faces takes the emulator seconds.
+    let video = work.join("slow.y4m");
+    frames::write_y4m(&video, &frames::luma(&work, 3)?[..MINUTES + 2], "1:60")?;
+    payload.copy("payload/slow.y4m", &video)?;
     payload.copy("payload/bin/busybox", &lab.system.shell())?;
     // Fault: after forty minutes somebody holds more and more connections open.
     let leak = if lab.has(Fault::Leak) {
@@ -33,14 +30,14 @@ pub fn run(lab: &Lab) -> Result<Vec<Figures>> {
     } else {
         ""
     };
-    let source = "command:\"/payload/bin/slow\"";
+    let source = "y4m:/payload/slow.y4m";
     payload.file("payload/board.toml", board_file("/sys/none", source, "").as_bytes(), false);
     let mut machine = lab.machine(BOARD, "soak", &payload);
     machine.arguments = vec!["-icount".into(), "shift=0,sleep=off".into()];
     let mut guest = machine.boot()?;
     guest.run(
         &format!(
-            "(edge-runtime run --board /payload/board.toml --frame-format grey --frame-size 640x480 --metrics 127.0.0.1:9000 \
+            "(edge-runtime run --board /payload/board.toml --realtime --metrics 127.0.0.1:9000 \
              --journal /tmp/j.sqlite >/dev/null 2>/tmp/said &); until [ -s /tmp/j.sqlite ]; do sleep 0.2; done; {leak} true"
         ),
         LIMIT,

@@ -5,6 +5,7 @@ if [ "$1" = first ]; then
     mount -t tmpfs tmpfs /tmp
     mount -t tmpfs tmpfs /run
     mount -t debugfs debugfs /sys/kernel/debug
+    ip link set lo up
     exec </dev/console >/dev/console 2>&1
 fi
 stty -echo -onlcr
