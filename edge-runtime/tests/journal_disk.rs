@@ -178,7 +178,7 @@ fn processor_seconds() -> f64 {
 /// Not a test but the measurements of `docs/journal.md`: run with `--ignored --nocapture` and the folder of a disk that
 /// nothing else writes to in JOURNAL_FOLDER.
 #[test]
-#[ignore = "measures"]
+#[ignore = "a measurement for docs/journal.md, which checks nothing and wants a disk to itself"]
 fn measured() {
     let folder = std::env::var_os("JOURNAL_FOLDER").map_or_else(std::env::temp_dir, Into::into);
     let path = folder.join("measured-journal");

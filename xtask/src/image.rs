@@ -181,8 +181,10 @@ fn lay(layer: &Path, recipe: &Recipe, system: &System) -> Result<()> {
 
 /// Unpacks the base, lays our files over it and packs the whole. All files belong to root but those that Debian says.
 fn pack_root(work: &Path, base: &Path, layer: &Path, squashfs: &Path) -> Result<()> {
-    let script = "set -e; mkdir \"$1/root\"; tar -xf \"$2\" -C \"$1/root\"; chown -Rh 0:0 \"$3\"; rm -f \"$1/root/etc/resolv.conf\"; cp -a \"$3/.\" \"$1/root/\"; \
-                  mksquashfs \"$1/root\" \"$4\" -comp zstd -Xcompression-level 6 -no-progress -quiet";
+    // Work, base, layer, image.
+    let script = "set -e; tree=\"$1/tree\"; mkdir \"$tree\"; tar -xf \"$2\" -C \"$tree\"; \
+                  rm -f \"$tree/etc/resolv.conf\"; chown -Rh 0:0 \"$3\"; cp -a \"$3/.\" \"$tree/\"; \
+                  mksquashfs \"$tree\" \"$4\" -comp zstd -Xcompression-level 6 -no-progress -quiet";
     let mut command = Command::new("fakeroot");
     command.args(["sh", "-c", script, "sh"]).arg(work).arg(base).arg(layer).arg(squashfs).env("PATH", path_with_sbin());
     run(&mut command).context("the root file system could not be packed")?;

@@ -1,5 +1,5 @@
 //! Small graphs, each the least that its reader takes. The fuzz targets begin with them too.
-#![allow(dead_code, missing_docs)]
+#![allow(dead_code, missing_docs, reason = "each test and fuzz target takes what it needs; names say what a graph is")]
 
 use edge_runtime::Manifest;
 use edge_runtime::bundle::{FORMAT, Input, Output, Quantization};

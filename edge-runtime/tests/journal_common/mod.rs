@@ -1,5 +1,5 @@
 //! What the journal's tests share.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each test takes what it needs")]
 
 use std::path::Path;
 use std::process::Command;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use super::{EVENTS, Fault, Figures, LIMIT, Lab, frames, succeed};
+use super::{EVENTS, Fault, Figures, LIMIT, Lab, frames};
 use crate::guest::Guest;
 use crate::guest::console::Board;
 
@@ -24,7 +24,8 @@ pub fn run(lab: &Lab) -> Result<Vec<Figures>> {
     let mut expected = Vec::new();
     for number in 0..STILLS {
         let frame = &luma[(number * 2 + 1) * luma.len() / (STILLS * 2)];
-        expected.push(host(lab, &work, frame)?);
+        let said = frames::host_says(lab, &work, frame, FRAMES)?;
+        expected.push(first(&said).context("the host saw no face")?);
         let mut sent = frame.clone();
         if lab.has(Fault::Picture) {
             sent.rotate_left(frames::SIZE.0 * 8);
@@ -60,19 +61,6 @@ pub fn run(lab: &Lab) -> Result<Vec<Figures>> {
         "YUYV and NV12, {STILLS} pictures each through /dev/video0: {compared} faces, their boxes and scores equal the host's; {gone}"
     );
     Ok(vec![Figures { board: BOARD.name(), text }])
-}
-
-/// Box and scores of each face that the host sees in a still picture.
-fn host(lab: &Lab, work: &std::path::Path, frame: &[u8]) -> Result<Vec<String>> {
-    let path = work.join("still.y4m");
-    frames::write_y4m(&path, &vec![frame.to_vec(); FRAMES], "30:1")?;
-    let source = format!("y4m:{}", path.display());
-    let said = succeed(
-        lab.host()
-            .args(["run", "--board", "generic-x86-64", "--print", "--source", &source, "--bundle"])
-            .arg(&lab.bundle),
-    )?;
-    first(&said).context("the host saw no face")
 }
 
 /// The faces of the first frame that has any: a slow board sees so few frames a second that it follows no face.

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use super::succeed;
+use super::{Lab, succeed};
 use crate::cargo;
 
 /// Width and height of a frame in pixels.
@@ -52,6 +52,16 @@ pub fn grey(work: &Path, seconds: u32) -> Result<PathBuf> {
     let path = work.join("frames.grey");
     fs::write(&path, luma(work, seconds)?.concat())?;
     Ok(path)
+}
+
+/// What the host's `run --print` says of a picture that stands still for `count` frames: a line a frame.
+pub fn host_says(lab: &Lab, work: &Path, frame: &[u8], count: usize) -> Result<String> {
+    let path = work.join("still.y4m");
+    write_y4m(&path, &vec![frame.to_vec(); count], "10:1")?;
+    let source = format!("y4m:{}", path.display());
+    let mut run = lab.host();
+    run.args(["run", "--board", "generic-x86-64", "--print", "--source", &source, "--bundle"]);
+    succeed(run.arg(&lab.bundle))
 }
 
 /// A y4m file of `frames` at `rate`, such as `1:2` for one in two seconds.

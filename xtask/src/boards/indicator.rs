@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use super::{EVENTS, Fault, Figures, LIMIT, Lab, board_file, frames, succeed};
+use super::{EVENTS, Fault, Figures, LIMIT, Lab, board_file, frames};
 use crate::cargo;
 use crate::guest::Guest;
 use crate::guest::console::Board;
@@ -57,14 +57,7 @@ fn stills(lab: &Lab, work: &std::path::Path) -> Result<BTreeMap<&'static str, Ve
     let mut stills = BTreeMap::new();
     for candidate in 0..CANDIDATES {
         let frame = &luma[candidate * luma.len() / CANDIDATES];
-        let path = work.join("still.y4m");
-        frames::write_y4m(&path, &vec![frame.clone(); SETTLED], "10:1")?;
-        let source = format!("y4m:{}", path.display());
-        let said = succeed(
-            lab.host()
-                .args(["run", "--board", "generic-x86-64", "--print", "--source", &source, "--bundle"])
-                .arg(&lab.bundle),
-        )?;
+        let said = frames::host_says(lab, work, frame, SETTLED)?;
         let last = said.lines().last().context("no frame")?;
         let labels: Vec<&str> =
             last.split("\"label\":").skip(1).map(|behind| behind.split(['"', ',']).nth(1).unwrap_or("")).collect();

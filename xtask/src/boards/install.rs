@@ -37,8 +37,8 @@ pub fn run(lab: &Lab) -> Result<Vec<Figures>> {
     let mut guest = machine.boot()?;
     let packaged = packaged(&mut guest)?;
     guest.run(
-        "ip link set eth0 up && ip addr add 10.0.2.15/24 dev eth0 && ip route add default via 10.0.2.2 && mkdir -p /root/.ssh && \
-         cp /payload/authorized_keys /root/.ssh/ && chmod -R go= /root/.ssh && ssh-keygen -A >/dev/null && systemctl restart ssh",
+        "ip link set eth0 up && ip addr add 10.0.2.15/24 dev eth0 && ip route add default via 10.0.2.2 && mkdir -p ~/.ssh && \
+         cp /payload/authorized_keys ~/.ssh/ && chmod -R go= ~/.ssh && ssh-keygen -A >/dev/null && systemctl restart ssh",
         LIMIT,
     )?;
     let deployed = deployed(lab, &work, &mut guest, port, &key)?;

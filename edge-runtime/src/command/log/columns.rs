@@ -26,7 +26,7 @@ pub enum Value<'a> {
 
 /// What the values of a column are, apart from null.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(not(feature = "parquet"), allow(dead_code))]
+#[cfg_attr(not(feature = "parquet"), allow(dead_code, reason = "Parquet alone asks what a column holds"))]
 pub enum Kind {
     /// [`Value::Int`].
     Int,
@@ -48,7 +48,7 @@ pub struct Column<R: 'static> {
     /// The heading.
     pub name: &'static str,
     /// What it holds.
-    #[cfg_attr(not(feature = "parquet"), allow(dead_code))]
+    #[cfg_attr(not(feature = "parquet"), allow(dead_code, reason = "Parquet alone asks what a column holds"))]
     pub kind: Kind,
     /// The value.
     pub of: for<'a> fn(Of<'a, R>) -> Value<'a>,
