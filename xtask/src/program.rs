@@ -15,10 +15,9 @@ use crate::{cargo, fetch, libtorch};
 
 /// The C library of Debian 11, Raspberry Pi OS bullseye and JetPack 5.
 const GLIBC: (u32, u32) = (2, 31);
-/// What the program may take on a board's card.
-const MOST_BYTES: u64 = 25_000_000;
-/// Targets for which it is built.
-const TARGETS: [&str; 2] = [arm::TARGET, "x86_64-unknown-linux-gnu"];
+/// Targets for which it is built, and the bytes that it may take there: on a board's card less than on a PC's disk, for which
+/// the same sources give a fifth more code.
+const TARGETS: [(&str, u64); 2] = [(arm::TARGET, 25_000_000), ("x86_64-unknown-linux-gnu", 30_000_000)];
 
 /// Where the program for `target` is put.
 pub fn place(target: &str) -> PathBuf {
@@ -41,7 +40,8 @@ pub fn build(target: &str) -> Result<PathBuf> {
         GLIBC.1
     );
     let bytes = content.len() as u64;
-    ensure!(bytes <= MOST_BYTES, "the program has {bytes} bytes, more than {MOST_BYTES}");
+    let most = TARGETS.iter().find(|(name, _)| *name == target).map_or(0, |(_, most)| *most);
+    ensure!(bytes <= most, "the program has {bytes} bytes, more than {most}");
     fs::create_dir_all(program.parent().context("a folder")?)?;
     // A program that runs cannot be written to; a new file in its place can.
     let new = program.with_extension("new");
@@ -56,8 +56,9 @@ pub fn build(target: &str) -> Result<PathBuf> {
 
 /// Builds programs of the workspace for a board, under a profile of its manifest, and gives the folder that they lie in.
 pub fn packages(target: &str, profile: &str, names: &[&str]) -> Result<PathBuf> {
-    if !TARGETS.contains(&target) {
-        return Err(refusal(format!("programs are built for {}, not for {target}", TARGETS.join(" and "))));
+    let targets = TARGETS.map(|(name, _)| name);
+    if !targets.contains(&target) {
+        return Err(refusal(format!("programs are built for {}, not for {target}", targets.join(" and "))));
     }
     let mut command = zigbuild(target)?;
     command.args(["--profile", profile]).args(names.iter().flat_map(|name| ["--package", name]));
@@ -148,7 +149,8 @@ mod tests {
         for entry in fs::read_dir(cargo::workspace_root().join("boards")).unwrap() {
             let path = entry.unwrap().path();
             if path.extension().is_some_and(|extension| extension == "toml") {
-                assert!(TARGETS.contains(&target_of(&path).unwrap().as_str()), "{}", path.display());
+                let target = target_of(&path).unwrap();
+                assert!(TARGETS.iter().any(|(name, _)| *name == target), "{}", path.display());
                 boards += 1;
             }
         }

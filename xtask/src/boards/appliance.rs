@@ -15,6 +15,9 @@ use crate::guest::{EMULATOR, Guest};
 use crate::{cargo, image};
 
 const BOARD: Board = Board::Pi3;
+/// The number of the journal's first record.
+const FIRST_NUMBER: &str = "edge-runtime log export --format csv --journal /var/lib/edge-runtime/journal.sqlite 2>&1 | \
+                            sed -n 2p | cut -d, -f1";
 /// From the shell on to the first record, on a board that is emulated.
 const FIRST_RECORD: Duration = Duration::from_secs(180);
 
@@ -83,16 +86,18 @@ pub fn run(lab: &Lab) -> Result<Vec<Figures>> {
     let mut guest = start()?;
     let first = first_record(&mut guest)?;
     let took = begun.elapsed();
-    let root = guest.run("awk '$2 == \"/\" {print $3}' /proc/mounts; awk '$2 == \"/var/lib/edge-runtime\" {print $1, $3}' /proc/mounts; systemctl is-active edge-runtime", LIMIT)?;
+    let root = guest.run(
+        "findmnt -no FSTYPE /; \
+         findmnt -no SOURCE,FSTYPE /var/lib/edge-runtime; \
+         systemctl is-active edge-runtime",
+        LIMIT,
+    )?;
     ensure!(root.contains("overlay") && root.contains("p3 ext4") && root.contains("\nactive"), "it says {root}");
     // Without warning, and on again: the record is there.
     guest.cut()?;
     let mut guest = start()?;
     guest.run("edge-runtime log verify --journal /var/lib/edge-runtime/journal.sqlite", LIMIT)?;
-    let again = guest.run(
-        "edge-runtime log export --format csv --journal /var/lib/edge-runtime/journal.sqlite | sed -n 2p | cut -d, -f1",
-        LIMIT,
-    )?;
+    let again = guest.run(FIRST_NUMBER, LIMIT)?;
     ensure!(
         again.trim() == first,
         "the first record was {first} before the power was cut, and is {} after",
@@ -119,7 +124,7 @@ fn from_card(work: &Path, card: &Path, name: &str) -> Result<Vec<u8>> {
 fn first_record(guest: &mut Guest) -> Result<String> {
     let begun = Instant::now();
     loop {
-        let (_, said) = guest.attempt("edge-runtime log export --format csv --journal /var/lib/edge-runtime/journal.sqlite 2>&1 | sed -n 2p | cut -d, -f1", LIMIT)?;
+        let (_, said) = guest.attempt(FIRST_NUMBER, LIMIT)?;
         if said.trim().parse::<u64>().is_ok() {
             return Ok(said.trim().to_owned());
         }

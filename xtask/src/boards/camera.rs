@@ -11,6 +11,9 @@ use crate::guest::Guest;
 use crate::guest::console::Board;
 
 const BOARD: Board = Board::Virt("cortex-a72");
+/// The program, watching the virtual camera.
+const WATCH: &str =
+    "edge-runtime run --board generic-x86-64 --bundle /payload/bundle --source v4l2:/dev/video0 --frame-size 640x480";
 /// Pictures that go through the camera.
 const STILLS: usize = 2;
 /// Frames of each.
@@ -43,8 +46,10 @@ pub fn run(lab: &Lab) -> Result<Vec<Figures>> {
     let mut guest = machine.boot()?;
     // The output's picture comes back at the input: HDMI to HDMI, with the same timings of 640x480.
     guest.run(
-        "set -e; v4l2-ctl -d /dev/video0 --set-input 3 --set-dv-bt-timings index=0; \
-         v4l2-ctl -d /dev/video1 --set-output 1 --set-dv-bt-timings index=0; v4l2-ctl -d /dev/video0 --set-ctrl loop_video=1,osd_text_mode=2",
+        "set -e; \
+         v4l2-ctl -d /dev/video0 --set-input 3 --set-dv-bt-timings index=0; \
+         v4l2-ctl -d /dev/video1 --set-output 1 --set-dv-bt-timings index=0; \
+         v4l2-ctl -d /dev/video0 --set-ctrl loop_video=1,osd_text_mode=2",
         LIMIT,
     )?;
     let mut compared = 0;
@@ -86,11 +91,17 @@ fn faces(line: &str) -> Vec<String> {
 fn through(guest: &mut Guest, number: usize, format: &str, code: &str) -> Result<String> {
     guest.run(
         &format!(
-            "cd /tmp; for at in 1 2 3 4; do cat /payload/{number}.{format}; done >sent; \
+            "cd /tmp; \
+             for at in 1 2 3 4; do cat /payload/{number}.{format}; done >sent; \
              v4l2-ctl -d /dev/video1 --set-fmt-video-out=width=640,height=480,pixelformat={code} >/dev/null; \
-             (v4l2-ctl -d /dev/video1 --stream-out-mmap=4 --stream-from=sent --stream-loop >/tmp/out 2>&1 &); sleep 1; \
-             edge-runtime run --board generic-x86-64 --bundle /payload/bundle --source v4l2:/dev/video0 --frame-format {format} \
-             --frame-size 640x480 --frames {FRAMES} --print 2>/tmp/said; code=$?; kill $(pidof v4l2-ctl); sleep 0.5; [ $code = 0 ] || cat /tmp/said /tmp/out; exit $code"
+             (v4l2-ctl -d /dev/video1 --stream-out-mmap=4 --stream-from=sent --stream-loop >/tmp/out 2>&1 &); \
+             sleep 1; \
+             {WATCH} --frame-format {format} --frames {FRAMES} --print 2>/tmp/said; \
+             code=$?; \
+             kill $(pidof v4l2-ctl); \
+             sleep 0.5; \
+             [ $code = 0 ] || cat /tmp/said /tmp/out; \
+             exit $code"
         ),
         LIMIT,
     )
@@ -99,8 +110,10 @@ fn through(guest: &mut Guest, number: usize, format: &str, code: &str) -> Result
 /// Takes the camera's driver away while it is watched, and gives it back.
 fn lost(guest: &mut Guest) -> Result<String> {
     guest.run(
-        "(edge-runtime run --board generic-x86-64 --bundle /payload/bundle --source v4l2:/dev/video0 --frame-format yuyv --frame-size 640x480 \
-         --commit-every 1 --journal /tmp/j.sqlite --print >/tmp/seen 2>/tmp/said &); until [ $(wc -l </tmp/seen) -gt 5 ]; do sleep 0.2; done",
+        &format!(
+            "({WATCH} --frame-format yuyv --commit-every 1 --journal /tmp/j.sqlite --print >/tmp/seen 2>/tmp/said &); \
+             until [ $(wc -l </tmp/seen) -gt 5 ]; do sleep 0.2; done"
+        ),
         LIMIT,
     )?;
     guest.run("echo vivid.0 >/sys/bus/platform/drivers/vivid/unbind", LIMIT)?;

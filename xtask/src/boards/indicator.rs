@@ -78,7 +78,12 @@ fn on(lab: &Lab, wired: &Wired, stills: &BTreeMap<&'static str, Vec<u8>>) -> Res
         Board::Virt(_) => board_file(
             "/sys/none",
             "v4l2:/dev/video0",
-            "[gpio]\nchips = [\"9030000.pl061\"]\nred = { line = 0 }\ngreen = { line = 1 }\nblue = { line = 2 }\nbutton = { line = 3 }\n",
+            "[gpio]\n\
+             chips = [\"9030000.pl061\"]\n\
+             red = { line = 0 }\n\
+             green = { line = 1 }\n\
+             blue = { line = 2 }\n\
+             button = { line = 3 }\n",
         ),
     };
     let board = if lab.has(Fault::Line) {
@@ -94,8 +99,10 @@ fn on(lab: &Lab, wired: &Wired, stills: &BTreeMap<&'static str, Vec<u8>>) -> Res
     payload.file("payload/bin/endless", b"#!/bin/sh\nwhile cat /tmp/now.grey; do sleep 0.05; done\n", true);
     let mut guest = lab.machine(wired.board, "indicator", &payload).boot()?;
     guest.run(
-        "cp /payload/blank.grey /tmp/now.grey; (edge-runtime run --board /payload/board.toml --bundle /payload/bundle --frame-format grey \
-         --frame-size 640x480 --source 'command:\"/payload/bin/endless\"' --commit-every 1 --journal /tmp/j.sqlite >/dev/null 2>/tmp/said &); \
+        "cp /payload/blank.grey /tmp/now.grey; \
+         (edge-runtime run --board /payload/board.toml --bundle /payload/bundle \
+         --source 'command:\"/payload/bin/endless\"' --frame-format grey --frame-size 640x480 \
+         --commit-every 1 --journal /tmp/j.sqlite >/dev/null 2>/tmp/said &); \
          until [ -s /tmp/j.sqlite ]; do sleep 0.2; done",
         LIMIT,
     )?;
@@ -191,8 +198,12 @@ mod tests {
 
     #[test]
     fn levels_are_read_from_the_kernels_list() {
-        let text = "gpiochip1: GPIOs 450-457, parent: platform/soc:firmware:gpio, raspberrypi-exp-gpio:\n gpio-450 (BT_ON               )\n\
-                    gpiochip0: GPIOs 504-511, parent: amba/9030000.pl061, 9030000.pl061:\n gpio-504 (                    |edge-runtime        ) out hi \n gpio-505 (                    |edge-runtime        ) out lo \n gpio-506 (                    |edge-runtime        ) out hi ACTIVE LOW\n";
+        let text = "gpiochip1: GPIOs 450-457, parent: platform/soc:firmware:gpio, raspberrypi-exp-gpio:\n \
+                    gpio-450 (BT_ON               )\n\
+                    gpiochip0: GPIOs 504-511, parent: amba/9030000.pl061, 9030000.pl061:\n \
+                    gpio-504 (                    |edge-runtime        ) out hi \n \
+                    gpio-505 (                    |edge-runtime        ) out lo \n \
+                    gpio-506 (                    |edge-runtime        ) out hi ACTIVE LOW\n";
         assert_eq!(lights(text, [0, 1, 2]), Some([true, false, true]));
         assert_eq!(lights(text, [0, 1, 3]), None);
         assert_eq!(lights("", [0, 1, 2]), None);

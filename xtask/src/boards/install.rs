@@ -37,8 +37,15 @@ pub fn run(lab: &Lab) -> Result<Vec<Figures>> {
     let mut guest = machine.boot()?;
     let packaged = packaged(&mut guest)?;
     guest.run(
-        "ip link set eth0 up && ip addr add 10.0.2.15/24 dev eth0 && ip route add default via 10.0.2.2 && mkdir -p ~/.ssh && \
-         cp /payload/authorized_keys ~/.ssh/ && chmod -R go= ~/.ssh && ssh-keygen -A >/dev/null && systemctl restart ssh",
+        "set -e; \
+         ip link set eth0 up; \
+         ip addr add 10.0.2.15/24 dev eth0; \
+         ip route add default via 10.0.2.2; \
+         mkdir -p ~/.ssh; \
+         cp /payload/authorized_keys ~/.ssh/; \
+         chmod -R go= ~/.ssh; \
+         ssh-keygen -A >/dev/null; \
+         systemctl restart ssh",
         LIMIT,
     )?;
     let deployed = deployed(lab, &work, &mut guest, port, &key)?;
@@ -69,7 +76,13 @@ fn packaged(guest: &mut Guest) -> Result<String> {
         guest.run(&format!("edge-runtime log export --events --journal {JOURNAL} | grep -c ,start,"), LIMIT)?;
     ensure!(sessions.trim() == "2", "the journal tells of {} sessions, not of two", sessions.trim());
     guest.run("dpkg --purge edge-runtime", LIMIT)?;
-    let left = guest.run("ls -d /var/lib/edge-runtime /etc/edge-runtime /usr/bin/edge-runtime 2>/dev/null; getent passwd edge-runtime; systemctl is-active edge-runtime; true", LIMIT)?;
+    let left = guest.run(
+        "ls -d /var/lib/edge-runtime /etc/edge-runtime /usr/bin/edge-runtime 2>/dev/null; \
+         getent passwd edge-runtime; \
+         systemctl is-active edge-runtime; \
+         true",
+        LIMIT,
+    )?;
     ensure!(left.trim() == "inactive", "a purge left {}", left.trim().replace('\n', "; "));
     Ok(format!(
         "Debian package: installed and recording after {:.0} s, upgraded with its journal kept, purged without a trace",

@@ -40,7 +40,8 @@ pub fn run(lab: &Lab) -> Result<Vec<Figures>> {
     guest.run("mkdir -p /tmp/zone /data && mount /dev/vdb /data && echo 50000 >/tmp/zone/temp", LIMIT)?;
     guest.run(
         "(edge-runtime run --board /payload/board.toml --frame-format grey --frame-size 640x480 --commit-every 1 \
-         --records-per-second 100 --journal /data/j.sqlite >/dev/null 2>/tmp/said &); until [ -s /data/j.sqlite ]; do sleep 0.2; done",
+         --records-per-second 100 --journal /data/j.sqlite >/dev/null 2>/tmp/said &); \
+         until [ -s /data/j.sqlite ]; do sleep 0.2; done",
         LIMIT,
     )?;
     sleep(STEP);
@@ -72,7 +73,13 @@ pub fn run(lab: &Lab) -> Result<Vec<Figures>> {
         count(&events, "writing_recovered") >= 1 && events.contains("disk_full"),
         "the full disk was not recorded: {events}"
     );
-    let after = guest.run("sleep 3; edge-runtime log stats --journal /data/j.sqlite | head -3; kill -TERM $(pidof edge-runtime); sleep 3; edge-runtime log verify --journal /data/j.sqlite", LIMIT)?;
+    let after = guest.run(
+        "sleep 3; \
+         kill -TERM $(pidof edge-runtime); \
+         sleep 3; \
+         edge-runtime log verify --journal /data/j.sqlite",
+        LIMIT,
+    )?;
     let text = format!(
         "75, 85 and 50 degrees: {} steps down, {} back; full disk: went on, recorded it, recovered; journal whole after it ({})",
         count(&events, "throttled"),

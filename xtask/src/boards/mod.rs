@@ -174,7 +174,7 @@ pub fn run(only: &[String], fault: Option<Fault>, cuts: u32, build: bool) -> Res
         match result {
             Ok(figures) => rows.extend(figures.into_iter().map(|it| (suite.name, it.board, "ok", it.text))),
             Err(error) => {
-                rows.push((suite.name, "", "FAILED", format!("{error:#}")));
+                rows.push((suite.name, "", "FAILED", format!("{error:#}").trim().replace('\n', "; ")));
                 failed.push(suite.name);
             }
         }

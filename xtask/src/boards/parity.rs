@@ -132,7 +132,8 @@ fn on(lab: &Lab, board: Board, faces: &Path, video: &Path, expected: &Expected) 
     let csv = guest.run("edge-runtime log export --format csv --journal /tmp/j.sqlite", LIMIT)?;
     equal(board, "records", &comparable(csv.trim())?, &expected.rows)?;
     let sums = guest.run(
-        "edge-runtime log faces --journal /tmp/j.sqlite --output /tmp/aligned >/dev/null && sha256sum /tmp/aligned/* | cut -d' ' -f1 | sort",
+        "edge-runtime log faces --journal /tmp/j.sqlite --output /tmp/aligned >/dev/null && \
+         sha256sum /tmp/aligned/* | cut -d' ' -f1 | sort",
         LIMIT,
     )?;
     ensure!(sums.trim() == expected.aligned, "{}: aligned faces differ from the host's", board.name());

@@ -34,7 +34,8 @@ pub fn run(lab: &Lab) -> Result<Vec<Figures>> {
         all.cuts
     );
     let text = format!(
-        "{} cuts, {} after a commit was reported; {} records and events reported, none lost; journal whole after each; {} writes without a flush were dropped",
+        "{} cuts, {} after a commit was reported; {} records and events reported, none lost; journal whole after each; \
+         {} writes without a flush were dropped",
         all.cuts, all.informative, all.reported, all.forgotten
     );
     Ok(vec![Figures { board: BOARD.name(), text }])
@@ -64,7 +65,8 @@ fn record_and_cut(lab: &Lab, work: &Path, grey: &Path) -> Result<Told> {
     machine.arguments = vec![
         "-blockdev".into(),
         format!(
-            "driver=blklogwrites,node-name=data,file.driver=file,file.filename={},log.driver=file,log.filename={},log-super-update-interval=1",
+            "driver=blklogwrites,node-name=data,file.driver=file,file.filename={},\
+             log.driver=file,log.filename={},log-super-update-interval=1",
             disk.display(),
             log.display()
         ),
@@ -84,8 +86,9 @@ fn record_and_cut(lab: &Lab, work: &Path, grey: &Path) -> Result<Told> {
             verify(&mut guest, &reported).with_context(|| format!("after cut {cut}"))?;
         }
         guest.run(
-            "(edge-runtime run --board generic-x86-64 --bundle /payload/bundle --journal /data/j.sqlite --commit-every 1 --detect-every 30 --records-per-second 20 \
-             --source 'command:\"/payload/bin/endless\"' --frame-format grey --frame-size 640x480 >/dev/null 2>/tmp/said &) ; \
+            "(edge-runtime run --board generic-x86-64 --bundle /payload/bundle \
+             --source 'command:\"/payload/bin/endless\"' --frame-format grey --frame-size 640x480 \
+             --detect-every 30 --records-per-second 20 --commit-every 1 --journal /data/j.sqlite >/dev/null 2>/tmp/said &); \
              until [ -s /data/j.sqlite ]; do sleep 0.1; done; \
              (edge-runtime log tail --follow -n 100000 --json --journal /data/j.sqlite &)",
             LIMIT,

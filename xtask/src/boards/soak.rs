@@ -26,7 +26,12 @@ pub fn run(lab: &Lab) -> Result<Vec<Figures>> {
     payload.copy("payload/bin/busybox", &lab.system.shell())?;
     // Fault: after forty minutes somebody holds more and more connections open.
     let leak = if lab.has(Fault::Leak) {
-        "(sleep 2400; while :; do (sleep 3600 | busybox nc 127.0.0.1 9000 >/dev/null) & (sleep 3600 | busybox nc 127.0.0.1 9000 >/dev/null) & sleep 2; done) &"
+        "(sleep 2400; \
+         while :; do \
+         (sleep 3600 | busybox nc 127.0.0.1 9000 >/dev/null) & \
+         (sleep 3600 | busybox nc 127.0.0.1 9000 >/dev/null) & \
+         sleep 2; \
+         done) &"
     } else {
         ""
     };
@@ -38,14 +43,22 @@ pub fn run(lab: &Lab) -> Result<Vec<Figures>> {
     guest.run(
         &format!(
             "(edge-runtime run --board /payload/board.toml --realtime --metrics 127.0.0.1:9000 \
-             --journal /tmp/j.sqlite >/dev/null 2>/tmp/said &); until [ -s /tmp/j.sqlite ]; do sleep 0.2; done; {leak} true"
+             --journal /tmp/j.sqlite >/dev/null 2>/tmp/said &); \
+             until [ -s /tmp/j.sqlite ]; do sleep 0.2; done; {leak} true"
         ),
         LIMIT,
     )?;
     let said = guest.run(
         &format!(
-            "pid=$(pidof edge-runtime); n=0; while [ $n -lt {MINUTES} ]; do sleep 60; n=$((n + 1)); echo | busybox nc 127.0.0.1 9000 >/dev/null; \
-             echo sample $(awk '/^VmRSS/ {{print $2}}' /proc/$pid/status) $(ls /proc/$pid/fd | wc -l) $(ls /proc/$pid/task | wc -l); done; \
+            "pid=$(pidof edge-runtime); \
+             n=0; \
+             while [ $n -lt {MINUTES} ]; do \
+             sleep 60; \
+             n=$((n + 1)); \
+             echo | busybox nc 127.0.0.1 9000 >/dev/null; \
+             memory=$(awk '/^VmRSS/ {{print $2}}' /proc/$pid/status); \
+             echo sample $memory $(ls /proc/$pid/fd | wc -l) $(ls /proc/$pid/task | wc -l); \
+             done; \
              kill -TERM $pid; sleep 3; edge-runtime log verify --journal /tmp/j.sqlite >/dev/null && \
              echo records $(edge-runtime log export --format csv --journal /tmp/j.sqlite | tail -n +2 | wc -l)"
         ),
@@ -72,7 +85,8 @@ pub fn run(lab: &Lab) -> Result<Vec<Figures>> {
         "{records} records in {MINUTES} minutes: it did not see what it was shown"
     );
     let text = format!(
-        "{MINUTES} minutes of the board's time, {records} records: memory {before} KiB after {WARM} to {} minutes, {after} KiB at the end; {} descriptors, {} threads",
+        "{MINUTES} minutes of the board's time, {records} records: memory {before} KiB after {WARM} to {} minutes, {after} KiB \
+         at the end; {} descriptors, {} threads",
         2 * WARM,
         most(last, 1),
         most(last, 2)

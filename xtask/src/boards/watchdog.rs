@@ -28,13 +28,21 @@ pub fn run(lab: &Lab) -> Result<Vec<Figures>> {
     let seconds = if lab.has(Fault::Watchdog) { "0" } else { "10" };
     guest.run(
         &format!(
-            "set -e; cp /payload/bin/edge-runtime /usr/bin/; mkdir -p /usr/share/edge-runtime /etc/edge-runtime; \
-             cp -r /payload/bundle /usr/share/edge-runtime/; sed 's,/payload/bundle,/usr/share/edge-runtime/bundle,' /payload/board.toml >/etc/edge-runtime/board.toml; \
+            "set -e; \
+             cp /payload/bin/edge-runtime /usr/bin/; \
+             mkdir -p /usr/share/edge-runtime /etc/edge-runtime; \
+             cp -r /payload/bundle /usr/share/edge-runtime/; \
+             sed 's,/payload/bundle,/usr/share/edge-runtime/bundle,' /payload/board.toml >/etc/edge-runtime/board.toml; \
              cp /payload/edge-runtime.sysusers /usr/lib/sysusers.d/edge-runtime.conf; \
              cp /payload/edge-runtime.rules /usr/lib/udev/rules.d/60-edge-runtime.rules; \
-             cp /payload/edge-runtime.service /etc/systemd/system/; mkdir -p /etc/systemd/system/edge-runtime.service.d; \
+             cp /payload/edge-runtime.service /etc/systemd/system/; \
+             mkdir -p /etc/systemd/system/edge-runtime.service.d; \
              printf '[Service]\\nWatchdogSec={seconds}\\n' >/etc/systemd/system/edge-runtime.service.d/faster.conf; \
-             systemd-sysusers; udevadm control --reload; udevadm trigger; udevadm settle; systemctl daemon-reload"
+             systemd-sysusers; \
+             udevadm control --reload; \
+             udevadm trigger; \
+             udevadm settle; \
+             systemctl daemon-reload"
         ),
         LIMIT,
     )?;
@@ -67,7 +75,8 @@ pub fn run(lab: &Lab) -> Result<Vec<Figures>> {
         LIMIT,
     )?;
     let text = format!(
-        "the unit as it is shipped, user edge-runtime: up {:.0} s after `systemctl start`; a pipeline stopped dead is up again after {:.0} s (watchdog of {seconds} s); clean stop, journal whole",
+        "the unit as it is shipped, user edge-runtime: up {:.0} s after `systemctl start`; a pipeline stopped dead is up again \
+         after {:.0} s (watchdog of {seconds} s); clean stop, journal whole",
         started.as_secs_f64(),
         restarted.as_secs_f64()
     );

@@ -21,8 +21,13 @@ const ENTRY: &str = "qemu-aarch64";
 
 /// Debian packages without which no root file system is made.
 pub fn missing() -> Vec<&'static str> {
-    let needs =
-        [("mmdebstrap", "mmdebstrap"), ("mksquashfs", "squashfs-tools"), ("qemu-aarch64-static", "qemu-user-static")];
+    // mmdebstrap asks arch-test whether this machine starts the board's programs.
+    let needs = [
+        ("mmdebstrap", "mmdebstrap"),
+        ("arch-test", "arch-test"),
+        ("mksquashfs", "squashfs-tools"),
+        ("qemu-aarch64-static", "qemu-user-static"),
+    ];
     needs.into_iter().filter(|(program, _)| !there(program)).map(|(_, package)| package).collect()
 }
 
