@@ -35,6 +35,9 @@ fn every_method_is_measured_with_every_size_and_seed_and_its_nets_can_be_inspect
     names.sort_by_key(|name| format!("{name:?}"));
     names.dedup();
     assert_eq!((found.len(), names.len()), (12, 12), "{names:?}");
+    // As many samples are trained on as are named, whatever is held out beside them.
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(["24 training, ", "40 training, "].iter().all(|part| said.contains(part)), "{said}");
     // The methods answer differently; the test samples are the same for all.
     let of_first = |method: &str| found.iter().find(|cell| cell["method"] == method).unwrap()["test"].clone();
     let [scratch, tuned, fn2en] = ["scratch", "fine-tuned", "fn2en"].map(of_first);

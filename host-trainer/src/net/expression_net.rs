@@ -116,6 +116,22 @@ impl ExpressionNet {
         name.starts_with("conv") || name.starts_with("adapter")
     }
 
+    /// Sets the adapter such that its channels, before their ReLU, have this mean and deviation, f32 `[adapter]` each: those
+    /// of the maps that stage one teaches. Without batch norm the mean alone.
+    pub fn respond_like(&self, mean: &Tensor, deviation: &Tensor) {
+        let Some(adapter) = self.convolutions.last() else { return };
+        let set = |variable: Option<&Tensor>, values: &Tensor| {
+            tch::no_grad(|| variable.map(|variable| variable.shallow_clone().copy_(values)));
+        };
+        match &adapter.norm {
+            Some(norm) => {
+                set(norm.ws.as_ref(), deviation);
+                set(norm.bs.as_ref(), mean);
+            }
+            None => set(adapter.convolution.bs.as_ref(), mean),
+        }
+    }
+
     /// How many weights there are, running statistics not counted.
     pub fn parameters(&self) -> usize {
         self.store.trainable_variables().iter().map(Tensor::numel).sum()
@@ -162,4 +178,28 @@ pub(super) fn channels_last(filter: &Tensor) -> Tensor {
 /// The normalised input of aligned faces: f32 of u8.
 pub fn normalised(faces: &Tensor) -> Tensor {
     (faces.to_kind(Kind::Float) - INPUT_ZERO) / INPUT_UNIT
+}
+
+#[cfg(test)]
+mod tests {
+    use expression_core::Label;
+
+    use super::*;
+
+    #[test]
+    fn the_adapter_responds_with_the_mean_and_deviation_that_are_set() {
+        let mut config = crate::config::Config::preset("smoke").unwrap().net;
+        config.batch_norm = true;
+        tch::manual_seed(1);
+        let net = ExpressionNet::new(&config, 3, Label::COUNT as i64, Kind::Float, Device::Cpu);
+        // Far above zero, so that the ReLU cuts nothing off.
+        let (mean, deviation) = (Tensor::from_slice(&[20f32, 40.0, 60.0]), Tensor::from_slice(&[0.5f32, 1.0, 2.0]));
+        net.respond_like(&mean, &deviation);
+        let side = config.size as i64;
+        let faces = Tensor::randn([16, config.channels as i64, side, side], (Kind::Float, Device::Cpu));
+        let maps = tch::no_grad(|| net.maps(&faces, true));
+        let (variance, found) = maps.var_mean_dim([0i64, 2, 3].as_slice(), false, false);
+        let far = |a: &Tensor, b: &Tensor| (a - b).abs().max().double_value(&[]);
+        assert!(far(&found, &mean) < 1e-3 && far(&variance.sqrt(), &deviation) < 1e-2, "{found} {variance}");
+    }
 }

@@ -97,7 +97,8 @@ impl Plan<'_> {
         let mut cells = Vec::new();
         for &size in self.sizes {
             for seed in 1..=self.seeds {
-                let calibration = self.config.quantize.calibration_samples;
+                // No more than a fifth of what is asked for is held out: with more, fewer than `size` would be trained on.
+                let calibration = self.config.quantize.calibration_samples.min(size / 4);
                 let limit = Some(size + calibration);
                 let request = dataset::Request { rendered: size + calibration, limit, calibration, seed };
                 let data = dataset::load(self.data, request)?;
@@ -129,7 +130,8 @@ impl Plan<'_> {
                 cells.extend(serde_json::from_slice::<Vec<Cell>>(&bytes).with_context(place)?);
                 continue;
             }
-            run.say(&format!("{size} samples, seed {seed}: {}", method.name()));
+            let (train, calibration) = (data.train.len(), data.calibration.len());
+            run.say(&format!("{train} training, {calibration} calibration samples, seed {seed}: {}", method.name()));
             let trained = pipeline::train(&run, &config, data, FaceNet::open(&config.face_net, self.device)?)?;
             let logits = stage_two::logits(&trained.net, &test.aligned, config.net.size as i64);
             let mut found = vec![cell(method, &logits)?];

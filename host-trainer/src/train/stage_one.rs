@@ -20,8 +20,10 @@ const BATCH: usize = 256;
 
 /// Trains g of `net` on `faces` against `targets`; of `held_out` samples the centre view is measured.
 ///
-/// The loss that is reported is relative: `||g(I) - G(I)||_p^p / ||G(I)||_p^p`; a net that answers zero has 1. It is the
-/// paper's loss times a constant of the data, so that one learning rate serves every face net and layer.
+/// The loss that is reported is relative, `||g(I) - G(I)||_p^p / ||m - G(I)||_p^p`, where m is each channel's mean: a net that
+/// always answers the mean has 1. It is the paper's loss times a constant of the data, so that one learning rate serves every
+/// face net and layer. Nine tenths of a face net's response are its mean: so that the epochs are spent on the rest, g starts
+/// with each channel's mean and deviation ([`ExpressionNet::respond_like`]).
 ///
 /// # Errors
 /// As [`Stage::train`].
@@ -36,6 +38,8 @@ pub fn train(
     let stage = &config.stage_one;
     let side = config.net.size as i64;
     let ranges = Views::new(&config.augment, &config.net);
+    let (mean, deviation) = targets.channels();
+    net.respond_like(mean, deviation);
     Stage {
         name: "stage one",
         epochs: stage.epochs,
@@ -59,7 +63,7 @@ pub fn train(
             let aligned = faces.aligned.index_select(0, &views::indices(batch, faces.aligned.device()));
             let input = normalised(&views::sample(&aligned, &of_batch, side));
             let input = ranges.light(&input, rng);
-            Ok(distance(&net.maps(&input, true), &targets.rows(&rows), stage.power) / targets.power())
+            Ok(distance(&net.maps(&input, true), &targets.rows(&rows), stage.power) / targets.spread())
         },
         || {
             let count = held_out.len() as i64;
@@ -71,7 +75,7 @@ pub fn train(
                 let loss = distance(&net.maps(&input, false), &held_out_targets.rows(&rows), stage.power);
                 sum += loss.double_value(&[]) * length as f64;
             }
-            Ok((sum / count as f64 / held_out_targets.power(), None))
+            Ok((sum / count as f64 / held_out_targets.spread(), None))
         },
     )
 }

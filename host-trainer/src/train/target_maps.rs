@@ -21,8 +21,11 @@ pub struct TargetMaps {
     /// Of sample `i`, view `v` at `i * views + v`.
     views: Vec<View>,
     per_sample: usize,
-    /// Mean of `|G(I)|^p` over all values: the loss of a net that answers zero.
-    power: f64,
+    /// Of each channel, over all views and places: f32 `[channels]` each.
+    mean: Tensor,
+    deviation: Tensor,
+    /// Mean of `|G(I) - mean|^p` over all values: the loss of a net that answers each channel's mean.
+    spread: f64,
 }
 
 impl TargetMaps {
@@ -46,8 +49,8 @@ impl TargetMaps {
         let key = kept::key(samples, face_net, config, &views)?;
         let compute = || compute(samples, face_net, config, &views, shape, device);
         let maps = kept::or_computed(path, &key, (&shape, Kind::Half), compute)?.to_device(device);
-        let power = mean_power(&maps, config.stage_one.power);
-        Ok(TargetMaps { maps, views, per_sample, power })
+        let (mean, deviation, spread) = statistics(&maps, config.stage_one.power);
+        Ok(TargetMaps { maps, views, per_sample, mean, deviation, spread })
     }
 
     /// Views a sample.
@@ -55,9 +58,14 @@ impl TargetMaps {
         self.per_sample
     }
 
-    /// Mean of `|G(I)|^p` over all values.
-    pub fn power(&self) -> f64 {
-        self.power
+    /// Mean and deviation of each channel, f32 `[channels]` each.
+    pub fn channels(&self) -> (&Tensor, &Tensor) {
+        (&self.mean, &self.deviation)
+    }
+
+    /// Mean of `|G(I) - mean of the channel|^p` over all values.
+    pub fn spread(&self) -> f64 {
+        self.spread
     }
 
     /// The view, and the target map's row, of a sample's view.
@@ -127,12 +135,36 @@ fn compute(
     Ok(maps)
 }
 
-fn mean_power(maps: &Tensor, p: f64) -> f64 {
-    let chunks = maps.size()[0].div_euclid(1024).max(1);
-    let sum: f64 = maps
-        .chunk(chunks, 0)
-        .iter()
-        .map(|chunk| chunk.to_kind(Kind::Float).abs().pow_tensor_scalar(p).sum(Kind::Double).double_value(&[]))
-        .sum();
-    sum / maps.numel() as f64
+/// Mean and deviation of each channel, and the mean of `|G - mean|^p` over all values, of maps f16 `[n, channels, s, s]`.
+fn statistics(maps: &Tensor, p: f64) -> (Tensor, Tensor, f64) {
+    /// Maps that are taken to f32 at once.
+    const CHUNK: i64 = 1024;
+    let chunks = maps.split(CHUNK, 0);
+    let places = maps.numel() as f64 / maps.size()[1] as f64;
+    let sum = |values: &dyn Fn(Tensor) -> Tensor| -> Tensor {
+        let of = |chunk: &Tensor| {
+            values(chunk.to_kind(Kind::Float)).sum_dim_intlist([0i64, 2, 3].as_slice(), true, Kind::Double)
+        };
+        chunks.iter().map(of).reduce(|a, b| a + b).unwrap_or_else(|| Tensor::zeros([1], (Kind::Double, maps.device())))
+    };
+    let mean: Tensor = (sum(&|values| values) / places).to_kind(Kind::Float);
+    let deviation = (sum(&|values| (values - &mean).square()) / places).sqrt().to_kind(Kind::Float);
+    let spread = sum(&|values| (values - &mean).abs().pow_tensor_scalar(p)).sum(Kind::Double).double_value(&[]);
+    (mean.flatten(0, -1), deviation.flatten(0, -1), spread / maps.numel() as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statistics_are_those_of_channels() {
+        let values = Tensor::from_slice(&[1f32, 3.0, 10.0, 10.0, 5.0, 7.0, 10.0, 10.0]).view([2, 2, 1, 2]);
+        let (mean, deviation, spread) = statistics(&values.to_kind(Kind::Half), 2.0);
+        assert_eq!(Vec::<f32>::try_from(mean).unwrap(), [4.0, 10.0]);
+        assert_eq!(Vec::<f32>::try_from(deviation).unwrap(), [5f32.sqrt(), 0.0]);
+        assert!((spread - 2.5).abs() < 1e-6);
+        let (_, _, absolute) = statistics(&values.to_kind(Kind::Half), 1.0);
+        assert!((absolute - 1.0).abs() < 1e-6);
+    }
 }
