@@ -22,8 +22,8 @@ const BATCH: usize = 256;
 ///
 /// The loss that is reported is relative, `||g(I) - G(I)||_p^p / ||m - G(I)||_p^p`, where m is each channel's mean: a net that
 /// always answers the mean has 1. It is the paper's loss times a constant of the data, so that one learning rate serves every
-/// face net and layer. Nine tenths of a face net's response are its mean: so that the epochs are spent on the rest, g starts
-/// with each channel's mean and deviation ([`ExpressionNet::respond_like`]).
+/// face net and layer. Of the power of MobileNetV1's maps nine tenths are their mean (docs/results.md): so that the epochs are
+/// spent on the rest, g starts with each channel's mean and deviation ([`ExpressionNet::respond_like`]).
 ///
 /// # Errors
 /// As [`Stage::train`].
