@@ -5,7 +5,9 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use system_tests::{json_lines, metrics, photographs, program, refuse, root, run_all, succeed, write_folder};
+use system_tests::{
+    json_lines, metrics, photographs, program, refuse, root, run_all, succeed, tiny_preset, write_folder,
+};
 
 /// What `edge-runtime classify` says of pictures, each with what the run's host says of them.
 fn classified(
@@ -179,6 +181,46 @@ fn an_interrupted_run_resumes_to_the_same_result() {
     let other = refuse(run_all(&broken, &["--data", "rendered:160", "--seed", "4", "--resume"]).stdin(Stdio::null()));
     assert!(other.contains("started otherwise"), "{other}");
     assert!(answers(&whole) == answers(&broken));
+}
+
+#[test]
+fn the_tuned_face_net_teaches() {
+    let folder = tempfile::tempdir().unwrap();
+    let preset = tiny_preset(folder.path(), 2);
+    let edit = |from: &str, to: &str| {
+        let text = std::fs::read_to_string(&preset).unwrap();
+        assert!(text.contains(from), "{from}");
+        std::fs::write(&preset, text.replace(from, to)).unwrap();
+    };
+    let run = |name: &str, arguments: &[&str]| {
+        let mut command = program("host-trainer");
+        command.args(["run-all", "--device", "cpu", "--data", "rendered:80", "--name", name, "--runs"]);
+        command.arg(folder.path()).arg("--preset").arg(&preset).args(arguments);
+        command
+    };
+    edit("teacher = 0.0", "teacher = 1.0");
+    let untuned = refuse(&mut run("untuned", &[]));
+    assert!(untuned.contains("face_net_tuning.epochs"), "{untuned}");
+
+    // So little training may leave a net that the export refuses.
+    let talk = |mut command: Command| String::from_utf8_lossy(&command.output().unwrap().stderr).into_owned();
+    let answers = |name: &str| std::fs::read(folder.path().join(name).join("answers.jsonl")).unwrap();
+    edit("epochs = 0", "epochs = 1");
+    edit("size = 224", "size = 64");
+    talk(run("taught", &[]));
+    let first = answers("taught");
+
+    // The teacher is kept: going on with stage two does not tune it again, and ends alike.
+    for file in ["metrics.json", "stage-two.safetensors"] {
+        std::fs::remove_file(folder.path().join("taught").join(file)).unwrap();
+    }
+    let said = talk(run("taught", &["--resume"]));
+    assert!(said.contains("stage two epoch") && !said.contains("face net epoch"), "{said}");
+    assert!(answers("taught") == first);
+
+    edit("teacher = 1.0", "teacher = 0.0");
+    talk(run("alone", &[]));
+    assert!(answers("alone") != first, "the face net taught nothing");
 }
 
 #[test]
