@@ -290,3 +290,39 @@ fn vgg_16(path: &Path, device: Device) -> anyhow::Result<FaceNet> {
     }
     Ok(FaceNet { store, steps, mean_bgr: [93.5940, 104.7624, 129.1863] })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_depthwise_convolution_with_a_stride_is_the_same_in_bf16() {
+        tch::manual_seed(1);
+        let random = |shape: &[i64]| Tensor::randn(shape, (Kind::Float, Device::Cpu)).set_requires_grad(true);
+        let step = Convolution {
+            weight: random(&[6, 1, 3, 3]),
+            bias: random(&[6]),
+            stride: 2,
+            groups: 6,
+            relu6: true,
+            norm: None,
+        };
+        let near =
+            |a: &Tensor, b: &Tensor| (a - b).abs().max().double_value(&[]) < 0.02 * b.abs().max().double_value(&[]);
+        for side in [11, 12] {
+            let maps = random(&[2, 6, side, side]);
+            let of = |kind: Kind| {
+                let out = step.apply(maps.to_kind(kind), kind).to_kind(Kind::Float);
+                // Places that weigh differently, so that a gradient at another place shows.
+                let weights = Tensor::arange(out.numel() as i64, (Kind::Float, Device::Cpu)).view_as(&out).sin();
+                let given =
+                    Tensor::run_backward(&[(&out * weights).sum(Kind::Float)], &[&maps, &step.weight], false, false);
+                (out, given)
+            };
+            let ((single, of_single), (half, of_half)) = (of(Kind::Float), of(Kind::BFloat16));
+            assert_eq!(half.size(), single.size());
+            assert!(near(&half, &single), "{side}: other maps");
+            assert!(of_half.iter().zip(&of_single).all(|(a, b)| near(a, b)), "{side}: other gradients");
+        }
+    }
+}
