@@ -293,8 +293,22 @@ fn the_edge_answers_as_the_host_on_photographs() {
     succeed(Command::new("tar").arg("xJf").arg(&archive).arg("-C").arg(folder.path()));
     let data = folder.path().join("FERPlus");
     let runs = folder.path().join("runs");
-    succeed(&mut run_all(&runs, &["--limit", "1500", "--data", &format!("ferplus:{}", data.display())]));
-    let run = runs.join("ferplus-smoke");
+    // The smoke preset's net is so narrow that on photographs as many answers change with its quantisation as rung 3 allows.
+    let mut text = std::fs::read_to_string(root().join("host-trainer/presets/smoke.toml")).unwrap();
+    for (from, to) in [
+        ("convolutions = [16, 32, 48, 64]", "convolutions = [32, 64, 96, 128]"),
+        ("[stage_two]\nepochs = 20", "[stage_two]\nepochs = 10"),
+        ("percentile = 99.99", "percentile = 100.0"),
+    ] {
+        assert!(text.contains(from), "{from}");
+        text = text.replace(from, to);
+    }
+    let preset = folder.path().join("wider.toml");
+    std::fs::write(&preset, text).unwrap();
+    let mut train = program("host-trainer");
+    train.args(["run-all", "--device", "cpu", "--limit", "1500", "--data", &format!("ferplus:{}", data.display())]);
+    succeed(train.arg("--preset").arg(&preset).arg("--runs").arg(&runs));
+    let run = runs.join("ferplus-wider");
     assert_eq!(metrics(&run)["figures"]["test_samples"], 3579.0);
     let valid = data.join("data/FER2013Valid");
     let pairs = classified(&run.join("bundle"), &run, |sample| valid.join(sample), 500);
