@@ -127,6 +127,10 @@ pub struct StageTwo {
     pub prior: f64,
     /// Share of the tuned face net's answers in `targets`: distillation. 0 for none, as the paper has it.
     pub teacher: f64,
+    /// Views of each sample that the tuned face net answers for that; the expression net then sees these views and their
+    /// mirror images alone, each with the answer to itself (Beyer et al., "Knowledge distillation: A good teacher is
+    /// patient and consistent", CVPR 2022, arXiv 2106.05237). 0: it answers for a sample's centre, whatever view is seen.
+    pub teacher_views: usize,
     /// Each step, this share of the averaged weights is kept and the rest comes from the trained ones; the averaged ones
     /// are the result. 0 for none, as the paper has it.
     pub average: f64,
@@ -293,6 +297,10 @@ impl Config {
         require(
             self.stage_two.teacher == 0.0 || self.face_net_tuning.epochs > 0,
             "stage_two.teacher: only a tuned face net answers; set face_net_tuning.epochs",
+        )?;
+        require(
+            self.stage_two.teacher_views == 0 || self.stage_two.teacher > 0.0,
+            "stage_two.teacher_views: without a teacher, 0",
         )?;
         require(
             (1..=65536).contains(hidden) && (0.0..1.0).contains(dropout),

@@ -19,6 +19,7 @@ use crate::run::Run;
 use crate::train::face_net_tuning::FaceClassifier;
 use crate::train::faces::Faces;
 use crate::train::target_maps::TargetMaps;
+use crate::train::teacher::Teacher;
 use crate::train::{Curve, stage_one, stage_two};
 
 /// Checkpoint of the tuned face net in a run.
@@ -107,7 +108,7 @@ pub fn train(run: &Run, config: &Config, data: &DataSet, mut face_net: FaceNet) 
         curves.push(("tuning the face net".to_owned(), curve));
         clock("tuning the face net");
         if config.stage_two.teacher > 0.0 {
-            teacher = Some(classifier.answers(&data.train, &run.path("teacher-answers.f32"))?);
+            teacher = Some(Teacher::of(&classifier, &data.train, run.seed(), &run.path("teacher-answers.f32"))?);
             clock("the teacher's answers");
         }
     }

@@ -6,8 +6,11 @@ use edge_runtime::exit;
 use host_trainer::config::{self, Config};
 use host_trainer::dataset::rendered;
 use host_trainer::net::FaceNet;
+use host_trainer::train;
 use host_trainer::train::face_net_tuning::FaceClassifier;
 use host_trainer::train::faces::{Faces, face_net_input};
+use host_trainer::train::teacher::Teacher;
+use host_trainer::train::views::{self, View, Views};
 use tch::{Device, Kind, Tensor};
 
 /// The embeddings of two faces of one person are closer than those of two people: the file was read as it was meant.
@@ -108,6 +111,39 @@ fn vgg_is_read_from_a_file_of_the_users_and_tuned() {
     FaceClassifier::new(&mut resumed, &config, train).unwrap().train(parts.0, parts.1, 1, &checkpoint).unwrap();
     let again = tch::no_grad(|| resumed.maps(&input, "pool5", Kind::Float)).unwrap();
     assert_eq!(again, after);
+}
+
+#[test]
+fn a_teacher_answers_each_view_as_the_face_net_does_and_keeps_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = Config::preset("smoke").unwrap();
+    (config.face_net.size, config.augment.mirror) = (64, true);
+    (config.stage_two.teacher, config.stage_two.teacher_views) = (1.0, 3);
+    let mut net = FaceNet::open(&config.face_net, Device::Cpu).unwrap();
+    let samples = rendered::draw(&rendered::open().expect("assets are set up"), 4, 0..3);
+    let classifier = FaceClassifier::new(&mut net, &config, &samples).unwrap();
+    let answered = |view: View, sample: usize| {
+        classifier.logits(&samples[sample..=sample], view).unwrap().softmax(-1, Kind::Float)
+    };
+
+    let kept = folder.path().join("teacher-answers.f32");
+    let teacher = Teacher::of(&classifier, &samples, 1, &kept).unwrap();
+    let ranges = Views::new(&config.augment, &config.net);
+    let batch: Vec<i64> = (0..samples.len() as i64).collect();
+    let draw = |teacher: &Teacher| teacher.draw(&batch, &ranges, &mut train::rng(1, "test", 0));
+    let (views, answers) = draw(&teacher);
+    for (sample, view) in views.iter().enumerate() {
+        let expected = (answered(*view, sample) + answered(views::mirrored(*view), sample)) / 2.0;
+        let difference = (answers.get(sample as i64) - expected).abs().max().double_value(&[]);
+        assert!(difference < 1e-5, "sample {sample}: {difference}");
+    }
+    assert!(answers.std_dim([0i64].as_slice(), true, false).max().double_value(&[]) > 1e-3, "all answers are the same");
+
+    // What is kept is taken as it is.
+    let bytes = std::fs::read(&kept).unwrap();
+    std::fs::write(&kept, [&bytes[..64], &vec![0; bytes.len() - 64]].concat()).unwrap();
+    let (_, blank) = draw(&Teacher::of(&classifier, &samples, 1, &kept).unwrap());
+    assert_eq!(blank.abs().max().double_value(&[]), 0.0);
 }
 
 #[test]

@@ -176,7 +176,8 @@ fn configuration(config: &Config, method: Method) -> Config {
     let mut config = config.clone();
     if method == Method::Scratch {
         config.stage_two.epochs += config.stage_one.epochs;
-        (config.stage_one.epochs, config.face_net_tuning.epochs, config.stage_two.teacher) = (0, 0, 0.0);
+        (config.stage_one.epochs, config.face_net_tuning.epochs) = (0, 0);
+        (config.stage_two.teacher, config.stage_two.teacher_views) = (0.0, 0);
     }
     config
 }

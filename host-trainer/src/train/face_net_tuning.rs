@@ -1,5 +1,5 @@
 //! Tuning of the face net on the expression set before it is frozen (paper, section III-A, as we understand it). Tuned, it is
-//! also the paper's second baseline, and can answer as a teacher in stage two.
+//! also the paper's second baseline, and can be a teacher in stage two ([`super::teacher`]).
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::faces::{self, Faces};
 use super::views::{self, View, Views};
-use super::{Curve, Stage, checkpoint::Checkpoint, kept, schedule::Schedule, stage_two};
+use super::{Curve, Stage, checkpoint::Checkpoint, schedule::Schedule, stage_two};
 use crate::config::Config;
 use crate::dataset::Sample;
 use crate::net::FaceNet;
@@ -106,28 +106,16 @@ impl FaceClassifier<'_> {
         Ok(Tensor::cat(&parts.collect::<anyhow::Result<Vec<_>>>()?, 0))
     }
 
-    /// What the tuned face net teaches: its probabilities, f32 `[n, 8]`, mean of each sample and its mirror image. Kept at
-    /// `path`.
-    ///
-    /// # Errors
-    /// As [`FaceClassifier::logits`], and of the file system.
-    pub fn answers(&self, samples: &[Sample], path: &Path) -> anyhow::Result<Tensor> {
-        let views = [self.views().centre(), self.views().mirror()];
-        let key = kept::key(samples, self.net, self.config, &views)?;
-        let shape = [samples.len() as i64, Label::COUNT as i64];
-        let answers = kept::or_computed(path, &key, (&shape, Kind::Float), || {
-            let [a, b] = views.map(|view| self.logits(samples, view));
-            Ok((a?.softmax(-1, Kind::Float) + b?.softmax(-1, Kind::Float)) / 2.0)
-        })?;
-        Ok(answers.to_device(self.device()))
-    }
-
     /// The view that results are reported on.
     pub fn centre(&self) -> View {
         self.views().centre()
     }
 
-    fn forward(&self, input: &Tensor, train: bool) -> anyhow::Result<Tensor> {
+    /// Logits `[n, 8]` of the face net's input; `train` with the batch's own statistics.
+    ///
+    /// # Errors
+    /// As [`FaceNet::forward`].
+    pub fn forward(&self, input: &Tensor, train: bool) -> anyhow::Result<Tensor> {
         let maps = self.net.forward(input, self.net.last(), self.config.run.precision.kind(), train)?;
         Ok(self.head.forward(&maps.mean_dim([2i64, 3].as_slice(), false, Kind::Float)))
     }
@@ -143,7 +131,18 @@ impl FaceClassifier<'_> {
         Views::new(&self.config.augment, &self.config.net)
     }
 
-    fn device(&self) -> Device {
+    /// The configuration it was made by.
+    pub fn config(&self) -> &Config {
+        self.config
+    }
+
+    /// The face net that it classifies with.
+    pub fn net(&self) -> &FaceNet {
+        self.net
+    }
+
+    /// Where it computes.
+    pub fn device(&self) -> Device {
         self.net.store().device()
     }
 }

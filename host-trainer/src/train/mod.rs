@@ -11,6 +11,7 @@ pub mod schedule;
 pub mod stage_one;
 pub mod stage_two;
 pub mod target_maps;
+pub mod teacher;
 pub mod views;
 
 use std::path::Path;

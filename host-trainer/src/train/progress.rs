@@ -1,6 +1,6 @@
 //! Progress: a bar on a terminal, plain lines elsewhere.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -17,6 +17,42 @@ pub fn bar(length: u64, what: &str) -> ProgressBar {
 /// Says a line above the bar, or plainly where there is no terminal.
 pub fn line(bar: &ProgressBar, text: &str) {
     if bar.is_hidden() { eprintln!("{text}") } else { bar.println(text) }
+}
+
+/// Counts what is done of a known number: a bar on a terminal, a line now and then elsewhere.
+pub struct Counter {
+    bar: ProgressBar,
+    what: &'static str,
+    started: Instant,
+    done: usize,
+    all: usize,
+}
+
+impl Counter {
+    /// Units between two lines.
+    const BETWEEN: usize = 1024;
+
+    /// Of `all` units.
+    pub fn new(all: usize, what: &'static str) -> Counter {
+        Counter { bar: bar(all as u64, what), what, started: Instant::now(), done: 0, all }
+    }
+
+    /// So many more are done.
+    pub fn add(&mut self, count: usize) {
+        let before = self.done;
+        self.done += count;
+        self.bar.inc(count as u64);
+        if self.bar.is_hidden() && before / Self::BETWEEN < self.done / Self::BETWEEN {
+            let left = left(self.done, self.all, self.started.elapsed());
+            eprintln!("{} {}/{}; {left} left", self.what, self.done, self.all);
+        }
+    }
+}
+
+impl Drop for Counter {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
 }
 
 /// The time left, after `done` of `all` steps in `elapsed`.

@@ -7,7 +7,8 @@ use expression_core::Label;
 use tch::{Kind, Tensor};
 
 use super::faces::Faces;
-use super::views::{self, View, Views};
+use super::teacher::Teacher;
+use super::views::{self, Views};
 use super::{Curve, HeldOut, Stage, schedule::Schedule};
 use crate::config::{Config, Targets};
 use crate::net::ExpressionNet;
@@ -16,15 +17,14 @@ use crate::net::expression_net::normalised;
 /// Samples measured at once.
 const BATCH: i64 = 256;
 
-/// Trains all of `net` on `faces`; the curve is of `held_out`. `teacher`: the tuned face net's answers to `faces`, f32
-/// `[n, 8]`, for the share of the targets that the configuration gives it (Hinton et al., "Distilling the Knowledge in a
-/// Neural Network", arXiv 1503.02531).
+/// Trains all of `net` on `faces`; the curve is of `held_out`. `teacher`: of `faces`, for the share of the targets that the
+/// configuration gives it.
 ///
 /// # Errors
 /// As [`Stage::train`].
 pub fn train(
     net: &ExpressionNet,
-    (faces, teacher): (&Faces, Option<&Tensor>),
+    (faces, teacher): (&Faces, Option<&Teacher>),
     held_out: &Faces,
     config: &Config,
     seed: u64,
@@ -51,14 +51,20 @@ pub fn train(
         |_| true,
         faces.len(),
         |batch, rng| {
-            let drawn: Vec<View> = batch.iter().map(|_| ranges.random(rng)).collect();
+            let (drawn, answers) = match teacher {
+                Some(teacher) => {
+                    let (drawn, answers) = teacher.draw(batch, &ranges, rng);
+                    (drawn, Some(answers))
+                }
+                None => (batch.iter().map(|_| ranges.random(rng)).collect(), None),
+            };
             let rows = views::indices(batch, faces.aligned.device());
             let input = normalised(&views::sample(&faces.aligned.index_select(0, &rows), &drawn, side));
             let input = ranges.erase(&ranges.light(&input, rng), rng);
             let logits = net.logits(&input, true);
             let mut target = target(faces, &rows, stage.targets);
-            if let Some(answers) = teacher {
-                target = target * (1.0 - stage.teacher) + answers.index_select(0, &rows) * stage.teacher;
+            if let Some(answers) = answers {
+                target = target * (1.0 - stage.teacher) + answers * stage.teacher;
             }
             Ok(cross_entropy(&logits, &(target * &weights)))
         },

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use rand_chacha::ChaCha8Rng;
 use tch::{Device, Kind, Tensor};
 
+use super::progress::Counter;
 use super::views::{self, View, Views};
-use super::{faces, kept, progress, rng};
+use super::{faces, kept, rng};
 use crate::config::Config;
 use crate::dataset::Sample;
 use crate::net::FaceNet;
@@ -45,7 +45,9 @@ impl TargetMaps {
         let side = config.net.map_size() as i64;
         let channels = face_net.channels(&config.face_net.layer)?;
         let shape = [(samples.len() * per_sample) as i64, channels, side, side];
-        let views = draw(samples.len(), config, seed);
+        let ranges = Views::new(&config.augment, &config.net);
+        let fixed = [ranges.centre(), ranges.mirror()];
+        let views = ranges.of_samples(samples.len(), per_sample, &fixed, &mut rng(seed, "target maps", 0));
         let key = kept::key(samples, face_net, config, &views)?;
         let compute = || compute(samples, face_net, config, &views, shape, device);
         let maps = kept::or_computed(path, &key, (&shape, Kind::Half), compute)?.to_device(device);
@@ -80,18 +82,6 @@ impl TargetMaps {
     }
 }
 
-/// The views of all samples: centre, mirror image, then random ones.
-fn draw(samples: usize, config: &Config, seed: u64) -> Vec<View> {
-    let ranges = Views::new(&config.augment, &config.net);
-    let mut rng: ChaCha8Rng = rng(seed, "target maps", 0);
-    let view = |index: usize, rng: &mut ChaCha8Rng| match index {
-        0 => ranges.centre(),
-        1 => ranges.mirror(),
-        _ => ranges.random(rng),
-    };
-    (0..samples).flat_map(|_| 0..config.stage_one.views).map(|index| view(index, &mut rng)).collect()
-}
-
 fn compute(
     samples: &[Sample],
     face_net: &FaceNet,
@@ -101,8 +91,7 @@ fn compute(
     device: Device,
 ) -> anyhow::Result<Tensor> {
     let maps = Tensor::zeros(shape, (Kind::Half, Device::Cpu));
-    let bar = progress::bar(samples.len() as u64, "target maps");
-    let started = std::time::Instant::now();
+    let mut counter = Counter::new(samples.len(), "target maps");
     let per_sample = config.stage_one.views;
     let side = shape[3];
     for (number, chunk) in samples.chunks(BATCH).enumerate() {
@@ -121,17 +110,8 @@ fn compute(
                 (first..first + chunk.len()).map(|sample| (sample * per_sample + view) as i64).collect();
             let _ = maps.shallow_clone().index_copy_(0, &Tensor::from_slice(&rows), &out);
         }
-        bar.inc(chunk.len() as u64);
-        if bar.is_hidden() && number % 32 == 31 {
-            let done = (number + 1) * BATCH;
-            eprintln!(
-                "target maps {done}/{}; {} left",
-                samples.len(),
-                progress::left(done, samples.len(), started.elapsed())
-            );
-        }
+        counter.add(chunk.len());
     }
-    bar.finish_and_clear();
     Ok(maps)
 }
 

@@ -29,7 +29,7 @@ impl<'a> Views<'a> {
 
     /// The mirror image of the centre crop.
     pub fn mirror(&self) -> View {
-        [-self.crop, 0.0, 0.0, 0.0, self.crop, 0.0]
+        mirrored(self.centre())
     }
 
     /// A random view by the configured ranges.
@@ -42,6 +42,17 @@ impl<'a> Views<'a> {
         let (sin, cos) = angle.sin_cos();
         let unit = self.crop * size;
         [unit * cos * mirror, -unit * sin, right, unit * sin * mirror, unit * cos, down]
+    }
+
+    /// `per_sample` views of each of `samples`, one sample after the other: the `fixed` ones first, then random ones.
+    pub fn of_samples(&self, samples: usize, per_sample: usize, fixed: &[View], rng: &mut impl Rng) -> Vec<View> {
+        let places = (0..samples).flat_map(|_| 0..per_sample);
+        places.map(|place| fixed.get(place).copied().unwrap_or_else(|| self.random(rng))).collect()
+    }
+
+    /// Half of the time the mirror image of `view`, where augmentation has mirror images.
+    pub fn mirrored_at_random(&self, view: View, rng: &mut impl Rng) -> View {
+        if self.augment.mirror && rng.random::<bool>() { mirrored(view) } else { view }
     }
 
     /// Brightness and contrast changed at random, a value each for every face of `[n, c, h, w]`.
@@ -87,6 +98,11 @@ impl<'a> Views<'a> {
     }
 }
 
+/// The mirror image of a view.
+pub fn mirrored([a, b, right, c, d, down]: View) -> View {
+    [-a, b, right, -c, d, down]
+}
+
 /// The views of faces: f32 `[n, c, side, side]` of `[n, c, aligned, aligned]`, bilinear, edges repeated.
 pub fn sample(faces: &Tensor, views: &[View], side: i64) -> Tensor {
     let (count, channels) = (faces.size()[0], faces.size()[1]);
@@ -123,6 +139,18 @@ mod tests {
         let close = |a: &Tensor, b: &Tensor| (a - b).abs().max().double_value(&[]) < 1e-4;
         assert!(close(&sample(&faces, &[views.centre()], 4), &crop));
         assert!(close(&sample(&faces, &[views.mirror()], 4), &crop.flip([3])));
+    }
+
+    #[test]
+    fn the_mirror_image_of_any_view_is_what_it_shows_mirrored() {
+        let net = crate::config::Config::preset("smoke").unwrap();
+        let views = Views::new(&net.augment, &net.net);
+        let faces = Tensor::rand([6, 1, 12, 12], (Kind::Float, Device::Cpu));
+        let drawn = views.of_samples(3, 2, &[views.centre()], &mut super::super::rng(1, "mirror", 0));
+        let of_drawn: Vec<View> = drawn.iter().copied().map(mirrored).collect();
+        let difference = sample(&faces, &of_drawn, 12) - sample(&faces, &drawn, 12).flip([3]);
+        assert!(difference.abs().max().double_value(&[]) < 1e-5);
+        assert!(drawn[2] == views.centre() && drawn[1] != drawn[3], "the centre first, then random ones");
     }
 
     #[test]
