@@ -368,7 +368,12 @@ mod tests {
     #[test]
     fn a_wrong_key_or_value_is_bad_input() {
         let smoke = PRESETS[3].1;
-        for (good, bad) in [("hidden", "hiden"), ("size = 48", "size = 49"), ("power = 2.0", "power = 0.5")] {
+        for (good, bad) in [
+            ("hidden", "hiden"),
+            ("size = 48", "size = 49"),
+            ("power = 2.0", "power = 0.5"),
+            ("teacher_views = 0", "teacher_views = 1"),
+        ] {
             assert!(smoke.contains(good));
             let error = Config::parse(&smoke.replace(good, bad)).unwrap_err();
             assert_eq!(edge_runtime::exit::code(&error), edge_runtime::exit::BAD_INPUT, "{error:#}");

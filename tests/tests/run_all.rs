@@ -218,6 +218,12 @@ fn the_tuned_face_net_teaches() {
     assert!(said.contains("stage two epoch") && !said.contains("face net epoch"), "{said}");
     assert!(answers("taught") == first);
 
+    // Taught on four views of each face, the net sees other faces and learns otherwise.
+    edit("teacher_views = 0", "teacher_views = 4");
+    talk(run("views", &[]));
+    assert!(answers("views") != first, "the views changed nothing");
+
+    edit("teacher_views = 4", "teacher_views = 0");
     edit("teacher = 1.0", "teacher = 0.0");
     talk(run("alone", &[]));
     assert!(answers("alone") != first, "the face net taught nothing");

@@ -14,7 +14,7 @@ pub struct Training {
     /// rendered[:N], ferplus:DIR, folder:DIR, ck-plus:DIR, oulu-casia:DIR, tfd:FILE-or-DIR or sfew:DIR.
     #[arg(long, value_name = "SOURCE", default_value = "rendered")]
     pub data: Source,
-    /// edge, paper, smoke, or the path of a TOML file.
+    /// edge, ferplus, paper, smoke, or the path of a TOML file.
     #[arg(long, default_value = "edge")]
     pub preset: String,
     /// The same seed gives the same result on one machine.
