@@ -1,26 +1,16 @@
-//! The board's side: reads and verifies a bundle, makes aligned faces, runs the expression net, replays the self-test.
-//!
-//! `host-trainer` uses this library too, so that preprocessing, bundle reading and quantisation exist once.
+//! The board's program as a library: cameras, the pipeline from a frame to its records, the journal, the board's own hardware,
+//! telemetry and the commands. What it shares with the workstation is [`expression_engine`].
 
 pub mod board;
-pub mod bundle;
 pub mod camera;
 pub mod clock;
 pub mod command;
-pub mod detect;
 pub mod doctor;
-pub mod engine;
-pub mod exit;
-pub mod files;
 pub mod frame;
-pub mod graph;
 pub mod journal;
-pub mod picture;
 pub mod pipeline;
-pub mod selftest;
 pub mod service;
 pub mod telemetry;
 
-pub use bundle::{Bundle, BundleError, Manifest};
-pub use engine::{Engine, EngineError, Scores};
-pub use picture::{Picture, PictureError};
+pub use expression_core as core;
+pub use expression_engine as engine;

@@ -29,7 +29,7 @@ fn main() -> std::process::ExitCode {
     let started = Instant::now();
     let cli = Cli::parse();
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(tracing::Level::WARN).init();
-    edge_runtime::exit::finish(|| match cli.command {
+    expression_engine::error::finish(|| match cli.command {
         Command::Run(cmd) => cmd.run(started),
         Command::Classify(cmd) => cmd.run(),
         Command::Selftest(cmd) => cmd.run(),

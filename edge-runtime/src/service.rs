@@ -6,11 +6,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use expression_engine::error::FAILED;
 use sd_notify::NotifyState;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
-
-use crate::exit::FAILED;
 
 /// A counter that the pipeline bumps each time it gets round: a frame taken, skipped or waited for, paused or not. The
 /// watchdog is fed by nothing else.

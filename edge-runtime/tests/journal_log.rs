@@ -353,7 +353,7 @@ fn kept_faces_become_pictures_whose_names_tell_time_track_and_label() {
             "2026-11-25T10-00-00.400000Z_session-1_track-1_blurred",
         ]
     );
-    let picture = edge_runtime::Picture::open(&faces.join(&names[2])).unwrap();
+    let picture = expression_engine::Picture::open(&faces.join(&names[2])).unwrap();
     assert_eq!((picture.width, picture.height, picture.channels, picture.data), (3, 3, 1, vec![3; 9]));
     let nothing = log(&["faces", "--output", out, "--until", "2026-11-24"], &path);
     assert_eq!(nothing.status.code(), Some(2));

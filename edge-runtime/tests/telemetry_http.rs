@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use edge_runtime::frame::{Frame, Luma};
 use edge_runtime::telemetry::{Event, Limits, Options, Telemetry, TelemetryError, Token};
+use expression_engine::error::{Classify, ErrorKind};
 use support::*;
 
 /// Any port of loopback.
@@ -248,7 +249,7 @@ fn an_address_that_is_taken_is_named() {
     let error = Telemetry::start(Options { preview: taken, ..options() }, about(), None).err().unwrap();
     assert!(matches!(error, TelemetryError::Listen { .. }));
     assert!(error.to_string().contains(&taken.unwrap().to_string()), "{error}");
-    assert_eq!(edge_runtime::exit::code(&error.into()), edge_runtime::exit::BAD_INPUT);
+    assert_eq!(Classify::kind(&error), ErrorKind::BadInput);
 }
 
 #[test]

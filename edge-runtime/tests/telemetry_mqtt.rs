@@ -57,18 +57,18 @@ impl Fake {
 }
 
 impl Backlog for Fake {
-    fn after(&mut self, position: i64, limit: usize) -> anyhow::Result<Vec<Entry>> {
+    fn after(&mut self, position: i64, limit: usize) -> expression_engine::error::Result<Vec<Entry>> {
         let mut store = self.0.lock().unwrap();
         let found: Vec<_> = store.entries.iter().filter(|entry| entry.id > position).take(limit).cloned().collect();
         store.largest_batch = store.largest_batch.max(found.len());
         Ok(found)
     }
 
-    fn position(&mut self) -> anyhow::Result<i64> {
+    fn position(&mut self) -> expression_engine::error::Result<i64> {
         Ok(Fake::position(self))
     }
 
-    fn set_position(&mut self, position: i64) -> anyhow::Result<()> {
+    fn set_position(&mut self, position: i64) -> expression_engine::error::Result<()> {
         let mut store = self.0.lock().unwrap();
         assert!(position > store.position, "from {} back to {position}", store.position);
         store.position = position;

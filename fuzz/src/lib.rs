@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::sync::LazyLock;
 
-use edge_runtime::detect::Detector;
-use edge_runtime::engine::{FloatEngine, Options};
-use edge_runtime::{Engine, Manifest, selftest};
+use expression_engine::detector::Detector;
+use expression_engine::expression::{FloatEngine, EngineOptions};
+use expression_engine::{Engine, Manifest, selftest};
 
 pub mod edits;
 pub mod http;
@@ -14,7 +14,7 @@ pub mod seeds;
 pub mod texts;
 pub mod video;
 
-#[path = "../../edge-runtime/tests/graphs/mod.rs"]
+#[path = "../../edge-runtime/engine/tests/graphs/mod.rs"]
 pub mod graphs;
 
 static MANIFEST: LazyLock<Manifest> = LazyLock::new(graphs::manifest);
@@ -22,9 +22,9 @@ static MANIFEST: LazyLock<Manifest> = LazyLock::new(graphs::manifest);
 /// Loads a graph as each of the three engines of an expression net, and runs what loads.
 pub fn nets(onnx: &[u8]) {
     let face = [77; graphs::SIDE * graphs::SIDE];
-    let best = Engine::from_bytes(onnx, &MANIFEST, Options::default());
+    let best = Engine::from_bytes(onnx, &MANIFEST, EngineOptions::default());
     let best = best.and_then(|engine| engine.classify(&face));
-    let stock = Engine::from_bytes(onnx, &MANIFEST, Options { kernel: None, threads: 1 });
+    let stock = Engine::from_bytes(onnx, &MANIFEST, EngineOptions { kernel: None, threads: 1 });
     let stock = stock.and_then(|engine| engine.classify(&face));
     // What our kernels run, stock tract runs too.
     assert!(best.is_err() || stock.is_ok(), "{:?}", stock.err());

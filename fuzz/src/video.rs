@@ -4,10 +4,10 @@ use std::io::{self, Cursor};
 use std::path::Path;
 use std::time::Duration;
 
-use edge_runtime::Picture;
+use expression_engine::Picture;
 use edge_runtime::camera::reader::{Feed, Framing, Got, Raw, Reader};
 use edge_runtime::camera::{Format, LONGEST_SIDE, MOST_PIXELS, mjpeg, y4m};
-use edge_runtime::files::sha256;
+use expression_engine::files::sha256;
 use edge_runtime::frame::Frame;
 use expression_core::FaceInput;
 

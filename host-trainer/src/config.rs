@@ -1,7 +1,7 @@
 //! The configuration of a run: a preset, with what the command line changed. Every hyper-parameter is in it.
 
+use crate::error::BadInput;
 use anyhow::Context;
-use edge_runtime::exit::BadInput;
 use expression_core::FaceInput;
 use serde::{Deserialize, Serialize};
 
@@ -376,7 +376,7 @@ mod tests {
         ] {
             assert!(smoke.contains(good));
             let error = Config::parse(&smoke.replace(good, bad)).unwrap_err();
-            assert_eq!(edge_runtime::exit::code(&error), edge_runtime::exit::BAD_INPUT, "{error:#}");
+            assert_eq!(crate::error::code(&error), expression_engine::error::BAD_INPUT, "{error:#}");
         }
     }
 }

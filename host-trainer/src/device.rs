@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::error::BadInput;
 use anyhow::Context;
-use edge_runtime::exit::BadInput;
 use tch::Device;
 
 /// `--device`.

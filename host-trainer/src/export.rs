@@ -6,15 +6,15 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use anyhow::Context;
-use edge_runtime::bundle::{self, Confidence, Manifest, Quantization};
-use edge_runtime::exit::BadInput;
-use edge_runtime::{files, selftest};
 use expression_core::{FaceInput, Label};
+use expression_engine::bundle::{self, Confidence, Manifest, Quantization};
+use expression_engine::{files, selftest};
 use rand::RngExt;
 use safetensors::{Dtype, tensor::TensorView};
 
 use crate::config::{Config, WeightScales};
 use crate::dataset::rendered;
+use crate::error::BadInput;
 use crate::onnx::{builder, detector, tfjs};
 use crate::parity::{self, Rung};
 use crate::quantize::IntegerNet;
@@ -35,7 +35,7 @@ pub fn self_test_faces(input: FaceInput, seed: u64) -> anyhow::Result<Vec<Vec<u8
         for label in Label::ALL {
             let drawn = renderer.draw(seed ^ SELF_TEST_SEED, identity, label as usize, 0, 96).image;
             let (width, height) = (drawn.width() as usize, drawn.height() as usize);
-            let picture = edge_runtime::Picture { width, height, channels: 3, data: drawn.into_raw() };
+            let picture = expression_engine::Picture { width, height, channels: 3, data: drawn.into_raw() };
             faces.push(picture.aligned_face(input)?);
         }
     }

@@ -15,7 +15,7 @@ pub fn listen() {
         if REQUESTED.swap(true, Ordering::SeqCst) {
             // Not `process::exit`: it takes libtorch's globals away from the training that still runs.
             // SAFETY: it ends the process and touches nothing of it.
-            unsafe { libc::_exit(edge_runtime::exit::FAILED.into()) };
+            unsafe { libc::_exit(expression_engine::error::FAILED.into()) };
         }
         eprintln!("stopping; once more ends the program at once");
     };

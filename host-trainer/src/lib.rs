@@ -10,6 +10,7 @@ pub mod crossval;
 pub mod dataset;
 pub mod deploy;
 pub mod device;
+pub mod error;
 pub mod evaluate;
 pub mod export;
 pub mod inspect;

@@ -31,7 +31,7 @@ fn main() -> std::process::ExitCode {
     let cli = Cli::parse();
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(tracing::Level::WARN).without_time().init();
     host_trainer::interrupt::listen();
-    edge_runtime::exit::finish(|| match cli.command {
+    host_trainer::error::finish(|| match cli.command {
         Command::RunAll(cmd) => cmd.run(),
         Command::Evaluate(cmd) => cmd.run(),
         Command::Crossval(cmd) => cmd.run(),

@@ -3,10 +3,10 @@
 use std::time::Instant;
 
 use anyhow::Context;
-use edge_runtime::bundle::Confidence;
-use edge_runtime::engine::Options;
-use edge_runtime::{Engine, Scores, files};
 use expression_core::Label;
+use expression_engine::EngineOptions;
+use expression_engine::bundle::Confidence;
+use expression_engine::{Engine, Scores, files};
 use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
 
@@ -95,7 +95,7 @@ impl Measured {
         let started = Instant::now();
         run.say("measuring on the test samples");
         let manifest = export::manifest(config, "draft", &net, data.calibration.len());
-        let engine = Engine::from_bytes(&int8_onnx, &manifest, Options::default())?;
+        let engine = Engine::from_bytes(&int8_onnx, &manifest, EngineOptions::default())?;
         let of_held_out =
             rows(&crops(&held_out))?.iter().map(|face| engine.classify(face)).collect::<Result<Vec<_>, _>>()?;
         let confidence = confidence::calibrated(&of_held_out, &data.calibration);
@@ -135,7 +135,7 @@ impl Measured {
             agreement,
             parity: vec![rung_1, rung_2, rung_3, rung_5],
             seconds,
-            peak_memory_bytes: edge_runtime::command::bench::peak_memory(),
+            peak_memory_bytes: expression_engine::memory::peak(),
             int8_bytes: int8_onnx.len() as u64,
             bundle: None,
         };

@@ -2,10 +2,10 @@
 //! tolerance; an export that misses one is refused.
 
 use anyhow::ensure;
-use edge_runtime::engine::{Engine, FloatEngine, Options};
-use edge_runtime::selftest;
-use edge_runtime::{Bundle, Picture, bundle};
 use expression_core::FaceInput;
+use expression_engine::expression::{Engine, EngineOptions, FloatEngine};
+use expression_engine::selftest;
+use expression_engine::{Bundle, Picture, bundle};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
@@ -147,11 +147,11 @@ pub fn self_test(folder: &std::path::Path) -> Rung {
     let replay = || -> anyhow::Result<usize> {
         let bundle = Bundle::open(folder)?;
         bundle.verify()?;
-        Ok(selftest::replay(&bundle, &Engine::open(&bundle, Options::default())?)?)
+        Ok(selftest::replay(&bundle, &Engine::open(&bundle, EngineOptions::default())?)?)
     };
     let (figure, holds) = match replay() {
         Ok(vectors) => (format!("{vectors} vectors equal"), true),
-        Err(error) => (edge_runtime::exit::one_line(&error), false),
+        Err(error) => (crate::error::one_line(&error), false),
     };
     let what = format!("bundle's {}, edge engine", bundle::SELFTEST);
     Rung { number: 6, what, figure, tolerance: "all equal".into(), holds }

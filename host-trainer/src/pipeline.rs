@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use anyhow::ensure;
-use edge_runtime::{Scores, files};
 use expression_core::Label;
+use expression_engine::{Scores, files};
 use tch::Kind;
 
 use crate::config::Config;
@@ -76,7 +76,7 @@ pub fn run(run: &Run, config: &Config, data: &DataSet, loading: f64, given: Give
     let failing: Vec<_> = summary.parity.iter().filter(|rung| !rung.holds).map(|rung| rung.number).collect();
     let bundle = summary.bundle.as_deref().unwrap_or("not written: a parity rung fails");
     let report = run.path("report.html");
-    edge_runtime::exit::print(&format!("{}bundle  {bundle}\nreport  {}", summary.table(), report.display()))?;
+    crate::error::print(&format!("{}bundle  {bundle}\nreport  {}", summary.table(), report.display()))?;
     ensure!(failing.is_empty(), "parity rungs {failing:?} do not hold; the report tells by how much");
     Ok(())
 }

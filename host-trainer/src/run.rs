@@ -3,12 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use edge_runtime::exit::BadInput;
-use edge_runtime::files;
+use expression_engine::files;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
 use crate::dataset::DataSet;
+use crate::error::BadInput;
 
 /// What decides a run's result: written before it starts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

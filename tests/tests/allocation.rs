@@ -3,8 +3,8 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use edge_runtime::engine::Options;
-use edge_runtime::{Bundle, Engine, selftest};
+use expression_engine::EngineOptions;
+use expression_engine::{Bundle, Engine, selftest};
 
 /// The system's allocator, which counts.
 struct Counting;
@@ -31,7 +31,7 @@ static ALLOCATOR: Counting = Counting;
 #[test]
 fn an_inference_allocates_nothing() {
     let bundle = Bundle::open(&system_tests::root().join("models/ferplus-edge")).unwrap();
-    let engine = Engine::open(&bundle, Options::default()).unwrap();
+    let engine = Engine::open(&bundle, EngineOptions::default()).unwrap();
     let vectors = selftest::vectors(&bundle).unwrap();
     let mut scores = vec![0; engine.labels().len()];
     let before = ALLOCATIONS.load(Ordering::Relaxed);

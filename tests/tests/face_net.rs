@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use edge_runtime::exit;
 use host_trainer::config::{self, Config};
 use host_trainer::dataset::rendered;
 use host_trainer::net::FaceNet;
@@ -164,8 +163,8 @@ fn weights_that_do_not_fit_are_bad_input() {
         (vgg(Path::new(""), "pool5"), "--face-net-weights"),
     ] {
         let error = result.err().expect("it is refused");
-        let line = exit::one_line(&error);
-        assert_eq!(exit::code(&error), exit::BAD_INPUT, "{line}");
+        let line = host_trainer::error::one_line(&error);
+        assert_eq!(host_trainer::error::code(&error), expression_engine::error::BAD_INPUT, "{line}");
         assert!(line.contains(expected), "{line}");
     }
 }

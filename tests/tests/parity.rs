@@ -1,8 +1,8 @@
 //! The parity ladder over nets of several shapes, on faces and on noise. Rungs 3 and 6 need a trained bundle: `run_all.rs`.
 
-use edge_runtime::Engine;
-use edge_runtime::engine::Options;
 use expression_core::Label;
+use expression_engine::Engine;
+use expression_engine::EngineOptions;
 use host_trainer::config::{Config, WeightScales};
 use host_trainer::net::ExpressionNet;
 use host_trainer::onnx::{builder, expression};
@@ -66,7 +66,7 @@ fn build(config: &Config) -> Built {
     let int8 = quantize(&folded, &tensor, &config.quantize).unwrap();
     let int8_onnx = builder::bytes(&expression::int8(&int8));
     let manifest = export::manifest(config, "test", &int8, faces.len());
-    let engine = Engine::from_bytes(&int8_onnx, &manifest, Options::default()).unwrap();
+    let engine = Engine::from_bytes(&int8_onnx, &manifest, EngineOptions::default()).unwrap();
     let torch = stage_two::logits(&net, &tensor, input.size as i64);
     Built { torch, float_onnx: builder::bytes(&expression::float(&folded)), int8, int8_onnx, faces, engine }
 }
@@ -112,7 +112,7 @@ fn rung_2_every_kernel_and_stock_tract_give_the_same_integers() {
         assert_eq!(built.engine.not_fused(), [], "{name}");
         let kernels = expression_kernels::kernel::all().into_iter().map(Some).chain([None]);
         for (kernel, threads) in kernels.flat_map(|kernel| [(kernel, 1), (kernel, 3)]) {
-            let engine = Engine::from_bytes(&built.int8_onnx, &manifest, Options { kernel, threads }).unwrap();
+            let engine = Engine::from_bytes(&built.int8_onnx, &manifest, EngineOptions { kernel, threads }).unwrap();
             let (rung, _) = parity::integer(&built.int8, &engine, &built.faces).unwrap();
             let kernel = kernel.map_or("stock tract", |kernel| kernel.name());
             assert!(rung.holds, "{name}, {kernel}, {threads} threads: {rung:?}");
@@ -152,7 +152,7 @@ fn rung_2_onnxruntime_gives_the_same_integers() {
 
 #[test]
 fn rung_5_aligned_faces_survive_the_way_through_picture_files() {
-    use edge_runtime::Picture;
+    use expression_engine::Picture;
     let config = Config::preset("edge").unwrap();
     let input = config.face_input();
     let renderer = host_trainer::dataset::rendered::open().expect("assets are set up");

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, BufWriter};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use edge_runtime::bundle;
+use expression_engine::bundle;
 use serde_json::Value;
 use system_tests::video::{RATE, Scene, write};
 use system_tests::{json_lines, program, refuse, root, succeed};

@@ -132,13 +132,13 @@ fn a_spoilt_bundle_is_refused(bundle: &Path) {
         std::fs::remove_file(folder.join("detector.onnx")).unwrap();
         let mut net = std::fs::read(folder.join("expression.onnx")).unwrap();
         let text = std::fs::read_to_string(folder.join("manifest.toml")).unwrap();
-        let before = edge_runtime::files::sha256(&net);
+        let before = expression_engine::files::sha256(&net);
         let name = b"scores_u8_bias";
         // The bias of the last layer follows the second mention of its name, in the constants.
         let place = net.windows(name.len()).rposition(|bytes| bytes == name).unwrap();
         net[place + name.len() + 6] ^= 0x40;
         std::fs::write(folder.join("expression.onnx"), &net).unwrap();
-        let after = edge_runtime::files::sha256(&net);
+        let after = expression_engine::files::sha256(&net);
         std::fs::write(folder.join("manifest.toml"), text.replace(&before, &after)).unwrap();
     });
     let output = selftest(&swapped).output().unwrap();

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use edge_runtime::engine::Options;
-use edge_runtime::{Bundle, Engine, bundle};
+use expression_engine::EngineOptions;
+use expression_engine::{Bundle, Engine, bundle};
 use serde_json::Value;
 use system_tests::{json_lines, photographs, program, root, succeed};
 
@@ -41,7 +41,7 @@ fn its_detector_is_put_beside_it_and_is_the_one_it_names() {
 
 #[test]
 fn it_runs_without_stock_tract() {
-    let engine = Engine::open(&Bundle::open(&folder()).unwrap(), Options::default()).unwrap();
+    let engine = Engine::open(&Bundle::open(&folder()).unwrap(), EngineOptions::default()).unwrap();
     assert_eq!(engine.not_fused(), []);
     assert!(engine.operators().contains(&"FusedChain".to_owned()), "{:?}", engine.operators());
 }

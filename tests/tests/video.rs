@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use edge_runtime::camera::{self, Next, Options, Spec};
-use edge_runtime::detect::{Detector, Face};
 use edge_runtime::frame::Frame;
 use expression_core::View;
+use expression_engine::detector::{Detector, Face};
 use host_trainer::export;
 use system_tests::video::{HEIGHT, RATE, Scene, Truth, WIDTH, write};
 

@@ -7,6 +7,7 @@
 
 pub mod align;
 pub mod face;
+#[cfg(feature = "indicator")]
 pub mod indicator;
 pub mod label;
 pub mod patch;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use expression_core::thermal::Limits;
+use expression_engine::error::{Classify, ErrorKind};
 use serde::Deserialize;
 
 /// Why a board was refused.
@@ -35,6 +36,12 @@ pub enum BoardError {
         /// What is wrong.
         reason: String,
     },
+}
+
+impl Classify for BoardError {
+    fn kind(&self) -> ErrorKind {
+        ErrorKind::BadInput
+    }
 }
 
 /// A board, as its file describes it.

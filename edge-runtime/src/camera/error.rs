@@ -2,6 +2,8 @@
 
 use std::io;
 
+use expression_engine::error::{Classify, ErrorKind};
+
 /// Why frames could not be had. Every message says what to do next.
 #[derive(Debug, thiserror::Error)]
 pub enum CameraError {
@@ -37,6 +39,12 @@ pub enum CameraError {
         /// Why.
         reason: String,
     },
+}
+
+impl Classify for CameraError {
+    fn kind(&self) -> ErrorKind {
+        ErrorKind::BadInput
+    }
 }
 
 impl CameraError {

@@ -3,8 +3,9 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
+use expression_engine::Picture;
+
 use super::{CameraError, Next, Source, clock};
-use crate::Picture;
 use crate::frame::{Frame, Luma};
 
 /// Endings of the names of pictures, in lower case.

@@ -4,10 +4,12 @@ use std::path::PathBuf;
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
+use expression_engine::Engine;
+use expression_engine::Error;
+use expression_engine::error::Result;
 use serde_json::json;
 
 use super::options;
-use crate::Engine;
 
 /// Measures one inference of a bundle: median and percentiles, operators and kernels, peak memory.
 #[derive(clap::Args)]
@@ -40,12 +42,13 @@ impl Cmd {
     ///
     /// # Errors
     /// Where the bundle is refused.
-    pub fn run(&self) -> anyhow::Result<()> {
+    pub fn run(&self) -> Result<()> {
         let started = Instant::now();
         let options = options(&self.kernel, usize::from(self.threads))?;
-        let (bundle, engine) = super::open(&self.bundle, options)?;
+        let (bundle, engine) = expression_engine::selftest::open(&self.bundle, options)?;
         let start_up = started.elapsed();
-        let faces: Vec<Vec<u8>> = crate::selftest::vectors(&bundle)?.into_iter().map(|vector| vector.face).collect();
+        let faces: Vec<Vec<u8>> =
+            expression_engine::selftest::vectors(&bundle)?.into_iter().map(|vector| vector.face).collect();
         let mut engines = vec![engine];
         while engines.len() < usize::from(self.side_by_side) {
             engines.push(Engine::open(&bundle, options)?);
@@ -62,19 +65,19 @@ impl Cmd {
             "ms": { "median": at(0.5), "p90": at(0.9), "p99": at(0.99), "min": at(0.0), "max": at(1.0) },
             "inferences_per_second": times.len() as f64 / wall.as_secs_f64(),
             "start_up_ms": milliseconds(start_up),
-            "peak_memory_bytes": peak_memory(),
+            "peak_memory_bytes": expression_engine::memory::peak(),
             "operators": counted(&operators),
             "kernels": engines[0].kernels(),
             "not_fused": self.explain.then(|| engines[0].not_fused()),
         });
-        crate::exit::print(&if self.json { report.to_string() } else { table(&report) })
+        expression_engine::error::print(&if self.json { report.to_string() } else { table(&report) })
     }
 }
 
 /// Times of all single inferences, and the time that all of them took together. The first tenth warms up.
-fn measure(engines: &[Engine], faces: &[Vec<u8>], iterations: u32) -> anyhow::Result<(Vec<Duration>, Duration)> {
+fn measure(engines: &[Engine], faces: &[Vec<u8>], iterations: u32) -> Result<(Vec<Duration>, Duration)> {
     let barrier = Barrier::new(engines.len());
-    let one = |engine: &Engine| -> anyhow::Result<(Vec<Duration>, Duration)> {
+    let one = |engine: &Engine| -> Result<(Vec<Duration>, Duration)> {
         let warm_up = iterations / 10 + 1;
         // Every thread reaches the barrier, failed or not: else the others would wait for ever.
         let warmed = (0..warm_up).zip(faces.iter().cycle()).try_for_each(|(_, face)| engine.classify(face).map(drop));
@@ -89,9 +92,9 @@ fn measure(engines: &[Engine], faces: &[Vec<u8>], iterations: u32) -> anyhow::Re
         }
         Ok((times, started.elapsed()))
     };
-    let measured: Vec<anyhow::Result<_>> = std::thread::scope(|scope| {
+    let measured: Vec<Result<_>> = std::thread::scope(|scope| {
         let threads: Vec<_> = engines.iter().map(|engine| scope.spawn(move || one(engine))).collect();
-        let panicked = || Err(anyhow::anyhow!("a measuring thread panicked"));
+        let panicked = || Err(Error::failure("a measuring thread panicked"));
         threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| panicked())).collect()
     });
     let (mut times, mut wall) = (Vec::new(), Duration::ZERO);
@@ -115,13 +118,6 @@ fn counted(operators: &[String]) -> serde_json::Map<String, serde_json::Value> {
         counts.insert(name.clone(), (count + 1).into());
     }
     counts
-}
-
-/// The most memory that this process has held at once, in bytes, where the system tells.
-pub fn peak_memory() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
 }
 
 fn table(report: &serde_json::Value) -> String {

@@ -5,12 +5,12 @@ use std::time::Instant;
 
 use expression_core::FaceInput;
 use expression_core::align::align;
+use expression_engine::EngineOptions;
+use expression_engine::Error;
+use expression_engine::detector::Detector;
+use expression_engine::error::Result;
+use expression_engine::{Engine, Picture, PictureError, Scores, bundle};
 use serde_json::json;
-
-use crate::detect::Detector;
-use crate::engine::Options;
-use crate::exit::BadInput;
-use crate::{Engine, Picture, PictureError, Scores, bundle};
 
 /// Classifies face pictures: a JSON line a file with label, scores and milliseconds.
 ///
@@ -34,8 +34,8 @@ impl Cmd {
     ///
     /// # Errors
     /// Where the bundle is refused, or any picture could not be read.
-    pub fn run(&self) -> anyhow::Result<()> {
-        let (bundle, engine) = super::open(&self.bundle, Options::default())?;
+    pub fn run(&self) -> Result<()> {
+        let (bundle, engine) = expression_engine::selftest::open(&self.bundle, EngineOptions::default())?;
         let detector = match self.align {
             true => Some(Detector::from_onnx(&bundle.read(bundle::DETECTOR)?)?),
             false => None,
@@ -43,9 +43,9 @@ impl Cmd {
         let mut unreadable = 0;
         for file in &self.files {
             match classify(&engine, detector.as_ref(), file) {
-                Ok(line) => crate::exit::print(&line.to_string())?,
-                Err(error) if error.is::<PictureError>() => {
-                    eprintln!("skipped: {}", crate::exit::one_line(&error));
+                Ok(line) => expression_engine::error::print(&line.to_string())?,
+                Err(error) if error.downcast_ref::<PictureError>().is_some() => {
+                    eprintln!("skipped: {}", error);
                     unreadable += 1;
                 }
                 Err(error) => return Err(error),
@@ -53,15 +53,16 @@ impl Cmd {
         }
         if unreadable > 0 {
             let total = self.files.len();
-            return Err(
-                BadInput(format!("{unreadable} of {total} pictures could not be read; they are named above")).into()
-            );
+            return Err(Error::bad_input(format!(
+                "{unreadable} of {total} pictures could not be read; they are named above"
+            ))
+            .into());
         }
         Ok(())
     }
 }
 
-fn classify(engine: &Engine, detector: Option<&Detector>, file: &Path) -> anyhow::Result<serde_json::Value> {
+fn classify(engine: &Engine, detector: Option<&Detector>, file: &Path) -> Result<serde_json::Value> {
     let picture = Picture::open(file)?;
     let started = Instant::now();
     let (face, bounds) = match detector {
@@ -81,7 +82,7 @@ fn classify(engine: &Engine, detector: Option<&Detector>, file: &Path) -> anyhow
 }
 
 /// The aligned face that the detector is surest of, and its box: left, top, width and height in pixels.
-fn find(detector: &Detector, picture: &Picture, input: FaceInput) -> anyhow::Result<Option<(Vec<u8>, [f32; 4])>> {
+fn find(detector: &Detector, picture: &Picture, input: FaceInput) -> Result<Option<(Vec<u8>, [f32; 4])>> {
     let Some(view) = picture.view() else { return Ok(None) };
     let mut aligned = vec![0; input.len()];
     for found in detector.faces(view) {

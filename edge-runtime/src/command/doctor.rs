@@ -2,6 +2,9 @@
 
 use std::path::PathBuf;
 
+use expression_engine::Error;
+use expression_engine::error::Result;
+
 use crate::doctor::{Machine, Outcome, Question, findings};
 
 /// Looks whether this machine is fit to run: a line a check, ok, warn or fail, and what to do.
@@ -33,7 +36,7 @@ impl Cmd {
     ///
     /// # Errors
     /// Where a check fails.
-    pub fn run(&self) -> anyhow::Result<()> {
+    pub fn run(&self) -> Result<()> {
         let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
         let question = Question {
             board: self.board.clone(),
@@ -43,10 +46,13 @@ impl Cmd {
         };
         let findings = findings(&Machine::this(), &question)?;
         for finding in &findings {
-            crate::exit::print(&if self.json { finding.json().to_string() } else { finding.line() })?;
+            expression_engine::error::print(&if self.json { finding.json().to_string() } else { finding.line() })?;
         }
         let failed = findings.iter().filter(|finding| finding.outcome == Outcome::Fail).count();
-        anyhow::ensure!(failed == 0, "{failed} of {} checks failed; their lines say what to do", findings.len());
+        if failed > 0 {
+            let checks = findings.len();
+            return Err(Error::failure(format!("{failed} of {checks} checks failed; their lines say what to do")));
+        }
         Ok(())
     }
 }

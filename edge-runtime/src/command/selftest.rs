@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use expression_engine::error::Result;
+
 /// Verifies a bundle's hashes and replays its vectors: equal integers, or exit code 1.
 #[derive(clap::Args)]
 pub struct Cmd {
@@ -15,12 +17,12 @@ impl Cmd {
     ///
     /// # Errors
     /// Where the bundle is refused or answers differently here.
-    pub fn run(&self) -> anyhow::Result<()> {
-        let bundle = crate::Bundle::open(&self.bundle)?;
+    pub fn run(&self) -> Result<()> {
+        let bundle = expression_engine::Bundle::open(&self.bundle)?;
         bundle.verify()?;
-        let engine = crate::Engine::open(&bundle, crate::engine::Options::default())?;
-        let replayed = crate::selftest::replay(&bundle, &engine)?;
+        let engine = expression_engine::Engine::open(&bundle, expression_engine::EngineOptions::default())?;
+        let replayed = expression_engine::selftest::replay(&bundle, &engine)?;
         let line = serde_json::json!({ "bundle": bundle.manifest().name, "vectors": replayed, "differences": 0 });
-        crate::exit::print(&line.to_string())
+        expression_engine::error::print(&line.to_string())
     }
 }

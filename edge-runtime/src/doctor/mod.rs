@@ -9,6 +9,7 @@ mod model;
 mod storage;
 mod unit;
 
+use expression_engine::error::Result;
 use std::path::{Path, PathBuf};
 
 pub use access::User;
@@ -140,7 +141,7 @@ pub const INSTALLED_BOARD: &str = "/etc/edge-runtime/board.toml";
 ///
 /// # Errors
 /// Where no board can be had at all.
-pub fn findings(machine: &Machine, question: &Question) -> anyhow::Result<Vec<Finding>> {
+pub fn findings(machine: &Machine, question: &Question) -> Result<Vec<Finding>> {
     let (board, first) = board::recognised(machine, question.board.as_deref())?;
     let Board { camera, paths, .. } = &board;
     let journal = question.journal.as_ref().unwrap_or(&paths.journal);

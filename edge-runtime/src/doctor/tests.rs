@@ -264,11 +264,11 @@ fn a_bundle_is_verified_and_replayed() {
     for entry in fs::read_dir(&shipped).unwrap().flatten().filter(|entry| entry.path().is_file()) {
         fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
     }
-    let _ = fs::remove_file(folder.path().join(crate::bundle::DETECTOR));
+    let _ = fs::remove_file(folder.path().join(expression_engine::bundle::DETECTOR));
     let findings = model::bundle(folder.path());
     says(&findings[0], Outcome::Ok, &["replayed"]);
     says(&findings[1], Outcome::Fail, &["face detector"]);
-    let graph = folder.path().join(crate::bundle::INT8);
+    let graph = folder.path().join(expression_engine::bundle::INT8);
     let mut bytes = fs::read(&graph).unwrap();
     bytes[1000] ^= 1;
     fs::write(&graph, bytes).unwrap();

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use expression_engine::error::{Classify, ErrorKind};
+
 use super::schema::VERSION;
 
 /// Why a journal cannot be written or read.
@@ -60,4 +62,10 @@ pub enum JournalError {
     /// The configuration makes no sense.
     #[error("journal configuration: {0}")]
     Config(String),
+}
+
+impl Classify for JournalError {
+    fn kind(&self) -> ErrorKind {
+        ErrorKind::BadInput
+    }
 }

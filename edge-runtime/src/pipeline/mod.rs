@@ -2,6 +2,7 @@
 
 mod profile;
 
+use expression_engine::error::Result;
 use std::collections::HashMap;
 
 use expression_core::align::{Point, align};
@@ -12,10 +13,10 @@ use expression_core::{Bounds, Label, Quality, Record, View};
 
 pub use profile::{Profile, Step};
 
-use crate::bundle::{self, Bundle};
-use crate::detect::{self, Detector, Face};
-use crate::engine::{Engine, EngineError};
 use crate::frame::{Frame, Observation};
+use expression_engine::bundle::{self, Bundle};
+use expression_engine::detector::{self, Detector, Face};
+use expression_engine::expression::{Engine, EngineError};
 
 /// How frames are treated.
 #[derive(Debug, Clone, Copy)]
@@ -74,7 +75,7 @@ pub struct Pipeline {
     smoothers: HashMap<u32, Smoother>,
     /// Frames since faces were looked for.
     since: u32,
-    workspace: detect::Workspace,
+    workspace: detector::Workspace,
     found: Vec<Detection>,
     face: Vec<u8>,
     scores: Vec<u8>,
@@ -85,7 +86,7 @@ impl Pipeline {
     ///
     /// # Errors
     /// Where the bundle has no detector, or another file than the manifest names.
-    pub fn new(bundle: &Bundle, engine: Engine, options: Options) -> anyhow::Result<Pipeline> {
+    pub fn new(bundle: &Bundle, engine: Engine, options: Options) -> Result<Pipeline> {
         let detector = Detector::from_onnx(&bundle.read(bundle::DETECTOR)?)?;
         let softmax = Softmax::new(bundle.manifest().output.scale);
         Ok(Pipeline {
@@ -95,7 +96,7 @@ impl Pipeline {
             tracker: Tracker::new(options.track),
             smoothers: HashMap::new(),
             since: u32::MAX,
-            workspace: detect::Workspace::default(),
+            workspace: detector::Workspace::default(),
             found: Vec::new(),
             face: vec![0; engine.input().len()],
             scores: vec![0; engine.labels().len()],

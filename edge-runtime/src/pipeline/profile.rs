@@ -97,7 +97,7 @@ impl Profile {
             "faces": self.faces,
             "frames_per_second": self.frames as f64 / total.as_secs_f64().max(1e-9),
             "start_to_first_record_ms": self.first_record.map(milliseconds),
-            "peak_memory_bytes": crate::command::bench::peak_memory(),
+            "peak_memory_bytes": expression_engine::memory::peak(),
             "steps": Value::Object(steps.collect()),
         })
     }

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use expression_engine::error::{Classify, ErrorKind};
+
 /// Why watching cannot be set up; each can be mended by whoever starts the program.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
@@ -49,4 +51,10 @@ pub enum TelemetryError {
     /// The system has no thread or no random numbers left.
     #[error("cannot start telemetry: {0}")]
     System(#[from] std::io::Error),
+}
+
+impl Classify for TelemetryError {
+    fn kind(&self) -> ErrorKind {
+        ErrorKind::BadInput
+    }
 }

@@ -31,6 +31,7 @@ mod page;
 #[cfg(feature = "preview")]
 mod picture;
 
+use expression_engine::error::Result;
 use std::sync::Arc;
 
 pub use about::About;
@@ -60,19 +61,19 @@ pub trait Backlog: Send {
     ///
     /// # Errors
     /// Where the entries cannot be read; that is tried again later.
-    fn after(&mut self, position: i64, limit: usize) -> anyhow::Result<Vec<Entry>>;
+    fn after(&mut self, position: i64, limit: usize) -> Result<Vec<Entry>>;
 
     /// The id of the last entry that the broker has acknowledged; below every id where there is none.
     ///
     /// # Errors
     /// Where it cannot be read; that is tried again later.
-    fn position(&mut self) -> anyhow::Result<i64>;
+    fn position(&mut self) -> Result<i64>;
 
     /// Remembers that the broker has acknowledged all entries up to `position`. Called at most once a batch.
     ///
     /// # Errors
     /// Where it cannot be written; the entries are then published again.
-    fn set_position(&mut self, position: i64) -> anyhow::Result<()>;
+    fn set_position(&mut self, position: i64) -> Result<()>;
 }
 
 /// What runs to be watched, see the module.

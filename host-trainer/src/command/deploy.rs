@@ -2,8 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use edge_runtime::exit;
-
 use crate::deploy::{Action, Ssh, Version};
 
 /// Puts the runtime onto a board over ssh and starts it: program, bundle, board file and service, as one version.
@@ -69,7 +67,7 @@ impl Cmd {
             None if self.rollback => ssh.perform(&Action::Rollback { service, settle })?,
             None => ssh.perform(&Action::Status)?,
         };
-        answer.iter().try_for_each(|line| exit::print(line))
+        answer.iter().try_for_each(|line| crate::error::print(line))
     }
 
     fn ssh_arguments(&self) -> Vec<String> {

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use edge_runtime::exit::BadInput;
-use edge_runtime::{Bundle, bundle, files};
+use expression_engine::{Bundle, bundle, files};
 
+use crate::error::BadInput;
 use crate::export;
 
 /// Puts the face detector beside a bundle that came without it, such as models/ferplus-edge.
@@ -26,7 +26,7 @@ impl Cmd {
         let bundle = Bundle::open(&self.bundle)?;
         let path = self.bundle.join(bundle::DETECTOR);
         files::write_bytes(&path, &of(&bundle)?)?;
-        edge_runtime::exit::print(&path.display().to_string())
+        crate::error::print(&path.display().to_string())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use edge_runtime::engine::Options;
+use expression_engine::EngineOptions;
 
 use crate::dataset::{self, Request, Source, Split};
 use crate::evaluate::Evaluation;
@@ -36,7 +36,7 @@ impl Cmd {
     /// # Errors
     /// Where the bundle is refused or the data set is bad input.
     pub fn run(&self) -> anyhow::Result<()> {
-        let (bundle, engine) = edge_runtime::command::open(&self.bundle, Options::default())?;
+        let (bundle, engine) = expression_engine::selftest::open(&self.bundle, EngineOptions::default())?;
         let calibration = bundle.manifest().quantization.calibration_samples;
         let request = Request { rendered: DRAWN, limit: None, calibration, seed: self.seed };
         let part = dataset::part(&self.data, self.split, request)?;
@@ -45,7 +45,7 @@ impl Cmd {
             true => serde_json::to_string(&evaluation)?,
             false => evaluation.table(),
         };
-        edge_runtime::exit::print(text.trim_end())
+        crate::error::print(text.trim_end())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use edge_runtime::exit::BadInput;
+use crate::error::BadInput;
 
 use crate::device;
 use crate::inspect::of_study::OfStudy;
@@ -48,6 +48,6 @@ impl Cmd {
                 text += &format!("  {:<12} {:<20} {:.3}\n", net.name, layer.name, layer.mean);
             }
         }
-        edge_runtime::exit::print(&format!("{text}report  {}", out.join("inspect.html").display()))
+        crate::error::print(&format!("{text}report  {}", out.join("inspect.html").display()))
     }
 }

@@ -4,12 +4,12 @@
 use std::fs;
 use std::path::Path;
 
-use edge_runtime::exit::BadInput;
-use edge_runtime::files;
 use expression_core::Label;
+use expression_engine::files;
 use serde::{Deserialize, Serialize};
 
 use super::folder_of;
+use crate::error::BadInput;
 use crate::evaluate::{Metrics, metrics};
 use crate::measured::Answer;
 use crate::parity::Rung;
@@ -180,7 +180,7 @@ impl Joined {
         files::write_bytes(&json, &serde_json::to_vec_pretty(self)?)?;
         files::write_bytes(&html, report::crossval::page(self).as_bytes())?;
         let places = format!("table   {}\nreport  {}", json.display(), html.display());
-        edge_runtime::exit::print(&format!("{}{places}", report::crossval::table(self)))
+        crate::error::print(&format!("{}{places}", report::crossval::table(self)))
     }
 
     /// Which folds are missing, in words.

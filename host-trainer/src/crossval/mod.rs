@@ -4,7 +4,7 @@ mod join;
 
 use std::path::Path;
 
-use edge_runtime::exit::BadInput;
+use crate::error::BadInput;
 use tch::Device;
 
 use crate::config::Config;

@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use edge_runtime::exit::BadInput;
+use crate::error::BadInput;
 use expression_core::Label;
 use expression_core::align::{KeyPoints, Point};
 
@@ -125,7 +125,7 @@ fn emotion(folder: &Path) -> anyhow::Result<Option<Label>> {
         [file] => file,
         _ => return Err(BadInput(format!("{}: {} files, not one label", folder.display(), files.len())).into()),
     };
-    let text = String::from_utf8_lossy(&edge_runtime::files::read(file)?).trim().to_owned();
+    let text = String::from_utf8_lossy(&expression_engine::files::read(file)?).trim().to_owned();
     let code: Option<f64> = text.parse().ok();
     let label = code.and_then(|code| (0..CODES.len()).find(|known| *known as f64 == code)).map(|code| CODES[code]);
     let place = file.display();
@@ -135,7 +135,7 @@ fn emotion(folder: &Path) -> anyhow::Result<Option<Label>> {
 
 /// The key points of a landmark file: the means of the points around each eye and around the outer lips.
 fn landmarks(file: &Path) -> anyhow::Result<KeyPoints> {
-    let text = String::from_utf8_lossy(&edge_runtime::files::read(file)?).into_owned();
+    let text = String::from_utf8_lossy(&expression_engine::files::read(file)?).into_owned();
     let mut points = Vec::with_capacity(POINTS);
     for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()) {
         let values: Vec<f32> = line.split_whitespace().map_while(|value| value.parse().ok()).collect();

@@ -1,7 +1,7 @@
 //! A sheet of what was loaded or drawn, for the eye.
 
-use edge_runtime::Picture;
 use expression_core::Label;
+use expression_engine::Picture;
 use image::{Rgb, RgbImage, imageops};
 
 use super::Sample;

@@ -1,10 +1,10 @@
 //! Faces cut out of the pictures of a data set by the board's own detector and alignment.
 
-use edge_runtime::Picture;
-use edge_runtime::detect::Detector;
-use edge_runtime::exit::BadInput;
 use expression_core::align::{KeyPoints, Similarity};
+use expression_engine::Picture;
+use expression_engine::detector::Detector;
 
+use crate::error::BadInput;
 use crate::export;
 
 /// Longest side of a cut face in pixels: enough for the face net's 224.

@@ -3,8 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::error::BadInput;
 use anyhow::Context;
-use edge_runtime::exit::BadInput;
 use expression_core::Label;
 
 use super::{DataSet, Part, Request, Sample, Split, sample, shuffled};

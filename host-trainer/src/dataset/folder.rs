@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use edge_runtime::exit::BadInput;
+use crate::error::BadInput;
 use expression_core::Label;
 
 use super::{DataSet, Request, Sample, listing, sample, shuffled};

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use edge_runtime::exit::BadInput;
+use crate::error::BadInput;
 
 use super::{DataSet, Request, Sample, shuffled};
 
@@ -158,8 +158,8 @@ fn one_against_the_rest(groups: &[Vec<usize>]) -> Vec<Fold> {
 
 #[cfg(test)]
 mod tests {
-    use edge_runtime::Picture;
     use expression_core::Label;
+    use expression_engine::Picture;
 
     use super::*;
 

@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use edge_runtime::exit::BadInput;
+use crate::error::BadInput;
 use flate2::read::ZlibDecoder;
 
 const HEADER: usize = 128;

@@ -19,7 +19,7 @@ pub mod tfd;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use edge_runtime::exit::BadInput;
+use crate::error::BadInput;
 
 pub use folds::{Collection, Fold};
 pub use protocol::Protocol;

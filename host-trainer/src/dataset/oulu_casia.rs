@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use edge_runtime::exit::BadInput;
+use crate::error::BadInput;
 use expression_core::Label;
 
 use super::cut::Finder;

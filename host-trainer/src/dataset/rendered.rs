@@ -2,13 +2,13 @@
 
 use std::ops::Range;
 
-use edge_runtime::Picture;
-use edge_runtime::exit::BadInput;
 use expression_core::Label;
+use expression_engine::Picture;
 use indicatif::ProgressIterator;
 use rayon::prelude::*;
 
 use super::{DataSet, Request, Sample};
+use crate::error::BadInput;
 use crate::render::Renderer;
 
 /// Side of a drawn face in pixels.

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use edge_runtime::Picture;
-use edge_runtime::exit::BadInput;
 use expression_core::Label;
+use expression_engine::Picture;
 use sha2::{Digest, Sha256};
+
+use crate::error::BadInput;
 
 /// A labelled face picture.
 #[derive(Debug, Clone)]

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use edge_runtime::exit::BadInput;
+use crate::error::BadInput;
 
 use super::cut::Finder;
 use super::{Collection, Fold, Sample, folder, sample};

@@ -3,12 +3,12 @@
 
 use std::path::{Path, PathBuf};
 
-use edge_runtime::Picture;
-use edge_runtime::exit::BadInput;
 use expression_core::Label;
+use expression_engine::Picture;
 
 use super::mat::{self, Variable};
 use super::{Collection, Fold, Sample};
+use crate::error::BadInput;
 
 /// Looked for in a folder, in this order.
 const FILES: [&str; 2] = ["TFD_48x48.mat", "TFD_96x96.mat"];

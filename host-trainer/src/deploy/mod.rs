@@ -1,6 +1,7 @@
 //! Putting a version of the runtime onto a board: what belongs to it, and the connection it goes over. What happens on the
 //! board is told by `remote.sh`.
 
+mod board;
 mod elf;
 mod ssh;
 mod version;

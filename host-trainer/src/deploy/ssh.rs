@@ -4,8 +4,8 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::error::BadInput;
 use anyhow::{Context, bail};
-use edge_runtime::exit::BadInput;
 use indicatif::HumanBytes;
 
 use super::Version;

@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use edge_runtime::board::Board;
-use edge_runtime::exit::BadInput;
-use edge_runtime::{Bundle, bundle, files};
+use expression_engine::{Bundle, bundle, files};
 
+use super::board::Board;
 use super::elf;
 use crate::command::detector;
+use crate::error::BadInput;
 
 /// Where a board file has to expect the bundle: the link there leads to that of the current version.
 const BUNDLE_PLACE: &str = "/usr/share/edge-runtime/bundle";
@@ -41,10 +41,10 @@ impl Version {
     /// # Errors
     /// [`BadInput`], and others that count as such, where a part is missing, damaged, or not for this board.
     pub fn gather(board: &str, binary: Option<&Path>, bundle: &Path) -> anyhow::Result<Version> {
-        let (board, board_file, text) = read_board(board)?;
-        let program = read_binary(&board, &board_file, binary)?;
+        let board = read_board(board)?;
+        let program = read_binary(&board, binary)?;
         let mut files = vec![File { path: "edge-runtime".into(), mode: 0o755, bytes: program }];
-        files.push(File { path: "board.toml".into(), mode: 0o644, bytes: text });
+        files.push(File { path: "board.toml".into(), mode: 0o644, bytes: board.text.into_bytes() });
         let opened = Bundle::open(bundle)?;
         let about = format!("board {}\nbundle {}\n", board.name, opened.manifest().name);
         files.push(File { path: "about".into(), mode: 0o644, bytes: about.into_bytes() });
@@ -90,24 +90,19 @@ impl Version {
     }
 }
 
-/// The board, its file, and the text of that.
-fn read_board(name: &str) -> anyhow::Result<(Board, PathBuf, Vec<u8>)> {
-    let board = Board::open(name)?;
-    let path = match name.contains('/') || name.ends_with(".toml") {
-        true => PathBuf::from(name),
-        false => workspace().join("boards").join(format!("{name}.toml")),
-    };
-    if board.paths.bundle != Path::new(BUNDLE_PLACE) {
-        let found = board.paths.bundle.display();
-        let message = format!("{}: paths.bundle is {found}; deploy wants {BUNDLE_PLACE} there", path.display());
+/// Reads the board file and checks that the board looks for its bundle at the place that deploying fills.
+fn read_board(name: &str) -> anyhow::Result<Board> {
+    let board = Board::open(name, &workspace().join("boards"))?;
+    if board.bundle != Path::new(BUNDLE_PLACE) {
+        let found = board.bundle.display();
+        let message = format!("{}: paths.bundle is {found}; deploy needs {BUNDLE_PLACE} there", board.path.display());
         return Err(BadInput(message).into());
     }
-    let text = files::read(&path)?;
-    Ok((board, path, text))
+    Ok(board)
 }
 
-fn read_binary(board: &Board, board_file: &Path, binary: Option<&Path>) -> anyhow::Result<Vec<u8>> {
-    let build = format!("cargo xtask build --board {}", board_file.display());
+fn read_binary(board: &Board, binary: Option<&Path>) -> anyhow::Result<Vec<u8>> {
+    let build = format!("cargo xtask build --board {}", board.path.display());
     let built = || workspace().join("target/boards").join(&board.target).join("edge-runtime");
     let path = binary.map_or_else(built, Path::to_owned);
     let bytes = std::fs::read(&path)

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use edge_runtime::engine::FloatEngine;
-use edge_runtime::{Bundle, Engine, bundle};
 use expression_core::Label;
+use expression_engine::expression::FloatEngine;
+use expression_engine::{Bundle, Engine, bundle};
 use rayon::prelude::*;
 use serde::Serialize;
 

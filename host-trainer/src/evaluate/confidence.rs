@@ -1,7 +1,7 @@
 //! From which probability on the board gives a label.
 
-use edge_runtime::Scores;
-use edge_runtime::bundle::Confidence;
+use expression_engine::Scores;
+use expression_engine::bundle::Confidence;
 
 use crate::dataset::Sample;
 
@@ -47,7 +47,7 @@ mod tests {
         let sample = |right| Sample {
             name: String::new(),
             subject: None,
-            picture: edge_runtime::Picture { width: 1, height: 1, channels: 1, data: vec![0] },
+            picture: expression_engine::Picture { width: 1, height: 1, channels: 1, data: vec![0] },
             distribution: [0.0; Label::COUNT],
             label: if right { Label::Neutral } else { Label::Fear },
             majority: true,

@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn figures_of_four_answers() {
-        let picture = edge_runtime::Picture { width: 1, height: 1, channels: 1, data: vec![0] };
+        let picture = expression_engine::Picture { width: 1, height: 1, channels: 1, data: vec![0] };
         let labels = [Label::Neutral, Label::Neutral, Label::Neutral, Label::Fear];
         let mut samples = labels.map(|label| Sample::labelled(String::new(), None, picture.clone(), label)).to_vec();
         samples[0].majority = false;

@@ -25,7 +25,7 @@ pub fn of_expression_net(name: &str, net: &ExpressionNet, aligned: &Tensor, side
 /// `kind`: the arithmetic of its convolutions.
 ///
 /// # Errors
-/// [`edge_runtime::exit::BadInput`] where there is no such layer; of the batches; [`crate::interrupt::Interrupted`].
+/// [`crate::error::BadInput`] where there is no such layer; of the batches; [`crate::interrupt::Interrupted`].
 pub fn of_face_net(
     name: &str,
     net: &FaceNet,

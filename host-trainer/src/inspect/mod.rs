@@ -9,8 +9,8 @@ mod sheet;
 use std::path::Path;
 
 use anyhow::ensure;
-use edge_runtime::files;
 use expression_core::Label;
+use expression_engine::files;
 use image::RgbImage;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use edge_runtime::exit::BadInput;
+use crate::error::BadInput;
 use expression_core::Label;
 use tch::{Device, Kind, Tensor};
 

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::error::BadInput;
 use anyhow::Context;
-use edge_runtime::exit::BadInput;
 use tch::nn::{self, ModuleT};
 use tch::{Device, Kind, Tensor};
 

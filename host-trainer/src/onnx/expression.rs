@@ -1,6 +1,6 @@
 //! The expression net as ONNX: a float graph, and an int8 graph of `QLinearConv` with u8 activations and s8 weights.
 
-use edge_runtime::engine::INTEGER_SCORES;
+use expression_engine::expression::INTEGER_SCORES;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{AttributeProto, ModelProto};
 

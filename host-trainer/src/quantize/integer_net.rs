@@ -1,8 +1,8 @@
 //! The integer net: the reference that every engine is held to, in our own arithmetic.
 
 use anyhow::ensure;
-use edge_runtime::bundle::Output;
 use expression_core::quantize::{MULTIPLIER_BITS, requantize};
+use expression_engine::bundle::Output;
 
 use super::calibrate::Range;
 use super::float_net::{FloatNet, Layer};

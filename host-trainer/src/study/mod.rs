@@ -5,9 +5,9 @@ mod table;
 
 use std::path::{Path, PathBuf};
 
+use crate::error::BadInput;
 use anyhow::Context;
-use edge_runtime::exit::BadInput;
-use edge_runtime::files;
+use expression_engine::files;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use edge_runtime::files;
+use expression_engine::files;
 use serde::{Deserialize, Serialize};
 
 use super::{Cell, Method};
@@ -59,6 +59,6 @@ impl Study {
         files::write_bytes(&json, &serde_json::to_vec_pretty(self)?)?;
         files::write_bytes(&html, report::study::page(self).as_bytes())?;
         let places = format!("table   {}\nreport  {}", json.display(), html.display());
-        edge_runtime::exit::print(&format!("{}{places}", self.table()))
+        crate::error::print(&format!("{}{places}", self.table()))
     }
 }

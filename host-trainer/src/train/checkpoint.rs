@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use crate::error::BadInput;
 use anyhow::Context;
-use edge_runtime::exit::BadInput;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use tch::{Device, Kind, Tensor, nn};
 
@@ -35,7 +35,7 @@ impl Checkpoint {
         if !path.exists() {
             return Ok(None);
         }
-        let bytes = edge_runtime::files::read(path)?;
+        let bytes = expression_engine::files::read(path)?;
         let damaged =
             |reason: &dyn std::fmt::Display| BadInput(format!("{}: damaged ({reason}); delete it", path.display()));
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| damaged(&error))?;
@@ -81,7 +81,7 @@ impl Checkpoint {
         let views = views.collect::<Result<Vec<_>, _>>()?;
         let metadata = HashMap::from([(CURVE.to_owned(), serde_json::to_string(curve)?)]);
         let bytes = safetensors::serialize(views, Some(metadata))?;
-        Ok(edge_runtime::files::write_bytes(path, &bytes)?)
+        Ok(expression_engine::files::write_bytes(path, &bytes)?)
     }
 
     /// Copies the weights into `store`, velocities and averages into `optimizer` and `average`; gives the curve.

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use edge_runtime::exit::BadInput;
+use crate::error::BadInput;
 use expression_core::Label;
 use tch::nn::{self, Module};
 use tch::{Device, Kind, Tensor};
@@ -88,7 +88,7 @@ impl FaceClassifier<'_> {
     /// Takes the weights of a finished tuning from its checkpoint.
     ///
     /// # Errors
-    /// [`edge_runtime::exit::BadInput`] where it is missing, damaged or of another net.
+    /// [`crate::error::BadInput`] where it is missing, damaged or of another net.
     pub fn restore(&self, checkpoint: &Path) -> anyhow::Result<()> {
         let missing = || BadInput(format!("{}: no such file; train again", checkpoint.display()));
         Checkpoint::open(checkpoint)?.ok_or_else(missing)?.result(self.net.store())

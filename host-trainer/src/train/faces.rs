@@ -1,7 +1,7 @@
 //! Samples as tensors.
 
-use edge_runtime::Picture;
 use expression_core::{FaceInput, Label};
+use expression_engine::Picture;
 use rayon::prelude::*;
 use tch::{Device, Kind, Tensor};
 

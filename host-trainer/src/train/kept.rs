@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use edge_runtime::exit::BadInput;
+use crate::error::BadInput;
 use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 
@@ -54,7 +54,7 @@ pub fn key(samples: &[Sample], face_net: &FaceNet, config: &Config, views: &[Vie
 fn write(path: &Path, key: &str, tensor: &Tensor) -> anyhow::Result<()> {
     let mut bytes = vec![0u8; tensor.numel() * tensor.kind().elt_size_in_bytes()];
     tensor.f_copy_data_u8(&mut bytes, tensor.numel())?;
-    edge_runtime::files::write_atomic(path, |file| {
+    expression_engine::files::write_atomic(path, |file| {
         file.write_all(key.as_bytes())?;
         file.write_all(&bytes)
     })?;
@@ -65,7 +65,7 @@ fn read(path: &Path, key: &str, shape: &[i64], kind: Kind) -> anyhow::Result<Opt
     if !path.exists() {
         return Ok(None);
     }
-    let bytes = edge_runtime::files::read(path)?;
+    let bytes = expression_engine::files::read(path)?;
     let Some((_, values)) = bytes.split_at_checked(64).filter(|(found, _)| *found == key.as_bytes()) else {
         return Ok(None);
     };

@@ -146,11 +146,11 @@ fn what_is_broken_or_foreign_is_refused_and_the_old_one_stays() {
     let other = bundle(&board, "other");
     let (vectors, manifest) = (other.join("selftest.safetensors"), other.join("manifest.toml"));
     let mut bytes = fs::read(&vectors).unwrap();
-    let old = edge_runtime::files::sha256(&bytes);
+    let old = expression_engine::files::sha256(&bytes);
     *bytes.last_mut().unwrap() ^= 1;
     fs::write(&vectors, &bytes).unwrap();
     let text = fs::read_to_string(&manifest).unwrap();
-    fs::write(&manifest, text.replace(&old, &edge_runtime::files::sha256(&bytes))).unwrap();
+    fs::write(&manifest, text.replace(&old, &expression_engine::files::sha256(&bytes))).unwrap();
     let error = Outcome::of(&mut board.deploy_command("two", &other)).error(1);
     assert!(error.contains("refused by this board's doctor: bundle"), "{error}");
 

@@ -8,9 +8,8 @@ use std::time::Instant;
 
 use anyhow::{Context, anyhow, bail};
 use clap::{Parser, ValueEnum};
-use edge_runtime::engine::{FloatEngine, Options};
-use edge_runtime::{Engine, Manifest, bundle, exit};
 use expression_core::FaceInput;
+use expression_engine::{Engine, EngineOptions, Error, FloatEngine, Manifest, bundle, error};
 use ort::session::Session;
 use ort::value::Tensor;
 
@@ -43,11 +42,11 @@ type Run<'a> = Box<dyn FnMut() -> anyhow::Result<String> + 'a>;
 
 fn main() -> std::process::ExitCode {
     let cli = Cli::parse();
-    exit::finish(|| measure(&cli))
+    error::finish(|| measure(&cli).map_err(Error::failure))
 }
 
 fn measure(cli: &Cli) -> anyhow::Result<()> {
-    let read = |name: &str| edge_runtime::files::read(&cli.net.join(name));
+    let read = |name: &str| expression_engine::files::read(&cli.net.join(name));
     let manifest: Manifest = toml::from_str(&String::from_utf8(read(bundle::MANIFEST)?)?)?;
     let face = read("face.u8")?;
     let float = matches!(cli.engine, Kind::TractFloat | Kind::OnnxruntimeFloat);
@@ -56,8 +55,8 @@ fn measure(cli: &Cli) -> anyhow::Result<()> {
     let mut run: Run = match cli.engine {
         Kind::Ours | Kind::TractInt8 => {
             let options = match cli.engine {
-                Kind::Ours => Options::default(),
-                _ => Options { kernel: None, threads: 1 },
+                Kind::Ours => EngineOptions::default(),
+                _ => EngineOptions { kernel: None, threads: 1 },
             };
             let engine = Engine::from_bytes(&onnx, &manifest, options)?;
             kernels = engine.kernels();
@@ -82,7 +81,7 @@ fn measure(cli: &Cli) -> anyhow::Result<()> {
     let name = cli.engine.to_possible_value().context("a named engine")?;
     let net = cli.net.file_name().unwrap_or_default().display();
     let kernels = if kernels.is_empty() { "-".to_owned() } else { kernels.join("+") };
-    exit::print(&format!("{} {net} {each} {kernels} {}", name.get_name(), scores.replace(' ', "")))
+    Ok(error::print(&format!("{} {net} {each} {kernels} {}", name.get_name(), scores.replace(' ', "")))?)
 }
 
 /// A session on one thread.

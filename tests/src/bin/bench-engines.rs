@@ -10,9 +10,9 @@ use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use edge_runtime::engine::Options;
-use edge_runtime::{Bundle, Engine, Manifest, bundle, files};
 use expression_core::{FaceInput, Label};
+use expression_engine::EngineOptions;
+use expression_engine::{Bundle, Engine, Manifest, bundle, files};
 use host_trainer::config::Config;
 use host_trainer::net::{ExpressionNet, expression_net};
 use host_trainer::onnx::{builder, expression};
@@ -43,7 +43,7 @@ struct Net {
 fn shipped() -> anyhow::Result<Net> {
     let bundle = Bundle::open(&system_tests::root().join("models/ferplus-edge"))?;
     let manifest = bundle.manifest().clone();
-    let face = edge_runtime::selftest::vectors(&bundle)?.remove(0).face;
+    let face = expression_engine::selftest::vectors(&bundle)?.remove(0).face;
     let multiply_accumulates = manifest.metrics["multiply_accumulates"];
     let onnx = bundle.read(bundle::INT8)?;
     Ok(Net { name: format!("{}, 48x48", manifest.name), onnx, float: Vec::new(), manifest, face, multiply_accumulates })
@@ -100,8 +100,8 @@ fn medians(engines: &mut [Box<dyn FnMut() -> anyhow::Result<()> + '_>]) -> anyho
 }
 
 fn row(net: &Net, environment: &ort::environment::Environment, threads: usize) -> anyhow::Result<String> {
-    let ours = Engine::from_bytes(&net.onnx, &net.manifest, Options { threads, ..Options::default() })?;
-    let stock = Engine::from_bytes(&net.onnx, &net.manifest, Options { kernel: None, threads: 1 })?;
+    let ours = Engine::from_bytes(&net.onnx, &net.manifest, EngineOptions { threads, ..EngineOptions::default() })?;
+    let stock = Engine::from_bytes(&net.onnx, &net.manifest, EngineOptions { kernel: None, threads: 1 })?;
     let refused = |error: ort::Error| anyhow::anyhow!("onnxruntime: {error}");
     let builder = Session::builder(environment).map_err(refused)?;
     let builder = builder.with_intra_threads(threads).map_err(|error| anyhow::anyhow!("onnxruntime: {error}"))?;
@@ -197,7 +197,7 @@ fn main() -> anyhow::Result<()> {
             writeln!(text, "{row}")?;
         }
     }
-    edge_runtime::exit::print(text.trim_end())?;
+    host_trainer::error::print(text.trim_end())?;
     let page = system_tests::root().join("docs/benchmarks.md");
     // Other programs write the sections behind.
     let old = std::fs::read_to_string(&page).unwrap_or_default();

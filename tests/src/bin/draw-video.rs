@@ -34,7 +34,7 @@ struct Cli {
 
 fn main() -> std::process::ExitCode {
     let cli = Cli::parse();
-    edge_runtime::exit::finish(|| {
+    host_trainer::error::finish(|| {
         let scene = Scene::new(cli.seed)?;
         let truth = cli.truth.clone().unwrap_or_else(|| cli.video.with_extension("jsonl"));
         let create = |path: &PathBuf| {

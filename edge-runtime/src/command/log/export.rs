@@ -4,14 +4,15 @@ use std::collections::HashMap;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use expression_engine::error::Context;
+use expression_engine::error::Result;
 
 use super::Source;
 use super::columns::{self, Column, Of};
-#[cfg(feature = "parquet")]
-use crate::exit::BadInput;
-use crate::files;
 use crate::journal::{EventRow, JournalError, Range, Reader, Row, Session, SessionRow};
+#[cfg(feature = "parquet")]
+use expression_engine::Error;
+use expression_engine::files;
 
 /// Writes records, or events, as CSV, JSON lines or Parquet.
 #[derive(clap::Args)]
@@ -47,13 +48,13 @@ pub trait Sink<R> {
     ///
     /// # Errors
     /// Of what is written to.
-    fn put(&mut self, of: Of<'_, R>) -> anyhow::Result<()>;
+    fn put(&mut self, of: Of<'_, R>) -> Result<()>;
 
     /// Writes what must come at the end.
     ///
     /// # Errors
     /// Of what is written to.
-    fn finish(self: Box<Self>) -> anyhow::Result<()>;
+    fn finish(self: Box<Self>) -> Result<()>;
 }
 
 impl Cmd {
@@ -61,19 +62,19 @@ impl Cmd {
     ///
     /// # Errors
     /// Where the journal is refused, a time is none, or the output cannot be written.
-    pub fn run(&self) -> anyhow::Result<()> {
+    pub fn run(&self) -> Result<()> {
         let (reader, range) = self.source.open()?;
         match &self.output {
             Some(path) => atomically(path, |file| self.write(&reader, &range, file)),
             #[cfg(feature = "parquet")]
             None if self.format == Format::Parquet => {
-                Err(BadInput("Parquet is no format for a terminal or a pipe; give a file with --output".into()).into())
+                Err(Error::bad_input("Parquet is no format for a terminal or a pipe; give a file with --output"))
             }
             None => gone_is_fine(self.write(&reader, &range, &mut BufWriter::new(io::stdout()))),
         }
     }
 
-    fn write(&self, reader: &Reader, range: &Range, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
+    fn write(&self, reader: &Reader, range: &Range, out: &mut (dyn Write + Send)) -> Result<()> {
         match self.events {
             false => pour(reader, sink(self.format, columns::RECORD, out)?, |each| reader.each_record(range, each)),
             true => pour(reader, sink(self.format, columns::EVENT, out)?, |each| reader.each_event(range, each)),
@@ -102,8 +103,8 @@ impl InSession for EventRow {
 fn pour<R: InSession>(
     reader: &Reader,
     mut sink: Box<dyn Sink<R> + '_>,
-    read: impl FnOnce(&mut dyn FnMut(R) -> anyhow::Result<()>) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
+    read: impl FnOnce(&mut dyn FnMut(R) -> Result<()>) -> Result<()>,
+) -> Result<()> {
     let mut sessions = Sessions::of(reader)?;
     read(&mut |row| sink.put((&row, sessions.get(reader, row.session())?)))?;
     sink.finish()
@@ -146,16 +147,16 @@ fn sink<'a, R: 'static>(
     format: Format,
     columns: &'static [Column<R>],
     out: &'a mut (dyn Write + Send),
-) -> anyhow::Result<Box<dyn Sink<R> + 'a>> {
+) -> Result<Box<dyn Sink<R> + 'a>> {
     Ok(match format {
         Format::Csv => {
             let mut writer = csv::Writer::from_writer(out);
-            writer.write_record(columns.iter().map(|column| column.name)).context("cannot write CSV")?;
+            writer.write_record(columns.iter().map(|column| column.name)).map_err(from_csv)?;
             Box::new(Csv { columns, writer })
         }
         Format::Jsonl => Box::new(JsonLines { columns, out }),
         #[cfg(feature = "parquet")]
-        Format::Parquet => Box::new(super::parquet::Parquet::new(columns, out)?),
+        Format::Parquet => Box::new(super::parquet::Parquet::new(columns, out).map_err(Error::failure)?),
     })
 }
 
@@ -165,7 +166,7 @@ struct Csv<'a, R: 'static> {
 }
 
 impl<R> Sink<R> for Csv<'_, R> {
-    fn put(&mut self, of: Of<'_, R>) -> anyhow::Result<()> {
+    fn put(&mut self, of: Of<'_, R>) -> Result<()> {
         for column in self.columns {
             let value = (column.of)(of);
             self.writer.write_field(value.to_text().as_ref()).map_err(from_csv)?;
@@ -173,16 +174,16 @@ impl<R> Sink<R> for Csv<'_, R> {
         self.writer.write_record(None::<&[u8]>).map_err(from_csv)
     }
 
-    fn finish(mut self: Box<Self>) -> anyhow::Result<()> {
+    fn finish(mut self: Box<Self>) -> Result<()> {
         Ok(self.writer.flush()?)
     }
 }
 
 /// The error of the file below, so that its kind is seen.
-fn from_csv(error: csv::Error) -> anyhow::Error {
+fn from_csv(error: csv::Error) -> Error {
     match error.into_kind() {
         csv::ErrorKind::Io(error) => error.into(),
-        other => anyhow::anyhow!("cannot write CSV: {other:?}"),
+        other => Error::failure(format!("cannot write CSV: {other:?}")),
     }
 }
 
@@ -192,38 +193,33 @@ struct JsonLines<'a, R: 'static> {
 }
 
 impl<R> Sink<R> for JsonLines<'_, R> {
-    fn put(&mut self, of: Of<'_, R>) -> anyhow::Result<()> {
+    fn put(&mut self, of: Of<'_, R>) -> Result<()> {
         Ok(writeln!(self.out, "{}", columns::to_json(self.columns, of))?)
     }
 
-    fn finish(self: Box<Self>) -> anyhow::Result<()> {
+    fn finish(self: Box<Self>) -> Result<()> {
         Ok(self.out.flush()?)
     }
 }
 
 /// Writes a file whole or not at all, and keeps the error of what writes it.
-pub fn atomically(
-    path: &Path,
-    write: impl FnOnce(&mut (dyn Write + Send)) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
+pub fn atomically(path: &Path, write: impl FnOnce(&mut (dyn Write + Send)) -> Result<()>) -> Result<()> {
     let mut own = None;
     let written = files::write_atomic(path, |file| {
-        write(file).map_err(|error| match error.downcast::<io::Error>() {
-            Ok(error) => error,
-            Err(error) => {
-                own = Some(error);
-                io::ErrorKind::Other.into()
-            }
+        write(file).map_err(|error| {
+            let kind = error.downcast_ref::<io::Error>().map_or(io::ErrorKind::Other, io::Error::kind);
+            own = Some(error);
+            kind.into()
         })
     });
     match own {
-        Some(error) => Err(error),
+        Some(error) => Err(error).with_context(|| format!("cannot write {}", path.display())),
         None => Ok(written?),
     }
 }
 
 /// A reader that has gone, such as `head`, is no error.
-pub fn gone_is_fine(result: anyhow::Result<()>) -> anyhow::Result<()> {
+pub fn gone_is_fine(result: Result<()>) -> Result<()> {
     match result {
         Err(error) if matches!(error.downcast_ref::<io::Error>(), Some(cause) if cause.kind() == io::ErrorKind::BrokenPipe) => {
             Ok(())

@@ -3,12 +3,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use expression_engine::Error;
+use expression_engine::error::Context;
+use expression_engine::error::Result;
 use image::codecs::png::PngEncoder;
 use image::{ExtendedColorType, ImageEncoder};
 
 use super::{Source, moment};
-use crate::exit::BadInput;
 use crate::journal::{Range, Reader, Row};
 
 /// Writes the aligned faces that `run --keep-faces` kept, as PNG files: TIME_session-S_track-T_LABEL_ID.png.
@@ -28,19 +29,19 @@ impl Cmd {
     ///
     /// # Errors
     /// Where the journal is refused, a time is none, no face was kept in it, or a file cannot be written.
-    pub fn run(&self) -> anyhow::Result<()> {
+    pub fn run(&self) -> Result<()> {
         let (reader, range) = self.source.open()?;
         match write(&reader, &range, &self.output)? {
-            0 => Err(BadInput("the journal keeps no faces of that time; `run --keep-faces` keeps them".into()).into()),
-            count => crate::exit::print(&format!("{count} faces in {}", self.output.display())),
+            0 => Err(Error::bad_input("the journal keeps no faces of that time; `run --keep-faces` keeps them")),
+            count => expression_engine::error::print(&format!("{count} faces in {}", self.output.display())),
         }
     }
 }
 
 /// Writes the faces of a range; gives how many there are.
-fn write(reader: &Reader, range: &Range, folder: &Path) -> anyhow::Result<u64> {
+fn write(reader: &Reader, range: &Range, folder: &Path) -> Result<u64> {
     let mut count = 0;
-    reader.each_record(range, |row| -> anyhow::Result<()> {
+    reader.each_record(range, |row| -> Result<()> {
         let Some((channels, size, pixels)) = reader.face(row.id)? else { return Ok(()) };
         let Some(png) = png(channels, size, &pixels) else {
             tracing::warn!("the face of record {} is left out: it is no picture", row.id);

@@ -11,10 +11,11 @@ pub mod stats;
 pub mod tail;
 pub mod verify;
 
+use expression_engine::error::Result;
 use std::path::PathBuf;
 
-use crate::exit::BadInput;
 use crate::journal::{Range, Reader};
+use expression_engine::Error;
 
 /// Reads a journal: as CSV, JSON lines or Parquet, in figures, as it grows, or as a page; gives
 /// the faces that were kept; checks that it is whole.
@@ -41,7 +42,7 @@ impl Cmd {
     ///
     /// # Errors
     /// Of the subcommand.
-    pub fn run(&self) -> anyhow::Result<()> {
+    pub fn run(&self) -> Result<()> {
         match &self.command {
             Log::Export(cmd) => cmd.run(),
             Log::Stats(cmd) => cmd.run(),
@@ -73,18 +74,18 @@ impl Source {
     ///
     /// # Errors
     /// Where the journal is refused, or a time is none.
-    pub fn open(&self) -> anyhow::Result<(Reader, Range)> {
+    pub fn open(&self) -> Result<(Reader, Range)> {
         let now = jiff::Timestamp::now();
-        let moment = |flag: &str, text: &Option<String>| -> Result<Option<i64>, BadInput> {
+        let moment = |flag: &str, text: &Option<String>| -> Result<Option<i64>, Error> {
             let Some(text) = text else { return Ok(None) };
             let parsed = moment::parse(text, now, &jiff::tz::TimeZone::system());
-            parsed.map(Some).map_err(|error| BadInput(format!("--{flag} {text}: {error}")))
+            parsed.map(Some).map_err(|error| Error::bad_input(format!("--{flag} {text}: {error}")))
         };
         let all = Range::default();
         let since_us = moment("since", &self.since)?.unwrap_or(all.since_us);
         let until_us = moment("until", &self.until)?.unwrap_or(all.until_us);
         if since_us >= until_us {
-            return Err(BadInput("--since is not before --until; nothing lies between them".into()).into());
+            return Err(Error::bad_input("--since is not before --until; nothing lies between them"));
         }
         Ok((Reader::open(&self.journal)?, Range { since_us, until_us }))
     }

@@ -3,9 +3,11 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use anyhow::Context;
+use expression_engine::Error;
+use expression_engine::error::Result;
 use parquet::basic::{Compression, LogicalType, Repetition, TimeUnit, Type as Physical};
 use parquet::data_type::{BoolType, ByteArray, ByteArrayType, DoubleType, Int64Type};
+use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
 use parquet::schema::types::Type;
@@ -42,9 +44,9 @@ impl<'a, R> Parquet<'a, R> {
     ///
     /// # Errors
     /// Of what is written to.
-    pub fn new(columns: &'static [Column<R>], out: &'a mut (dyn Write + Send)) -> anyhow::Result<Parquet<'a, R>> {
+    pub fn new(columns: &'static [Column<R>], out: &'a mut (dyn Write + Send)) -> Result<Parquet<'a, R>, ParquetError> {
         let fields = columns.iter().map(|column| field(column.name, column.kind).map(Arc::new));
-        let fields: Vec<_> = fields.collect::<Result<_, _>>().context("cannot make a Parquet schema")?;
+        let fields: Vec<_> = fields.collect::<Result<_, _>>()?;
         let schema = Type::group_type_builder("journal").with_fields(fields).build()?;
         let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
         let writer = SerializedFileWriter::new(out, Arc::new(schema), Arc::new(properties))?;
@@ -52,7 +54,7 @@ impl<'a, R> Parquet<'a, R> {
         Ok(Parquet { columns, held, rows: 0, writer })
     }
 
-    fn write_group(&mut self) -> anyhow::Result<()> {
+    fn write_group(&mut self) -> Result<(), ParquetError> {
         if self.rows == 0 {
             return Ok(());
         }
@@ -127,20 +129,19 @@ fn push<T>(values: &mut Vec<T>, value: T) -> i16 {
 }
 
 impl<R> Sink<R> for Parquet<'_, R> {
-    fn put(&mut self, of: Of<'_, R>) -> anyhow::Result<()> {
+    fn put(&mut self, of: Of<'_, R>) -> Result<()> {
         for (column, held) in self.columns.iter().zip(&mut self.held) {
             held.push((column.of)(of));
         }
         self.rows += 1;
         if self.rows == GROUP {
-            self.write_group()?;
+            self.write_group().map_err(Error::failure)?;
         }
         Ok(())
     }
 
-    fn finish(mut self: Box<Self>) -> anyhow::Result<()> {
-        self.write_group()?;
-        self.writer.close()?;
+    fn finish(mut self: Box<Self>) -> Result<()> {
+        self.write_group().and_then(|()| self.writer.close()).map_err(Error::failure)?;
         Ok(())
     }
 }

@@ -4,13 +4,14 @@ mod gathered;
 mod markup;
 mod plots;
 
+use expression_engine::error::Result;
 use std::path::PathBuf;
 
 use super::export::atomically;
 use super::{Source, moment};
-use crate::exit::BadInput;
 use crate::journal::stats::Stats;
 use crate::journal::{EventRow, JournalError, Range, Reader};
+use expression_engine::Error;
 use gathered::Gathered;
 use markup::{escape, section, table};
 
@@ -34,18 +35,18 @@ impl Cmd {
     ///
     /// # Errors
     /// Where the journal is refused, nothing lies in the range, or the page cannot be written.
-    pub fn run(&self) -> anyhow::Result<()> {
+    pub fn run(&self) -> Result<()> {
         let (reader, range) = self.source.open()?;
         let page = page(&reader, &range)?;
         atomically(&self.output, |file| Ok(file.write_all(page.as_bytes())?))?;
-        crate::exit::print(&self.output.display().to_string())
+        expression_engine::error::print(&self.output.display().to_string())
     }
 }
 
-fn page(reader: &Reader, range: &Range) -> anyhow::Result<String> {
+fn page(reader: &Reader, range: &Range) -> Result<String> {
     let stats = Stats::of(reader, range)?;
     let Some(span) = stats.wall_us else {
-        return Err(BadInput("the journal holds nothing in that time; see `log stats`".into()).into());
+        return Err(Error::bad_input("the journal holds nothing in that time; see `log stats`"));
     };
     let gathered = Gathered::of(reader, range, &stats, span)?;
     let name = reader.path().file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());

@@ -1,6 +1,7 @@
 //! `edge-runtime log stats`
 
 use expression_core::{Label, Quality};
+use expression_engine::error::Result;
 use serde_json::{Value, json};
 
 use super::{Source, moment};
@@ -24,10 +25,10 @@ impl Cmd {
     ///
     /// # Errors
     /// Where the journal is refused, or a time is none.
-    pub fn run(&self) -> anyhow::Result<()> {
+    pub fn run(&self) -> Result<()> {
         let (reader, range) = self.source.open()?;
         let stats = Stats::of(&reader, &range)?;
-        crate::exit::print(&if self.json { to_json(&stats).to_string() } else { table(&stats) })
+        expression_engine::error::print(&if self.json { to_json(&stats).to_string() } else { table(&stats) })
     }
 }
 

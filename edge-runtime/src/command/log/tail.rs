@@ -1,5 +1,6 @@
 //! `edge-runtime log tail`
 
+use expression_engine::error::Result;
 use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -37,13 +38,13 @@ impl Cmd {
     ///
     /// # Errors
     /// Where the journal is refused.
-    pub fn run(&self) -> anyhow::Result<()> {
+    pub fn run(&self) -> Result<()> {
         let reader = Reader::open(&self.journal)?;
         let newest = reader.ids()?.map_or(0, |(_, newest)| newest);
         gone_is_fine(self.show(reader, newest.saturating_sub(self.lines.into())))
     }
 
-    fn show(&self, mut reader: Reader, mut after: i64) -> anyhow::Result<()> {
+    fn show(&self, mut reader: Reader, mut after: i64) -> Result<()> {
         let mut sessions = Sessions::of(&reader)?;
         let mut file = number(&self.journal);
         loop {
@@ -78,7 +79,7 @@ impl Cmd {
         }
     }
 
-    fn line(&self, reader: &Reader, sessions: &mut Sessions, entry: &Entry) -> anyhow::Result<String> {
+    fn line(&self, reader: &Reader, sessions: &mut Sessions, entry: &Entry) -> Result<String> {
         Ok(match (entry, self.json) {
             (entry, true) => json(reader, sessions, entry)?,
             (Entry::Record(row), false) => sentence(row),

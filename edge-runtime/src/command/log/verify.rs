@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use crate::exit::print;
+use expression_engine::Error;
+use expression_engine::error::Result;
+use expression_engine::error::print;
+
 use crate::journal::verify::{Finding, verify};
 use crate::journal::{JournalError, Reader};
 
@@ -21,11 +24,11 @@ impl Cmd {
     ///
     /// # Errors
     /// Where something is damaged, or the journal cannot be read.
-    pub fn run(&self) -> anyhow::Result<()> {
+    pub fn run(&self) -> Result<()> {
         let reader = match Reader::open(&self.journal) {
             Err(JournalError::Damaged { reason, .. }) => {
                 print(&format!("damage: {reason}"))?;
-                anyhow::bail!("{} is damaged: see above", self.journal.display());
+                return Err(Error::failure(format!("{} is damaged: see above", self.journal.display())));
             }
             other => other?,
         };
@@ -44,7 +47,10 @@ impl Cmd {
             format!("{} records, {} events, {} sessions", verified.records, verified.events, verified.sessions);
         if verified.damage > 0 {
             let name = self.journal.display();
-            anyhow::bail!("{name} is damaged: {} findings among {counts}; see above", verified.damage);
+            return Err(Error::failure(format!(
+                "{name} is damaged: {} findings among {counts}; see above",
+                verified.damage
+            )));
         }
         print(&format!("{counts}: no damage"))
     }

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use expression_engine::error::Result;
+
 use crate::command::log::tail::{self, Sessions};
 use crate::journal::{Reader, Writer};
 use crate::telemetry::{Backlog, Entry};
@@ -24,7 +26,7 @@ impl Journaled {
         Journaled { path: path.to_owned(), writer, opened: None, position: None }
     }
 
-    fn opened(&mut self) -> anyhow::Result<&mut (Reader, Sessions)> {
+    fn opened(&mut self) -> Result<&mut (Reader, Sessions)> {
         let opened = match self.opened.take() {
             Some(opened) => opened,
             None => {
@@ -38,18 +40,18 @@ impl Journaled {
 }
 
 impl Backlog for Journaled {
-    fn after(&mut self, position: i64, limit: usize) -> anyhow::Result<Vec<Entry>> {
+    fn after(&mut self, position: i64, limit: usize) -> Result<Vec<Entry>> {
         let entries = self.opened()?.0.entries_after(position, limit);
         // A file that was moved aside is opened anew the next time.
         let entries = entries.inspect_err(|_| self.opened = None)?;
         let (reader, sessions) = self.opened()?;
-        let line = |entry: &crate::journal::Entry| -> anyhow::Result<Entry> {
+        let line = |entry: &crate::journal::Entry| -> Result<Entry> {
             Ok(Entry { id: entry.id(), payload: tail::json(reader, sessions, entry)? })
         };
         entries.iter().map(line).collect()
     }
 
-    fn position(&mut self) -> anyhow::Result<i64> {
+    fn position(&mut self) -> Result<i64> {
         if let Some(position) = self.position {
             return Ok(position);
         }
@@ -63,7 +65,7 @@ impl Backlog for Journaled {
         Ok(position)
     }
 
-    fn set_position(&mut self, position: i64) -> anyhow::Result<()> {
+    fn set_position(&mut self, position: i64) -> Result<()> {
         self.writer.set_cursor(CURSOR, position);
         self.position = Some(position);
         Ok(())

@@ -3,22 +3,23 @@
 mod backlog;
 mod watch;
 
+use expression_engine::error::Result;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
 use expression_core::Label;
+use expression_engine::error::Context;
 
 use crate::board::{Board, Indicator, thermal};
 use crate::camera::{self, Format, Spec};
-use crate::engine::Options as EngineOptions;
-use crate::exit::BadInput;
 use crate::journal::{self, Session};
 use crate::pipeline::{Options, Pipeline, Profile};
 use crate::service::{Progress, Service, Stop};
 use crate::telemetry::{self, Telemetry};
-use crate::{Bundle, bundle};
+use expression_engine::EngineOptions;
+use expression_engine::Error;
+use expression_engine::{Bundle, bundle};
 
 /// Watches a camera, or reads a video or pictures: finds faces, follows them, names their expressions and journals them.
 ///
@@ -97,7 +98,7 @@ impl Cmd {
     ///
     /// # Errors
     /// Where the bundle is refused, or board, source, journal or addresses are bad input.
-    pub fn run(&self, started: Instant) -> anyhow::Result<()> {
+    pub fn run(&self, started: Instant) -> Result<()> {
         let config = self.journal_config()?;
         let stop = Stop::on_signals().context("signals cannot be listened to")?;
         let progress = Progress::default();
@@ -110,7 +111,8 @@ impl Cmd {
         let spec = self.source.clone().map_or_else(|| board.camera.source.parse(), Ok)?;
         let folder = self.bundle.as_deref().unwrap_or(Path::new(&board.paths.bundle));
         let threads = self.threads.map_or(usize::from(board.threads), usize::from);
-        let (bundle, engine) = super::open(folder, EngineOptions { threads, ..EngineOptions::default() })?;
+        let (bundle, engine) =
+            expression_engine::selftest::open(folder, EngineOptions { threads, ..EngineOptions::default() })?;
         let still = matches!(spec, Spec::Dir { .. } | Spec::Images { .. });
         let mut options = if still { Options::still() } else { Options::moving() };
         if !still {
@@ -142,8 +144,8 @@ impl Cmd {
         };
         let profile = watch.run()?;
         match self.profile {
-            Some(Form::Table) => crate::exit::print(&profile.table()),
-            Some(Form::Json) => crate::exit::print(&profile.report().to_string()),
+            Some(Form::Table) => expression_engine::error::print(&profile.table()),
+            Some(Form::Json) => expression_engine::error::print(&profile.report().to_string()),
             None => Ok(()),
         }
     }
@@ -159,11 +161,11 @@ impl Cmd {
         }
     }
 
-    fn journal_config(&self) -> anyhow::Result<journal::Config> {
+    fn journal_config(&self) -> Result<journal::Config> {
         let seconds = self.commit_every;
         let config = journal::Config {
             commit_every: Duration::try_from_secs_f64(seconds)
-                .map_err(|error| BadInput(format!("--commit-every {seconds}: {error}")))?,
+                .map_err(|error| Error::bad_input(format!("--commit-every {seconds}: {error}")))?,
             max_records_per_second: self.records_per_second,
             max_bytes: self.journal_size << 20,
             keep_faces: self.keep_faces,
@@ -178,7 +180,7 @@ impl Cmd {
         bundle: &Bundle,
         labels: &[Label],
         journal: Option<(&Path, &Arc<journal::Writer>)>,
-    ) -> anyhow::Result<Telemetry> {
+    ) -> Result<Telemetry> {
         let backlog = journal.map(|(path, writer)| {
             Box::new(backlog::Journaled::new(path, Arc::clone(writer))) as Box<dyn telemetry::Backlog>
         });
@@ -199,7 +201,7 @@ fn open_journal(
     bundle: &Bundle,
     board: &Board,
     kernels: &str,
-) -> anyhow::Result<journal::Writer> {
+) -> Result<journal::Writer> {
     let manifest = bundle.manifest();
     let session = Session {
         bundle: manifest.name.clone(),

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use expression_core::indicator::State;
 use expression_core::thermal::{Change, Policy, Step as Rate};
+use expression_engine::error::Result;
 use serde_json::json;
 
 use crate::board::Indicator;
@@ -59,7 +60,7 @@ impl Watch {
     ///
     /// # Errors
     /// Where source or engine cannot go on, or records could not be saved at the end.
-    pub fn run(mut self) -> anyhow::Result<Profile> {
+    pub fn run(mut self) -> Result<Profile> {
         let (mut frame, mut memory) = (Frame::default(), Memory::default());
         let mut kept = Instant::now();
         self.indicator.show(State::Watching);
@@ -113,7 +114,7 @@ impl Watch {
         Ok(self.profile)
     }
 
-    fn frame(&mut self, frame: &Frame, memory: &mut Memory) -> anyhow::Result<()> {
+    fn frame(&mut self, frame: &Frame, memory: &mut Memory) -> Result<()> {
         let arrived = Instant::now();
         let expected = memory.sequence.replace(frame.sequence).map_or(frame.sequence, |last| last + 1);
         memory.dropped += frame.sequence.saturating_sub(expected);
@@ -153,7 +154,7 @@ impl Watch {
         });
         self.profile.frame(memory.observation.faces.len());
         if self.print {
-            crate::exit::print(&line(&memory.observation).to_string())?;
+            expression_engine::error::print(&line(&memory.observation).to_string())?;
         }
         Ok(())
     }

@@ -56,7 +56,7 @@ impl Guard {
 
     /// For all others.
     pub fn with_token(address: SocketAddr, token: &Token) -> Guard {
-        let cookie = crate::files::sha256(format!("edge-runtime cookie\n{}", token.text()).as_bytes());
+        let cookie = expression_engine::files::sha256(format!("edge-runtime cookie\n{}", token.text()).as_bytes());
         let (token, cookie_hash) = (Sha256::digest(token.text()).into(), Sha256::digest(&cookie).into());
         Guard { address, secret: Some(Secret { token, cookie, cookie_hash }) }
     }

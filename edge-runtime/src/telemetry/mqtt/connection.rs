@@ -76,7 +76,7 @@ impl Publishing {
     fn new(options: Options, hub: Arc<Hub>, backlog: Option<Box<dyn Backlog>>) -> Publishing {
         let topics = Topics::under(&options.address.prefix);
         let name = format!("{}/{}", address::host_name(), options.address.prefix);
-        let id = format!("edge-runtime-{}", &crate::files::sha256(name.as_bytes())[..8]);
+        let id = format!("edge-runtime-{}", &expression_engine::files::sha256(name.as_bytes())[..8]);
         Publishing { options, hub, backlog, topics, id }
     }
 

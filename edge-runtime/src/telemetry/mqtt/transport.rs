@@ -27,14 +27,16 @@ pub fn transport(options: &Options) -> Result<Transport, TelemetryError> {
 
 /// TLS that trusts these authorities alone.
 #[cfg(feature = "mqtt-tls")]
-fn trusting(pem: &[u8]) -> anyhow::Result<Transport> {
+fn trusting(pem: &[u8]) -> Result<Transport, Box<dyn std::error::Error>> {
     use rumqttc::tokio_rustls::rustls::pki_types::{CertificateDer, pem::PemObject};
     use rumqttc::tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto::ring};
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem) {
-        roots.add(certificate.map_err(|error| anyhow::anyhow!("it is not PEM: {error}"))?)?;
+        roots.add(certificate.map_err(|error| format!("it is not PEM: {error}"))?)?;
     }
-    anyhow::ensure!(!roots.is_empty(), "the file holds no certificate");
+    if roots.is_empty() {
+        return Err("the file holds no certificate".into());
+    }
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots)

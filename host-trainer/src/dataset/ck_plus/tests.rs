@@ -33,7 +33,7 @@ fn counts_labels_and_folds_are_the_papers() {
 fn the_eyes_come_to_lie_where_alignment_puts_them() {
     // A picture that is black but for a white spot on each eye, turned and off the middle.
     let eyes = [[60f32, 80.0], [100.0, 90.0]];
-    let mut picture = edge_runtime::Picture { width: 200, height: 160, channels: 1, data: vec![0; 200 * 160] };
+    let mut picture = expression_engine::Picture { width: 200, height: 160, channels: 1, data: vec![0; 200 * 160] };
     for [x, y] in eyes.map(|eye| eye.map(|v| v as usize)) {
         for (x, y) in (x - 2..=x + 1).flat_map(|x| (y - 2..=y + 1).map(move |y| (x, y))) {
             picture.data[y * 200 + x] = 255;

@@ -6,8 +6,8 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use crate::error::BadInput;
 use anyhow::Context;
-use edge_runtime::exit::BadInput;
 use expression_core::Label;
 use image::{DynamicImage, ImageFormat};
 use rayon::prelude::*;

@@ -37,8 +37,8 @@ pub fn assert_subject_disjoint(set: &Collection) {
 /// `result` is bad input by a line with all of `parts` in it.
 pub fn assert_refused<T>(result: anyhow::Result<T>, parts: &[&str]) {
     let error = result.err().expect("refused");
-    let line = edge_runtime::exit::one_line(&error);
-    assert_eq!(edge_runtime::exit::code(&error), edge_runtime::exit::BAD_INPUT, "{line}");
+    let line = crate::error::one_line(&error);
+    assert_eq!(crate::error::code(&error), expression_engine::error::BAD_INPUT, "{line}");
     assert!(parts.iter().all(|part| line.contains(part)) && !line.contains('\n'), "{line}");
 }
 

@@ -3,10 +3,10 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use edge_runtime::detect::Detector;
-use edge_runtime::picture::Picture;
 use expression_core::FaceInput;
 use expression_core::align::align;
+use expression_engine::detector::Detector;
+use expression_engine::picture::Picture;
 use prost::Message;
 use tract_onnx::prelude::{Framework, InferenceModelExt, IntoRunnable, Tensor, tvec};
 

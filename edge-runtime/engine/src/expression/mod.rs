@@ -12,6 +12,7 @@ use fused::{Fused, FusedChain};
 pub use fusion::NotFused;
 
 use crate::bundle::{self, Bundle, BundleError, Manifest, Output};
+use crate::error::{Classify, ErrorKind};
 use crate::graph::{self, Checked, Kind};
 
 /// The node of the int8 graph that holds the integer scores; `DequantizeLinear` follows it.
@@ -44,6 +45,16 @@ pub enum EngineError {
     },
 }
 
+impl Classify for EngineError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            EngineError::Bundle(error) => error.kind(),
+            EngineError::Graph { .. } => ErrorKind::BadInput,
+            EngineError::Threads(_) | EngineError::Face { .. } => ErrorKind::Failure,
+        }
+    }
+}
+
 /// What the int8 net says of one aligned face.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scores {
@@ -69,17 +80,17 @@ impl Scores {
 
 /// How an engine runs.
 #[derive(Clone, Copy)]
-pub struct Options {
+pub struct EngineOptions {
     /// The kernel that runs chains of quantised layers; `None` leaves everything to stock tract.
     pub kernel: Option<&'static dyn Kernel>,
     /// Threads that share one inference. They change no bit of its result.
     pub threads: usize,
 }
 
-impl Default for Options {
+impl Default for EngineOptions {
     /// The best kernel for this processor, one thread.
-    fn default() -> Options {
-        Options { kernel: Some(kernel::best()), threads: 1 }
+    fn default() -> EngineOptions {
+        EngineOptions { kernel: Some(kernel::best()), threads: 1 }
     }
 }
 
@@ -99,7 +110,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::Bundle`] where the file is missing or altered, [`EngineError::Graph`] where it cannot be run.
-    pub fn open(bundle: &Bundle, options: Options) -> Result<Engine, EngineError> {
+    pub fn open(bundle: &Bundle, options: EngineOptions) -> Result<Engine, EngineError> {
         Self::from_bytes(&bundle.read(bundle::INT8)?, bundle.manifest(), options)
     }
 
@@ -107,7 +118,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::Graph`] where it cannot be run, [`EngineError::Threads`] where the threads cannot be had.
-    pub fn from_bytes(onnx: &[u8], manifest: &Manifest, options: Options) -> Result<Engine, EngineError> {
+    pub fn from_bytes(onnx: &[u8], manifest: &Manifest, options: EngineOptions) -> Result<Engine, EngineError> {
         let threads = Arc::new(Threads::new(options.threads).map_err(EngineError::Threads)?);
         let refused = |error: &TractError| graph_error(bundle::INT8, error);
         let labels = manifest

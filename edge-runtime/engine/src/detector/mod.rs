@@ -21,6 +21,7 @@ use expression_core::View;
 use expression_core::align::{KeyPoints, Point};
 use expression_kernels::separable::{self, Kernel, Map};
 
+use crate::error::{Classify, ErrorKind};
 use graph::{Graph, Head};
 use letterbox::Letterbox;
 
@@ -54,6 +55,12 @@ pub enum DetectError {
         /// What is wrong with it.
         reason: String,
     },
+}
+
+impl Classify for DetectError {
+    fn kind(&self) -> ErrorKind {
+        ErrorKind::BadInput
+    }
 }
 
 /// A face in a picture. Places are in pixels of the picture from its top left corner, and may lie outside it.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use expression_core::{FaceInput, Label, LabelSet};
 use serde::{Deserialize, Serialize};
 
+use crate::error::{Classify, ErrorKind};
 use crate::files;
 
 /// The format that this version writes, and the newest that it reads.
@@ -142,6 +143,12 @@ pub enum BundleError {
         /// The hash it should have.
         expected: String,
     },
+}
+
+impl Classify for BundleError {
+    fn kind(&self) -> ErrorKind {
+        ErrorKind::BadInput
+    }
 }
 
 /// A bundle whose manifest was read and checked. Files are verified as they are read.

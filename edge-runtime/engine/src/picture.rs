@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Seek};
 use std::path::{Path, PathBuf};
 
+use crate::error::{Classify, ErrorKind};
 use expression_core::{FaceInput, View};
 use image::{DynamicImage, ImageReader};
 
@@ -41,6 +42,12 @@ pub enum PictureError {
         /// What was asked for.
         input: FaceInput,
     },
+}
+
+impl Classify for PictureError {
+    fn kind(&self) -> ErrorKind {
+        ErrorKind::BadInput
+    }
 }
 
 impl Picture {

@@ -1,8 +1,8 @@
 //! Small graphs, each the least that its reader takes. The fuzz targets begin with them too.
 #![allow(dead_code, missing_docs, reason = "each test and fuzz target takes what it needs; names say what a graph is")]
 
-use edge_runtime::Manifest;
-use edge_runtime::bundle::{FORMAT, Input, Output, Quantization};
+use expression_engine::Manifest;
+use expression_engine::bundle::{FORMAT, Input, Output, Quantization};
 use tract_onnx::pb::attribute_proto::AttributeType;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension};

@@ -1,9 +1,12 @@
 //! Replays the vectors of a bundle: the board answers what the workstation predicted, or the bundle is refused.
 
+use std::path::Path;
+
 use safetensors::{Dtype, SafeTensors};
 
 use crate::bundle::{self, Bundle, BundleError, Manifest};
-use crate::engine::{Engine, EngineError};
+use crate::error::{Classify, ErrorKind};
+use crate::expression::{Engine, EngineError, EngineOptions};
 
 /// Aligned faces in the self-test file: u8 `[n, channels, size, size]`.
 pub const FACES: &str = "faces";
@@ -34,6 +37,17 @@ pub enum SelfTestError {
         /// What the bundle expects.
         expected: Vec<u8>,
     },
+}
+
+impl Classify for SelfTestError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            SelfTestError::Bundle(error) => error.kind(),
+            SelfTestError::Engine(error) => error.kind(),
+            SelfTestError::Damaged(_) => ErrorKind::BadInput,
+            SelfTestError::Differs { .. } => ErrorKind::Failure,
+        }
+    }
 }
 
 /// One vector of the self-test.
@@ -72,6 +86,18 @@ pub fn vectors_from(bytes: &[u8], manifest: &Manifest) -> Result<Vec<Vector>, Se
         return Err(SelfTestError::Damaged(format!("{} faces, {} scores", faces.len(), scores.len())));
     }
     Ok(faces.into_iter().zip(scores).map(|(face, scores)| Vector { face, scores }).collect())
+}
+
+/// Opens a bundle as every command does: each file verified, and refused if its self-test gives another answer on this machine.
+///
+/// # Errors
+/// Returns [`SelfTestError`] if the bundle, its graph or its self-test is refused.
+pub fn open(folder: &Path, options: EngineOptions) -> Result<(Bundle, Engine), SelfTestError> {
+    let bundle = Bundle::open(folder)?;
+    bundle.verify()?;
+    let engine = Engine::open(&bundle, options)?;
+    replay(&bundle, &engine)?;
+    Ok((bundle, engine))
 }
 
 /// Replays every vector; gives their number.

@@ -6,10 +6,11 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use edge_runtime::detect::Detector;
-use edge_runtime::engine::{FloatEngine, Options};
-use edge_runtime::graph::{MOST_BYTES, MOST_STRUCTURE};
-use edge_runtime::{Engine, exit};
+use expression_engine::Engine;
+use expression_engine::detector::Detector;
+use expression_engine::error::{Classify, ErrorKind};
+use expression_engine::expression::{EngineOptions, FloatEngine};
+use expression_engine::graph::{MOST_BYTES, MOST_STRUCTURE};
 use graphs::{SIDE, bytes, manifest};
 use tract_onnx::pb::{GraphProto, ModelProto};
 
@@ -43,7 +44,7 @@ const MOST_MEMORY: usize = 384 << 20;
 
 /// Loads an int8 graph as the engine does and as stock tract does, and classifies a face by each: the first error.
 fn int8(onnx: &[u8]) -> Result<(), String> {
-    for options in [Options::default(), Options { kernel: None, threads: 1 }] {
+    for options in [EngineOptions::default(), EngineOptions { kernel: None, threads: 1 }] {
         let engine = Engine::from_bytes(onnx, &manifest(), options).map_err(|error| error.to_string())?;
         engine.classify(&[77; SIDE * SIDE]).map_err(|error| error.to_string())?;
     }
@@ -150,7 +151,7 @@ fn what_asks_for_too_much_is_refused() {
         for turn in 0..500 {
             let (pads, name) = (format!("border{turn}"), format!("padded{turn}"));
             let raw = [0i64, 0, 200, 200, 0, 0, 200, 200].iter().flat_map(|side| side.to_le_bytes()).collect();
-            graphs::constant(graph, &pads, edge_runtime::graph::Kind::Int64, &[8], raw);
+            graphs::constant(graph, &pads, expression_engine::graph::Kind::Int64, &[8], raw);
             graphs::push(graph, "Pad", &[&last, &pads], &name, vec![]);
             last = name;
         }
@@ -160,8 +161,8 @@ fn what_asks_for_too_much_is_refused() {
     let costly = |graph: &mut GraphProto| {
         let from = graph.node[0].input[0].clone();
         graph.node.clear();
-        graphs::constant(graph, "wide", edge_runtime::graph::Kind::Float, &[1024, 1, 3, 3], vec![0; 4 * 9 * 1024]);
-        graphs::constant(graph, "back", edge_runtime::graph::Kind::Float, &[1, 1024, 1, 1], vec![0; 4 * 1024]);
+        graphs::constant(graph, "wide", expression_engine::graph::Kind::Float, &[1024, 1, 3, 3], vec![0; 4 * 9 * 1024]);
+        graphs::constant(graph, "back", expression_engine::graph::Kind::Float, &[1, 1024, 1, 1], vec![0; 4 * 1024]);
         let mut last = from;
         for turn in 0..300 {
             let pads = graphs::integers("pads", &[2, 2, 2, 2]);
@@ -194,13 +195,13 @@ fn what_is_of_the_wrong_kind_or_missing_is_refused() {
         (
             "its input is FLOAT [1, 1, 9, 9], not UINT8 [1, 1, 9, 9]",
             Box::new(|graph| {
-                graph.input = vec![graphs::info("face", edge_runtime::graph::Kind::Float, &[1, 1, SIDE, SIDE])];
+                graph.input = vec![graphs::info("face", expression_engine::graph::Kind::Float, &[1, 1, SIDE, SIDE])];
             }),
         ),
         (
             "its input is UINT8 [1, 1, 8, 9]",
             Box::new(|graph| {
-                graph.input = vec![graphs::info("face", edge_runtime::graph::Kind::Uint8, &[1, 1, 8, SIDE])];
+                graph.input = vec![graphs::info("face", expression_engine::graph::Kind::Uint8, &[1, 1, 8, SIDE])];
             }),
         ),
         ("its input is no tensor", Box::new(|graph| graph.input[0].r#type = None)),
@@ -291,6 +292,6 @@ fn what_is_no_detector_is_refused_without_much_memory() {
 
 #[test]
 fn a_refused_graph_is_bad_input() {
-    let error = Engine::from_bytes(b"no graph", &manifest(), Options::default()).err().expect("an error");
-    assert_eq!(exit::code(&error.into()), exit::BAD_INPUT);
+    let error = Engine::from_bytes(b"no graph", &manifest(), EngineOptions::default()).err().expect("an error");
+    assert_eq!(Classify::kind(&error), ErrorKind::BadInput);
 }
