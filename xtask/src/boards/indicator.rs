@@ -12,7 +12,7 @@ use crate::cargo;
 use crate::guest::Guest;
 use crate::guest::console::Board;
 
-/// Lights of labels that stay on, as docs/board.md has them: red, green, blue.
+/// Lights of labels that stay on, as docs/hardware.md has them: red, green, blue.
 const COLOURS: [(&str, [bool; 3]); 7] = [
     ("neutral", [true, true, true]),
     ("happiness", [true, true, false]),

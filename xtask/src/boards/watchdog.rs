@@ -24,7 +24,7 @@ pub fn run(lab: &Lab) -> Result<Vec<Figures>> {
     machine.init = Init::Systemd;
     machine.modules = &["vivid"];
     let mut guest = machine.boot()?;
-    // As docs/board.md says, but for the watchdog's time: an emulated board need not wait for half a minute.
+    // As docs/hardware.md says, but for the watchdog's time: an emulated board need not wait for half a minute.
     let seconds = if lab.has(Fault::Watchdog) { "0" } else { "10" };
     guest.run(
         &format!(
