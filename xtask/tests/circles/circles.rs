@@ -14,12 +14,12 @@ pub fn find(parsed: &Crate) -> Vec<String> {
     found
 }
 
-/// Finds the circles among the children of `level` and its own code.
+/// Finds the circles among the children of `level`.
 fn find_at(parsed: &Crate, level: usize, dependencies: &[Dependency]) -> Vec<String> {
-    // A node is a child with all that is below it, or `level` itself for its own code.
+    // A node is a child with everything below it.
     let node = |module: usize| {
         let mut at = module;
-        while at != level && parsed.modules[at].parent != Some(level) {
+        while parsed.modules[at].parent? != level {
             at = parsed.modules[at].parent?;
         }
         Some(at)
@@ -99,14 +99,22 @@ mod tests {
     }
 
     #[test]
-    fn a_child_may_use_its_parent_or_be_used_by_it() {
-        let uses_child = ("lib.rs", "mod a; pub struct X; fn f() { a::g() }");
-        let reexports_child = ("lib.rs", "mod a; pub use a::g; pub struct X;");
-        let alone = ("a.rs", "pub fn g() {}");
-        let uses_parent = ("a.rs", "pub fn g() -> super::X { super::X }");
-        assert_eq!(circles(&[uses_child, alone]), [""; 0]);
-        assert_eq!(circles(&[reexports_child, uses_parent]), [""; 0]);
-        assert_eq!(circles(&[uses_child, uses_parent]), ["it: crate <-> crate::a"]);
+    fn a_parent_and_its_child_may_use_each_other() {
+        let parent = ("lib.rs", "mod a; mod b; pub struct X; fn f() { a::g() }");
+        let child = ("a.rs", "pub fn g() -> super::X { crate::b::h(); super::X }");
+        assert_eq!(circles(&[parent, child, ("b.rs", "pub fn h() { crate::f() }")]), [""; 0]);
+    }
+
+    #[test]
+    fn siblings_are_compared_at_every_level_with_what_is_below_them() {
+        let files = [
+            ("lib.rs", "mod a;"),
+            ("a.rs", "mod b; mod c;"),
+            ("a/b.rs", "mod d;"),
+            ("a/b/d.rs", "pub fn f() { super::super::c::g() }"),
+            ("a/c.rs", "pub fn g() { super::b::d::f() }"),
+        ];
+        assert_eq!(circles(&files), ["it: crate::a::b <-> crate::a::c"]);
     }
 
     #[test]

@@ -1,10 +1,9 @@
 //! Finds circles between the modules of each crate of the workspace.
 //!
 //! Module A depends on module B if A's code names a path into B; a path through a re-export leads to the module that defines the
-//! item. At every level of the module tree the dependencies between the child modules, each with everything below it, must form
-//! no circle. The parent's own code is one more node among its children: a child may use its parent's items, and a parent its
-//! children's, but not both. A parent's `mod` declarations and its re-exports (`pub use`) of what its children define do not
-//! count, and neither does code for tests (`#[cfg(test)]`). Dependencies without a path, such as a method call, are not seen.
+//! item. At every level of the module tree, the dependencies between sibling modules, each with everything below it, must form no
+//! circle. A module and what is below it are one unit: a parent may use its children, and they may use what it defines. Code for
+//! tests (`#[cfg(test)]`) does not count. Dependencies without a path, such as a method call, are not seen.
 
 mod circles;
 mod modules;

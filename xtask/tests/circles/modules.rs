@@ -106,22 +106,14 @@ impl Crate {
     pub fn dependencies(&self) -> Vec<Dependency> {
         let mut found: Vec<Dependency> = Vec::new();
         for (from, module) in self.modules.iter().enumerate() {
-            let uses = module.uses.iter().map(|it| (&it.path, it.is_public));
-            for (path, is_public) in uses.chain(module.paths.iter().map(|path| (path, false))) {
+            for path in module.uses.iter().map(|it| &it.path).chain(&module.paths) {
                 let Some(to) = self.resolve(from, path, MAX_REEXPORTS) else { continue };
-                let reexport = is_public && self.is_below(to, from);
-                if to != from && !reexport && !found.iter().any(|it| (it.from, it.to) == (from, to)) {
+                if to != from && !found.iter().any(|it| (it.from, it.to) == (from, to)) {
                     found.push(Dependency { from, to, path: path.join("::") });
                 }
             }
         }
         found
-    }
-
-    /// Returns whether a module is below another one.
-    fn is_below(&self, module: usize, above: usize) -> bool {
-        let (path, above) = (&self.modules[module].path, &self.modules[above].path);
-        path.len() > above.len() && path.starts_with(above)
     }
 
     /// Returns the module that a path in `module` leads to: the one that defines the item, or a module itself. Paths into other
