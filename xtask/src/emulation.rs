@@ -1,14 +1,12 @@
 //! What the suites on emulated boards need of this machine.
 
-use crate::guest::EMULATOR;
-use crate::process::{is_installed, run};
-use crate::{image, package};
-
 use std::process::Command;
 
 use anyhow::Result;
 
-use crate::arm;
+use crate::guest::EMULATOR;
+use crate::process::{is_installed, run};
+use crate::{arm, image, package};
 
 /// Returns the Debian packages that the suites need and that are missing.
 pub fn missing_packages() -> Vec<&'static str> {
