@@ -42,7 +42,7 @@ dpkg-deb -Znone --build "$work/newer" "$work/newer.deb" >/dev/null
 cycle() {
     step "installing: user, folders, board file"
     install "$package" || fail "dpkg --install"
-    for path in /usr/bin/edge-runtime /usr/lib/systemd/system/edge-runtime.service /usr/share/doc/edge-runtime/board.md; do
+    for path in /usr/bin/edge-runtime /usr/lib/systemd/system/edge-runtime.service /usr/share/doc/edge-runtime/hardware.md; do
         has $path
     done
     holds '[ "$(here stat -c %U:%G:%a /var/lib/edge-runtime)" = edge-runtime:edge-runtime:750 ]'

@@ -1,7 +1,7 @@
 //! An appliance: an SD-card image that boots a board into `edge-runtime` and nothing else.
 //!
-//! Raspberry Pi's firmware with Debian's kernel on a FAT partition, a read-only root file system (squashfs, below a
-//! memory overlay), and one ext4 partition for the journal. Made without mounting anything.
+//! The image has three partitions: Raspberry Pi's firmware with Debian's kernel (FAT), a read-only root file system
+//! (squashfs, below an overlay in memory), and the journal (ext4). It is made without mounting anything.
 
 use std::env;
 use std::fs::{self, File, OpenOptions};
@@ -12,14 +12,16 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::guest::{Archive, System, root, run};
-use crate::refusal::refusal;
+use crate::board_file::BoardFile;
+use crate::error::bad_input;
+use crate::guest::{self, Archive, System, root};
+use crate::process::{is_installed, run};
 use crate::{arm, cargo};
 
-/// What an appliance has installed beside the program.
+/// Debian packages of an appliance.
 const PACKAGES: [&str; 7] =
     ["systemd", "systemd-sysv", "udev", "kmod", "iproute2", "systemd-timesyncd", "systemd-resolved"];
-/// What the kernel needs before the root file system is there. A Pi 4's card hangs on regulators.
+/// Modules that the kernel needs before it can mount the root file system. The card of a Pi 4 needs regulators.
 const MODULES: [&str; 10] = [
     "squashfs",
     "overlay",
@@ -32,33 +34,37 @@ const MODULES: [&str; 10] = [
     "sdhci_iproc",
     "bcm2835_thermal",
 ];
-/// Boards whose firmware this knows, with the names of their device trees.
+/// Boards for which images can be made, with the names of their device trees.
 const BOARDS: [(&str, &str); 2] =
     [("raspberry-pi-3b", "bcm2837-rpi-3-b.dtb"), ("raspberry-pi-4b", "bcm2711-rpi-4-b.dtb")];
 
 const MIB: u64 = 1 << 20;
 const SECTOR: u64 = 512;
-/// Bytes before the first partition.
-pub const FIRST: u64 = 4 * MIB;
+/// Offset of the first partition in bytes.
+pub const FIRST_PARTITION: u64 = 4 * MIB;
+/// Size of the boot partition in bytes.
 const BOOT: u64 = 160 * MIB;
-/// The journal's partition, unless another size is asked for.
+/// Default size of the journal's partition in MiB.
 pub const DATA_MIB: u64 = 512;
 
 /// What an image is made from.
 pub struct Recipe<'a> {
     /// The program for boards.
     pub program: &'a Path,
+    /// The board file.
     pub board: &'a Path,
-    /// With its detector.
+    /// The folder of the bundle, with its detector.
     pub bundle: &'a Path,
-    /// A folder whose files are laid over the root file system.
+    /// A folder whose files are copied over the root file system.
     pub files: Option<&'a Path>,
+    /// Size of the journal's partition in MiB.
     pub data_mib: u64,
+    /// The image to write.
     pub output: &'a Path,
 }
 
-/// Debian packages that are missing.
-pub fn missing() -> Vec<&'static str> {
+/// Returns the Debian packages that making an image needs and that are missing.
+pub fn missing_packages() -> Vec<&'static str> {
     let needs = [
         ("mcopy", "mtools"),
         ("mkfs.vfat", "dosfstools"),
@@ -66,42 +72,40 @@ pub fn missing() -> Vec<&'static str> {
         ("depmod", "kmod"),
         ("fakeroot", "fakeroot"),
     ];
-    let mut missing = root::missing();
-    missing.extend(needs.into_iter().filter(|(program, _)| !root::there(program)).map(|(_, package)| package));
-    missing.extend(arm::Tools::compiler().err().into_iter().flatten());
+    let mut missing = root::missing_packages();
+    missing.extend(needs.into_iter().filter(|(program, _)| !is_installed(program)).map(|(_, package)| package));
+    missing.extend(arm::Tools::find_rustc().err().into_iter().flatten());
     missing
 }
 
-/// Makes the image.
+/// Makes an image.
 ///
 /// # Errors
-/// Where the board is none whose firmware is known, or the bundle lacks its detector.
+/// Returns an error if images cannot be made for the board, the bundle lacks its detector, or a tool fails.
 pub fn make(recipe: &Recipe) -> Result<()> {
-    let text = fs::read_to_string(recipe.board)
-        .map_err(|error| refusal(format!("{}: {error}; board files lie in boards/", recipe.board.display())))?;
-    let known =
-        BOARDS.into_iter().find(|(name, _)| text.lines().any(|line| line.trim() == format!("name = \"{name}\"")));
+    let board = BoardFile::read(recipe.board)?;
+    let known = BOARDS.into_iter().find(|(name, _)| *name == board.name);
     let names = BOARDS.map(|(name, _)| name).join(" and ");
-    let (_, device_tree) = known
-        .ok_or_else(|| refusal(format!("images are made for {names}; {} is another board", recipe.board.display())))?;
+    let (_, device_tree) =
+        known.ok_or_else(|| bad_input(format!("images are made for {names} only, not for {}", board.name)))?;
     if !recipe.bundle.join("detector.onnx").exists() {
-        return Err(refusal(format!(
-            "{} has no detector.onnx: `host-trainer detector {}` puts it there",
+        return Err(bad_input(format!(
+            "{} has no detector.onnx; add it with `host-trainer detector {}`",
             recipe.bundle.display(),
             recipe.bundle.display()
         )));
     }
     let assets = cargo::workspace_root().join(".assets/emulator");
     fs::create_dir_all(&assets)?;
-    let system = System::bring(&assets)?;
-    let base = root::tarball(&assets, &PACKAGES, "main")?;
+    let system = System::open(&assets)?;
+    let base = root::tarball(&assets, &PACKAGES)?;
     let firmware = firmware(&assets)?;
     let work = assets.join("image");
     let _ = fs::remove_dir_all(&work);
     fs::create_dir_all(&work)?;
 
     let layer = work.join("layer");
-    lay(&layer, recipe, &system)?;
+    write_layer(&layer, recipe, &system)?;
     let squashfs = work.join("root.squashfs");
     pack_root(&work, &base, &layer, &squashfs)?;
     let boot = work.join("boot.vfat");
@@ -128,27 +132,42 @@ pub fn make(recipe: &Recipe) -> Result<()> {
     Ok(())
 }
 
-/// The files that are ours.
-fn lay(layer: &Path, recipe: &Recipe, system: &System) -> Result<()> {
+/// Writes the files that go over Debian's root file system.
+fn write_layer(layer: &Path, recipe: &Recipe, system: &System) -> Result<()> {
     let boards = cargo::workspace_root().join("boards");
-    put(layer, "usr/bin/edge-runtime", &fs::read(recipe.program)?, 0o755)?;
+    write_file(layer, "usr/bin/edge-runtime", &fs::read(recipe.program)?, 0o755)?;
     for entry in fs::read_dir(recipe.bundle)? {
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        put(layer, &format!("usr/share/edge-runtime/bundle/{name}"), &fs::read(&path)?, 0o644)?;
+        write_file(layer, &format!("usr/share/edge-runtime/bundle/{name}"), &fs::read(&path)?, 0o644)?;
     }
-    put(layer, "etc/edge-runtime/board.toml", &fs::read(recipe.board)?, 0o644)?;
-    put(layer, "usr/lib/systemd/system/edge-runtime.service", &fs::read(boards.join("edge-runtime.service"))?, 0o644)?;
-    put(layer, "usr/lib/sysusers.d/edge-runtime.conf", &fs::read(boards.join("edge-runtime.sysusers"))?, 0o644)?;
-    put(layer, "usr/lib/udev/rules.d/60-edge-runtime.rules", &fs::read(boards.join("edge-runtime.rules"))?, 0o644)?;
-    put(layer, "etc/hostname", b"edge-runtime\n", 0o644)?;
-    // Empty: made anew at each boot, which yet is no first one, with questions on the console.
-    put(layer, "etc/machine-id", b"", 0o444)?;
-    put(layer, "etc/modules-load.d/i2c.conf", b"i2c-dev\n", 0o644)?;
+    write_file(layer, "etc/edge-runtime/board.toml", &fs::read(recipe.board)?, 0o644)?;
+    write_file(
+        layer,
+        "usr/lib/systemd/system/edge-runtime.service",
+        &fs::read(boards.join("edge-runtime.service"))?,
+        0o644,
+    )?;
+    write_file(layer, "usr/lib/sysusers.d/edge-runtime.conf", &fs::read(boards.join("edge-runtime.sysusers"))?, 0o644)?;
+    write_file(
+        layer,
+        "usr/lib/udev/rules.d/60-edge-runtime.rules",
+        &fs::read(boards.join("edge-runtime.rules"))?,
+        0o644,
+    )?;
+    write_file(layer, "etc/hostname", b"edge-runtime\n", 0o644)?;
+    // Empty: systemd makes a new one at each boot, without taking that boot for the first, which asks questions.
+    write_file(layer, "etc/machine-id", b"", 0o444)?;
+    write_file(layer, "etc/modules-load.d/i2c.conf", b"i2c-dev\n", 0o644)?;
     symlink("/run/systemd/resolve/stub-resolv.conf", layer.join("etc/resolv.conf"))?;
-    put(layer, "etc/fstab", b"LABEL=journal /var/lib/edge-runtime ext4 noatime,nodev,nosuid,noexec 0 2\n", 0o644)?;
-    put(layer, "etc/systemd/network/80-wired.network", b"[Match]\nType=ether\n\n[Network]\nDHCP=yes\n", 0o644)?;
-    put(
+    write_file(
+        layer,
+        "etc/fstab",
+        b"LABEL=journal /var/lib/edge-runtime ext4 noatime,nodev,nosuid,noexec 0 2\n",
+        0o644,
+    )?;
+    write_file(layer, "etc/systemd/network/80-wired.network", b"[Match]\nType=ether\n\n[Network]\nDHCP=yes\n", 0o644)?;
+    write_file(
         layer,
         "usr/lib/systemd/system/edge-runtime.service.d/data.conf",
         b"[Unit]\nRequiresMountsFor=/var/lib/edge-runtime\n",
@@ -179,20 +198,22 @@ fn lay(layer: &Path, recipe: &Recipe, system: &System) -> Result<()> {
     Ok(())
 }
 
-/// Unpacks the base, lays our files over it and packs the whole. All files belong to root but those that Debian says.
+/// Packs the base with the layer over it. All files belong to root, but for those to which Debian gives another owner.
 fn pack_root(work: &Path, base: &Path, layer: &Path, squashfs: &Path) -> Result<()> {
-    // Work, base, layer, image.
-    let script = "set -e; tree=\"$1/tree\"; mkdir \"$tree\"; tar -xf \"$2\" -C \"$tree\"; \
-                  rm -f \"$tree/etc/resolv.conf\"; chown -Rh 0:0 \"$3\"; cp -a \"$3/.\" \"$tree/\"; \
-                  mksquashfs \"$tree\" \"$4\" -comp zstd -Xcompression-level 6 -no-progress -quiet";
     let mut command = Command::new("fakeroot");
-    command.args(["sh", "-c", script, "sh"]).arg(work).arg(base).arg(layer).arg(squashfs).env("PATH", path_with_sbin());
+    command
+        .args(["sh", "-c", include_str!("pack_root.sh"), "sh"])
+        .arg(work)
+        .arg(base)
+        .arg(layer)
+        .arg(squashfs)
+        .env("PATH", path_with_sbin());
     run(&mut command).context("the root file system could not be packed")?;
     let file = OpenOptions::new().write(true).open(squashfs)?;
     Ok(file.set_len(file.metadata()?.len().next_multiple_of(MIB))?)
 }
 
-/// Kernel, initial file system, device tree and firmware.
+/// Makes the boot partition: kernel, initial file system, device tree and firmware.
 fn boot_partition(boot: &Path, system: &System, firmware: &Path, device_tree: &str) -> Result<()> {
     File::create(boot)?.set_len(BOOT)?;
     run(Command::new("mkfs.vfat").args(["-F", "32", "-n", "BOOT"]).arg(boot).env("PATH", path_with_sbin()))?;
@@ -208,7 +229,11 @@ fn boot_partition(boot: &Path, system: &System, firmware: &Path, device_tree: &s
     fs::write(
         work.join("config.txt"),
         format!(
-            "arm_64bit=1\nkernel=kernel8.img\ninitramfs initrd.img followkernel\ndevice_tree={device_tree}\nenable_uart=1\n"
+            "arm_64bit=1\n\
+             kernel=kernel8.img\n\
+             initramfs initrd.img followkernel\n\
+             device_tree={device_tree}\n\
+             enable_uart=1\n"
         ),
     )?;
     fs::write(work.join("cmdline.txt"), format!("{KERNEL_LINE}\n"))?;
@@ -220,25 +245,19 @@ fn boot_partition(boot: &Path, system: &System, firmware: &Path, device_tree: &s
     Ok(fs::remove_dir_all(work)?)
 }
 
-/// What the kernel of an appliance is told.
+/// The kernel's command line.
 const KERNEL_LINE: &str = "console=ttyS1,115200 quiet panic=10 systemd.getty_auto=no guest.root=/dev/mmcblk?p2";
 
-/// The initial file system of an appliance: modules, then the overlay over the read-only root.
+/// Returns the initial file system of an appliance, which loads modules and mounts the root file system.
 fn initial(system: &System) -> Result<Archive> {
     let mut archive = Archive::default();
     archive.copy("bin/busybox", &system.shell())?;
-    archive.file("init", include_bytes!("guest/init.sh"), true);
-    let mut order = String::new();
-    for path in system.modules(&MODULES)? {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        archive.copy(&format!("modules/{name}"), &path)?;
-        order += &format!("{name}\n");
-    }
-    archive.file("modules/order", order.as_bytes(), false);
+    archive.file("init", guest::INIT, true);
+    archive.modules(&system.modules(&MODULES)?)?;
     Ok(archive)
 }
 
-/// Raspberry Pi's firmware, from Debian's package of it.
+/// Returns the folder of Raspberry Pi's firmware, taken once from Debian's package of it.
 fn firmware(assets: &Path) -> Result<PathBuf> {
     let made = assets.join("firmware");
     if !made.exists() {
@@ -247,9 +266,9 @@ fn firmware(assets: &Path) -> Result<PathBuf> {
         fs::create_dir_all(&making)?;
         let mut command = Command::new("mmdebstrap");
         command.args(["--quiet", "--architectures=arm64", "--variant=extract", "--components=main,non-free-firmware"]);
-        run(command.args(["--format=tar", "--include=raspi-firmware", "bookworm"]).arg(&tar))
+        run(command.args(["--format=tar", "--include=raspi-firmware", root::RELEASE]).arg(&tar))
             .context("raspi-firmware could not be fetched")?;
-        // A tarball, for a folder's files would belong to others where this is not run by root.
+        // As a tarball: the files of a folder would belong to other users, unless this runs as root.
         run(Command::new("tar").arg("-xf").arg(&tar).arg("-C").arg(&making).arg("./usr/lib/raspi-firmware"))?;
         fs::rename(making.join("usr/lib/raspi-firmware"), &made)?;
         fs::remove_dir_all(making)?;
@@ -258,16 +277,16 @@ fn firmware(assets: &Path) -> Result<PathBuf> {
     Ok(made)
 }
 
-/// Puts partitions one after the other, each at a multiple of 4 MiB, with a table of the kind that the firmware reads (MBR).
+/// Writes partitions one after the other, each at a multiple of 4 MiB, behind a partition table that the firmware reads (MBR).
 fn write_card(image: &Path, parts: &[(u8, &PathBuf)]) -> Result<()> {
     let mut file = File::create(image)?;
     let mut table = [0_u8; SECTOR as usize];
-    let mut at = FIRST;
+    let mut at = FIRST_PARTITION;
     for (number, (kind, part)) in parts.iter().enumerate() {
         let bytes = fs::metadata(part)?.len();
-        ensure!(bytes % SECTOR == 0, "{} is not made of whole sectors", part.display());
+        ensure!(bytes % SECTOR == 0, "{} does not end at a sector's end", part.display());
         let entry = &mut table[446 + 16 * number..][..16];
-        // Addresses by cylinder and head are of the past; these say "look at the sectors".
+        // Addresses by cylinder and head are obsolete; these values point the reader to the sectors.
         entry[1..4].copy_from_slice(&[0xfe, 0xff, 0xff]);
         entry[4] = *kind;
         entry[5..8].copy_from_slice(&[0xfe, 0xff, 0xff]);
@@ -275,7 +294,7 @@ fn write_card(image: &Path, parts: &[(u8, &PathBuf)]) -> Result<()> {
         entry[12..16].copy_from_slice(&u32::try_from(bytes / SECTOR)?.to_le_bytes());
         file.seek(SeekFrom::Start(at))?;
         std::io::copy(&mut File::open(part)?, &mut file)?;
-        at = (at + bytes).next_multiple_of(FIRST);
+        at = (at + bytes).next_multiple_of(FIRST_PARTITION);
     }
     table[510..].copy_from_slice(&[0x55, 0xaa]);
     file.seek(SeekFrom::Start(0))?;
@@ -283,7 +302,7 @@ fn write_card(image: &Path, parts: &[(u8, &PathBuf)]) -> Result<()> {
     Ok(file.set_len(at)?)
 }
 
-fn put(layer: &Path, path: &str, content: &[u8], mode: u32) -> Result<()> {
+fn write_file(layer: &Path, path: &str, content: &[u8], mode: u32) -> Result<()> {
     let file = layer.join(path);
     fs::create_dir_all(file.parent().context("a folder")?)?;
     fs::write(&file, content)?;
@@ -296,7 +315,7 @@ fn copy_tree(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Tools of administrators lie in folders that not everybody has on the path.
+/// Returns the path with the folders of administrators' tools, which not every user has on it.
 fn path_with_sbin() -> std::ffi::OsString {
     let mut path = env::var_os("PATH").unwrap_or_default();
     path.push(":/usr/sbin:/sbin");
@@ -327,6 +346,6 @@ mod tests {
             assert!(bytes[start..start + size].iter().all(|byte| *byte == letter));
             assert_eq!(bytes[start - 1], 0);
         }
-        assert_eq!(bytes.len() as u64 % FIRST, 0);
+        assert_eq!(bytes.len() as u64 % FIRST_PARTITION, 0);
     }
 }

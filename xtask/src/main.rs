@@ -1,32 +1,14 @@
-//! `cargo xtask`: set up what the project needs, run it, test it.
-//!
-//! Knows neither torch nor tract, so that it compiles in seconds and runs before libtorch is there.
+//! `cargo xtask`: sets up what the project needs, runs it and tests it.
 
-mod arm;
-mod assets;
-mod boards;
-mod cargo;
 mod command;
-mod cuda;
-mod emulated;
-mod fetch;
-mod folder;
-mod guest;
-mod image;
-mod kernels;
-mod libtorch;
-mod package;
-mod preflight;
-mod program;
-mod refusal;
-mod staging;
-mod unpack;
+mod emulated_bench;
+mod kernel_tests;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Sets up what the project needs, runs it, tests it.
+/// Set up what the project needs, run it, test it.
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 struct Args {
@@ -48,7 +30,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let done = match Args::parse().command {
+    xtask::error::finish(match Args::parse().command {
         Command::Setup(cmd) => cmd.run(),
         Command::RunAll(cmd) => cmd.run(),
         Command::Test(cmd) => cmd.run(),
@@ -58,12 +40,5 @@ fn main() -> ExitCode {
         Command::Boards(cmd) => cmd.run(),
         Command::Image(cmd) => cmd.run(),
         Command::Package(cmd) => cmd.run(),
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::from(refusal::exit_code(&error))
-        }
-    }
+    })
 }

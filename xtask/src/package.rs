@@ -1,35 +1,38 @@
-//! Debian packages of the program that was built for boards: docs/deploy.md.
+//! Debian packages of the program for boards: docs/deploy.md.
 
 use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::guest::run;
-use crate::refusal::refusal;
-use crate::{arm, cargo};
+use crate::error::bad_input;
+use crate::{arm, cargo, process};
 
-/// An error where cargo-deb is missing.
-pub fn require() -> Result<()> {
-    let mut asked = Command::new("cargo");
-    if run(asked.args(["deb", "--version"])).is_ok() {
+/// Checks that cargo-deb is installed.
+///
+/// # Errors
+/// Returns an error with the command that installs it.
+pub fn require_cargo_deb() -> Result<()> {
+    if process::run(Command::new("cargo").args(["deb", "--version"])).is_ok() {
         return Ok(());
     }
-    Err(refusal("missing: cargo-deb; `cargo install cargo-deb@3.8.0 --locked` brings it"))
+    Err(bad_input("missing: cargo-deb; install it with `cargo install cargo-deb@3.8.0 --locked`"))
 }
 
-/// Packs the program for `target`, which `cargo xtask build` has put in its place, and gives the package.
+/// Packs the program that `program::build` has built for `target`, and returns the path of the package.
+///
+/// # Errors
+/// Returns an error if cargo-deb is missing or fails.
 pub fn pack(target: &str) -> Result<PathBuf> {
-    require()?;
+    require_cargo_deb()?;
     let bundle = cargo::workspace_root().join("models/ferplus-edge");
-    run(Command::new(cargo::sibling("host-trainer")?).arg("detector").arg(bundle))?;
+    process::run(Command::new(cargo::sibling("host-trainer")?).arg("detector").arg(bundle))?;
     let mut deb = Command::new("cargo");
     deb.args(["deb", "-p", "edge-runtime", "--no-build", "--no-strip", "--quiet", "--target", target]);
     if target == arm::TARGET {
         deb.args(["--variant", "arm64"]);
     }
-    let said = run(deb.current_dir(cargo::workspace_root()))?;
-    let said = String::from_utf8_lossy(&said);
-    let path = said.lines().map(str::trim).rfind(|line| line.ends_with(".deb"));
-    Ok(cargo::workspace_root().join(path.context("cargo-deb named no package")?))
+    let output = process::run(deb.current_dir(cargo::workspace_root()))?;
+    let path = output.lines().map(str::trim).rfind(|line| line.ends_with(".deb"));
+    Ok(cargo::workspace_root().join(path.context("cargo-deb did not print the path of the package")?))
 }

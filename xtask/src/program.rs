@@ -1,51 +1,51 @@
-//! `edge-runtime` as boards run it: built for their processors, and for the oldest C library that they have.
+//! `edge-runtime` as boards run it: built for their processors and for the oldest C library among them.
 
 use std::env;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::arm::{self, Tools};
-use crate::assets::ZIG;
-use crate::command::setup;
-use crate::refusal::refusal;
-use crate::{cargo, fetch, libtorch};
+use crate::error::bad_input;
+use crate::{cargo, process, setup};
 
 /// The C library of Debian 11, Raspberry Pi OS bullseye and JetPack 5.
 const GLIBC: (u32, u32) = (2, 31);
-/// Targets for which it is built, and the bytes that it may take there: on a board's card less than on a PC's disk, for which
-/// the same sources give a fifth more code.
+/// Targets for which it is built, and its maximum size there in bytes. The same sources give a fifth more code for a PC, whose
+/// disk is large.
 const TARGETS: [(&str, u64); 2] = [(arm::TARGET, 25_000_000), ("x86_64-unknown-linux-gnu", 30_000_000)];
 
-/// Where the program for `target` is put.
-pub fn place(target: &str) -> PathBuf {
+/// Returns the path of the program that [`build`] makes for `target`.
+pub fn path(target: &str) -> PathBuf {
     cargo::workspace_root().join("target/boards").join(target).join("edge-runtime")
 }
 
-/// Builds the program for `target`, puts it in its place, and gives that.
+/// Builds the program for `target` and returns its path.
 ///
 /// # Errors
-/// Where a tool is missing, the build fails, or the program is larger or asks for a newer C library than it may.
+/// Returns an error if a tool is missing, the build fails, or the program is too large or needs too new a C library.
 pub fn build(target: &str) -> Result<PathBuf> {
-    let built = packages(target, "board", &["edge-runtime"])?.join("edge-runtime");
-    let program = place(target);
+    let built = build_packages(target, "board", &["edge-runtime"])?.join("edge-runtime");
+    let program = path(target);
     let content = fs::read(&built).with_context(|| format!("{} could not be read", built.display()))?;
     let (major, minor) = newest_glibc(&content);
     ensure!(
         (major, minor) <= GLIBC,
-        "the program asks for the C library {major}.{minor}, where boards may have {}.{}",
+        "the program needs the C library {major}.{minor}, but boards may have no newer one than {}.{}",
         GLIBC.0,
         GLIBC.1
     );
     let bytes = content.len() as u64;
-    let most = TARGETS.iter().find(|(name, _)| *name == target).map_or(0, |(_, most)| *most);
-    ensure!(bytes <= most, "the program has {bytes} bytes, more than {most}");
+    let max = TARGETS.iter().find(|(name, _)| *name == target).map_or(0, |(_, max)| *max);
+    ensure!(bytes <= max, "the program has {bytes} bytes, more than the {max} that are allowed");
     fs::create_dir_all(program.parent().context("a folder")?)?;
-    // A program that runs cannot be written to; a new file in its place can.
+    // A running program cannot be overwritten, but it can be replaced by a new file.
     let new = program.with_extension("new");
-    fs::copy(&built, &new).and_then(|_| fs::rename(&new, &program)).context("the program could not be put in place")?;
+    fs::copy(&built, &new)
+        .and_then(|_| fs::rename(&new, &program))
+        .with_context(|| format!("{} could not be written", program.display()))?;
     eprintln!(
         "{}: {:.1} MB, for {target} with the C library {major}.{minor} or newer",
         program.display(),
@@ -54,11 +54,14 @@ pub fn build(target: &str) -> Result<PathBuf> {
     Ok(program)
 }
 
-/// Builds programs of the workspace for a board, under a profile of its manifest, and gives the folder that they lie in.
-pub fn packages(target: &str, profile: &str, names: &[&str]) -> Result<PathBuf> {
+/// Builds packages of the workspace for a board under one of the workspace's profiles, and returns the folder of their programs.
+///
+/// # Errors
+/// Returns an error if programs are not built for `target`, a tool is missing, or the build fails.
+pub fn build_packages(target: &str, profile: &str, names: &[&str]) -> Result<PathBuf> {
     let targets = TARGETS.map(|(name, _)| name);
     if !targets.contains(&target) {
-        return Err(refusal(format!("programs are built for {}, not for {target}", targets.join(" and "))));
+        return Err(bad_input(format!("invalid target {target:?}: expected {}", targets.join(" or "))));
     }
     let mut command = zigbuild(target)?;
     command.args(["--profile", profile]).args(names.iter().flat_map(|name| ["--package", name]));
@@ -69,30 +72,28 @@ pub fn packages(target: &str, profile: &str, names: &[&str]) -> Result<PathBuf> 
     Ok(folder(target, profile))
 }
 
-/// Where programs that were built under a profile lie.
+/// Returns the folder of the programs that were built for `target` under a profile.
 pub fn folder(target: &str, profile: &str) -> PathBuf {
     arm::target_folder().join(target).join(profile)
 }
 
 fn zigbuild(target: &str) -> Result<Command> {
-    let tools = if target == arm::TARGET {
-        Some(
-            Tools::compiler()
-                .map_err(|missing| refusal(format!("missing: {}; {}", missing.join(", "), arm::advice(&missing))))?,
-        )
+    let rustc = if target == arm::TARGET {
+        let tools = Tools::find_rustc().or_else(|missing| arm::require(&missing).map(|()| Tools { rustc: None }))?;
+        tools.rustc
     } else {
         None
     };
     let assets = cargo::workspace_root().join(".assets");
-    let mut command = if libtorch::PINNED_HOST {
-        setup::bring(&assets, &[&ZIG], false, &fetch::by_client)?;
+    let mut command = if setup::PINNED_HOST {
+        setup::install_asset(&assets, &setup::ZIG)?;
         let mut command = Command::new(assets.join("zig/cargo-zigbuild"));
         command.env("CARGO_ZIGBUILD_ZIG_PATH", assets.join("zig/zig"));
         command
-    } else if arm::answers("cargo-zigbuild") {
+    } else if process::starts("cargo-zigbuild") {
         Command::new("cargo-zigbuild")
     } else {
-        return Err(refusal("missing: cargo-zigbuild; `pip install cargo-zigbuild` brings it"));
+        return Err(bad_input("missing: cargo-zigbuild; install it with `pip install cargo-zigbuild`"));
     };
     command.args(["zigbuild", "--locked", "--target"]);
     command.arg(format!("{target}.{}.{}", GLIBC.0, GLIBC.1));
@@ -100,13 +101,13 @@ fn zigbuild(target: &str) -> Result<Command> {
     if let Some(cargo) = env::var_os("CARGO") {
         command.env("CARGO", cargo);
     }
-    if let Some(rustc) = tools.and_then(|tools| tools.rustc) {
+    if let Some(rustc) = rustc {
         command.env("RUSTC", rustc);
     }
     Ok(command)
 }
 
-/// The newest version of the C library that the program's symbols name.
+/// Returns the newest version of the C library that the program's symbols name.
 fn newest_glibc(program: &[u8]) -> (u32, u32) {
     let prefix = b"GLIBC_";
     let named = program.windows(prefix.len()).enumerate().filter(|(_, window)| window == prefix);
@@ -122,20 +123,10 @@ fn newest_glibc(program: &[u8]) -> (u32, u32) {
     named.filter_map(version).max().unwrap_or_default()
 }
 
-/// The target of a board file: its key `target`.
-pub fn target_of(board: &Path) -> Result<String> {
-    let text = fs::read_to_string(board)
-        .map_err(|error| refusal(format!("{}: {error}; board files lie in boards/", board.display())))?;
-    let target = text.lines().find_map(|line| {
-        let (key, value) = line.split_once('=')?;
-        (key.trim() == "target").then(|| value.trim().trim_matches('"').to_owned())
-    });
-    target.ok_or_else(|| refusal(format!("{} names no target", board.display())))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::board_file::BoardFile;
 
     #[test]
     fn the_newest_c_library_is_found_among_symbols() {
@@ -149,13 +140,11 @@ mod tests {
         for entry in fs::read_dir(cargo::workspace_root().join("boards")).unwrap() {
             let path = entry.unwrap().path();
             if path.extension().is_some_and(|extension| extension == "toml") {
-                let target = target_of(&path).unwrap();
+                let target = BoardFile::read(&path).unwrap().target;
                 assert!(TARGETS.iter().any(|(name, _)| *name == target), "{}", path.display());
                 boards += 1;
             }
         }
         assert!(boards > 1);
-        let error = target_of(Path::new("/nowhere/board.toml")).unwrap_err();
-        assert_eq!(crate::refusal::exit_code(&error), 2);
     }
 }

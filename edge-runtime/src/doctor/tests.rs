@@ -247,7 +247,7 @@ fn lights_and_display_are_worth_a_warning() {
 
 #[test]
 fn the_service_should_be_installed_and_enabled() {
-    says(&unit::unit(&Fixture::new().machine), Outcome::Warn, &["not installed", "docs/board.md"]);
+    says(&unit::unit(&Fixture::new().machine), Outcome::Warn, &["not installed", "docs/hardware.md"]);
     let fixture = Fixture::new().file("usr/lib/systemd/system/edge-runtime.service", "", 0o644);
     says(&unit::unit(&fixture.machine), Outcome::Warn, &["systemctl enable"]);
     let wants = "etc/systemd/system/multi-user.target.wants/edge-runtime.service";

@@ -11,7 +11,7 @@ pub fn unit(machine: &Machine) -> Finding {
         return Finding::warn(
             "service",
             format!("{UNIT} is not installed"),
-            "docs/board.md tells how, if it should run by itself",
+            "docs/hardware.md tells how, if it should run by itself",
         );
     };
     let wanted = machine.path("/etc/systemd/system/multi-user.target.wants").join(UNIT);

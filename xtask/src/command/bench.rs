@@ -5,28 +5,29 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 
-use super::setup;
-use crate::{cargo, emulated};
+use xtask::{cargo, setup};
 
-/// Set up, then measure our engine beside onnxruntime and stock tract; writes docs/benchmarks.md.
+use crate::emulated_bench;
+
+/// Set up, then compare our engine with onnxruntime and stock tract, and write docs/benchmarks.md
 #[derive(Args)]
 pub struct Cmd {
-    /// Count instructions on emulated ARM boards instead, and write that section.
+    /// Count instructions on emulated AArch64 boards instead, and write only that section
     #[arg(long)]
     emulated: bool,
-    /// Take the programs that were built before.
+    /// Use the programs that are already built
     #[arg(long)]
     no_build: bool,
 }
 
 impl Cmd {
     pub fn run(self) -> Result<()> {
-        setup::Cmd::default().run()?;
+        setup::install()?;
         if !self.no_build {
             cargo::run(&["build", "--workspace"])?;
         }
         if self.emulated {
-            return emulated::bench(!self.no_build);
+            return emulated_bench::run(!self.no_build);
         }
         let mut bench = Command::new(cargo::sibling("bench-engines")?);
         let status = bench.env("CARGO_MANIFEST_DIR", cargo::workspace_root().join("tests")).status();

@@ -1,33 +1,22 @@
 //! `cargo xtask boards`
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Args;
 
-use super::setup;
-use crate::boards::{self, Fault};
+use xtask::cargo;
 
-/// Set up, build, and run suites on emulated boards: a Raspberry Pi 3B, and machines with Cortex-A53, A72 and A76.
-///
-/// Ends with a table. What the boards said lies in `.assets/emulator/boards`.
+/// Run the test suites on emulated boards; `cargo xtask boards --help` lists them
 #[derive(Args)]
+#[command(disable_help_flag = true)]
 pub struct Cmd {
-    /// Suites; all by default.
-    #[arg(value_name = "SUITE", value_parser = clap::builder::PossibleValuesParser::new(boards::names()))]
-    only: Vec<String>,
-    /// Put a fault in, to see its suite fail.
-    #[arg(long, value_enum)]
-    fault: Option<Fault>,
-    /// Take the programs that were built before.
-    #[arg(long)]
-    no_build: bool,
-    /// Power cuts.
-    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
-    cuts: u32,
+    /// Arguments of the package board-tests
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
+    args: Vec<String>,
 }
 
 impl Cmd {
     pub fn run(self) -> Result<()> {
-        setup::Cmd::default().run()?;
-        boards::run(&self.only, self.fault, self.cuts, !self.no_build)
+        let mut suites = cargo::command(&["run", "--quiet", "--package", "board-tests", "--"]);
+        super::replace_process(suites.args(self.args)).context("cargo could not be started")
     }
 }

@@ -5,21 +5,22 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 
-use crate::program;
+use xtask::board_file::BoardFile;
+use xtask::program;
 
-/// Build `edge-runtime` for a board: stripped, for any processor of its kind, for Debian 11 and later.
+/// Build `edge-runtime` for a board: stripped, for Debian 11 or later
 ///
-/// The program is put into `target/boards/TARGET/`, and its path printed.
+/// One program runs on all processors of the board's architecture. It is written to `target/boards/TARGET/`; its path is printed.
 #[derive(Args)]
 pub struct Cmd {
-    /// Board file; its `target` decides.
+    /// Board file; its key `target` says what to build for
     #[arg(long, value_name = "FILE")]
     board: PathBuf,
 }
 
 impl Cmd {
     pub fn run(self) -> Result<()> {
-        let program = program::build(&program::target_of(&self.board)?)?;
+        let program = program::build(&BoardFile::read(&self.board)?.target)?;
         println!("{}", program.display());
         Ok(())
     }

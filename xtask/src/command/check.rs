@@ -3,18 +3,17 @@
 use anyhow::Result;
 use clap::Args;
 
-use super::setup;
-use crate::cargo;
+use xtask::{cargo, setup};
 
-/// Check the formatting and the lints.
+/// Check formatting and lints, with set-up in between
 #[derive(Args)]
 pub struct Cmd {}
 
 impl Cmd {
     pub fn run(self) -> Result<()> {
         cargo::run(&["fmt", "--all", "--check"])?;
-        // torch-sys's build script wants libtorch even where nothing is linked.
-        setup::Cmd::default().run()?;
+        // torch-sys's build script needs libtorch even if nothing is linked.
+        setup::install()?;
         cargo::run(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])
     }
 }

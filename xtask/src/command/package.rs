@@ -5,24 +5,24 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 
-use super::setup;
-use crate::{cargo, package, program};
+use xtask::board_file::BoardFile;
+use xtask::{cargo, package, program, setup};
 
-/// Build `edge-runtime` for a board and pack it, with the shipped bundle and its detector, as a Debian package.
+/// Build `edge-runtime` for a board and pack it as a Debian package, with the shipped bundle and its detector
 ///
-/// Needs cargo-deb. The package's path is printed.
+/// Needs cargo-deb. The path of the package is printed.
 #[derive(Args)]
 pub struct Cmd {
-    /// Board file; its `target` decides.
+    /// Board file; its key `target` says what to build for
     #[arg(long, value_name = "FILE")]
     board: PathBuf,
 }
 
 impl Cmd {
     pub fn run(self) -> Result<()> {
-        let target = program::target_of(&self.board)?;
-        package::require()?;
-        setup::Cmd::default().run()?;
+        let target = BoardFile::read(&self.board)?.target;
+        package::require_cargo_deb()?;
+        setup::install()?;
         cargo::run(&["build", "--workspace"])?;
         program::build(&target)?;
         println!("{}", package::pack(&target)?.display());

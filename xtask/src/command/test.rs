@@ -3,40 +3,45 @@
 use anyhow::Result;
 use clap::Args;
 
-use super::setup;
-use crate::{arm, boards, cargo, kernels};
+use xtask::{arm, cargo, emulation, setup};
 
-/// Set up, then run every test of the workspace, and those of the kernels on emulated boards too.
+use crate::kernel_tests;
+
+/// Set up, then run all tests of the workspace, and the kernels' tests on emulated AArch64 processors too
+///
+/// With arguments, only the workspace's tests run.
 #[derive(Args)]
 pub struct Cmd {
-    /// Further arguments of `cargo test`, for instance a part of a test's name.
+    /// Arguments of `cargo test`, such as a part of a test's name
     #[arg(allow_hyphen_values = true, value_name = "ARGS")]
     args: Vec<String>,
-    /// Arguments of the test programs, for instance `--nocapture`.
+    /// Arguments of the test programs, such as `--nocapture`
     #[arg(last = true, value_name = "TEST_ARGS")]
     test_args: Vec<String>,
 }
 
 impl Cmd {
     pub fn run(self) -> Result<()> {
-        setup::Cmd::default().run()?;
+        setup::install()?;
         let mut args = vec!["test", "--workspace", "--no-fail-fast"];
         args.extend(self.args.iter().map(String::as_str));
-        // A `--` that follows ARGS is among them already: clap takes hyphens as they come there.
+        // If there are ARGS, clap has left the `--` behind them in place.
         if !self.test_args.is_empty() {
             args.push("--");
         }
         args.extend(self.test_args.iter().map(String::as_str));
         let native = cargo::run(&args);
-        // Whoever asks for some tests gets those.
+        // With arguments only the tests that they select run.
         let all = self.args.is_empty() && self.test_args.is_empty();
-        let emulated = if all { kernels::test() } else { Ok(()) };
+        let emulated = if all { kernel_tests::run() } else { Ok(()) };
         if all {
-            match boards::missing() {
+            match emulation::missing_packages() {
                 missing if missing.is_empty() => {
-                    eprintln!("suites on whole emulated boards run apart, a quarter of an hour: `cargo xtask boards`");
+                    eprintln!(
+                        "the suites on emulated boards run separately, for a quarter of an hour: `cargo xtask boards`"
+                    );
                 }
-                missing => eprintln!("skipped: suites on whole emulated boards: {}", arm::advice(&missing)),
+                missing => eprintln!("skipped: suites on emulated boards: {}", arm::install_command(&missing)),
             }
         }
         native.and(emulated)

@@ -1,13 +1,13 @@
-//! An initial file system: a cpio archive of the kind that Linux boots from ("newc"), made without root.
+//! An initial file system: a cpio archive in the format that Linux boots from ("newc"), made without root.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-/// The archive as it grows.
+/// A cpio archive to which files are added.
 #[derive(Clone, Default)]
 pub struct Archive {
     bytes: Vec<u8>,
@@ -16,7 +16,7 @@ pub struct Archive {
 }
 
 impl Archive {
-    /// Adds a file, and the folders above it.
+    /// Adds a file, and the folders in its path.
     pub fn file(&mut self, path: &str, content: &[u8], executable: bool) {
         let mut above = String::new();
         for folder in path.split('/').rev().skip(1).collect::<Vec<_>>().into_iter().rev() {
@@ -29,7 +29,10 @@ impl Archive {
         self.entry(path, if executable { 0o100_755 } else { 0o100_644 }, content);
     }
 
-    /// Adds a file of this machine with its permission to run.
+    /// Adds a file of this machine; it is executable if it is so here.
+    ///
+    /// # Errors
+    /// Returns an error if the file cannot be read.
     pub fn copy(&mut self, path: &str, from: &Path) -> Result<()> {
         let cannot = || format!("{} could not be read", from.display());
         let content = fs::read(from).with_context(cannot)?;
@@ -38,7 +41,10 @@ impl Archive {
         Ok(())
     }
 
-    /// Adds all files of a folder of this machine, in the order of their names.
+    /// Adds all files of a folder of this machine, sorted by name.
+    ///
+    /// # Errors
+    /// Returns an error if a file cannot be read.
     pub fn tree(&mut self, path: &str, from: &Path) -> Result<()> {
         let cannot = || format!("{} could not be read", from.display());
         let mut entries = fs::read_dir(from).with_context(cannot)?.collect::<std::io::Result<Vec<_>>>()?;
@@ -47,6 +53,21 @@ impl Archive {
             let place = format!("{path}/{}", entry.file_name().display());
             if entry.path().is_dir() { self.tree(&place, &entry.path())? } else { self.copy(&place, &entry.path())? }
         }
+        Ok(())
+    }
+
+    /// Adds kernel modules, and the list in `modules/order` by which [`INIT`](super::INIT) loads them.
+    ///
+    /// # Errors
+    /// Returns an error if a file cannot be read.
+    pub fn modules(&mut self, files: &[PathBuf]) -> Result<()> {
+        let mut order = String::new();
+        for file in files {
+            let name = file.file_name().unwrap_or_default().to_string_lossy();
+            self.copy(&format!("modules/{name}"), file)?;
+            order += &format!("{name}\n");
+        }
+        self.file("modules/order", order.as_bytes(), false);
         Ok(())
     }
 
@@ -69,9 +90,9 @@ impl Archive {
         self.bytes.resize(self.bytes.len().next_multiple_of(4), 0);
     }
 
-    /// The archive's bytes.
+    /// Completes the archive and returns its bytes.
     pub fn finish(mut self) -> Vec<u8> {
-        // The kernel opens its console there.
+        // The kernel opens its console in /dev.
         self.file("dev/.keep", &[], false);
         self.device("dev/console", 5, 1);
         self.entry("TRAILER!!!", 0, &[]);
@@ -93,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_archive_lists_what_went_in() {
+    fn an_archive_lists_what_was_added() {
         let mut archive = Archive::default();
         archive.file("a/b/c", b"hello", true);
         archive.file("a/d", b"", false);

@@ -1,40 +1,34 @@
-//! Machines emulated whole: boards with a kernel and an initial file system made on the spot, without root.
+//! What an emulated or real AArch64 machine boots: kernel, initial file system and root file system, made without root.
 
-pub mod archive;
-pub mod console;
+mod archive;
 pub mod root;
-pub mod system;
+mod system;
 
 pub use archive::Archive;
-pub use console::Guest;
 pub use system::{EMULATOR, System};
 
 use std::fs::{self, File};
-use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 
 use crate::cargo;
-use crate::refusal::refusal;
+use crate::error::bad_input;
 
-/// Held by one task at a time: their files lie in the same folder.
+/// The first process of card images and emulated boards, a shell script.
+pub const INIT: &[u8] = include_bytes!("init.sh");
+
+/// Takes the lock of `.assets/emulator`, where only one task at a time may write. It is released when the file is dropped.
+///
+/// # Errors
+/// Returns an error if another task holds the lock.
 pub fn lock() -> Result<File> {
     let folder = cargo::workspace_root().join(".assets/emulator");
     fs::create_dir_all(&folder)?;
     let lock = File::create(folder.join(".lock"))?;
     if lock.try_lock().is_err() {
-        return Err(refusal("another `cargo xtask boards` or `image` runs here: wait for its end"));
+        return Err(bad_input(
+            "another `cargo xtask boards` or `cargo xtask image` is running; wait until it has ended",
+        ));
     }
     Ok(lock)
-}
-
-/// Runs a tool that says nothing where all is well.
-pub fn run(command: &mut Command) -> Result<Vec<u8>> {
-    let name = command.get_program().to_owned();
-    let output =
-        command.stdin(Stdio::null()).output().with_context(|| format!("{} could not be started", name.display()))?;
-    if !output.status.success() {
-        bail!("{}: {}", name.display(), String::from_utf8_lossy(&output.stderr).trim().replace('\n', "; "));
-    }
-    Ok(output.stdout)
 }

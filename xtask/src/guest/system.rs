@@ -1,4 +1,4 @@
-//! Kernel, modules, device trees and shell of a guest, from Debian's packages.
+//! The kernel of a guest with its modules and device trees, and a shell, from Debian's packages.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -7,25 +7,29 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
-use super::{Archive, run};
+use super::archive::Archive;
+use crate::process::run;
 
 /// The emulator.
 pub const EMULATOR: &str = "qemu-system-aarch64";
-/// Debian's name for its current kernel of 64-bit ARM boards.
+/// Debian's package that depends on the current kernel for 64-bit ARM boards.
 const KERNEL: &str = "linux-image-arm64:arm64";
-/// A shell and what belongs to it, in one static program.
+/// A shell and the usual tools in one static program.
 const SHELL: &str = "busybox-static:arm64";
 
-/// Kernel and shell of a guest.
+/// The kernel and shell of a guest.
 pub struct System {
     folder: PathBuf,
-    /// Modules by their names.
+    /// Files of modules by module name, with underscores.
     modules: BTreeMap<String, PathBuf>,
 }
 
 impl System {
-    /// Takes all from Debian's packages, once: it stays below `folder`.
-    pub fn bring(folder: &Path) -> Result<System> {
+    /// Opens the system that is kept in `folder`; the first call downloads it from Debian's archive.
+    ///
+    /// # Errors
+    /// Returns an error if apt does not know the packages or they cannot be downloaded.
+    pub fn open(folder: &Path) -> Result<System> {
         let unpacked = folder.join("system");
         if !unpacked.exists() {
             let making = folder.join("system.making");
@@ -54,7 +58,10 @@ impl System {
         Ok(System { folder: unpacked, modules })
     }
 
-    /// The kernel.
+    /// Returns the kernel's file.
+    ///
+    /// # Errors
+    /// Returns an error if the package does not contain one.
     pub fn kernel(&self) -> Result<PathBuf> {
         let mut found = None;
         find(&self.folder.join("boot"), &mut |path| {
@@ -62,10 +69,13 @@ impl System {
                 found = Some(path);
             }
         })?;
-        found.context("the kernel's package holds no kernel")
+        found.context("Debian's kernel package contains no kernel")
     }
 
-    /// A device tree by its name.
+    /// Returns a device tree's file by its name, such as `bcm2837-rpi-3-b.dtb`.
+    ///
+    /// # Errors
+    /// Returns an error if the package does not contain it.
     pub fn device_tree(&self, name: &str) -> Result<PathBuf> {
         let mut found = None;
         find(&self.folder.join("usr/lib"), &mut |path| {
@@ -73,20 +83,24 @@ impl System {
                 found = Some(path);
             }
         })?;
-        found.with_context(|| format!("the kernel's package holds no {name}"))
+        found.with_context(|| format!("Debian's kernel package contains no {name}"))
     }
 
-    /// The shell.
+    /// Returns the shell's program.
     pub fn shell(&self) -> PathBuf {
         self.folder.join("bin/busybox")
     }
 
-    /// The folder of all modules, `lib/modules` of a root file system.
+    /// Returns the folder of all modules: `lib/modules` of a root file system.
     pub fn module_folder(&self) -> PathBuf {
         self.folder.join("lib/modules")
     }
 
-    /// Modules and all that they depend on, in the order in which they load. Names with a hyphen or an underscore mean the same.
+    /// Returns the files of modules and of their dependencies, in the order in which they must be loaded. In names, `-` and `_`
+    /// mean the same.
+    ///
+    /// # Errors
+    /// Returns an error if the package does not contain a module.
     pub fn modules(&self, names: &[&str]) -> Result<Vec<PathBuf>> {
         let (mut seen, mut ordered) = (BTreeSet::new(), Vec::new());
         for name in names {
@@ -100,7 +114,8 @@ impl System {
         if !seen.insert(name.clone()) {
             return Ok(());
         }
-        let path = self.modules.get(&name).with_context(|| format!("the kernel's package holds no module {name}"))?;
+        let path =
+            self.modules.get(&name).with_context(|| format!("Debian's kernel package contains no module {name}"))?;
         let module = fs::read(path).with_context(|| format!("{} could not be read", path.display()))?;
         for needed in depends(&module) {
             self.require(&needed, seen, ordered)?;
@@ -109,29 +124,22 @@ impl System {
         Ok(())
     }
 
-    /// Boots `processor` with `files`, runs `script` there as the first process, and gives what it wrote to the console. One
-    /// instruction takes one nanosecond of the guest's clock.
+    /// Boots a machine with `processor` and `files`, runs `script` as its first process, and returns what it wrote to the console.
+    /// One instruction takes one nanosecond of the guest's clock.
+    ///
+    /// # Errors
+    /// Returns an error if the emulator cannot be started or fails.
     pub fn run(&self, processor: &str, files: &Archive, script: &str, work: &Path) -> Result<String> {
         let mut archive = files.clone();
         archive.copy("bin/busybox", &self.shell())?;
-        let init = format!(
-            "#!/bin/busybox sh\n/bin/busybox mkdir -p /proc /sys /tmp\n/bin/busybox mount -t proc proc /proc\n\
-             /bin/busybox mount -t sysfs sys /sys\n{script}\n/bin/busybox poweroff -f\n"
-        );
+        let init = format!("{}\n{script}\n/bin/busybox poweroff -f\n", include_str!("run_script.sh"));
         archive.file("init", init.as_bytes(), true);
         let initrd = work.join(format!("{processor}.cpio"));
         fs::write(&initrd, archive.finish())?;
         let mut emulator = Command::new(EMULATOR);
         emulator.args(["-M", "virt", "-cpu", processor, "-smp", "1", "-m", "1024", "-icount", "shift=0,sleep=off"]);
-        emulator.args([
-            "-nographic",
-            "-no-reboot",
-            "-net",
-            "none",
-            "-append",
-            "console=ttyAMA0 quiet panic=-1",
-            "-kernel",
-        ]);
+        emulator.args(["-nographic", "-no-reboot", "-net", "none"]);
+        emulator.args(["-append", "console=ttyAMA0 quiet panic=-1", "-kernel"]);
         emulator.arg(self.kernel()?).arg("-initrd").arg(&initrd).stdin(Stdio::null()).stderr(Stdio::inherit());
         let output = emulator.output().with_context(|| format!("{EMULATOR} could not be started"))?;
         fs::remove_file(initrd)?;
@@ -140,18 +148,16 @@ impl System {
     }
 }
 
-/// The package that holds the current kernel: the first that Debian's name for it depends on.
+/// Returns the package with the current kernel: the first dependency of [`KERNEL`].
 fn current_kernel() -> Result<String> {
-    let said = run(Command::new("apt-cache").args(["depends", "--important", KERNEL]))
-        .context("apt knows no kernel for arm64: run `apt-get update` after `dpkg --add-architecture arm64`")?;
-    let said = String::from_utf8_lossy(&said);
-    let package = said.lines().find_map(|line| line.trim().strip_prefix("Depends: "));
-    let package =
-        package.context("apt knows no kernel for arm64: run `apt-get update` after `dpkg --add-architecture arm64`")?;
+    const UNKNOWN: &str =
+        "apt knows no kernel for arm64; run `dpkg --add-architecture arm64 && apt-get update` as root";
+    let output = run(Command::new("apt-cache").args(["depends", "--important", KERNEL])).context(UNKNOWN)?;
+    let package = output.lines().find_map(|line| line.trim().strip_prefix("Depends: ")).context(UNKNOWN)?;
     Ok(if package.contains(':') { package.to_owned() } else { format!("{package}:arm64") })
 }
 
-/// What a module's own description says that it depends on.
+/// Returns the names of the modules that a module depends on, from the description in its file.
 fn depends(module: &[u8]) -> Vec<String> {
     let key = b"\0depends=";
     let Some(at) = module.windows(key.len()).position(|window| window == key) else { return Vec::new() };
@@ -160,7 +166,7 @@ fn depends(module: &[u8]) -> Vec<String> {
     value.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
 
-/// Calls `each` with every file below `folder`.
+/// Calls `each` with every file in `folder` and its subfolders.
 fn find(folder: &Path, each: &mut dyn FnMut(PathBuf)) -> Result<()> {
     for entry in fs::read_dir(folder).with_context(|| format!("{} could not be read", folder.display()))? {
         let path = entry?.path();
