@@ -74,8 +74,7 @@ impl Kernel for Avx2 {
     }
 
     fn prefers_winograd(&self, from: usize, to: usize, sides: [usize; 2]) -> bool {
-        let _ = (from, to, sides);
-        true
+        from.min(to) >= 32 && from * to <= 600 * sides[0] * sides[1]
     }
 }
 

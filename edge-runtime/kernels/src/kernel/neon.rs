@@ -76,8 +76,7 @@ impl Kernel for Neon {
     }
 
     fn prefers_winograd(&self, from: usize, to: usize, sides: [usize; 2]) -> bool {
-        let _ = (from, to, sides);
-        true
+        from.min(to) >= 16 && sides[0] * sides[1] >= 4
     }
 }
 
