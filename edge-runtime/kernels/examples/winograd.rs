@@ -5,19 +5,13 @@
 //!
 //! KERNEL is a name such as `avx512-vnni`; the best by default. Layers are timed on one thread with one image.
 
+mod nets;
+
 use std::time::Instant;
 
-use expression_kernels::{
-    Algorithm, Chain, Convolution, Kernel, Layer, MaxPool, Shape, Threads, Window, Workspace, kernel,
-};
+use expression_kernels::{Algorithm, Chain, Kernel, Layer, Threads, Workspace, kernel};
+use nets::Net;
 
-/// Nets: name, input channels, side, output channels of each convolution and whether a max-pool follows it, hidden neurons.
-const NETS: [(&str, usize, usize, &[(usize, bool)], usize); 4] = [
-    ("fer48", 1, 48, &[(32, true), (64, false), (64, true), (128, false), (128, true), (256, false), (256, true)], 128),
-    ("edge64", 1, 64, &[(32, true), (64, true), (128, true), (256, true), (256, true)], 128),
-    ("edge96", 1, 96, &[(32, true), (64, true), (128, true), (256, true), (256, true)], 128),
-    ("paper224", 3, 224, &[(64, true), (128, true), (256, true), (512, true), (512, true)], 256),
-];
 /// Seconds that each comparison takes.
 const SECONDS: f64 = 1.0;
 
@@ -34,46 +28,17 @@ fn main() {
     let threads = Threads::new(threads).expect("threads");
     println!("{}, {} threads, {images} images", kernel.name(), threads.count());
     println!("net      channels  side   MMAC direct us  winograd us, ratio, chosen");
-    for (name, channels, side, convolutions, hidden) in NETS {
-        let mut shape = Shape { channels, height: side, width: side };
-        let mut layers = Vec::new();
-        for (to, pooled) in convolutions {
-            let layer = Layer::Convolution(convolution(shape.channels, *to, 3, 1));
-            layers.push(layer);
-            shape.channels = *to;
-            if *pooled {
-                let odd = shape.height % 2;
-                let window = Window { kernel: [3, 3], stride: [2, 2], before: [0, 0], after: [1 - odd, 1 - odd] };
-                layers.push(Layer::MaxPool(MaxPool { window }));
-                (shape.height, shape.width) = (shape.height.div_ceil(2), shape.width.div_ceil(2));
-            }
-        }
-        layers.push(Layer::Convolution(convolution(shape.channels, shape.channels, 1, 0)));
-        layers.push(Layer::Convolution(convolution(shape.channels, hidden, shape.height, 0)));
-        layers.push(Layer::Convolution(convolution(hidden, 8, 1, 0)));
-        let input = Shape { channels, height: side, width: side };
-        compare_layers(name, input, &layers, kernel);
-        compare(name, input, &layers, kernel, &threads, images);
+    for net in nets::all() {
+        compare_layers(&net, kernel);
+        compare(&net, kernel, &threads, images);
     }
 }
 
-/// Weights about as large as those of trained nets.
-fn convolution(from: usize, to: usize, side: usize, border: usize) -> Convolution {
-    let mut state = 1u32;
-    let mut random = move || {
-        state = state.wrapping_mul(1664525).wrapping_add(1013904223);
-        (state >> 24) as i8
-    };
-    let window = Window { kernel: [side; 2], stride: [1; 2], before: [border; 2], after: [border; 2] };
-    let weight = (0..to * from * side * side).map(|_| random() / 4).collect();
-    let multiplier = vec![1.0 / 512.0 / (from as f32 * (side * side) as f32).sqrt(); to];
-    Convolution { from, to, window, weight, bias: vec![0; to], multiplier, input_zero: 0, output_zero: 0 }
-}
-
-fn compare(name: &str, shape: Shape, layers: &[Layer], kernel: &'static dyn Kernel, threads: &Threads, images: usize) {
+fn compare(net: &Net, kernel: &'static dyn Kernel, threads: &Threads, images: usize) {
+    let Net { name, shape, layers } = net;
     let algorithms = [Algorithm::Direct, Algorithm::Winograd, Algorithm::Fastest];
-    let chains = algorithms.map(|algorithm| Chain::with_algorithm(shape, layers, kernel, algorithm).expect("a net"));
-    let inputs: Vec<Vec<u8>> = (0..images).map(|image| noise(shape.len(), image as u32)).collect();
+    let chains = algorithms.map(|algorithm| Chain::with_algorithm(*shape, layers, kernel, algorithm).expect("a net"));
+    let inputs: Vec<Vec<u8>> = (0..images).map(|image| nets::noise(shape.len(), image as u32)).collect();
     let inputs: Vec<&[u8]> = inputs.iter().map(|input| &input[..]).collect();
     let mut output = vec![0; images * chains[0].output().len()];
     let mut spaces = chains.each_ref().map(|chain| chain.batch_workspace(threads.count(), images));
@@ -103,11 +68,12 @@ fn compare(name: &str, shape: Shape, layers: &[Layer], kernel: &'static dyn Kern
     );
 }
 
-fn compare_layers(name: &str, shape: Shape, layers: &[Layer], kernel: &'static dyn Kernel) {
+fn compare_layers(net: &Net, kernel: &'static dyn Kernel) {
+    let Net { name, shape, layers } = net;
     let algorithms = [Algorithm::Direct, Algorithm::Winograd, Algorithm::Fastest];
-    let chains = algorithms.map(|algorithm| Chain::with_algorithm(shape, layers, kernel, algorithm).expect("a net"));
+    let chains = algorithms.map(|algorithm| Chain::with_algorithm(*shape, layers, kernel, algorithm).expect("a net"));
     let mut spaces = chains.each_ref().map(|chain| chain.workspace(1));
-    let input = noise(shape.len(), 1);
+    let input = nets::noise(shape.len(), 1);
     let mut times = [0, 1].map(|_| vec![Vec::<f64>::new(); layers.len()]);
     let start = Instant::now();
     while start.elapsed().as_secs_f64() < SECONDS {
@@ -138,13 +104,4 @@ fn compare_layers(name: &str, shape: Shape, layers: &[Layer], kernel: &'static d
 fn median(mut times: Vec<f64>) -> f64 {
     times.sort_by(f64::total_cmp);
     times[times.len() / 2]
-}
-
-fn noise(len: usize, seed: u32) -> Vec<u8> {
-    let mut state = seed;
-    let mut random = || {
-        state = state.wrapping_mul(1664525).wrapping_add(1013904223);
-        (state >> 24) as u8
-    };
-    (0..len).map(|_| random()).collect()
 }

@@ -167,19 +167,26 @@ macro_rules! arithmetic {
 
             #[inline(always)]
             unsafe fn write<const COLUMNS: usize>(sums: [__m256i; COLUMNS], scale: Scale, pixels: Pixels) {
-                for (column, sums) in sums.into_iter().enumerate() {
-                    if column == pixels.columns {
-                        break;
+                let Pixels { first, step, columns, channels } = pixels;
+                // SAFETY: the caller's.
+                unsafe {
+                    let inverse = _mm256_set1_epi32(INVERSE);
+                    // A loop and no closure, which would not have the instruction set.
+                    let mut pixels = [0; COLUMNS];
+                    for (pixel, sums) in pixels.iter_mut().zip(sums) {
+                        *pixel = bytes(_mm256_add_epi32(_mm256_mullo_epi32(sums, inverse), scale.bias), scale);
                     }
-                    unsafe {
-                        let sums = _mm256_mullo_epi32(sums, _mm256_set1_epi32(INVERSE));
-                        let bytes = bytes(_mm256_add_epi32(sums, scale.bias), scale);
-                        let into = pixels.first.add(column * pixels.step);
-                        if pixels.channels == 8 {
+                    if channels == 8 && columns == COLUMNS {
+                        let mut into = first;
+                        for bytes in pixels {
                             into.cast::<i64>().write_unaligned(bytes);
-                        } else {
-                            into.copy_from_nonoverlapping(bytes.to_le_bytes().as_ptr(), pixels.channels);
+                            into = into.wrapping_add(step);
                         }
+                        return;
+                    }
+                    for (column, bytes) in pixels.into_iter().enumerate().take(columns) {
+                        let into = first.add(column * step);
+                        into.copy_from_nonoverlapping(bytes.to_le_bytes().as_ptr(), channels);
                     }
                 }
             }

@@ -157,21 +157,26 @@ impl Lanes for Zmm {
 
     #[inline(always)]
     unsafe fn write<const COLUMNS: usize>(sums: [__m512i; COLUMNS], scale: Scale, pixels: Pixels) {
-        let mask = (u32::MAX >> (32 - pixels.channels)) as u16;
-        for (column, sums) in sums.into_iter().enumerate() {
-            if column == pixels.columns {
-                break;
+        let Pixels { first, step, columns, channels } = pixels;
+        // SAFETY: the caller's.
+        unsafe {
+            let inverse = _mm512_set1_epi32(INVERSE);
+            // A loop and no closure, which would not have the instruction set.
+            let mut pixels = [_mm_setzero_si128(); COLUMNS];
+            for (pixel, sums) in pixels.iter_mut().zip(sums) {
+                *pixel = bytes(_mm512_add_epi32(_mm512_mullo_epi32(sums, inverse), scale.bias), scale);
             }
-            unsafe {
-                let sums = _mm512_mullo_epi32(sums, _mm512_set1_epi32(INVERSE));
-                let sums = _mm512_add_epi32(sums, scale.bias);
-                let bytes = bytes(sums, scale);
-                let into = pixels.first.add(column * pixels.step);
-                if mask == u16::MAX {
+            if channels == 16 && columns == COLUMNS {
+                let mut into = first;
+                for bytes in pixels {
                     _mm_storeu_si128(into.cast(), bytes);
-                } else {
-                    _mm_mask_storeu_epi8(into.cast(), mask, bytes);
+                    into = into.wrapping_add(step);
                 }
+                return;
+            }
+            let mask = (u32::MAX >> (32 - channels)) as u16;
+            for (column, bytes) in pixels.into_iter().enumerate().take(columns) {
+                _mm_mask_storeu_epi8(first.add(column * step).cast(), mask, bytes);
             }
         }
     }

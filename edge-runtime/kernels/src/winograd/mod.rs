@@ -93,9 +93,9 @@ pub struct Run<'a> {
     pub input: (*const u8, usize),
     /// The maps that are written, and bytes from one to the next.
     pub output: (*mut u8, usize),
-    /// Room for transformed inputs: `[position][tile][channel]`.
+    /// Room for transformed inputs: `[tile][position][channel]`.
     pub values: *mut i16,
-    /// Room for sums of a block: `[position][tile][channel]`.
+    /// Room for sums of a block: `[tile][position][channel]`.
     pub sums: *mut i32,
 }
 

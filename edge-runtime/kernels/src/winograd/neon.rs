@@ -178,16 +178,18 @@ impl Lanes for Registers {
                 vgetq_lane_u32::<2>(bytes),
                 vgetq_lane_u32::<3>(bytes),
             ];
-            for (column, bytes) in bytes.into_iter().enumerate().take(COLUMNS) {
-                if column == pixels.columns {
-                    break;
+            let Pixels { first, step, columns, channels } = pixels;
+            if channels == 4 && columns == COLUMNS {
+                let mut into = first;
+                for bytes in &bytes[..COLUMNS] {
+                    into.cast::<u32>().write_unaligned(*bytes);
+                    into = into.wrapping_add(step);
                 }
-                let into = pixels.first.add(column * pixels.step);
-                if pixels.channels == 4 {
-                    into.cast::<u32>().write_unaligned(bytes);
-                } else {
-                    into.copy_from_nonoverlapping(bytes.to_le_bytes().as_ptr(), pixels.channels);
-                }
+                return;
+            }
+            for (column, bytes) in bytes.into_iter().enumerate().take(columns) {
+                let into = first.add(column * step);
+                into.copy_from_nonoverlapping(bytes.to_le_bytes().as_ptr(), channels);
             }
         }
     }

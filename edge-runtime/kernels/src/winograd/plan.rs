@@ -45,12 +45,10 @@ pub struct Layer {
     /// Bytes from a row of the input to the next, and of the output.
     pub(super) input_row: usize,
     pub(super) output_row: usize,
-    /// From a tile's values to the next tile's, and from a position's to the next position's.
+    /// From a position's values to the next position's. A tile has [`POSITIONS`] of them.
     pub(super) values_step: usize,
-    pub(super) values_position: usize,
     /// The same of sums.
     pub(super) sums_step: usize,
-    pub(super) sums_position: usize,
     pub(super) zero: u8,
     pub(super) flip: u8,
 }
@@ -129,10 +127,7 @@ impl Layer {
             input_row: input.row(),
             output_row: output.row(),
             values_step,
-            // A line more, so that the positions of a tile do not all fall into one set of a cache.
-            values_position: band * values_step + 32,
             sums_step,
-            sums_position: band * sums_step + 16,
             zero: layer.output_zero,
             flip: flips[1],
         }
@@ -150,12 +145,12 @@ impl Layer {
 
     /// Integers of 16 bits that [`super::Run::values`] has room for.
     pub fn values(&self) -> usize {
-        POSITIONS * self.values_position
+        self.band * POSITIONS * self.values_step
     }
 
     /// Integers of 32 bits that [`super::Run::sums`] has room for.
     pub fn sums(&self) -> usize {
-        POSITIONS * self.sums_position
+        self.band * POSITIONS * self.sums_step
     }
 
     /// Bytes of its transformed weights.

@@ -43,24 +43,25 @@ pub unsafe fn inputs<L: Lanes>(run: &Run, tiles: Range<usize>) {
 #[inline(always)]
 unsafe fn input_tile<L: Lanes, const TALL: bool, const WIDE: bool>(run: &Run, input: *const u8, slot: usize) {
     let layer = run.layer;
+    // Steps of pointers, for the address of a value to be a sum of two.
+    let rows: [*const u8; SIDE] = std::array::from_fn(|row| input.wrapping_add(row * layer.input_row));
     for channel in (0..layer.from).step_by(L::WORDS) {
+        let columns: [usize; SIDE] = std::array::from_fn(|column| column * layer.from + channel);
         // SAFETY: the caller's: a tile's inputs lie in the map, and a map has slack behind it for the last register.
         unsafe {
-            let zero = L::widen(input);
-            let mut between = [[zero; SIDE]; SIDE];
+            let mut between = [[L::widen(input); SIDE]; SIDE];
             each!(COLUMN in 0 1 2 3 4 5 => {
                 if WIDE || COLUMN < 4 {
-                    let mut column = [zero; SIDE];
+                    let mut column = between[0];
                     each!(ROW in 0 1 2 3 4 5 => {
                         if TALL || ROW < 4 {
-                            let at = ROW * layer.input_row + COLUMN * layer.from + channel;
-                            column[ROW] = L::widen(input.add(at));
+                            column[ROW] = L::widen(rows[ROW].add(columns[COLUMN]));
                         }
                     });
                     between[COLUMN] = forward::<L, TALL>(column);
                 }
             });
-            let into = run.values.add(slot * layer.values_step + channel);
+            let mut into = run.values.add(slot * POSITIONS * layer.values_step + channel);
             each!(ROW in 0 1 2 3 4 5 => {
                 if exists(TALL, ROW) {
                     let row = [
@@ -69,10 +70,12 @@ unsafe fn input_tile<L: Lanes, const TALL: bool, const WIDE: bool>(run: &Run, in
                     let row = forward::<L, WIDE>(row);
                     each!(COLUMN in 0 1 2 3 4 5 => {
                         if exists(WIDE, COLUMN) {
-                            let position = ROW * SIDE + COLUMN;
-                            L::store_words(row[COLUMN], into.add(position * layer.values_position));
+                            L::store_words(row[COLUMN], into);
                         }
+                        into = into.add(layer.values_step);
                     });
+                } else {
+                    into = into.add(SIDE * layer.values_step);
                 }
             });
         }
@@ -122,11 +125,11 @@ unsafe fn products<L: Lanes, const REGISTERS: usize>(run: &Run, tiles: &Range<us
             // SAFETY: the caller's: the buffers hold `band` tiles, the weights all positions of each block.
             unsafe {
                 let product = Product {
-                    values: run.values.add(position * layer.values_position + first * layer.values_step),
-                    values_step: layer.values_step,
+                    values: run.values.add((first * POSITIONS + position) * layer.values_step),
+                    values_step: POSITIONS * layer.values_step,
                     weights: layer.weights(block, position),
-                    sums: run.sums.add(position * layer.sums_position + first * layer.sums_step),
-                    sums_step: layer.sums_step,
+                    sums: run.sums.add((first * POSITIONS + position) * layer.sums_step),
+                    sums_step: POSITIONS * layer.sums_step,
                     channels: layer.depth,
                 };
                 match count {
@@ -153,23 +156,26 @@ unsafe fn output_tile<L: Lanes, const TALL: bool, const WIDE: bool, const COLUMN
     block: &Block,
 ) {
     let layer = run.layer;
-    for register in 0..block.registers {
+    // Copies: what is written could otherwise be the layer's own fields, as far as the compiler knows.
+    let (to, row_step, zero, flip) = (layer.to, layer.output_row, layer.zero, layer.flip);
+    let (bias, multiplier) = (layer.bias.as_ptr(), layer.multiplier.as_ptr());
+    let (rows, columns) = (tile.rows, tile.columns);
+    let registers = block.registers.min((to - block.first).div_ceil(L::SUMS));
+    // Known to the compiler: `layer.sums_step`.
+    let step = L::REGISTERS * L::SUMS;
+    for register in 0..registers {
         let channel = block.first + register * L::SUMS;
-        if channel >= layer.to {
-            break;
-        }
         // SAFETY: the caller's: sums of every position that a tile of this size has; biases and multipliers are filled up to
         // whole blocks; a tile's existing pixels lie in the output.
         unsafe {
-            let from = run.sums.add(slot * layer.sums_step + register * L::SUMS);
-            let zero = L::load_sums(from);
-            let mut between = [[zero; SIDE]; 4];
+            let from = run.sums.add(slot * POSITIONS * step + register * L::SUMS);
+            let mut between = [[L::load_sums(from); SIDE]; 4];
             each!(COLUMN in 0 1 2 3 4 5 => {
                 if exists(WIDE, COLUMN) {
-                    let mut column = [zero; SIDE];
+                    let mut column = between[0];
                     each!(ROW in 0 1 2 3 4 5 => {
                         if exists(TALL, ROW) {
-                            column[ROW] = L::load_sums(from.add((ROW * SIDE + COLUMN) * layer.sums_position));
+                            column[ROW] = L::load_sums(from.add((ROW * SIDE + COLUMN) * step));
                         }
                     });
                     let column = backward::<L, TALL>(column);
@@ -178,25 +184,15 @@ unsafe fn output_tile<L: Lanes, const TALL: bool, const WIDE: bool, const COLUMN
                     });
                 }
             });
-            let scale = L::scale(
-                layer.bias.as_ptr().add(channel),
-                layer.multiplier.as_ptr().add(channel),
-                layer.zero,
-                layer.flip,
-            );
-            let first = output.add(channel);
+            let scale = L::scale(bias.add(channel), multiplier.add(channel), zero, flip);
+            let pixels =
+                Pixels { first: output.add(channel), step: to, columns, channels: (to - channel).min(L::SUMS) };
             each!(ROW in 0 1 2 3 => {
-                if (TALL || ROW < 2) && ROW < tile.rows {
+                if (TALL || ROW < 2) && ROW < rows {
                     let sums = backward::<L, WIDE>(between[ROW]);
                     let mut row = [sums[0]; COLUMNS];
                     row.copy_from_slice(&sums[..COLUMNS]);
-                    let pixels = Pixels {
-                        first: first.add(ROW * layer.output_row),
-                        step: layer.to,
-                        columns: tile.columns,
-                        channels: (layer.to - channel).min(L::SUMS),
-                    };
-                    L::write(row, scale, pixels);
+                    L::write(row, scale, Pixels { first: pixels.first.add(ROW * row_step), ..pixels });
                 }
             });
         }
