@@ -1,5 +1,7 @@
 //! How a chain's first map is laid out: where a first convolution reads few channels, the rows of its window become channels.
 
+use std::ops::Range;
+
 use crate::layer::{Convolution, Shape, Window};
 use crate::map::Layout;
 
@@ -52,14 +54,13 @@ impl Entry {
         Some((Entry { shape, rows, stride: stride[0], before: before[0] }, layout, layer))
     }
 
-    /// Copies a map `[channels, height, width]` into its place, each byte exclusive-or `flip`. What lies beyond the map is left
-    /// as it is: border.
-    pub fn enter(&self, from: &[u8], layout: &Layout, flip: u8, into: &mut [u8]) {
+    /// Copies rows of a map `[channels, height, width]` into their place, each byte exclusive-or `flip`; `into` holds those rows
+    /// of the layout. What lies beyond the map is left as it is: border.
+    pub fn enter(&self, from: &[u8], layout: &Layout, flip: u8, rows: Range<usize>, into: &mut [u8]) {
         let Shape { channels, height, width } = self.shape;
         let length = layout.shape.channels;
-        for row in 0..layout.shape.height {
-            let first = layout.at(row, 0);
-            let line = &mut into[first..first + width * length];
+        for (row, line) in rows.zip(into.chunks_exact_mut(layout.row())) {
+            let line = &mut line[layout.before[1] * length..][..width * length];
             for (inner, above) in (0..self.rows).map(|inner| (inner, row * self.stride + inner)) {
                 let Some(source) = above.checked_sub(self.before).filter(|source| *source < height) else { continue };
                 for channel in 0..channels {

@@ -7,17 +7,24 @@
 //! kernel row multiplies lie next to each other, whatever the number of channels, and nothing is copied into columns
 //! (no im2col). This crate knows nothing of tract; it builds in seconds, also for the boards' emulators.
 
+mod buffer;
 mod chain;
+mod direct;
 mod entry;
 mod layer;
 mod map;
 mod pack;
+mod panel;
 mod pool;
+mod run;
+mod threads;
+mod winograd;
 
 pub mod kernel;
 pub mod reference;
 pub mod separable;
 
-pub use chain::{Chain, PlanError, Threads, Workspace};
+pub use chain::{Algorithm, Chain, PlanError, Workspace};
 pub use kernel::Kernel;
 pub use layer::{Convolution, Layer, MaxPool, Shape, Window};
+pub use threads::Threads;

@@ -1,6 +1,6 @@
 //! Every kernel gives exactly the reference's integers, with any number of threads.
 
-use expression_kernels::{Chain, Convolution, Layer, MaxPool, Shape, Threads, Window, kernel, reference};
+use expression_kernels::{Algorithm, Chain, Convolution, Layer, MaxPool, Shape, Threads, Window, kernel, reference};
 use proptest::prelude::*;
 
 /// A generator of bytes that depends on its seed alone.
@@ -21,10 +21,15 @@ fn channels() -> impl Strategy<Value = usize> {
     prop_oneof![prop::sample::select(vec![1, 3, 5, 8, 16, 17, 32, 48, 64, 80, 96, 130]), 1..70usize]
 }
 
+/// A kernel and its stride; as often as not what Winograd's algorithm computes.
+fn window() -> impl Strategy<Value = ([usize; 2], [usize; 2])> {
+    prop_oneof![Just(([3, 3], [1, 1])), ([1..4usize, 1..4], [1..3usize, 1..3])]
+}
+
 fn convolution(from: usize) -> impl Strategy<Value = Convolution> {
     let pairs = || [0..3usize, 0..3];
-    (channels(), [1..4usize, 1..4], [1..3usize, 1..3], pairs(), pairs(), any::<[u8; 2]>(), any::<u64>(), 0..5).prop_map(
-        move |(to, kernel, stride, before, after, [input_zero, output_zero], seed, kind)| {
+    (channels(), window(), pairs(), pairs(), any::<[u8; 2]>(), any::<u64>(), 0..7).prop_map(
+        move |(to, (kernel, stride), before, after, [input_zero, output_zero], seed, kind)| {
             let mut bytes = Bytes(seed);
             let count = to * from * kernel[0] * kernel[1];
             // Also the extremes alone, whose sums are the largest; and none of -128, for which there may be other code.
@@ -32,6 +37,8 @@ fn convolution(from: usize) -> impl Strategy<Value = Convolution> {
                 0 => [-128, 127][usize::from(bytes.next() & 1)],
                 3 => [-127, 127][usize::from(bytes.next() & 1)],
                 4 => bytes.next().cast_signed().max(-127),
+                5 => -128,
+                6 => 127,
                 _ => bytes.next().cast_signed(),
             };
             let weight = (0..count).map(|_| weight()).collect();
@@ -66,30 +73,98 @@ fn layers() -> impl Strategy<Value = (Shape, Vec<Layer>, u64)> {
     })
 }
 
+/// Maps of all sorts: noise, and extremes.
+fn map(shape: Shape, seed: u64) -> Vec<u8> {
+    let mut bytes = Bytes(seed);
+    let mut value = || match seed % 4 {
+        0 => [0, 255][usize::from(bytes.next() & 1)],
+        1 => 255,
+        _ => bytes.next(),
+    };
+    (0..shape.len()).map(|_| value()).collect()
+}
+
+const ALGORITHMS: [Algorithm; 3] = [Algorithm::Fastest, Algorithm::Direct, Algorithm::Winograd];
+
 proptest! {
     #[test]
     fn every_kernel_gives_the_integers_of_the_reference((shape, layers, seed) in layers()) {
-        let mut bytes = Bytes(seed);
-        let mut value = || match seed % 2 {
-            0 => [0, 255][usize::from(bytes.next() & 1)],
-            _ => bytes.next(),
-        };
-        let map: Vec<u8> = (0..shape.len()).map(|_| value()).collect();
         let fits = Chain::new(shape, &layers, kernel::best()).is_ok();
         prop_assume!(fits);
-        let expected = reference::chain(&layers, shape, &map);
+        let maps = [map(shape, seed), map(shape, seed.wrapping_add(1)), map(shape, !seed)];
+        let expected = maps.each_ref().map(|map| reference::chain(&layers, shape, map));
+        let inputs = maps.each_ref().map(|map| &map[..]);
         for kernel in kernel::all() {
-            for threads in [1, 3] {
-                let chain = Chain::new(shape, &layers, kernel).unwrap();
-                let (threads, mut workspace) = (Threads::new(threads).unwrap(), chain.workspace(threads));
-                let mut output = vec![0; chain.output().len()];
-                // Twice: what the first run leaves behind must not matter.
-                for _ in 0..2 {
-                    chain.run(&threads, &mut workspace, &map, &mut output);
-                    prop_assert_eq!(&output, &expected, "{} with {} threads", kernel.name(), threads.count());
-                }
+            for (algorithm, threads) in ALGORITHMS.into_iter().flat_map(|algorithm| [(algorithm, 1), (algorithm, 3)]) {
+                let chain = Chain::with_algorithm(shape, &layers, kernel, algorithm).unwrap();
+                let (threads, mut workspace) = (Threads::new(threads).unwrap(), chain.batch_workspace(threads, 2));
+                let context = format!("{}, {algorithm:?}, {} threads", kernel.name(), threads.count());
+                // Three images, of which the workspace holds two; then one again, for what runs leave behind must not matter.
+                let mut output = vec![0; 3 * chain.output().len()];
+                chain.run_batch(&threads, &mut workspace, &inputs, &mut output);
+                prop_assert!(output == expected.concat(), "{context}, three images");
+                let output = &mut output[..chain.output().len()];
+                chain.run(&threads, &mut workspace, inputs[0], output);
+                prop_assert_eq!(&*output, &expected[0], "{}", context);
             }
         }
+    }
+}
+
+/// A convolution of 3x3 over `from` channels, all of whose weights are `weight`.
+fn uniform(from: usize, weight: i8, bias: i32) -> Layer {
+    let window = Window { kernel: [3, 3], stride: [1, 1], before: [1, 1], after: [1, 1] };
+    let weight = vec![weight; 16 * from * 9];
+    // One step per 2^24 of a sum, so that the bytes show all of its range.
+    let multiplier = vec![0.5f32.powi(24) * 128.0; 16];
+    let (bias, input_zero, output_zero) = (vec![bias; 16], 0, 128);
+    Layer::Convolution(Convolution { from, to: 16, window, weight, bias, multiplier, input_zero, output_zero })
+}
+
+/// Sums that no longer fit 64 times into 32 bits must not be left to Winograd's algorithm.
+#[test]
+fn layers_whose_sums_may_be_too_large_for_winograd_are_computed_directly() {
+    // 255 * 128 * 9 * channels reaches 2^25 with 115 channels.
+    for (from, weight, bias, exact) in [
+        (114, -128, 0, true),
+        (115, -128, 0, false),
+        (114, 127, 0, true),
+        (116, 127, 0, false),
+        (8, 127, 30_000_000, true),
+        (8, 127, 33_000_000, false),
+        (8, -127, -33_000_000, false),
+        (8, 1, i32::MAX, false),
+        (8, -1, i32::MIN, false),
+    ] {
+        let (shape, layers) = (Shape { channels: from, height: 7, width: 5 }, [uniform(from, weight, bias)]);
+        let map = vec![255; shape.len()];
+        let expected = reference::chain(&layers, shape, &map);
+        for kernel in kernel::all() {
+            let chain = Chain::with_algorithm(shape, &layers, kernel, Algorithm::Winograd).unwrap();
+            assert_eq!(chain.by_winograd(), [exact], "{}: {from} channels of {weight}, {bias}", kernel.name());
+            let mut output = vec![0; chain.output().len()];
+            chain.run(&Threads::new(1).unwrap(), &mut chain.workspace(1), &map, &mut output);
+            assert_eq!(output, expected, "{}: {from} channels of {weight}, {bias}", kernel.name());
+        }
+    }
+}
+
+#[test]
+fn convolutions_that_are_not_3x3_with_stride_1_are_computed_directly() {
+    let shape = Shape { channels: 8, height: 9, width: 9 };
+    let Layer::Convolution(good) = uniform(8, 3, 0) else { panic!("a convolution") };
+    let planned = |convolution: Convolution| {
+        let layers = [Layer::Convolution(convolution)];
+        Chain::with_algorithm(shape, &layers, kernel::best(), Algorithm::Winograd).unwrap().by_winograd()
+    };
+    assert_eq!(planned(good.clone()), [true]);
+    let window = good.window;
+    assert_eq!(planned(Convolution { window: Window { stride: [1, 2], ..window }, ..good.clone() }), [false]);
+    let weight = vec![3; 16 * 8 * 6];
+    assert_eq!(planned(Convolution { window: Window { kernel: [3, 2], ..window }, weight, ..good.clone() }), [false]);
+    // Multipliers whose products leave an i32, or of which a 64th loses bits.
+    for multiplier in [1e6, 1e-40] {
+        assert_eq!(planned(Convolution { multiplier: vec![multiplier; 16], ..good.clone() }), [false]);
     }
 }
 

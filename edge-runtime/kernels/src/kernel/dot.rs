@@ -3,8 +3,9 @@
 use std::arch::aarch64::*;
 use std::arch::{asm, is_aarch64_feature_detected};
 
-use super::neon::{blocks, load, requantized};
+use super::neon::{blocks, load, write};
 use super::{Kernel, Tile};
+use crate::winograd;
 
 /// Dot products: a block is two registers of four sums.
 struct Dot;
@@ -14,9 +15,9 @@ const GRANULE: usize = 16;
 /// Channels of a block.
 const BLOCK: usize = 8;
 /// Blocks of a panel: not more than registers hold, for they are computed one after the other; see `neon`.
-const MOST_BLOCKS: usize = 4;
+const MAX_BLOCKS: usize = 4;
 
-/// Where this processor has them.
+/// Returns the kernel if this processor has the instructions.
 pub fn available() -> Option<&'static dyn Kernel> {
     let found = is_aarch64_feature_detected!("neon") && is_aarch64_feature_detected!("dotprod");
     found.then_some(&Dot)
@@ -31,8 +32,8 @@ impl Kernel for Dot {
         BLOCK
     }
 
-    fn most_blocks(&self) -> usize {
-        MOST_BLOCKS
+    fn max_blocks(&self) -> usize {
+        MAX_BLOCKS
     }
 
     fn places(&self, _blocks: usize) -> usize {
@@ -53,12 +54,11 @@ impl Kernel for Dot {
         blocks(filters, channels, granules * GRANULE / 4, BLOCK)
     }
 
-    fn tile(&self, tile: &mut Tile) {
-        tile.check(self, GRANULE);
+    unsafe fn tile(&self, tile: &Tile) {
         macro_rules! by_places {
             ($($places:literal)*) => {
                 match tile.places {
-                    // SAFETY: `available` found the instructions, `check` the bounds.
+                    // SAFETY: the caller's.
                     $($places => unsafe { places::<$places>(tile) },)*
                     _ => {}
                 }
@@ -66,35 +66,44 @@ impl Kernel for Dot {
         }
         by_places!(1 2 3 4 5 6 7 8);
     }
+
+    fn winograd(&self) -> &'static dyn winograd::Arithmetic {
+        &winograd::NEON
+    }
+
+    fn prefers_winograd(&self, from: usize, to: usize, sides: [usize; 2]) -> bool {
+        let _ = (from, to, sides);
+        false
+    }
 }
 
 /// # Safety
-/// The processor has the instructions, and the tile keeps within its bounds.
+/// As [`Kernel::tile`].
 #[target_feature(enable = "neon,dotprod")]
-unsafe fn places<const PLACES: usize>(tile: &mut Tile) {
+unsafe fn places<const PLACES: usize>(tile: &Tile) {
     let panel = tile.panel;
-    let mut whole = [[vdupq_n_s32(0); 2 * MOST_BLOCKS]; PLACES];
+    let mut whole = [[vdupq_n_s32(0); 2 * MAX_BLOCKS]; PLACES];
     let mut weights: *const u8 = panel.weight.as_ptr().cast();
     for block in 0..panel.blocks {
-        // SAFETY: `check`: as many biases as the blocks have channels.
+        // SAFETY: the caller's: as many biases as the blocks have channels.
         let bias = unsafe {
             let first = panel.bias.as_ptr().add(BLOCK * block);
             [vld1q_s32(first), vld1q_s32(first.add(4))]
         };
         let mut sums = [bias; PLACES];
         for row in 0..tile.reduction.rows {
-            let mut runs = [tile.input.as_ptr(); PLACES];
+            let mut runs = [tile.input; PLACES];
             for (run, at) in runs.iter_mut().zip(tile.input_at) {
-                // SAFETY: `check`: rows of the input.
+                // SAFETY: the caller's: rows of the input.
                 *run = unsafe { run.add(at + row * tile.reduction.stride) };
             }
             for step in 0..tile.reduction.steps {
                 let mut values = [vdupq_n_s8(0); PLACES];
                 for (values, run) in values.iter_mut().zip(runs) {
-                    // SAFETY: `check`: steps of a granule lie in the input.
+                    // SAFETY: the caller's: steps of a granule lie in the input.
                     *values = unsafe { load(run.add(GRANULE * step)) };
                 }
-                // SAFETY: `check`: four quads for each step and channel.
+                // SAFETY: the caller's: four quads for each step and channel.
                 unsafe {
                     quad::<0, PLACES>(&mut sums, &values, weights);
                     quad::<1, PLACES>(&mut sums, &values, weights.add(4 * BLOCK));
@@ -110,9 +119,8 @@ unsafe fn places<const PLACES: usize>(tile: &mut Tile) {
         }
     }
     for (place, sums) in whole.iter().enumerate() {
-        // SAFETY: the processor has NEON.
-        let bytes = unsafe { requantized(sums, tile) };
-        tile.write(place, &bytes);
+        // SAFETY: the caller's.
+        unsafe { write(tile, place, sums) };
     }
 }
 

@@ -4,8 +4,9 @@
 use std::arch::aarch64::*;
 use std::arch::{asm, is_aarch64_feature_detected};
 
-use super::neon::{blocks, load, requantized};
+use super::neon::{blocks, load, write};
 use super::{Kernel, Tile};
+use crate::winograd;
 
 /// Products of matrices: a block is four pairs of channels.
 struct Mmla;
@@ -17,9 +18,9 @@ const BLOCK: usize = 8;
 /// Pairs of channels of a block.
 const PAIRS: usize = BLOCK / 2;
 /// Blocks of a panel: not more than registers hold, for they are computed one after the other; see `neon`.
-const MOST_BLOCKS: usize = 4;
+const MAX_BLOCKS: usize = 4;
 
-/// Where this processor has them.
+/// Returns the kernel if this processor has the instructions.
 pub fn available() -> Option<&'static dyn Kernel> {
     let found = is_aarch64_feature_detected!("neon") && is_aarch64_feature_detected!("i8mm");
     found.then_some(&Mmla)
@@ -34,8 +35,8 @@ impl Kernel for Mmla {
         BLOCK
     }
 
-    fn most_blocks(&self) -> usize {
-        MOST_BLOCKS
+    fn max_blocks(&self) -> usize {
+        MAX_BLOCKS
     }
 
     fn places(&self, _blocks: usize) -> usize {
@@ -56,12 +57,11 @@ impl Kernel for Mmla {
         blocks(filters, channels, granules * 2, BLOCK)
     }
 
-    fn tile(&self, tile: &mut Tile) {
-        tile.check(self, GRANULE);
+    unsafe fn tile(&self, tile: &Tile) {
         macro_rules! by_pairs {
             ($($pairs:literal)*) => {
                 match tile.places.div_ceil(2) {
-                    // SAFETY: `available` found the instructions, `check` the bounds.
+                    // SAFETY: the caller's.
                     $($pairs => unsafe { pairs::<$pairs>(tile) },)*
                     _ => {}
                 }
@@ -69,31 +69,40 @@ impl Kernel for Mmla {
         }
         by_pairs!(1 2 3 4);
     }
+
+    fn winograd(&self) -> &'static dyn winograd::Arithmetic {
+        &winograd::NEON
+    }
+
+    fn prefers_winograd(&self, from: usize, to: usize, sides: [usize; 2]) -> bool {
+        let _ = (from, to, sides);
+        false
+    }
 }
 
 /// Places in pairs; where their number is odd, the last is computed twice and written once.
 ///
 /// # Safety
-/// The processor has the instructions, and the tile keeps within its bounds.
+/// As [`Kernel::tile`].
 #[target_feature(enable = "neon,i8mm")]
-unsafe fn pairs<const PLACE_PAIRS: usize>(tile: &mut Tile) {
+unsafe fn pairs<const PLACE_PAIRS: usize>(tile: &Tile) {
     let panel = tile.panel;
-    let mut whole = [[[vdupq_n_s32(0); 2 * MOST_BLOCKS]; 2]; PLACE_PAIRS];
+    let mut whole = [[[vdupq_n_s32(0); 2 * MAX_BLOCKS]; 2]; PLACE_PAIRS];
     let mut weights: *const u8 = panel.weight.as_ptr().cast();
     let last = tile.places - 1;
     for block in 0..panel.blocks {
         let mut sums = [[vdupq_n_s32(0); PAIRS]; PLACE_PAIRS];
         for row in 0..tile.reduction.rows {
-            let mut runs = [[tile.input.as_ptr(); 2]; PLACE_PAIRS];
+            let mut runs = [[tile.input; 2]; PLACE_PAIRS];
             for (place, run) in runs.as_flattened_mut().iter_mut().enumerate() {
                 let at = tile.input_at[place.min(last)];
-                // SAFETY: `check`: rows of the input.
+                // SAFETY: the caller's: rows of the input.
                 *run = unsafe { run.add(at + row * tile.reduction.stride) };
             }
             for step in 0..tile.reduction.steps {
                 let mut values = [[vdupq_n_s8(0); 2]; PLACE_PAIRS];
                 for (values, [first, second]) in values.iter_mut().zip(runs) {
-                    // SAFETY: `check`: steps of a granule lie in the input.
+                    // SAFETY: the caller's: steps of a granule lie in the input.
                     let (first, second) =
                         unsafe { (load(first.add(GRANULE * step)), load(second.add(GRANULE * step))) };
                     let (first, second) = (vreinterpretq_s64_s8(first), vreinterpretq_s64_s8(second));
@@ -102,7 +111,7 @@ unsafe fn pairs<const PLACE_PAIRS: usize>(tile: &mut Tile) {
                 }
                 for half in 0..2 {
                     for pair in 0..PAIRS {
-                        // SAFETY: `check`: a granule for each step and channel.
+                        // SAFETY: the caller's: a granule for each step and channel.
                         let filters = unsafe { load(weights.add((half * PAIRS + pair) * 16)) };
                         for (sums, values) in sums.iter_mut().zip(&values) {
                             sums[pair] = product(sums[pair], values[half], filters);
@@ -113,7 +122,7 @@ unsafe fn pairs<const PLACE_PAIRS: usize>(tile: &mut Tile) {
                 weights = unsafe { weights.add(GRANULE * BLOCK) };
             }
         }
-        // SAFETY: `check`: as many biases as the blocks have channels.
+        // SAFETY: the caller's: as many biases as the blocks have channels.
         let bias = unsafe {
             let first = panel.bias.as_ptr().add(BLOCK * block);
             [vld1q_s32(first), vld1q_s32(first.add(4))]
@@ -129,9 +138,8 @@ unsafe fn pairs<const PLACE_PAIRS: usize>(tile: &mut Tile) {
         }
     }
     for (place, sums) in whole.as_flattened().iter().enumerate().take(tile.places) {
-        // SAFETY: the processor has NEON.
-        let bytes = unsafe { requantized(sums, tile) };
-        tile.write(place, &bytes);
+        // SAFETY: the caller's.
+        unsafe { write(tile, place, sums) };
     }
 }
 

@@ -1,4 +1,4 @@
-//! Kernels: one file an instruction set. The only unsafe code of this crate lies here.
+//! Kernels: one file per instruction set.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -12,51 +12,59 @@ mod portable;
 #[cfg(target_arch = "x86_64")]
 mod vnni;
 
-use crate::pack::{Panel, Reduction};
+use crate::panel::{Panel, Reduction};
+use crate::winograd;
 
 /// The most places that a tile has.
-pub const MOST_PLACES: usize = 12;
+pub const MAX_PLACES: usize = 12;
 /// The most output channels that a panel has.
-pub const MOST_CHANNELS: usize = 64;
+pub const MAX_CHANNELS: usize = 64;
 
 /// What one instruction set computes: a tile of a convolution, places times the channels of a panel.
 pub trait Kernel: Send + Sync {
-    /// Name of the instruction set.
+    /// Returns the name of the instruction set.
     fn name(&self) -> &'static str;
-    /// Output channels that lie next to each other in packed weights. At most [`MOST_CHANNELS`].
+    /// Returns how many output channels lie next to each other in packed weights. At most [`MAX_CHANNELS`].
     fn block(&self) -> usize;
-    /// The most blocks of a panel that its registers hold.
-    fn most_blocks(&self) -> usize;
-    /// The most places of a tile with so many blocks. At most [`MOST_PLACES`].
+    /// Returns how many blocks of a panel its registers hold at most.
+    fn max_blocks(&self) -> usize;
+    /// Returns how many places a tile of so many blocks has at most. At most [`MAX_PLACES`].
     fn places(&self, blocks: usize) -> usize;
-    /// Bytes of the input that are multiplied at once; runs are filled up to a multiple of it.
+    /// Returns how many bytes of the input are multiplied at once; runs are filled up to a multiple of it.
     fn granule(&self) -> usize;
-    /// Exclusive-or of every byte of a map that a convolution reads: 128 where the instruction set multiplies s8 by s8, else 0.
+    /// Returns what every byte of a map that a convolution reads is exclusive-or: 128 if the instruction set multiplies s8 by
+    /// s8, else 0.
     fn flip(&self) -> u8 {
         0
     }
-    /// Weights in the order in which [`Kernel::tile`] reads them, from `[channel][granule][byte]`; `[granule][channel][byte]`
-    /// where a kernel wants nothing else.
+    /// Returns weights in the order in which [`Kernel::tile`] reads them, from `[channel][granule][byte]`; by default
+    /// `[granule][channel][byte]`. Each granule of a channel becomes as many bytes as all others.
     fn pack(&self, filters: &[i8], channels: usize, granules: usize) -> Vec<u8> {
         interleave(filters, channels, granules)
     }
     /// Computes a tile.
     ///
-    /// # Panics
-    /// Where the tile reaches beyond its input, output or weights.
-    fn tile(&self, tile: &mut Tile);
+    /// # Safety
+    /// The processor has the instruction set. The panel is of this kernel and the tile not larger than it allows. At each place,
+    /// the window that the reduction runs over can be read, and the panel's channels can be written.
+    unsafe fn tile(&self, tile: &Tile);
+    /// Returns what computes 3x3 convolutions by Winograd's algorithm.
+    fn winograd(&self) -> &'static dyn winograd::Arithmetic;
+    /// Returns whether Winograd's algorithm is faster than [`Kernel::tile`] for `images` of `from` input and `to` output
+    /// channels, with so many output rows and columns. `docs/benchmarks.md` says how it was measured.
+    fn prefers_winograd(&self, from: usize, to: usize, sides: [usize; 2]) -> bool;
 }
 
 /// A tile of a convolution.
 pub struct Tile<'a> {
     /// The map that is read.
-    pub input: &'a [u8],
+    pub input: *const u8,
     /// Where the window of each place begins in it.
-    pub input_at: [usize; MOST_PLACES],
+    pub input_at: [usize; MAX_PLACES],
     /// The map that is written.
-    pub output: &'a mut [u8],
+    pub output: *mut u8,
     /// Where the panel's channels of each place begin in it.
-    pub output_at: [usize; MOST_PLACES],
+    pub output_at: [usize; MAX_PLACES],
     /// How many places there are.
     pub places: usize,
     /// Weights and what belongs to them.
@@ -70,33 +78,22 @@ pub struct Tile<'a> {
 }
 
 impl Tile<'_> {
-    /// Panics where the tile reaches beyond its input, output or weights; `bytes`: of packed weights for a granule of one
-    /// channel.
-    fn check(&self, kernel: &dyn Kernel, bytes: usize) {
-        let Reduction { rows, steps, stride, .. } = self.reduction;
-        let reach = (rows - 1) * stride + steps * kernel.granule();
-        let top = |places: &[usize; MOST_PLACES]| places[..self.places].iter().copied().max();
-        assert!(top(&self.input_at).is_none_or(|place| place + reach <= self.input.len()), "input of a tile");
-        assert!(top(&self.output_at).is_none_or(|place| place + self.panel.channels <= self.output.len()), "output");
-        let channels = self.panel.blocks * kernel.block();
-        assert!(self.places <= kernel.places(self.panel.blocks) && self.panel.blocks <= kernel.most_blocks(), "tile");
-        assert!(rows * steps * channels * bytes <= self.panel.weight.len() * 64, "weights of a tile");
-        assert!(channels <= self.panel.bias.len() && channels <= self.panel.multiplier.len(), "panel");
-    }
-
-    /// Writes the channels of a place from `bytes`, as many as the panel's blocks have.
+    /// Writes `bytes` from channel `channel` on of a place, but for those that the panel does not have.
+    ///
+    /// # Safety
+    /// As [`Kernel::tile`].
     #[inline(always)]
-    fn write(&mut self, place: usize, bytes: &[u8]) {
-        let at = self.output_at[place];
-        let channels = self.panel.channels;
-        // A length that is known needs no call.
-        if channels == 32
-            && let (Some(into), Some(bytes)) = (self.output[at..].first_chunk_mut::<32>(), bytes.first_chunk::<32>())
-        {
-            *into = *bytes;
-            return;
+    unsafe fn write<const BYTES: usize>(&self, place: usize, channel: usize, bytes: [u8; BYTES]) {
+        let count = self.panel.channels.saturating_sub(channel);
+        // SAFETY: the caller's: the panel's channels of each place can be written.
+        unsafe {
+            let into = self.output.add(self.output_at[place] + channel);
+            if count >= BYTES {
+                into.cast::<[u8; BYTES]>().write_unaligned(bytes);
+            } else {
+                into.copy_from_nonoverlapping(bytes.as_ptr(), count);
+            }
         }
-        self.output[at..at + channels].copy_from_slice(&bytes[..channels]);
     }
 }
 

@@ -4,7 +4,8 @@ use std::arch::aarch64::*;
 use std::arch::is_aarch64_feature_detected;
 
 use super::{Kernel, Tile, interleave};
-use crate::pack::TOGETHER;
+use crate::panel::PADDING;
+use crate::winograd;
 
 /// NEON: a block is four channels, each with four sums a place, which are added up at the end.
 struct Neon;
@@ -15,9 +16,9 @@ const GRANULE: usize = 16;
 const BLOCK: usize = 4;
 /// Blocks of a panel: not more than registers hold, for they are computed one after the other, but so many that what comes
 /// before and after them counts little, and so few that their weights stay in a first-level cache.
-const MOST_BLOCKS: usize = 8;
+const MAX_BLOCKS: usize = 8;
 
-/// Where this processor has it.
+/// Returns the kernel if this processor has the instructions.
 pub fn available() -> Option<&'static dyn Kernel> {
     is_aarch64_feature_detected!("neon").then_some(&Neon)
 }
@@ -31,8 +32,8 @@ impl Kernel for Neon {
         BLOCK
     }
 
-    fn most_blocks(&self) -> usize {
-        MOST_BLOCKS
+    fn max_blocks(&self) -> usize {
+        MAX_BLOCKS
     }
 
     fn places(&self, _blocks: usize) -> usize {
@@ -53,12 +54,11 @@ impl Kernel for Neon {
         blocks(filters, channels, granules, BLOCK)
     }
 
-    fn tile(&self, tile: &mut Tile) {
-        tile.check(self, GRANULE);
+    unsafe fn tile(&self, tile: &Tile) {
         macro_rules! by_places {
             ($pairs:literal, $($places:literal)*) => {
                 match tile.places {
-                    // SAFETY: `available` found the instructions, `check` the bounds.
+                    // SAFETY: the caller's.
                     $($places => unsafe { places::<$places, $pairs>(tile) },)*
                     _ => {}
                 }
@@ -70,6 +70,14 @@ impl Kernel for Neon {
             _ => by_places!(true, 1 2 3 4),
         }
     }
+
+    fn winograd(&self) -> &'static dyn winograd::Arithmetic {
+        &winograd::NEON
+    }
+
+    fn prefers_winograd(&self, from: usize, to: usize, sides: [usize; 2]) -> bool {
+        from.min(to) >= 16 && sides[0] * sides[1] >= 4
+    }
 }
 
 /// `[block][granule][channel of the block][byte]` of `[channel][granule][byte]`.
@@ -79,30 +87,30 @@ pub fn blocks(filters: &[i8], channels: usize, granules: usize, block: usize) ->
 }
 
 /// # Safety
-/// The processor has NEON, and the tile keeps within its bounds.
+/// As [`Kernel::tile`].
 // By numbers: the order of the loops decides what stays in registers.
 #[expect(clippy::needless_range_loop)]
 #[target_feature(enable = "neon")]
-unsafe fn places<const PLACES: usize, const PAIRS: bool>(tile: &mut Tile) {
+unsafe fn places<const PLACES: usize, const PAIRS: bool>(tile: &Tile) {
     let panel = tile.panel;
-    let mut whole = [[vdupq_n_s32(0); MOST_BLOCKS]; PLACES];
+    let mut whole = [[vdupq_n_s32(0); MAX_BLOCKS]; PLACES];
     let mut weights: *const u8 = panel.weight.as_ptr().cast();
     for block in 0..panel.blocks {
         let mut sums = [[vdupq_n_s32(0); BLOCK]; PLACES];
         for row in 0..tile.reduction.rows {
-            let mut runs = [tile.input.as_ptr(); PLACES];
+            let mut runs = [tile.input; PLACES];
             for (run, at) in runs.iter_mut().zip(tile.input_at) {
-                // SAFETY: `check`: rows of the input.
+                // SAFETY: the caller's: rows of the input.
                 *run = unsafe { run.add(at + row * tile.reduction.stride) };
             }
             for step in 0..tile.reduction.steps {
                 let mut filters = [vdupq_n_s8(0); BLOCK];
                 for (channel, filter) in filters.iter_mut().enumerate() {
-                    // SAFETY: `check`: a granule for each step and channel.
+                    // SAFETY: the caller's: a granule for each step and channel.
                     *filter = unsafe { load(weights.add(GRANULE * channel)) };
                 }
                 for place in 0..PLACES {
-                    // SAFETY: `check`: steps of a granule lie in the input.
+                    // SAFETY: the caller's: steps of a granule lie in the input.
                     let values = unsafe { load(runs[place].add(GRANULE * step)) };
                     for channel in 0..BLOCK {
                         let (sum, filter) = (&mut sums[place][channel], filters[channel]);
@@ -118,7 +126,7 @@ unsafe fn places<const PLACES: usize, const PAIRS: bool>(tile: &mut Tile) {
                 weights = unsafe { weights.add(GRANULE * BLOCK) };
             }
         }
-        // SAFETY: `check`: as many biases as the blocks have channels.
+        // SAFETY: the caller's: as many biases as the blocks have channels.
         let bias = unsafe { vld1q_s32(panel.bias.as_ptr().add(BLOCK * block)) };
         for (whole, sums) in whole.iter_mut().zip(sums) {
             let sum = vpaddq_s32(vpaddq_s32(sums[0], sums[1]), vpaddq_s32(sums[2], sums[3]));
@@ -126,9 +134,8 @@ unsafe fn places<const PLACES: usize, const PAIRS: bool>(tile: &mut Tile) {
         }
     }
     for (place, sums) in whole.iter().enumerate() {
-        // SAFETY: the processor has NEON.
-        let bytes = unsafe { requantized(sums, tile) };
-        tile.write(place, &bytes);
+        // SAFETY: the caller's.
+        unsafe { write(tile, place, sums) };
     }
 }
 
@@ -146,18 +153,17 @@ pub unsafe fn load(bytes: *const u8) -> int8x16_t {
     unsafe { (*bytes.cast::<Unaligned>()).0 }
 }
 
-/// The sums of a place, four a register, requantised. They are clamped after they are rounded, and not before as in
-/// [`crate::reference`]: the bounds are whole numbers, so it makes no difference.
+/// Requantises the sums of a place, four a register, and writes them. They are clamped after they are rounded, and not before as
+/// in [`crate::reference`]: the bounds are whole numbers, so it makes no difference.
 ///
 /// # Safety
-/// The processor has NEON.
+/// As [`Kernel::tile`].
 #[inline]
 #[target_feature(enable = "neon")]
-pub unsafe fn requantized(sums: &[int32x4_t; 8], tile: &Tile) -> [u8; 32] {
-    let mut bytes = [0; 32];
+pub unsafe fn write(tile: &Tile, place: usize, sums: &[int32x4_t; 8]) {
     let (zero, flip) = (vdupq_n_s16(i16::from(tile.zero)), vdupq_n_u8(tile.flip));
-    let parts = tile.panel.multiplier.as_chunks::<TOGETHER>().0.iter().zip(sums.as_chunks::<4>().0);
-    for ((multiplier, sums), bytes) in parts.zip(bytes.as_chunks_mut::<TOGETHER>().0) {
+    let parts = tile.panel.multiplier.as_chunks::<PADDING>().0.iter().zip(sums.as_chunks::<4>().0);
+    for (part, (multiplier, sums)) in parts.enumerate() {
         // Rounds half to even; what is beyond an i32, an i16 or a byte becomes the nearest that is not.
         let value = |part: usize| {
             // SAFETY: sixteen multipliers.
@@ -166,9 +172,8 @@ pub unsafe fn requantized(sums: &[int32x4_t; 8], tile: &Tile) -> [u8; 32] {
         };
         let words = |low, high| vqaddq_s16(vqmovn_high_s32(vqmovn_s32(low), high), zero);
         let (low, high) = (words(value(0), value(1)), words(value(2), value(3)));
-        let part = veorq_u8(vqmovun_high_s16(vqmovun_s16(low), high), flip);
-        // SAFETY: sixteen bytes.
-        unsafe { vst1q_u8(bytes.as_mut_ptr(), part) };
+        let bytes = veorq_u8(vqmovun_high_s16(vqmovun_s16(low), high), flip);
+        // SAFETY: a register of bytes is bytes; the caller's.
+        unsafe { tile.write(place, PADDING * part, std::mem::transmute::<uint8x16_t, [u8; PADDING]>(bytes)) };
     }
-    bytes
 }

@@ -2,6 +2,7 @@
 
 use super::{Kernel, Tile};
 use crate::reference::requantize;
+use crate::winograd;
 
 /// The portable kernel.
 pub struct Portable;
@@ -20,7 +21,7 @@ impl Kernel for Portable {
         BLOCK
     }
 
-    fn most_blocks(&self) -> usize {
+    fn max_blocks(&self) -> usize {
         1
     }
 
@@ -32,14 +33,18 @@ impl Kernel for Portable {
         GRANULE
     }
 
-    fn tile(&self, tile: &mut Tile) {
-        tile.check(self, GRANULE);
-        let mut weights = tile.panel.weight.iter();
+    unsafe fn tile(&self, tile: &Tile) {
         for place in 0..tile.places {
+            let mut weights = tile.panel.weight.iter();
             let mut sums: [i32; BLOCK] = tile.panel.bias[..BLOCK].try_into().unwrap_or_default();
             for row in 0..tile.reduction.rows {
-                let run = &tile.input[tile.input_at[place] + row * tile.reduction.stride..];
-                for (bytes, line) in run.chunks_exact(GRANULE).take(tile.reduction.steps).zip(&mut weights) {
+                let length = GRANULE * tile.reduction.steps;
+                // SAFETY: the caller's: the window of each place can be read.
+                let run = unsafe {
+                    let first = tile.input.add(tile.input_at[place] + row * tile.reduction.stride);
+                    std::slice::from_raw_parts(first, length)
+                };
+                for (bytes, line) in run.chunks_exact(GRANULE).zip(&mut weights) {
                     for (sum, weights) in sums.iter_mut().zip(line.0.chunks_exact(GRANULE)) {
                         for (byte, weight) in bytes.iter().zip(weights) {
                             *sum = sum.wrapping_add(i32::from(*byte) * i32::from(weight.cast_signed()));
@@ -51,7 +56,17 @@ impl Kernel for Portable {
             for ((byte, sum), multiplier) in bytes.iter_mut().zip(sums).zip(&tile.panel.multiplier) {
                 *byte = requantize(sum, *multiplier, tile.zero) ^ tile.flip;
             }
-            tile.write(place, &bytes);
+            // SAFETY: the caller's.
+            unsafe { tile.write(place, 0, bytes) };
         }
+    }
+
+    fn winograd(&self) -> &'static dyn winograd::Arithmetic {
+        &winograd::PORTABLE
+    }
+
+    fn prefers_winograd(&self, from: usize, to: usize, sides: [usize; 2]) -> bool {
+        let _ = (from, to, sides);
+        false
     }
 }

@@ -4,12 +4,13 @@ use std::arch::x86_64::*;
 
 use super::avx2::requantized256;
 use super::{Kernel, Tile};
+use crate::winograd;
 
 /// Calls the function for as many places as the tile has.
 macro_rules! by_places {
     ($function:ident, $tile:ident, $blocks:literal, $($places:literal)*) => {
         match $tile.places {
-            // SAFETY: `available` found the instructions, `check` the bounds.
+            // SAFETY: the caller's.
             $($places => unsafe { $function::<$places, $blocks>($tile) },)*
             _ => {}
         }
@@ -26,13 +27,14 @@ struct Avx512;
 /// same but for their encoding.
 struct Ymm {
     name: &'static str,
-    tile: fn(&mut Tile),
+    winograd: &'static dyn winograd::Arithmetic,
+    tile: unsafe fn(&Tile),
 }
 
-/// Those that this processor has.
+/// Returns the kernels that this processor has.
 pub fn available() -> Vec<&'static dyn Kernel> {
-    static AVX_VNNI: Ymm = Ymm { name: "avx-vnni", tile: avx_vnni::tile };
-    static AVX512_VL: Ymm = Ymm { name: "avx512-vnni-256", tile: avx512_vl::tile };
+    static AVX_VNNI: Ymm = Ymm { name: "avx-vnni", winograd: &winograd::AVX_VNNI, tile: avx_vnni::tile };
+    static AVX512_VL: Ymm = Ymm { name: "avx512-vnni-256", winograd: &winograd::AVX512_VL, tile: avx512_vl::tile };
     let mut kernels: Vec<&'static dyn Kernel> = Vec::new();
     let wide = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vnni");
     if wide && is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512vl") {
@@ -56,7 +58,7 @@ impl Kernel for Avx512 {
         16
     }
 
-    fn most_blocks(&self) -> usize {
+    fn max_blocks(&self) -> usize {
         4
     }
 
@@ -73,8 +75,7 @@ impl Kernel for Avx512 {
         GRANULE
     }
 
-    fn tile(&self, tile: &mut Tile) {
-        tile.check(self, GRANULE);
+    unsafe fn tile(&self, tile: &Tile) {
         match tile.panel.blocks {
             1 => by_places!(tile512, tile, 1, 1 2 3 4 5 6 7 8 9 10 11 12),
             2 => by_places!(tile512, tile, 2, 1 2 3 4 5 6 7 8 9 10 11 12),
@@ -82,35 +83,43 @@ impl Kernel for Avx512 {
             _ => by_places!(tile512, tile, 4, 1 2 3 4 5 6),
         }
     }
+
+    fn winograd(&self) -> &'static dyn winograd::Arithmetic {
+        &winograd::AVX512
+    }
+
+    fn prefers_winograd(&self, from: usize, to: usize, sides: [usize; 2]) -> bool {
+        from.min(to) >= 32 && from * to <= 600 * sides[0] * sides[1]
+    }
 }
 
 /// # Safety
-/// The processor has the instructions, and the tile keeps within its bounds.
+/// As [`Kernel::tile`].
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-unsafe fn tile512<const PLACES: usize, const BLOCKS: usize>(tile: &mut Tile) {
+unsafe fn tile512<const PLACES: usize, const BLOCKS: usize>(tile: &Tile) {
     let panel = tile.panel;
     let mut sums = [[_mm512_setzero_si512(); BLOCKS]; PLACES];
     for sums in &mut sums {
         for (block, sum) in sums.iter_mut().enumerate() {
-            // SAFETY: `check`: as many as the blocks have channels.
+            // SAFETY: the caller's: as many as the blocks have channels.
             *sum = unsafe { _mm512_loadu_si512(panel.bias.as_ptr().add(16 * block).cast()) };
         }
     }
     let mut weights: *const u8 = panel.weight.as_ptr().cast();
     for row in 0..tile.reduction.rows {
-        let mut runs = [tile.input.as_ptr(); PLACES];
+        let mut runs = [tile.input; PLACES];
         for (run, at) in runs.iter_mut().zip(tile.input_at) {
-            // SAFETY: `check`: rows of the input.
+            // SAFETY: the caller's: rows of the input.
             *run = unsafe { run.add(at + row * tile.reduction.stride) };
         }
         for step in 0..tile.reduction.steps {
             let mut filters = [_mm512_setzero_si512(); BLOCKS];
             for (block, filter) in filters.iter_mut().enumerate() {
-                // SAFETY: `check`: a line for each step and block.
+                // SAFETY: the caller's: a line for each step and block.
                 *filter = unsafe { _mm512_load_si512(weights.add(64 * block).cast()) };
             }
             for place in 0..PLACES {
-                // SAFETY: `check`: steps of four bytes lie in the input.
+                // SAFETY: the caller's: steps of four bytes lie in the input.
                 let bytes = unsafe { runs[place].add(GRANULE * step).cast::<i32>().read_unaligned() };
                 let bytes = _mm512_set1_epi32(bytes);
                 for block in 0..BLOCKS {
@@ -121,26 +130,35 @@ unsafe fn tile512<const PLACES: usize, const BLOCKS: usize>(tile: &mut Tile) {
             weights = unsafe { weights.add(64 * BLOCKS) };
         }
     }
-    let zero = f32::from(tile.zero);
-    let (low, high) = (_mm512_set1_ps(-zero), _mm512_set1_ps(255.0 - zero));
-    let (zero, flip) = (_mm512_set1_epi32(i32::from(tile.zero)), _mm_set1_epi8(tile.flip.cast_signed()));
     // A copy, so that the sums above stay in registers: what is indexed by a variable lies in memory.
     let sums = std::hint::black_box(sums);
     for (place, sums) in sums.iter().enumerate() {
-        let mut bytes = [_mm_setzero_si128(); BLOCKS];
         for (block, sum) in sums.iter().enumerate() {
-            // SAFETY: as many multipliers as sums.
-            let multiplier = unsafe { _mm512_loadu_ps(panel.multiplier.as_ptr().add(16 * block)) };
-            let value = _mm512_mul_ps(_mm512_cvtepi32_ps(*sum), multiplier);
-            let value = _mm512_min_ps(_mm512_max_ps(value, low), high);
-            // Rounds half to even: the processor's mode, which nobody changes.
-            let value = _mm512_add_epi32(_mm512_cvtps_epi32(value), zero);
-            bytes[block] = _mm_xor_si128(_mm512_cvtepi32_epi8(value), flip);
+            // SAFETY: as many multipliers as sums; the caller's.
+            unsafe {
+                let multiplier = _mm512_loadu_ps(panel.multiplier.as_ptr().add(16 * block));
+                let bytes = requantized512(*sum, multiplier, panel.bounded, tile.zero, tile.flip);
+                tile.write(place, 16 * block, bytes);
+            }
         }
-        // SAFETY: registers of bytes are bytes.
-        let bytes = unsafe { std::slice::from_raw_parts(bytes.as_ptr().cast::<u8>(), 16 * BLOCKS) };
-        tile.write(place, bytes);
     }
+}
+
+/// Sixteen sums requantised. If they are `bounded`, they are clamped after they are rounded: the bounds are whole numbers, so it
+/// makes no difference.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+fn requantized512(sums: __m512i, multiplier: __m512, bounded: bool, zero: u8, flip: u8) -> [u8; 16] {
+    let mut value = _mm512_mul_ps(_mm512_cvtepi32_ps(sums), multiplier);
+    if !bounded {
+        let (low, high) = (-f32::from(zero), 255.0 - f32::from(zero));
+        value = _mm512_min_ps(_mm512_max_ps(value, _mm512_set1_ps(low)), _mm512_set1_ps(high));
+    }
+    // Rounds half to even: the processor's mode, which nobody changes. Bytes are narrowed as signed ones.
+    let value = _mm512_add_epi32(_mm512_cvtps_epi32(value), _mm512_set1_epi32(i32::from(zero) - 128));
+    let bytes = _mm_xor_si128(_mm512_cvtsepi32_epi8(value), _mm_set1_epi8((flip ^ 128).cast_signed()));
+    // SAFETY: a register of bytes is bytes.
+    unsafe { std::mem::transmute::<__m128i, [u8; 16]>(bytes) }
 }
 
 impl Kernel for Ymm {
@@ -152,7 +170,7 @@ impl Kernel for Ymm {
         8
     }
 
-    fn most_blocks(&self) -> usize {
+    fn max_blocks(&self) -> usize {
         2
     }
 
@@ -164,9 +182,17 @@ impl Kernel for Ymm {
         GRANULE
     }
 
-    fn tile(&self, tile: &mut Tile) {
-        tile.check(self, GRANULE);
-        (self.tile)(tile)
+    unsafe fn tile(&self, tile: &Tile) {
+        // SAFETY: the caller's.
+        unsafe { (self.tile)(tile) }
+    }
+
+    fn winograd(&self) -> &'static dyn winograd::Arithmetic {
+        self.winograd
+    }
+
+    fn prefers_winograd(&self, from: usize, to: usize, sides: [usize; 2]) -> bool {
+        from.min(to) >= 32 && from * to <= 600 * sides[0] * sides[1]
     }
 }
 
@@ -175,7 +201,9 @@ macro_rules! ymm {
         mod $name {
             use super::*;
 
-            pub fn tile(tile: &mut Tile) {
+            /// # Safety
+            /// As [`Kernel::tile`].
+            pub unsafe fn tile(tile: &Tile) {
                 match tile.panel.blocks {
                     1 => by_places!(places, tile, 1, 1 2 3 4 5 6),
                     _ => by_places!(places, tile, 2, 1 2 3 4 5 6),
@@ -183,32 +211,32 @@ macro_rules! ymm {
             }
 
             /// # Safety
-            /// The processor has the instructions, and the tile keeps within its bounds.
+            /// As [`Kernel::tile`].
             #[target_feature(enable = $features)]
-            unsafe fn places<const PLACES: usize, const BLOCKS: usize>(tile: &mut Tile) {
+            unsafe fn places<const PLACES: usize, const BLOCKS: usize>(tile: &Tile) {
                 let panel = tile.panel;
                 let mut sums = [[_mm256_setzero_si256(); BLOCKS]; PLACES];
                 for sums in &mut sums {
                     for (block, sum) in sums.iter_mut().enumerate() {
-                        // SAFETY: `check`: as many as the blocks have channels.
+                        // SAFETY: the caller's: as many as the blocks have channels.
                         *sum = unsafe { _mm256_loadu_si256(panel.bias.as_ptr().add(8 * block).cast()) };
                     }
                 }
                 let mut weights: *const u8 = panel.weight.as_ptr().cast();
                 for row in 0..tile.reduction.rows {
-                    let mut runs = [tile.input.as_ptr(); PLACES];
+                    let mut runs = [tile.input; PLACES];
                     for (run, at) in runs.iter_mut().zip(tile.input_at) {
-                        // SAFETY: `check`: rows of the input.
+                        // SAFETY: the caller's: rows of the input.
                         *run = unsafe { run.add(at + row * tile.reduction.stride) };
                     }
                     for step in 0..tile.reduction.steps {
                         let mut filters = [_mm256_setzero_si256(); BLOCKS];
                         for (block, filter) in filters.iter_mut().enumerate() {
-                            // SAFETY: `check`: half a line for each step and block.
+                            // SAFETY: the caller's: half a line for each step and block.
                             *filter = unsafe { _mm256_load_si256(weights.add(32 * block).cast()) };
                         }
                         for place in 0..PLACES {
-                            // SAFETY: `check`: steps of four bytes lie in the input.
+                            // SAFETY: the caller's: steps of four bytes lie in the input.
                             let bytes = unsafe { runs[place].add(GRANULE * step).cast::<i32>().read_unaligned() };
                             let bytes = _mm256_set1_epi32(bytes);
                             for block in 0..BLOCKS {
@@ -222,15 +250,14 @@ macro_rules! ymm {
                 // A copy, so that the sums above stay in registers: what is indexed by a variable lies in memory.
                 let sums = std::hint::black_box(sums);
                 for (place, sums) in sums.iter().enumerate() {
-                    let mut bytes = [0u8; 16];
                     for (block, sum) in sums.iter().enumerate() {
-                        // SAFETY: as many multipliers as sums; AVX2 is among the features.
-                        let eight = unsafe {
-                            requantized256(*sum, panel.multiplier.as_ptr().add(8 * block), tile.zero, tile.flip)
-                        };
-                        bytes[8 * block..][..8].copy_from_slice(&eight);
+                        // SAFETY: as many multipliers as sums; AVX2 is among the features; the caller's.
+                        unsafe {
+                            let multiplier = _mm256_loadu_ps(panel.multiplier.as_ptr().add(8 * block));
+                            let bytes = requantized256(*sum, multiplier, panel.bounded, tile.zero, tile.flip);
+                            tile.write(place, 8 * block, bytes);
+                        }
                     }
-                    tile.write(place, &bytes);
                 }
             }
         }
