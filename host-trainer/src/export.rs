@@ -5,7 +5,6 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use anyhow::Context;
 use expression_core::{FaceInput, Label};
 use expression_engine::bundle::{self, Confidence, Manifest, Quantization};
 use expression_engine::{files, selftest};
@@ -14,7 +13,7 @@ use safetensors::{Dtype, tensor::TensorView};
 
 use crate::config::{Config, WeightScales};
 use crate::dataset::rendered;
-use crate::error::BadInput;
+use crate::error::{Context, Error};
 use crate::onnx::{builder, detector, tfjs};
 use crate::parity::{self, Rung};
 use crate::quantize::IntegerNet;
@@ -27,8 +26,8 @@ const NOISE: usize = 8;
 /// Aligned faces for the self-test: rendered ones and noise, never a photograph of a person.
 ///
 /// # Errors
-/// [`BadInput`] where the assets are missing.
-pub fn self_test_faces(input: FaceInput, seed: u64) -> anyhow::Result<Vec<Vec<u8>>> {
+/// [`Error::BadInput`] where the assets are missing.
+pub fn self_test_faces(input: FaceInput, seed: u64) -> crate::Result<Vec<Vec<u8>>> {
     let renderer = rendered::open()?;
     let mut faces = Vec::new();
     for identity in 0..FACES_PER_LABEL {
@@ -63,8 +62,8 @@ impl Fixed {
     /// From the fetched assets.
     ///
     /// # Errors
-    /// [`BadInput`] where they are missing or damaged.
-    pub fn new(input: FaceInput, seed: u64) -> anyhow::Result<Fixed> {
+    /// [`Error::BadInput`] where they are missing or damaged.
+    pub fn new(input: FaceInput, seed: u64) -> crate::Result<Fixed> {
         Ok(Fixed { self_test: self_test_faces(input, seed)?, detector: detector_file()? })
     }
 }
@@ -119,11 +118,11 @@ pub fn manifest(config: &Config, name: &str, net: &IntegerNet, calibration_sampl
 ///
 /// # Errors
 /// Of the file system; an older bundle stays then.
-pub fn write(folder: &Path, config: &Config, parts: &Parts) -> anyhow::Result<Rung> {
+pub fn write(folder: &Path, config: &Config, parts: &Parts) -> crate::Result<Rung> {
     let parent = folder.parent().context("a bundle lies in a folder")?;
     let draft = tempfile::Builder::new().prefix(".bundle-").tempdir_in(parent)?;
     let mut manifest = manifest(config, parts.name, parts.net, parts.calibration_samples);
-    let mut put = |name: &str, bytes: &[u8]| -> anyhow::Result<()> {
+    let mut put = |name: &str, bytes: &[u8]| -> crate::Result<()> {
         files::write_bytes(&draft.path().join(name), bytes)?;
         manifest.files.insert(name.into(), files::sha256(bytes));
         Ok(())
@@ -155,15 +154,15 @@ pub fn write(folder: &Path, config: &Config, parts: &Parts) -> anyhow::Result<Ru
 /// The face detector as ONNX, from the fetched tfjs file.
 ///
 /// # Errors
-/// [`BadInput`] where it is missing or damaged.
-pub fn detector_file() -> anyhow::Result<Vec<u8>> {
+/// [`Error::BadInput`] where it is missing or damaged.
+pub fn detector_file() -> crate::Result<Vec<u8>> {
     let path = crate::assets::folder().join("human/blazeface.json");
-    let graph = tfjs::Graph::open(&path).map_err(|error| BadInput(error.to_string()))?;
-    let model = detector::detector_onnx(&graph).map_err(|error| BadInput(error.to_string()))?;
+    let graph = tfjs::Graph::open(&path).map_err(|error| Error::BadInput(error.to_string()))?;
+    let model = detector::detector_onnx(&graph).map_err(|error| Error::BadInput(error.to_string()))?;
     Ok(builder::bytes(&model))
 }
 
-fn vectors(input: FaceInput, parts: &Parts) -> anyhow::Result<Vec<u8>> {
+fn vectors(input: FaceInput, parts: &Parts) -> crate::Result<Vec<u8>> {
     let scores: Vec<u8> = parts.fixed.self_test.iter().flat_map(|face| parts.net.scores(face)).collect();
     let faces = parts.fixed.self_test.concat();
     let count = parts.fixed.self_test.len();

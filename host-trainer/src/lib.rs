@@ -26,3 +26,5 @@ pub mod report;
 pub mod run;
 pub mod study;
 pub mod train;
+
+pub use error::{Error, Result};

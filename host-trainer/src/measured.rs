@@ -2,7 +2,6 @@
 
 use std::time::Instant;
 
-use anyhow::Context;
 use expression_core::Label;
 use expression_engine::EngineOptions;
 use expression_engine::bundle::Confidence;
@@ -12,6 +11,7 @@ use tch::{Device, Tensor};
 
 use crate::config::Config;
 use crate::dataset::{DataSet, Sample};
+use crate::error::Context;
 use crate::evaluate::{Metrics, confidence, metrics};
 use crate::export;
 use crate::net::FaceNet;
@@ -71,13 +71,7 @@ impl Measured {
     /// # Errors
     /// [`crate::interrupt::Interrupted`], bad input, or of the file system. A rung that does not hold is no error: it is
     /// told in the summary.
-    pub fn new(
-        run: &Run,
-        config: &Config,
-        data: &DataSet,
-        loading: f64,
-        face_net: FaceNet,
-    ) -> anyhow::Result<Measured> {
+    pub fn new(run: &Run, config: &Config, data: &DataSet, loading: f64, face_net: FaceNet) -> crate::Result<Measured> {
         let device = face_net.store().device();
         let trained = pipeline::train(run, config, data, face_net)?;
 
@@ -146,7 +140,7 @@ impl Measured {
     ///
     /// # Errors
     /// Of the file system.
-    pub fn write(&self, run: &Run, samples: &[Sample]) -> anyhow::Result<()> {
+    pub fn write(&self, run: &Run, samples: &[Sample]) -> crate::Result<()> {
         let name = |class: usize| Label::from_index(class).map_or("?", Label::name).to_owned();
         files::write_atomic(&run.path(run::ANSWERS), |file| {
             for ((sample, scores), float) in samples.iter().zip(&self.int8_answers).zip(&self.float_answers) {
@@ -169,7 +163,7 @@ impl Measured {
 }
 
 /// The rows of u8 `[n, ...]` as bytes.
-fn rows(faces: &Tensor) -> anyhow::Result<Vec<Vec<u8>>> {
+fn rows(faces: &Tensor) -> crate::Result<Vec<Vec<u8>>> {
     let length = faces.numel() / faces.size()[0].max(1) as usize;
     let bytes: Vec<u8> = faces.contiguous().view(-1).try_into().context("faces to bytes")?;
     Ok(bytes.chunks_exact(length).map(<[u8]>::to_vec).collect())

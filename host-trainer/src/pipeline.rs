@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use anyhow::ensure;
 use expression_core::Label;
 use expression_engine::{Scores, files};
 use tch::Kind;
 
 use crate::config::Config;
 use crate::dataset::{DataSet, Sample, contact_sheet};
+use crate::error::ensure;
 use crate::export;
 use crate::measured::Measured;
 use crate::net::{ExpressionNet, FaceNet};
@@ -54,7 +54,7 @@ pub struct Trained {
 /// # Errors
 /// [`crate::interrupt::Interrupted`], bad input, of the file system, or a parity rung that does not hold: then the
 /// report is written and the bundle is not.
-pub fn run(run: &Run, config: &Config, data: &DataSet, loading: f64, given: Given) -> anyhow::Result<()> {
+pub fn run(run: &Run, config: &Config, data: &DataSet, loading: f64, given: Given) -> crate::Result<()> {
     let Given { face_net, fixed } = given;
     let (train, calibration, test) = (data.train.len(), data.calibration.len(), data.test.len());
     run.say(&format!("{}: {train} training, {calibration} calibration, {test} test samples", data.name));
@@ -85,7 +85,7 @@ pub fn run(run: &Run, config: &Config, data: &DataSet, loading: f64, given: Give
 ///
 /// # Errors
 /// [`crate::interrupt::Interrupted`], bad input, or of the file system.
-pub fn train(run: &Run, config: &Config, data: &DataSet, mut face_net: FaceNet) -> anyhow::Result<Trained> {
+pub fn train(run: &Run, config: &Config, data: &DataSet, mut face_net: FaceNet) -> crate::Result<Trained> {
     let device = face_net.store().device();
     let (mut curves, mut seconds) = (Vec::new(), Vec::new());
     let mut started = Instant::now();
@@ -137,7 +137,7 @@ pub fn train(run: &Run, config: &Config, data: &DataSet, mut face_net: FaceNet) 
     Ok(Trained { net, curves, seconds })
 }
 
-fn export(run: &Run, config: &Config, measured: &Measured, fixed: &export::Fixed) -> anyhow::Result<Rung> {
+fn export(run: &Run, config: &Config, measured: &Measured, fixed: &export::Fixed) -> crate::Result<Rung> {
     let Measured { summary, net, float_onnx, int8_onnx, .. } = measured;
     let face_net = match config.face_net.model.as_str() {
         _ if config.stage_one.epochs == 0 => "none: trained from scratch.",
@@ -181,7 +181,7 @@ fn export(run: &Run, config: &Config, measured: &Measured, fixed: &export::Fixed
 }
 
 /// The first right and wrong answers of each label.
-fn answered(samples: &[Sample], scores: &[Scores]) -> anyhow::Result<Vec<Answered>> {
+fn answered(samples: &[Sample], scores: &[Scores]) -> crate::Result<Vec<Answered>> {
     let mut chosen = Vec::new();
     for label in Label::ALL {
         for right in [true, false] {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
 use crate::dataset::DataSet;
-use crate::error::BadInput;
+use crate::error::{Context, Error};
 
 /// What decides a run's result: written before it starts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -91,8 +91,8 @@ impl Run {
     /// A new run in `folder`, or the one that lies there and is gone on with. Changes nothing yet: [`Run::start`] does.
     ///
     /// # Errors
-    /// [`BadInput`] where there is nothing to resume, it was started otherwise, or `folder` is not a run's.
-    pub fn open(folder: &Path, config: &Config, request: Request) -> anyhow::Result<Run> {
+    /// [`Error::BadInput`] where there is nothing to resume, it was started otherwise, or `folder` is not a run's.
+    pub fn open(folder: &Path, config: &Config, request: Request) -> crate::Result<Run> {
         let Request { data, preset, limit, seed, resume, fold } = request;
         let identity = Identity { data, data_sha256: None, limit, seed, fold, config: config.clone() };
         let run = Run { folder: folder.to_owned(), identity, preset, resume };
@@ -101,29 +101,29 @@ impl Run {
                 Err(run.otherwise())
             }
             None if resume => {
-                Err(BadInput(format!("{}: no run to resume here; leave --resume out", folder.display())).into())
+                Err(Error::BadInput(format!("{}: no run to resume here; leave --resume out", folder.display())))
             }
             None if fs::read_dir(folder).is_ok_and(|mut entries| entries.any(|entry| !is_unfinished(entry))) => {
                 let advice = "give another --name; this folder was not made by a run";
-                Err(BadInput(format!("{}: {advice}", folder.display())).into())
+                Err(Error::BadInput(format!("{}: {advice}", folder.display())))
             }
             _ => Ok(run),
         }
     }
 
-    fn otherwise(&self) -> anyhow::Error {
+    fn otherwise(&self) -> Error {
         let advice = "give the same --data, --preset, --limit and --seed, or leave --resume out";
-        BadInput(format!("{}: was started otherwise; {advice}", self.path(CONFIG).display())).into()
+        Error::BadInput(format!("{}: was started otherwise; {advice}", self.path(CONFIG).display()))
     }
 
     /// Writes the configuration; a new run clears what an older one left in its folder first.
     ///
     /// # Errors
-    /// [`BadInput`] where a run that goes on began with other pictures, and of the file system.
-    pub fn start(&self, data: &DataSet) -> anyhow::Result<()> {
+    /// [`Error::BadInput`] where a run that goes on began with other pictures, and of the file system.
+    pub fn start(&self, data: &DataSet) -> crate::Result<()> {
         let data_sha256 = Some(data.sha256());
         if self.resume && Identity::of(&self.folder).is_none_or(|older| older.data_sha256 != data_sha256) {
-            return Err(self.otherwise().context("the pictures of the data set have changed"));
+            return Err(self.otherwise()).context("the pictures of the data set have changed");
         }
         let identity = Identity { data_sha256, ..self.identity.clone() };
         for old in Self::OWN.map(|name| self.path(name)).into_iter().filter(|_| !self.resume) {

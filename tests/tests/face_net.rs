@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use expression_engine::error::{Classify, ErrorKind};
 use host_trainer::config::{self, Config};
 use host_trainer::dataset::rendered;
 use host_trainer::net::FaceNet;
@@ -73,7 +74,7 @@ fn write_vgg(path: &Path) {
     Tensor::write_safetensors(&tensors, path).unwrap();
 }
 
-fn vgg(path: &Path, layer: &str) -> anyhow::Result<FaceNet> {
+fn vgg(path: &Path, layer: &str) -> host_trainer::Result<FaceNet> {
     let weights = path.display().to_string();
     FaceNet::open(&config::FaceNet { model: "vgg-16".into(), weights, layer: layer.into(), size: 224 }, Device::Cpu)
 }
@@ -163,8 +164,8 @@ fn weights_that_do_not_fit_are_bad_input() {
         (vgg(Path::new(""), "pool5"), "--face-net-weights"),
     ] {
         let error = result.err().expect("it is refused");
-        let line = host_trainer::error::one_line(&error);
-        assert_eq!(host_trainer::error::code(&error), expression_engine::error::BAD_INPUT, "{line}");
+        let line = error.to_string();
+        assert_eq!(error.kind(), ErrorKind::BadInput, "{line}");
         assert!(line.contains(expected), "{line}");
     }
 }

@@ -2,9 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::error::BadInput;
-
 use crate::device;
+use crate::error::Error;
 use crate::inspect::of_study::OfStudy;
 use crate::inspect::{self, Settings};
 
@@ -36,11 +35,11 @@ impl Cmd {
     ///
     /// # Errors
     /// Bad input, or an interruption.
-    pub fn run(&self) -> anyhow::Result<()> {
+    pub fn run(&self) -> crate::Result<()> {
         let device = device::choose(self.device)?;
         let OfStudy { nets, faces, labels } = OfStudy::open(&self.study, self.samples, self.seed, device)?;
         let out = self.out.clone().unwrap_or_else(|| self.study.join("inspect"));
-        std::fs::create_dir_all(&out).map_err(|error| BadInput(format!("{}: {error}", out.display())))?;
+        std::fs::create_dir_all(&out).map_err(|error| Error::BadInput(format!("{}: {error}", out.display())))?;
         let inspection = inspect::inspect(&nets, &faces, &labels, Settings::default(), &out)?;
         let mut text = format!("mean label entropy of neurons over {} faces, bits\n", inspection.ranked);
         for net in &inspection.nets {

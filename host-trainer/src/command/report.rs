@@ -2,9 +2,8 @@
 
 use std::path::PathBuf;
 
-use anyhow::ensure;
-
 use crate::crossval::Joined;
+use crate::error::ensure;
 
 /// Joins the folds of a cross-validation: a table on stdout, crossval.json and crossval.html in its folder.
 #[derive(clap::Args)]
@@ -22,7 +21,7 @@ impl Cmd {
     ///
     /// # Errors
     /// Bad input: no folds there, or folds that were made otherwise; or folds that are missing.
-    pub fn run(&self) -> anyhow::Result<()> {
+    pub fn run(&self) -> crate::Result<()> {
         let joined = Joined::of(&self.folder)?;
         let advice = "train them, or join the others by --partial";
         let missing = joined.missing_folds();

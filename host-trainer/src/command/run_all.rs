@@ -25,7 +25,7 @@ impl Cmd {
     ///
     /// # Errors
     /// Bad input, an interruption, or a parity rung that does not hold.
-    pub fn run(&self) -> anyhow::Result<()> {
+    pub fn run(&self) -> crate::Result<()> {
         let Training { data, preset, seed, resume, .. } = &self.training;
         let (config, device) = self.training.configuration()?;
         let asked = run::Request {

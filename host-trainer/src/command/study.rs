@@ -26,7 +26,7 @@ impl Cmd {
     ///
     /// # Errors
     /// Bad input, or an interruption.
-    pub fn run(&self) -> anyhow::Result<()> {
+    pub fn run(&self) -> crate::Result<()> {
         let (config, device) = self.training.configuration()?;
         let folder = self.training.folder("-study");
         eprintln!("study {} on {}", folder.display(), device::name(device));

@@ -4,7 +4,7 @@ use expression_core::align::{KeyPoints, Similarity};
 use expression_engine::Picture;
 use expression_engine::detector::Detector;
 
-use crate::error::BadInput;
+use crate::error::Error;
 use crate::export;
 
 /// Longest side of a cut face in pixels: enough for the face net's 224.
@@ -19,10 +19,10 @@ impl Finder {
     /// With the detector made from the fetched assets.
     ///
     /// # Errors
-    /// [`BadInput`] where they are missing or damaged.
-    pub fn open() -> anyhow::Result<Finder> {
+    /// [`Error::BadInput`] where they are missing or damaged.
+    pub fn open() -> crate::Result<Finder> {
         let detector = Detector::from_onnx(&export::detector_file()?);
-        Ok(Finder(detector.map_err(|error| BadInput(error.to_string()))?))
+        Ok(Finder(detector.map_err(|error| Error::BadInput(error.to_string()))?))
     }
 
     /// The face that the detector is surest of, as [`face`] cuts it.

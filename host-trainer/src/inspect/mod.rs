@@ -8,7 +8,6 @@ mod sheet;
 
 use std::path::Path;
 
-use anyhow::ensure;
 use expression_core::Label;
 use expression_engine::files;
 use image::RgbImage;
@@ -16,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use crate::dataset::contact_sheet;
+use crate::error::ensure;
 use crate::report;
 
 /// Where histograms of label entropy end, in bits: eight labels that occur alike.
@@ -121,7 +121,7 @@ pub fn inspect(
     labels: &[Label],
     settings: Settings,
     out: &Path,
-) -> anyhow::Result<Inspection> {
+) -> crate::Result<Inspection> {
     let count = faces.size()[0] as usize;
     ensure!(count > 0 && count == labels.len(), "{count} faces with {} labels", labels.len());
     // Of a set whose labels occur alike, an eighth has one label: over more faces no neuron could reach zero.
@@ -145,13 +145,13 @@ pub fn inspect(
         let pictures: Vec<_> = shown
             .iter()
             .map(|neuron| neurons::average(faces, &neurons::top(&last[*neuron], averaged)))
-            .collect::<anyhow::Result<_>>()?;
+            .collect::<crate::Result<_>>()?;
         grids.push(sheet::grid(&pictures));
         figures.push(NetFigures { name: net.name.clone(), layers, shown });
     }
     let set_entropy = neurons::label_entropy(&vec![0.0; count], labels, count);
     let inspection = Inspection { faces: count, ranked, asked: settings.ranked, averaged, set_entropy, nets: figures };
-    let write = |name: &str, sheet: &RgbImage| -> anyhow::Result<()> {
+    let write = |name: &str, sheet: &RgbImage| -> crate::Result<()> {
         Ok(files::write_bytes(&out.join(name), &contact_sheet::png(sheet)?)?)
     };
     write("neurons.png", &sheet::side_by_side(&grids))?;

@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use crate::error::BadInput;
 use expression_core::Label;
 use tch::{Device, Kind, Tensor};
 
 use super::{Inspected, layers};
 use crate::config::Config;
 use crate::dataset::{self, Request, Sample, Source};
+use crate::error::Error;
 use crate::net::{ExpressionNet, FaceNet};
 use crate::pipeline;
 use crate::run::Identity;
@@ -35,13 +35,14 @@ impl OfStudy {
     /// Of the study in `folder` with `samples` training samples and one seed, on `device`. The test samples are loaded anew.
     ///
     /// # Errors
-    /// [`BadInput`] where there is no such study, or its data is not where it was.
-    pub fn open(folder: &Path, samples: usize, seed: u64, device: Device) -> anyhow::Result<OfStudy> {
+    /// [`Error::BadInput`] where there is no such study, or its data is not where it was.
+    pub fn open(folder: &Path, samples: usize, seed: u64, device: Device) -> crate::Result<OfStudy> {
         let place = |method| Plan::place(folder, samples, seed, method);
         let of = |method| {
             let place = place(method);
             let advice = "give the folder of a finished study, and --samples and --seed that it has";
-            Identity::of(&place).ok_or_else(|| BadInput(format!("{}: no training here; {advice}", place.display())))
+            Identity::of(&place)
+                .ok_or_else(|| Error::BadInput(format!("{}: no training here; {advice}", place.display())))
         };
         let (scratch, fn2en) = (of(Method::Scratch)?, of(Method::Fn2en)?);
         let config = &fn2en.config;
@@ -51,10 +52,10 @@ impl OfStudy {
 
         let mut face_net = FaceNet::open(&config.face_net, device)?;
         let adapter = face_net.channels(&config.face_net.layer)?;
-        let expression_net = |method, config: &Config| -> anyhow::Result<Inspected> {
+        let expression_net = |method, config: &Config| -> crate::Result<Inspected> {
             let net = ExpressionNet::new(&config.net, adapter, Label::COUNT as i64, Kind::Float, device);
             let path = place(method).join(pipeline::STAGE_TWO);
-            let missing = || BadInput(format!("{}: no such file; train again", path.display()));
+            let missing = || Error::BadInput(format!("{}: no such file; train again", path.display()));
             Checkpoint::open(&path)?.ok_or_else(missing)?.result(net.store())?;
             layers::of_expression_net(method.name(), &net, &faces.aligned, side)
         };
@@ -78,8 +79,8 @@ impl OfStudy {
     }
 }
 
-fn test_samples(data: &str, samples: usize, seed: u64, config: &Config) -> anyhow::Result<Vec<Sample>> {
-    let source: Source = data.parse().map_err(BadInput)?;
+fn test_samples(data: &str, samples: usize, seed: u64, config: &Config) -> crate::Result<Vec<Sample>> {
+    let source: Source = data.parse().map_err(Error::BadInput)?;
     let calibration = config.quantize.calibration_samples;
     let all = samples + calibration;
     let request = Request { rendered: all, limit: Some(all), calibration, seed };

@@ -54,7 +54,7 @@ impl Study {
     ///
     /// # Errors
     /// Of the file system.
-    pub fn publish(&self, folder: &Path) -> anyhow::Result<()> {
+    pub fn publish(&self, folder: &Path) -> crate::Result<()> {
         let [json, html] = ["study.json", "study.html"].map(|name| folder.join(name));
         files::write_bytes(&json, &serde_json::to_vec_pretty(self)?)?;
         files::write_bytes(&html, report::study::page(self).as_bytes())?;

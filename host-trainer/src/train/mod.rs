@@ -29,6 +29,8 @@ use checkpoint::Checkpoint;
 use optimizer::Optimizer;
 use schedule::Schedule;
 
+use crate::error::ensure;
+
 /// A learning curve: one point an epoch.
 pub type Curve = Vec<Epoch>;
 
@@ -87,9 +89,9 @@ impl Stage<'_> {
         store: &nn::VarStore,
         trained: fn(&str) -> bool,
         samples: usize,
-        mut loss: impl FnMut(&[i64], &mut ChaCha8Rng) -> anyhow::Result<Tensor>,
-        mut held_out: impl FnMut() -> anyhow::Result<HeldOut>,
-    ) -> anyhow::Result<Curve> {
+        mut loss: impl FnMut(&[i64], &mut ChaCha8Rng) -> crate::Result<Tensor>,
+        mut held_out: impl FnMut() -> crate::Result<HeldOut>,
+    ) -> crate::Result<Curve> {
         let mut optimizer = Optimizer::new(store, trained, self.momentum, self.weight_decay);
         let mut average = (self.average > 0.0).then(|| Average::new(store, self.average));
         let mut curve = match Checkpoint::open(self.checkpoint)? {
@@ -132,9 +134,9 @@ impl Stage<'_> {
         epoch: usize,
         samples: usize,
         (optimizer, mut average): (&mut Optimizer, Option<&mut Average>),
-        loss: &mut impl FnMut(&[i64], &mut ChaCha8Rng) -> anyhow::Result<Tensor>,
+        loss: &mut impl FnMut(&[i64], &mut ChaCha8Rng) -> crate::Result<Tensor>,
         bar: &ProgressBar,
-    ) -> anyhow::Result<(f64, f64)> {
+    ) -> crate::Result<(f64, f64)> {
         let mut rng = rng(self.seed, self.name, epoch as u64);
         tch::manual_seed(rand::Rng::next_u64(&mut rng) as i64 >> 1);
         let mut order: Vec<i64> = (0..samples as i64).collect();
@@ -156,7 +158,7 @@ impl Stage<'_> {
             }
             let value = loss.double_value(&[]);
             let advice = "lower its rate in the preset";
-            anyhow::ensure!(value.is_finite(), "{}: the loss is {value} in epoch {}; {advice}", self.name, epoch + 1);
+            ensure!(value.is_finite(), "{}: the loss is {value} in epoch {}; {advice}", self.name, epoch + 1);
             sum += value * batch.len() as f64;
         }
         Ok((sum / samples as f64, started.elapsed().as_secs_f64()))

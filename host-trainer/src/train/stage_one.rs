@@ -34,7 +34,7 @@ pub fn train(
     config: &Config,
     seed: u64,
     checkpoint: &Path,
-) -> anyhow::Result<Curve> {
+) -> crate::Result<Curve> {
     let stage = &config.stage_one;
     let side = config.net.size as i64;
     let ranges = Views::new(&config.augment, &config.net);

@@ -29,7 +29,7 @@ pub fn train(
     config: &Config,
     seed: u64,
     checkpoint: &Path,
-) -> anyhow::Result<Curve> {
+) -> crate::Result<Curve> {
     let stage = &config.stage_two;
     let side = config.net.size as i64;
     let ranges = Views::new(&config.augment, &config.net);
@@ -132,7 +132,7 @@ pub fn cross_entropy(logits: &Tensor, target: &Tensor) -> Tensor {
 }
 
 /// Cross-entropy and accuracy on the centre crops of `faces`.
-fn measure(net: &ExpressionNet, faces: &Faces, side: i64) -> anyhow::Result<HeldOut> {
+fn measure(net: &ExpressionNet, faces: &Faces, side: i64) -> crate::Result<HeldOut> {
     let logits = logits(net, &faces.aligned, side);
     let loss = cross_entropy(&logits, &faces.distribution).double_value(&[]);
     Ok((loss, Some(share_right(&logits, &faces.label))))

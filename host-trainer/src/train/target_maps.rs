@@ -40,7 +40,7 @@ impl TargetMaps {
         seed: u64,
         path: &Path,
         device: Device,
-    ) -> anyhow::Result<TargetMaps> {
+    ) -> crate::Result<TargetMaps> {
         let per_sample = config.stage_one.views;
         let side = config.net.map_size() as i64;
         let channels = face_net.channels(&config.face_net.layer)?;
@@ -89,7 +89,7 @@ fn compute(
     views: &[View],
     shape: [i64; 4],
     device: Device,
-) -> anyhow::Result<Tensor> {
+) -> crate::Result<Tensor> {
     let maps = Tensor::zeros(shape, (Kind::Half, Device::Cpu));
     let mut counter = Counter::new(samples.len(), "target maps");
     let per_sample = config.stage_one.views;

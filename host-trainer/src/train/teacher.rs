@@ -33,7 +33,7 @@ impl Teacher {
     ///
     /// # Errors
     /// [`crate::interrupt::Interrupted`], of the file system, or where a picture is empty.
-    pub fn of(classifier: &FaceClassifier, samples: &[Sample], seed: u64, path: &Path) -> anyhow::Result<Teacher> {
+    pub fn of(classifier: &FaceClassifier, samples: &[Sample], seed: u64, path: &Path) -> crate::Result<Teacher> {
         let config = classifier.config();
         let consistent = config.stage_two.teacher_views > 0;
         let per_sample = config.stage_two.teacher_views.max(1);
@@ -61,7 +61,7 @@ impl Teacher {
     }
 }
 
-fn answer(classifier: &FaceClassifier, samples: &[Sample], views: &[View]) -> anyhow::Result<Tensor> {
+fn answer(classifier: &FaceClassifier, samples: &[Sample], views: &[View]) -> crate::Result<Tensor> {
     let per_sample = views.len() / samples.len().max(1);
     let side = classifier.config().face_net.size;
     let mut counter = Counter::new(samples.len(), "the teacher's answers");
@@ -76,7 +76,7 @@ fn answer(classifier: &FaceClassifier, samples: &[Sample], views: &[View]) -> an
             let [a, b] = [seen, mirrored].map(|seen| classifier.forward(&views::sample(&input, &seen, side), false));
             Ok((a?.softmax(-1, Kind::Float) + b?.softmax(-1, Kind::Float)) / 2.0)
         });
-        let of_views = of_views.collect::<anyhow::Result<Vec<Tensor>>>()?;
+        let of_views = of_views.collect::<crate::Result<Vec<Tensor>>>()?;
         answers.push(Tensor::stack(&of_views, 1).flatten(0, 1).to_device(Device::Cpu));
         counter.add(chunk.len());
     }
