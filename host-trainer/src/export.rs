@@ -13,8 +13,8 @@ use safetensors::{Dtype, tensor::TensorView};
 
 use crate::config::{Config, WeightScales};
 use crate::dataset::rendered;
-use crate::error::{Context, Error};
-use crate::onnx::{builder, detector, tfjs};
+use crate::detector;
+use crate::error::Context;
 use crate::parity::{self, Rung};
 use crate::quantize::IntegerNet;
 
@@ -26,7 +26,7 @@ const NOISE: usize = 8;
 /// Aligned faces for the self-test: rendered ones and noise, never a photograph of a person.
 ///
 /// # Errors
-/// [`Error::BadInput`] where the assets are missing.
+/// [`crate::Error::BadInput`] where the assets are missing.
 pub fn self_test_faces(input: FaceInput, seed: u64) -> crate::Result<Vec<Vec<u8>>> {
     let renderer = rendered::open()?;
     let mut faces = Vec::new();
@@ -38,14 +38,10 @@ pub fn self_test_faces(input: FaceInput, seed: u64) -> crate::Result<Vec<Vec<u8>
             faces.push(picture.aligned_face(input)?);
         }
     }
-    let mut rng = crate::train::rng(seed, "self-test", 0);
+    let mut rng = crate::random::rng(seed, "self-test", 0);
     faces.extend((0..NOISE).map(|_| (0..input.len()).map(|_| rng.random::<u8>()).collect::<Vec<u8>>()));
     Ok(faces)
 }
-
-/// Origin and licence of the detector.
-pub const DETECTOR_SOURCE: &str =
-    "BlazeFace 256x256 of MediaPipe (Apache-2.0), from the npm package @vladmandic/human 3.3.6";
 
 /// Keeps the self-test's identities apart from those of any data set.
 const SELF_TEST_SEED: u64 = 0x5E1F_7E57 << 32;
@@ -62,9 +58,9 @@ impl Fixed {
     /// From the fetched assets.
     ///
     /// # Errors
-    /// [`Error::BadInput`] where they are missing or damaged.
+    /// [`crate::Error::BadInput`] where they are missing or damaged.
     pub fn new(input: FaceInput, seed: u64) -> crate::Result<Fixed> {
-        Ok(Fixed { self_test: self_test_faces(input, seed)?, detector: detector_file()? })
+        Ok(Fixed { self_test: self_test_faces(input, seed)?, detector: detector::file()? })
     }
 }
 
@@ -151,17 +147,6 @@ pub fn write(folder: &Path, config: &Config, parts: &Parts) -> crate::Result<Run
     Ok(rung)
 }
 
-/// The face detector as ONNX, from the fetched tfjs file.
-///
-/// # Errors
-/// [`Error::BadInput`] where it is missing or damaged.
-pub fn detector_file() -> crate::Result<Vec<u8>> {
-    let path = crate::assets::folder().join("human/blazeface.json");
-    let graph = tfjs::Graph::open(&path).map_err(|error| Error::BadInput(error.to_string()))?;
-    let model = detector::detector_onnx(&graph).map_err(|error| Error::BadInput(error.to_string()))?;
-    Ok(builder::bytes(&model))
-}
-
 fn vectors(input: FaceInput, parts: &Parts) -> crate::Result<Vec<u8>> {
     let scores: Vec<u8> = parts.fixed.self_test.iter().flat_map(|face| parts.net.scores(face)).collect();
     let faces = parts.fixed.self_test.concat();
@@ -174,6 +159,7 @@ fn vectors(input: FaceInput, parts: &Parts) -> crate::Result<Vec<u8>> {
 /// The model card: what the model is, what it is for and not for, and its figures.
 pub fn model_card(parts: &CardFacts) -> String {
     let CardFacts { name, data, source, face_net, command, table, recall } = parts;
+    let detector = detector::SOURCE;
     let recall: String = Label::ALL
         .iter()
         .zip(recall.iter())
@@ -201,7 +187,7 @@ Recall of the int8 net on the test samples:
 
 - Data: {data}. {source}.
 - Face net that supervised it: {face_net}
-- Face detector beside it, `detector.onnx`: {DETECTOR_SOURCE}.
+- Face detector beside it, `detector.onnx`: {detector}.
 - Made by: `{command}`
 - Self-test vectors: rendered faces and noise; the bundle holds no picture of a person.
 

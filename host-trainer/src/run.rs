@@ -68,11 +68,29 @@ pub struct Request {
     pub fold: Option<FoldOf>,
 }
 
-/// Name of the file with the configuration.
-const CONFIG: &str = "config.toml";
-/// Name of the file with a line for each test sample.
+/// The configuration; it is written first.
+pub const CONFIG: &str = "config.toml";
+/// The contact sheet of training samples.
+pub const SAMPLES: &str = "samples.png";
+/// The checkpoint of the tuned face net.
+pub const TUNED_FACE_NET: &str = "face-net.safetensors";
+/// The tuned face net's answers to the training samples.
+pub const TEACHER_ANSWERS: &str = "teacher-answers.f32";
+/// The face net's target maps of the training samples.
+pub const TRAIN_TARGET_MAPS: &str = "target-maps-train.f16";
+/// The face net's target maps of the calibration samples.
+pub const CALIBRATION_TARGET_MAPS: &str = "target-maps-calibration.f16";
+/// The checkpoint of stage one.
+pub const STAGE_ONE: &str = "stage-one.safetensors";
+/// The checkpoint of stage two.
+pub const STAGE_TWO: &str = "stage-two.safetensors";
+/// The folder of the bundle.
+pub const BUNDLE: &str = "bundle";
+/// The report.
+pub const REPORT: &str = "report.html";
+/// One line for each test sample.
 pub const ANSWERS: &str = "answers.jsonl";
-/// Name of the file with every figure; it is written last.
+/// Every figure; it is written last, and says that the run is finished.
 pub const METRICS: &str = "metrics.json";
 
 impl Identity {
@@ -137,16 +155,7 @@ impl Run {
     }
 
     /// What a run writes beside its configuration. Target maps are kept: they carry a key of what they depend on.
-    const OWN: [&str; 8] = [
-        "face-net.safetensors",
-        "stage-one.safetensors",
-        "stage-two.safetensors",
-        "bundle",
-        ANSWERS,
-        METRICS,
-        "report.html",
-        "samples.png",
-    ];
+    const OWN: [&str; 8] = [TUNED_FACE_NET, STAGE_ONE, STAGE_TWO, BUNDLE, ANSWERS, METRICS, REPORT, SAMPLES];
 
     /// Where the run's files lie.
     pub fn folder(&self) -> &Path {

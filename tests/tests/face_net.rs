@@ -6,7 +6,6 @@ use expression_engine::error::{Classify, ErrorKind};
 use host_trainer::config::{self, Config};
 use host_trainer::dataset::rendered;
 use host_trainer::net::FaceNet;
-use host_trainer::train;
 use host_trainer::train::face_net_tuning::FaceClassifier;
 use host_trainer::train::faces::{Faces, face_net_input};
 use host_trainer::train::teacher::Teacher;
@@ -130,7 +129,7 @@ fn a_teacher_answers_each_view_as_the_face_net_does_and_keeps_it() {
     let teacher = Teacher::of(&classifier, &samples, 1, &kept).unwrap();
     let ranges = Views::new(&config.augment, &config.net);
     let batch: Vec<i64> = (0..samples.len() as i64).collect();
-    let draw = |teacher: &Teacher| teacher.draw(&batch, &ranges, &mut train::rng(1, "test", 0));
+    let draw = |teacher: &Teacher| teacher.draw(&batch, &ranges, &mut host_trainer::random::rng(1, "test", 0));
     let (views, answers) = draw(&teacher);
     for (sample, view) in views.iter().enumerate() {
         let expected = (answered(*view, sample) + answered(views::mirrored(*view), sample)) / 2.0;

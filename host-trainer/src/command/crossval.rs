@@ -53,7 +53,7 @@ impl Cmd {
                 for number in 1..=collection.folds.len() {
                     crossval.fold(number)?;
                 }
-                Joined::of(&folder)?.publish(&folder)
+                super::report::publish(&Joined::of(&folder)?, &folder)
             }
         }
     }

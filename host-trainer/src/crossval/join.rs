@@ -11,9 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::folder_of;
 use crate::error::Error;
 use crate::evaluate::{Metrics, metrics};
-use crate::measured::Answer;
-use crate::parity::Rung;
-use crate::report;
+use crate::outcome::{Answer, MetricsFile};
 use crate::run::{self, FoldOf, Identity};
 
 /// What all folds gave together.
@@ -95,19 +93,6 @@ impl Spread {
     }
 }
 
-/// What is read of a fold's `metrics.json`.
-#[derive(Deserialize)]
-struct Finished {
-    run: FinishedRun,
-}
-
-#[derive(Deserialize)]
-struct FinishedRun {
-    source: String,
-    samples: [usize; 3],
-    parity: Vec<Rung>,
-}
-
 /// A sample's label and the classes that int8 and float answered, and whether its label has a majority.
 type Line = (Label, [usize; 2], bool);
 
@@ -171,18 +156,6 @@ impl Joined {
         })
     }
 
-    /// Prints the table, and writes `crossval.json` and `crossval.html` to `folder`.
-    ///
-    /// # Errors
-    /// Of the file system.
-    pub fn publish(&self, folder: &Path) -> crate::Result<()> {
-        let [json, html] = ["crossval.json", "crossval.html"].map(|name| folder.join(name));
-        files::write_bytes(&json, &serde_json::to_vec_pretty(self)?)?;
-        files::write_bytes(&html, report::crossval::page(self).as_bytes())?;
-        let places = format!("table   {}\nreport  {}", json.display(), html.display());
-        crate::error::print(&format!("{}{places}", report::crossval::table(self)))
-    }
-
     /// Which folds are missing, in words.
     pub fn missing_folds(&self) -> String {
         let numbers: Vec<String> = self.missing.iter().map(usize::to_string).collect();
@@ -228,7 +201,7 @@ fn read(folder: &Path, number: usize) -> crate::Result<(FoldFigures, Vec<Line>, 
         Error::BadInput(format!("{}: damaged ({reason}); train with --fold {number} again", place.display()))
     };
     let bytes = files::read(&folder.join(run::METRICS))?;
-    let Finished { run } = serde_json::from_slice(&bytes).map_err(|error| damaged(run::METRICS, &error))?;
+    let MetricsFile { run, .. } = serde_json::from_slice(&bytes).map_err(|error| damaged(run::METRICS, &error))?;
     let class = |name: &str| Label::from_name(name).ok_or_else(|| damaged(run::ANSWERS, &format!("label {name:?}")));
     let text = files::read(&folder.join(run::ANSWERS))?;
     let mut lines = Vec::new();
@@ -238,7 +211,7 @@ fn read(folder: &Path, number: usize) -> crate::Result<(FoldFigures, Vec<Line>, 
         lines.push((class(&answer.label)?, answers, answer.majority));
     }
     if lines.len() != run.samples[2] {
-        return Err(damaged(run::ANSWERS, &format!("{} lines of {}", lines.len(), run.samples[2])).into());
+        return Err(damaged(run::ANSWERS, &format!("{} lines of {}", lines.len(), run.samples[2])));
     }
     let ([int8, float], agreement) = figures(&lines);
     let figures = FoldFigures {

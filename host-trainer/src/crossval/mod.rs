@@ -9,9 +9,10 @@ use tch::Device;
 use crate::config::Config;
 use crate::dataset::{self, Collection};
 use crate::error::Error;
-use crate::measured::Measured;
+use crate::measurement::Measurement;
 use crate::net::FaceNet;
 use crate::run::{self, FoldOf, Run};
+use crate::train::method;
 
 pub use join::{FoldFigures, Joined, Spread};
 
@@ -81,7 +82,8 @@ impl CrossValidation<'_> {
         }
         let [train, calibration, test] = [&data.train, &data.calibration, &data.test].map(Vec::len);
         run.say(&format!("fold {number} of {count}: {train} training, {calibration} calibration, {test} test samples"));
-        let measured = Measured::new(&run, self.config, &data, 0.0, face_net)?;
+        let trained = method::train(&run, self.config, &data, face_net)?;
+        let measured = Measurement::new(&run, self.config, &data, 0.0, trained)?;
         // A net that was measured after a stop was asked for is thrown away: its checkpoint is not.
         crate::interrupt::check()?;
         measured.write(&run, &data.test)?;

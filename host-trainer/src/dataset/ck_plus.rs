@@ -154,7 +154,7 @@ fn landmarks(file: &Path) -> crate::Result<KeyPoints> {
         Point::from_pixels(mean(0), mean(1))
     };
     let key_points = || Some(KeyPoints { eyes: [centre(36..42)?, centre(42..48)?], mouth: centre(48..60)? });
-    Ok(key_points().ok_or_else(|| Error::BadInput(format!("{}: points far outside a picture", file.display())))?)
+    key_points().ok_or_else(|| Error::BadInput(format!("{}: points far outside a picture", file.display())))
 }
 
 #[cfg(test)]

@@ -5,7 +5,6 @@ use expression_engine::Picture;
 use expression_engine::detector::Detector;
 
 use crate::error::Error;
-use crate::export;
 
 /// Longest side of a cut face in pixels: enough for the face net's 224.
 const LONGEST: usize = 256;
@@ -21,7 +20,7 @@ impl Finder {
     /// # Errors
     /// [`Error::BadInput`] where they are missing or damaged.
     pub fn open() -> crate::Result<Finder> {
-        let detector = Detector::from_onnx(&export::detector_file()?);
+        let detector = Detector::from_onnx(&crate::detector::file()?);
         Ok(Finder(detector.map_err(|error| Error::BadInput(error.to_string()))?))
     }
 

@@ -95,7 +95,7 @@ fn rows(folder: &Path, split: Split) -> crate::Result<Vec<Row>> {
         }
     }
     if rows.is_empty() {
-        return Err(missing(&format!("no usable {wanted} rows")).into());
+        return Err(missing(&format!("no usable {wanted} rows")));
     }
     Ok(rows)
 }

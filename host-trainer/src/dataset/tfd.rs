@@ -39,7 +39,7 @@ pub fn collect(path: &Path) -> crate::Result<Collection> {
     })?;
     let identities = mat::read(&file, "labs_id", |codes| list(codes, "labs_id"))?;
     if identities.len() != count {
-        return Err(refuse(format!("labs_id has {} values, labs_ex {count}", identities.len())).into());
+        return Err(refuse(format!("labs_id has {} values, labs_ex {count}", identities.len())));
     }
     let parts = mat::read(&file, "folds", |mut folds| {
         expect(&folds, "folds", &[count, FOLDS])?;

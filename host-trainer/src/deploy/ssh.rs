@@ -8,7 +8,7 @@ use indicatif::HumanBytes;
 
 use super::Version;
 use crate::error::{Context, Error};
-use crate::train::progress;
+use crate::progress;
 
 /// The board's part.
 const SCRIPT: &str = include_str!("remote.sh");

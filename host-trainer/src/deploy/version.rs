@@ -6,7 +6,7 @@ use expression_engine::{Bundle, bundle, files};
 
 use super::board::Board;
 use super::elf;
-use crate::command::detector;
+use crate::detector;
 use crate::error::{Context, Error};
 
 /// Where a board file has to expect the bundle: the link there leads to that of the current version.
@@ -123,7 +123,7 @@ fn read_bundle(folder: &Path, bundle: &Bundle) -> crate::Result<Vec<(String, Vec
     let mut parts = vec![(bundle::MANIFEST.to_owned(), files::read(&manifest)?)];
     for name in bundle.manifest().files.keys().filter(|name| *name != bundle::FLOAT) {
         let bytes = match name == bundle::DETECTOR && !bundle.has(name) {
-            true => detector::of(bundle).context("the bundle came without its face detector")?,
+            true => detector::for_bundle(bundle).context("the bundle came without its face detector")?,
             false => bundle.read(name)?,
         };
         parts.push((name.clone(), bytes));

@@ -10,8 +10,7 @@ use crate::config::Config;
 use crate::dataset::{self, Request, Sample, Source};
 use crate::error::Error;
 use crate::net::{ExpressionNet, FaceNet};
-use crate::pipeline;
-use crate::run::Identity;
+use crate::run::{self, Identity};
 use crate::study::{Method, Plan};
 use crate::train::checkpoint::Checkpoint;
 use crate::train::face_net_tuning::FaceClassifier;
@@ -54,15 +53,14 @@ impl OfStudy {
         let adapter = face_net.channels(&config.face_net.layer)?;
         let expression_net = |method, config: &Config| -> crate::Result<Inspected> {
             let net = ExpressionNet::new(&config.net, adapter, Label::COUNT as i64, Kind::Float, device);
-            let path = place(method).join(pipeline::STAGE_TWO);
+            let path = place(method).join(run::STAGE_TWO);
             let missing = || Error::BadInput(format!("{}: no such file; train again", path.display()));
             Checkpoint::open(&path)?.ok_or_else(missing)?.result(net.store())?;
             layers::of_expression_net(method.name(), &net, &faces.aligned, side)
         };
         let from_scratch = expression_net(Method::Scratch, &scratch.config)?;
         let by_the_method = expression_net(Method::Fn2en, config)?;
-        FaceClassifier::new(&mut face_net, config, &test)?
-            .restore(&place(Method::Fn2en).join(pipeline::TUNED_FACE_NET))?;
+        FaceClassifier::new(&mut face_net, config, &test)?.restore(&place(Method::Fn2en).join(run::TUNED_FACE_NET))?;
         let batches = test.chunks(BATCH).map(|batch| {
             let pictures: Vec<_> = batch.iter().map(|sample| &sample.picture).collect();
             face_net_input(&pictures, config.face_net.size, device)

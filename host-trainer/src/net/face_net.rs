@@ -255,7 +255,7 @@ fn vgg_16(path: &Path, device: Device) -> crate::Result<FaceNet> {
         ))
     };
     if !path.is_file() {
-        return Err(unreadable(&"no such file").into());
+        return Err(unreadable(&"no such file"));
     }
     let tensors = Tensor::read_safetensors(PathBuf::from(path)).map_err(|error| unreadable(&error))?;
     let named = |name: String| {
@@ -270,10 +270,10 @@ fn vgg_16(path: &Path, device: Device) -> crate::Result<FaceNet> {
             let weight = named(format!("features.{index}.weight"))?;
             let bias = named(format!("features.{index}.bias"))?;
             let [to, from, 3, 3] = weight.size()[..] else {
-                return Err(unreadable(&format!("features.{index}.weight is {:?}", weight.size())).into());
+                return Err(unreadable(&format!("features.{index}.weight is {:?}", weight.size())));
             };
             if from != channels || bias.size() != [to] {
-                return Err(unreadable(&format!("features.{index} takes {from} channels, not {channels}")).into());
+                return Err(unreadable(&format!("features.{index} takes {from} channels, not {channels}")));
             }
             channels = to;
             let path = store.root().sub(&name);

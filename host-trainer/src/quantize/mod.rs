@@ -3,6 +3,7 @@
 pub mod calibrate;
 pub mod equalize;
 pub mod float_net;
+pub mod graph;
 pub mod integer_net;
 
 pub use float_net::FloatNet;

@@ -14,11 +14,10 @@ use crate::dataset::{self, DataSet, Source};
 use crate::error::{Context, Error};
 use crate::evaluate::Metrics;
 use crate::net::FaceNet;
-use crate::pipeline;
 use crate::run::{self, Run};
 use crate::train::face_net_tuning::FaceClassifier;
 use crate::train::faces::Faces;
-use crate::train::stage_two;
+use crate::train::{method, stage_two};
 
 pub use table::Study;
 
@@ -131,7 +130,7 @@ impl Plan<'_> {
             }
             let (train, calibration) = (data.train.len(), data.calibration.len());
             run.say(&format!("{train} training, {calibration} calibration samples, seed {seed}: {}", method.name()));
-            let trained = pipeline::train(&run, &config, data, FaceNet::open(&config.face_net, self.device)?)?;
+            let trained = method::train(&run, &config, data, FaceNet::open(&config.face_net, self.device)?)?;
             let logits = stage_two::logits(&trained.net, &test.aligned, config.net.size as i64);
             let mut found = vec![cell(method, &logits)?];
             if method == Method::Fn2en {
@@ -165,7 +164,7 @@ impl Plan<'_> {
     fn fine_tuned(&self, run: &Run, data: &DataSet) -> crate::Result<Tensor> {
         let mut face_net = FaceNet::open(&self.config.face_net, self.device)?;
         let classifier = FaceClassifier::new(&mut face_net, self.config, &data.train)?;
-        classifier.restore(&run.path(pipeline::TUNED_FACE_NET))?;
+        classifier.restore(&run.path(run::TUNED_FACE_NET))?;
         classifier.logits(&data.test, classifier.centre())
     }
 }

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use tch::{Device, Kind, Tensor, nn};
 
-use super::{Curve, average::Average, optimizer::Optimizer};
+use super::average::Average;
+use super::curve::Curve;
+use super::optimizer::Optimizer;
 use crate::error::{Context, Error};
 
 /// Before the names of weights.
@@ -46,7 +48,7 @@ impl Checkpoint {
         for (name, view) in file.tensors() {
             let shape: Vec<i64> = view.shape().iter().map(|side| *side as i64).collect();
             if view.dtype() != Dtype::F32 {
-                return Err(damaged(&format!("{name} is {:?}", view.dtype())).into());
+                return Err(damaged(&format!("{name} is {:?}", view.dtype())));
             }
             tensors.insert(name, Tensor::from_data_size(view.data(), &shape, Kind::Float));
         }

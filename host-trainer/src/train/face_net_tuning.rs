@@ -7,9 +7,13 @@ use expression_core::Label;
 use tch::nn::{self, Module};
 use tch::{Device, Kind, Tensor};
 
+use super::checkpoint::Checkpoint;
+use super::curve::Curve;
 use super::faces::{self, Faces};
+use super::loss;
+use super::schedule::Schedule;
+use super::stage::Stage;
 use super::views::{self, View, Views};
-use super::{Curve, Stage, checkpoint::Checkpoint, schedule::Schedule, stage_two};
 use crate::config::Config;
 use crate::dataset::Sample;
 use crate::error::Error;
@@ -74,13 +78,13 @@ impl FaceClassifier<'_> {
             |batch, rng| {
                 let drawn: Vec<_> = batch.iter().map(|_| ranges.random(rng)).collect();
                 let input = self.input(batch.iter().map(|sample| &samples[*sample as usize]), &drawn)?;
-                let target = stage_two::target(faces, &views::indices(batch, device), self.config.stage_two.targets);
-                Ok(stage_two::cross_entropy(&self.forward(&input, true)?, &target))
+                let target = loss::target(faces, &views::indices(batch, device), self.config.stage_two.targets);
+                Ok(loss::cross_entropy(&self.forward(&input, true)?, &target))
             },
             || {
                 let logits = self.logits(held_out, ranges.centre())?;
-                let loss = stage_two::cross_entropy(&logits, &held_out_faces.distribution).double_value(&[]);
-                Ok((loss, Some(stage_two::share_right(&logits, &held_out_faces.label))))
+                let loss = loss::cross_entropy(&logits, &held_out_faces.distribution).double_value(&[]);
+                Ok((loss, Some(loss::share_right(&logits, &held_out_faces.label))))
             },
         )
     }

@@ -8,10 +8,11 @@ use rand::{Rng, RngExt};
 use tch::{Device, Kind, Tensor};
 
 use super::face_net_tuning::FaceClassifier;
-use super::progress::Counter;
 use super::views::{self, View, Views};
-use super::{faces, kept, rng};
+use super::{cache, faces};
 use crate::dataset::Sample;
+use crate::progress::Counter;
+use crate::random::rng;
 
 /// Samples that go through the face net at once.
 const BATCH: usize = 32;
@@ -39,10 +40,10 @@ impl Teacher {
         let per_sample = config.stage_two.teacher_views.max(1);
         let ranges = Views::new(&config.augment, &config.net);
         let views = ranges.of_samples(samples.len(), per_sample, &[ranges.centre()], &mut rng(seed, "teacher", 0));
-        let key = kept::key(samples, classifier.net(), config, &views)?;
+        let key = cache::key(samples, classifier.net(), config, &views)?;
         let shape = [views.len() as i64, Label::COUNT as i64];
         let answer = || answer(classifier, samples, &views);
-        let answers = kept::or_computed(path, &key, (&shape, Kind::Float), answer)?.to_device(classifier.device());
+        let answers = cache::or_computed(path, &key, (&shape, Kind::Float), answer)?.to_device(classifier.device());
         Ok(Teacher { answers, views, per_sample, consistent })
     }
 

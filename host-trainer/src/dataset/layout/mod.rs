@@ -12,8 +12,8 @@ use rayon::prelude::*;
 
 use super::{rendered, shuffled};
 use crate::error::{Context, Error};
+use crate::progress;
 use crate::render::{Face, Renderer};
-use crate::train::progress;
 
 mod ck_plus;
 mod classes;

@@ -240,10 +240,10 @@ fn processor_has_bf16() -> bool {
 
 /// The presets that come with the program: name and text.
 pub const PRESETS: [(&str, &str); 4] = [
-    ("edge", include_str!("../presets/edge.toml")),
-    ("ferplus", include_str!("../presets/ferplus.toml")),
-    ("paper", include_str!("../presets/paper.toml")),
-    ("smoke", include_str!("../presets/smoke.toml")),
+    ("edge", include_str!("../../presets/edge.toml")),
+    ("ferplus", include_str!("../../presets/ferplus.toml")),
+    ("paper", include_str!("../../presets/paper.toml")),
+    ("smoke", include_str!("../../presets/smoke.toml")),
 ];
 
 impl Config {
