@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use crate::error::BadInput;
-use anyhow::Context;
 use tch::Device;
+
+use crate::error::{Context, Error};
 
 /// `--device`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -23,8 +23,8 @@ pub enum Choice {
 /// the binary need not be linked to it.
 ///
 /// # Errors
-/// [`BadInput`] where CUDA is asked for and not to be had.
-pub fn choose(choice: Choice) -> anyhow::Result<Device> {
+/// [`Error::BadInput`] where CUDA is asked for and not to be had.
+pub fn choose(choice: Choice) -> crate::Result<Device> {
     if choice == Choice::Cpu {
         return Ok(Device::Cpu);
     }
@@ -32,11 +32,11 @@ pub fn choose(choice: Choice) -> anyhow::Result<Device> {
     match (choice, &loaded) {
         (_, Ok(())) if tch::Cuda::is_available() => Ok(Device::Cuda(0)),
         (Choice::Cuda, Ok(())) => {
-            Err(BadInput("--device cuda: libtorch's CUDA library finds no GPU; see nvidia-smi".into()).into())
+            Err(Error::BadInput("--device cuda: libtorch's CUDA library finds no GPU; see nvidia-smi".into()))
         }
         (Choice::Cuda, Err(reason)) => {
             let advice = "run `cargo xtask setup --cuda yes`, or name the folder of libtorch_cuda.so in LIBTORCH_CUDA";
-            Err(BadInput(format!("--device cuda: {reason}; {advice}")).into())
+            Err(Error::BadInput(format!("--device cuda: {reason}; {advice}")))
         }
         _ => Ok(Device::Cpu),
     }
@@ -73,9 +73,9 @@ fn cuda_folders() -> Vec<PathBuf> {
 }
 
 #[cfg(unix)]
-fn load_cuda() -> anyhow::Result<()> {
+fn load_cuda() -> crate::Result<()> {
     use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
-    let mut last = anyhow::anyhow!("libtorch_cuda.so was not found");
+    let mut last = Error::Failed("libtorch_cuda.so was not found".into());
     for folder in cuda_folders() {
         let path = folder.join("libtorch_cuda.so");
         // SAFETY: opening runs the initialisers of libtorch's own library, built for the version this program links to.
@@ -86,7 +86,7 @@ fn load_cuda() -> anyhow::Result<()> {
                 return Ok(());
             }
             Err(error) if !folder.as_os_str().is_empty() => {
-                last = anyhow::Error::new(error).context(format!("cannot load {}", path.display()));
+                last = Error::Failed(format!("cannot load {}: {error}", path.display()));
             }
             Err(_) => {}
         }
@@ -95,6 +95,6 @@ fn load_cuda() -> anyhow::Result<()> {
 }
 
 #[cfg(not(unix))]
-fn load_cuda() -> anyhow::Result<()> {
-    anyhow::bail!("CUDA is loaded at run time on Linux only")
+fn load_cuda() -> crate::Result<()> {
+    Err(Error::Failed("CUDA is loaded at run time on Linux only".into()))
 }

@@ -5,7 +5,6 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use anyhow::Context;
 use expression_core::{FaceInput, Label};
 use expression_engine::bundle::{self, Confidence, Manifest, Quantization};
 use expression_engine::{files, selftest};
@@ -14,8 +13,8 @@ use safetensors::{Dtype, tensor::TensorView};
 
 use crate::config::{Config, WeightScales};
 use crate::dataset::rendered;
-use crate::error::BadInput;
-use crate::onnx::{builder, detector, tfjs};
+use crate::detector;
+use crate::error::Context;
 use crate::parity::{self, Rung};
 use crate::quantize::IntegerNet;
 
@@ -27,8 +26,8 @@ const NOISE: usize = 8;
 /// Aligned faces for the self-test: rendered ones and noise, never a photograph of a person.
 ///
 /// # Errors
-/// [`BadInput`] where the assets are missing.
-pub fn self_test_faces(input: FaceInput, seed: u64) -> anyhow::Result<Vec<Vec<u8>>> {
+/// [`crate::Error::BadInput`] where the assets are missing.
+pub fn self_test_faces(input: FaceInput, seed: u64) -> crate::Result<Vec<Vec<u8>>> {
     let renderer = rendered::open()?;
     let mut faces = Vec::new();
     for identity in 0..FACES_PER_LABEL {
@@ -39,14 +38,10 @@ pub fn self_test_faces(input: FaceInput, seed: u64) -> anyhow::Result<Vec<Vec<u8
             faces.push(picture.aligned_face(input)?);
         }
     }
-    let mut rng = crate::train::rng(seed, "self-test", 0);
+    let mut rng = crate::random::rng(seed, "self-test", 0);
     faces.extend((0..NOISE).map(|_| (0..input.len()).map(|_| rng.random::<u8>()).collect::<Vec<u8>>()));
     Ok(faces)
 }
-
-/// Origin and licence of the detector.
-pub const DETECTOR_SOURCE: &str =
-    "BlazeFace 256x256 of MediaPipe (Apache-2.0), from the npm package @vladmandic/human 3.3.6";
 
 /// Keeps the self-test's identities apart from those of any data set.
 const SELF_TEST_SEED: u64 = 0x5E1F_7E57 << 32;
@@ -63,9 +58,9 @@ impl Fixed {
     /// From the fetched assets.
     ///
     /// # Errors
-    /// [`BadInput`] where they are missing or damaged.
-    pub fn new(input: FaceInput, seed: u64) -> anyhow::Result<Fixed> {
-        Ok(Fixed { self_test: self_test_faces(input, seed)?, detector: detector_file()? })
+    /// [`crate::Error::BadInput`] where they are missing or damaged.
+    pub fn new(input: FaceInput, seed: u64) -> crate::Result<Fixed> {
+        Ok(Fixed { self_test: self_test_faces(input, seed)?, detector: detector::file()? })
     }
 }
 
@@ -119,11 +114,11 @@ pub fn manifest(config: &Config, name: &str, net: &IntegerNet, calibration_sampl
 ///
 /// # Errors
 /// Of the file system; an older bundle stays then.
-pub fn write(folder: &Path, config: &Config, parts: &Parts) -> anyhow::Result<Rung> {
+pub fn write(folder: &Path, config: &Config, parts: &Parts) -> crate::Result<Rung> {
     let parent = folder.parent().context("a bundle lies in a folder")?;
     let draft = tempfile::Builder::new().prefix(".bundle-").tempdir_in(parent)?;
     let mut manifest = manifest(config, parts.name, parts.net, parts.calibration_samples);
-    let mut put = |name: &str, bytes: &[u8]| -> anyhow::Result<()> {
+    let mut put = |name: &str, bytes: &[u8]| -> crate::Result<()> {
         files::write_bytes(&draft.path().join(name), bytes)?;
         manifest.files.insert(name.into(), files::sha256(bytes));
         Ok(())
@@ -152,18 +147,7 @@ pub fn write(folder: &Path, config: &Config, parts: &Parts) -> anyhow::Result<Ru
     Ok(rung)
 }
 
-/// The face detector as ONNX, from the fetched tfjs file.
-///
-/// # Errors
-/// [`BadInput`] where it is missing or damaged.
-pub fn detector_file() -> anyhow::Result<Vec<u8>> {
-    let path = crate::assets::folder().join("human/blazeface.json");
-    let graph = tfjs::Graph::open(&path).map_err(|error| BadInput(error.to_string()))?;
-    let model = detector::detector_onnx(&graph).map_err(|error| BadInput(error.to_string()))?;
-    Ok(builder::bytes(&model))
-}
-
-fn vectors(input: FaceInput, parts: &Parts) -> anyhow::Result<Vec<u8>> {
+fn vectors(input: FaceInput, parts: &Parts) -> crate::Result<Vec<u8>> {
     let scores: Vec<u8> = parts.fixed.self_test.iter().flat_map(|face| parts.net.scores(face)).collect();
     let faces = parts.fixed.self_test.concat();
     let count = parts.fixed.self_test.len();
@@ -175,6 +159,7 @@ fn vectors(input: FaceInput, parts: &Parts) -> anyhow::Result<Vec<u8>> {
 /// The model card: what the model is, what it is for and not for, and its figures.
 pub fn model_card(parts: &CardFacts) -> String {
     let CardFacts { name, data, source, face_net, command, table, recall } = parts;
+    let detector = detector::SOURCE;
     let recall: String = Label::ALL
         .iter()
         .zip(recall.iter())
@@ -202,7 +187,7 @@ Recall of the int8 net on the test samples:
 
 - Data: {data}. {source}.
 - Face net that supervised it: {face_net}
-- Face detector beside it, `detector.onnx`: {DETECTOR_SOURCE}.
+- Face detector beside it, `detector.onnx`: {detector}.
 - Made by: `{command}`
 - Self-test vectors: rendered faces and noise; the bundle holds no picture of a person.
 

@@ -31,15 +31,21 @@ fn main() -> std::process::ExitCode {
     let cli = Cli::parse();
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(tracing::Level::WARN).without_time().init();
     host_trainer::interrupt::listen();
-    host_trainer::error::finish(|| match cli.command {
-        Command::RunAll(cmd) => cmd.run(),
-        Command::Evaluate(cmd) => cmd.run(),
-        Command::Crossval(cmd) => cmd.run(),
-        Command::Report(cmd) => cmd.run(),
-        Command::Study(cmd) => cmd.run(),
-        Command::Inspect(cmd) => cmd.run(),
-        Command::Draw(cmd) => cmd.run(),
-        Command::Detector(cmd) => cmd.run(),
-        Command::Deploy(cmd) => cmd.run(),
-    })
+    expression_engine::error::finish(|| Ok(cli.command.run()?))
+}
+
+impl Command {
+    fn run(self) -> host_trainer::Result<()> {
+        match self {
+            Command::RunAll(cmd) => cmd.run(),
+            Command::Evaluate(cmd) => cmd.run(),
+            Command::Crossval(cmd) => cmd.run(),
+            Command::Report(cmd) => cmd.run(),
+            Command::Study(cmd) => cmd.run(),
+            Command::Inspect(cmd) => cmd.run(),
+            Command::Draw(cmd) => cmd.run(),
+            Command::Detector(cmd) => cmd.run(),
+            Command::Deploy(cmd) => cmd.run(),
+        }
+    }
 }

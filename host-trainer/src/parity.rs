@@ -1,7 +1,6 @@
 //! The parity ladder: libtorch, tract, the integer reference and onnxruntime answer alike. Each rung has a named
 //! tolerance; an export that misses one is refused.
 
-use anyhow::ensure;
 use expression_core::FaceInput;
 use expression_engine::expression::{Engine, EngineOptions, FloatEngine};
 use expression_engine::selftest;
@@ -10,6 +9,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
+use crate::error::ensure;
 use crate::evaluate::Metrics;
 use crate::interrupt;
 use crate::quantize::IntegerNet;
@@ -42,7 +42,7 @@ pub struct Rung {
 ///
 /// # Errors
 /// Where tract cannot run the graph.
-pub fn float(torch: &Tensor, onnx: &[u8], faces: &[Vec<u8>], input: FaceInput) -> anyhow::Result<(Rung, Vec<usize>)> {
+pub fn float(torch: &Tensor, onnx: &[u8], faces: &[Vec<u8>], input: FaceInput) -> crate::Result<(Rung, Vec<usize>)> {
     let engine = FloatEngine::from_bytes(onnx, input)?;
     let tract = faces
         .par_iter()
@@ -50,7 +50,7 @@ pub fn float(torch: &Tensor, onnx: &[u8], faces: &[Vec<u8>], input: FaceInput) -
             interrupt::check()?;
             Ok(engine.logits(face)?)
         })
-        .collect::<anyhow::Result<Vec<_>>>()?;
+        .collect::<crate::Result<Vec<_>>>()?;
     let torch: Vec<f32> = torch.to_kind(Kind::Float).contiguous().view(-1).try_into()?;
     let classes = tract.first().map_or(1, Vec::len);
     ensure!(torch.len() == classes * tract.len(), "{} logits for {} faces", torch.len(), tract.len());
@@ -81,14 +81,14 @@ pub fn float(torch: &Tensor, onnx: &[u8], faces: &[Vec<u8>], input: FaceInput) -
 ///
 /// # Errors
 /// Where the engine cannot run the graph.
-pub fn integer(net: &IntegerNet, engine: &Engine, faces: &[Vec<u8>]) -> anyhow::Result<(Rung, Vec<Vec<u8>>)> {
+pub fn integer(net: &IntegerNet, engine: &Engine, faces: &[Vec<u8>]) -> crate::Result<(Rung, Vec<Vec<u8>>)> {
     let pairs = faces
         .par_iter()
         .map(|face| {
             interrupt::check()?;
             Ok((net.scores(face), engine.classify(face)?.integer))
         })
-        .collect::<anyhow::Result<Vec<_>>>()?;
+        .collect::<crate::Result<Vec<_>>>()?;
     let steps = |(a, b): &(Vec<u8>, Vec<u8>)| a.iter().zip(b).map(|(a, b)| a.abs_diff(*b)).max().unwrap_or(u8::MAX);
     let most = pairs.iter().map(steps).max().unwrap_or(u8::MAX);
     let differing = pairs.iter().filter(|pair| steps(pair) > 0).count();
@@ -120,7 +120,7 @@ pub fn accuracy(float: &Metrics, int8: &Metrics, agreement: f64) -> Rung {
 ///
 /// # Errors
 /// Where a picture cannot be written or read back.
-pub fn aligned_faces(pictures: &[&Picture], trained_on: &[Vec<u8>], input: FaceInput) -> anyhow::Result<Rung> {
+pub fn aligned_faces(pictures: &[&Picture], trained_on: &[Vec<u8>], input: FaceInput) -> crate::Result<Rung> {
     let folder = tempfile::tempdir()?;
     let differing = pictures
         .par_iter()
@@ -132,7 +132,7 @@ pub fn aligned_faces(pictures: &[&Picture], trained_on: &[Vec<u8>], input: FaceI
             image::save_buffer(&path, &picture.data, picture.width as u32, picture.height as u32, kind)?;
             Ok(usize::from(Picture::open(&path)?.aligned_face(input)? != *expected))
         })
-        .sum::<anyhow::Result<usize>>()?;
+        .sum::<crate::Result<usize>>()?;
     Ok(Rung {
         number: 5,
         what: format!("aligned faces in training, from picture files ({} pictures)", pictures.len()),
@@ -144,14 +144,14 @@ pub fn aligned_faces(pictures: &[&Picture], trained_on: &[Vec<u8>], input: FaceI
 
 /// Rung 6: the bundle as it lies on disk passes its own self-test.
 pub fn self_test(folder: &std::path::Path) -> Rung {
-    let replay = || -> anyhow::Result<usize> {
+    let replay = || -> crate::Result<usize> {
         let bundle = Bundle::open(folder)?;
         bundle.verify()?;
         Ok(selftest::replay(&bundle, &Engine::open(&bundle, EngineOptions::default())?)?)
     };
     let (figure, holds) = match replay() {
         Ok(vectors) => (format!("{vectors} vectors equal"), true),
-        Err(error) => (crate::error::one_line(&error), false),
+        Err(error) => (error.to_string().replace('\n', " "), false),
     };
     let what = format!("bundle's {}, edge engine", bundle::SELFTEST);
     Rung { number: 6, what, figure, tolerance: "all equal".into(), holds }

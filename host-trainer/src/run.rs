@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
 use crate::dataset::DataSet;
-use crate::error::BadInput;
+use crate::error::{Context, Error};
 
 /// What decides a run's result: written before it starts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -68,11 +68,29 @@ pub struct Request {
     pub fold: Option<FoldOf>,
 }
 
-/// Name of the file with the configuration.
-const CONFIG: &str = "config.toml";
-/// Name of the file with a line for each test sample.
+/// The configuration; it is written first.
+pub const CONFIG: &str = "config.toml";
+/// The contact sheet of training samples.
+pub const SAMPLES: &str = "samples.png";
+/// The checkpoint of the tuned face net.
+pub const TUNED_FACE_NET: &str = "face-net.safetensors";
+/// The tuned face net's answers to the training samples.
+pub const TEACHER_ANSWERS: &str = "teacher-answers.f32";
+/// The face net's target maps of the training samples.
+pub const TRAIN_TARGET_MAPS: &str = "target-maps-train.f16";
+/// The face net's target maps of the calibration samples.
+pub const CALIBRATION_TARGET_MAPS: &str = "target-maps-calibration.f16";
+/// The checkpoint of stage one.
+pub const STAGE_ONE: &str = "stage-one.safetensors";
+/// The checkpoint of stage two.
+pub const STAGE_TWO: &str = "stage-two.safetensors";
+/// The folder of the bundle.
+pub const BUNDLE: &str = "bundle";
+/// The report.
+pub const REPORT: &str = "report.html";
+/// One line for each test sample.
 pub const ANSWERS: &str = "answers.jsonl";
-/// Name of the file with every figure; it is written last.
+/// Every figure; it is written last, and says that the run is finished.
 pub const METRICS: &str = "metrics.json";
 
 impl Identity {
@@ -91,8 +109,8 @@ impl Run {
     /// A new run in `folder`, or the one that lies there and is gone on with. Changes nothing yet: [`Run::start`] does.
     ///
     /// # Errors
-    /// [`BadInput`] where there is nothing to resume, it was started otherwise, or `folder` is not a run's.
-    pub fn open(folder: &Path, config: &Config, request: Request) -> anyhow::Result<Run> {
+    /// [`Error::BadInput`] where there is nothing to resume, it was started otherwise, or `folder` is not a run's.
+    pub fn open(folder: &Path, config: &Config, request: Request) -> crate::Result<Run> {
         let Request { data, preset, limit, seed, resume, fold } = request;
         let identity = Identity { data, data_sha256: None, limit, seed, fold, config: config.clone() };
         let run = Run { folder: folder.to_owned(), identity, preset, resume };
@@ -101,29 +119,29 @@ impl Run {
                 Err(run.otherwise())
             }
             None if resume => {
-                Err(BadInput(format!("{}: no run to resume here; leave --resume out", folder.display())).into())
+                Err(Error::BadInput(format!("{}: no run to resume here; leave --resume out", folder.display())))
             }
             None if fs::read_dir(folder).is_ok_and(|mut entries| entries.any(|entry| !is_unfinished(entry))) => {
                 let advice = "give another --name; this folder was not made by a run";
-                Err(BadInput(format!("{}: {advice}", folder.display())).into())
+                Err(Error::BadInput(format!("{}: {advice}", folder.display())))
             }
             _ => Ok(run),
         }
     }
 
-    fn otherwise(&self) -> anyhow::Error {
+    fn otherwise(&self) -> Error {
         let advice = "give the same --data, --preset, --limit and --seed, or leave --resume out";
-        BadInput(format!("{}: was started otherwise; {advice}", self.path(CONFIG).display())).into()
+        Error::BadInput(format!("{}: was started otherwise; {advice}", self.path(CONFIG).display()))
     }
 
     /// Writes the configuration; a new run clears what an older one left in its folder first.
     ///
     /// # Errors
-    /// [`BadInput`] where a run that goes on began with other pictures, and of the file system.
-    pub fn start(&self, data: &DataSet) -> anyhow::Result<()> {
+    /// [`Error::BadInput`] where a run that goes on began with other pictures, and of the file system.
+    pub fn start(&self, data: &DataSet) -> crate::Result<()> {
         let data_sha256 = Some(data.sha256());
         if self.resume && Identity::of(&self.folder).is_none_or(|older| older.data_sha256 != data_sha256) {
-            return Err(self.otherwise().context("the pictures of the data set have changed"));
+            return Err(self.otherwise()).context("the pictures of the data set have changed");
         }
         let identity = Identity { data_sha256, ..self.identity.clone() };
         for old in Self::OWN.map(|name| self.path(name)).into_iter().filter(|_| !self.resume) {
@@ -137,16 +155,7 @@ impl Run {
     }
 
     /// What a run writes beside its configuration. Target maps are kept: they carry a key of what they depend on.
-    const OWN: [&str; 8] = [
-        "face-net.safetensors",
-        "stage-one.safetensors",
-        "stage-two.safetensors",
-        "bundle",
-        ANSWERS,
-        METRICS,
-        "report.html",
-        "samples.png",
-    ];
+    const OWN: [&str; 8] = [TUNED_FACE_NET, STAGE_ONE, STAGE_TWO, BUNDLE, ANSWERS, METRICS, REPORT, SAMPLES];
 
     /// Where the run's files lie.
     pub fn folder(&self) -> &Path {

@@ -102,7 +102,7 @@ impl Scene {
     ///
     /// # Errors
     /// Where the assets are missing.
-    pub fn new(seed: u64) -> anyhow::Result<Scene> {
+    pub fn new(seed: u64) -> host_trainer::Result<Scene> {
         let renderer = host_trainer::dataset::rendered::open()?;
         let people = [0, 1].map(|identity| renderer.person(seed, identity));
         let mut rng = ChaCha8Rng::seed_from_u64(seed);

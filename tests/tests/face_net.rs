@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
+use expression_engine::error::{Classify, ErrorKind};
 use host_trainer::config::{self, Config};
 use host_trainer::dataset::rendered;
 use host_trainer::net::FaceNet;
-use host_trainer::train;
 use host_trainer::train::face_net_tuning::FaceClassifier;
 use host_trainer::train::faces::{Faces, face_net_input};
 use host_trainer::train::teacher::Teacher;
@@ -73,7 +73,7 @@ fn write_vgg(path: &Path) {
     Tensor::write_safetensors(&tensors, path).unwrap();
 }
 
-fn vgg(path: &Path, layer: &str) -> anyhow::Result<FaceNet> {
+fn vgg(path: &Path, layer: &str) -> host_trainer::Result<FaceNet> {
     let weights = path.display().to_string();
     FaceNet::open(&config::FaceNet { model: "vgg-16".into(), weights, layer: layer.into(), size: 224 }, Device::Cpu)
 }
@@ -129,7 +129,7 @@ fn a_teacher_answers_each_view_as_the_face_net_does_and_keeps_it() {
     let teacher = Teacher::of(&classifier, &samples, 1, &kept).unwrap();
     let ranges = Views::new(&config.augment, &config.net);
     let batch: Vec<i64> = (0..samples.len() as i64).collect();
-    let draw = |teacher: &Teacher| teacher.draw(&batch, &ranges, &mut train::rng(1, "test", 0));
+    let draw = |teacher: &Teacher| teacher.draw(&batch, &ranges, &mut host_trainer::random::rng(1, "test", 0));
     let (views, answers) = draw(&teacher);
     for (sample, view) in views.iter().enumerate() {
         let expected = (answered(*view, sample) + answered(views::mirrored(*view), sample)) / 2.0;
@@ -163,8 +163,8 @@ fn weights_that_do_not_fit_are_bad_input() {
         (vgg(Path::new(""), "pool5"), "--face-net-weights"),
     ] {
         let error = result.err().expect("it is refused");
-        let line = host_trainer::error::one_line(&error);
-        assert_eq!(host_trainer::error::code(&error), expression_engine::error::BAD_INPUT, "{line}");
+        let line = error.to_string();
+        assert_eq!(error.kind(), ErrorKind::BadInput, "{line}");
         assert!(line.contains(expected), "{line}");
     }
 }

@@ -5,8 +5,8 @@ use expression_engine::Engine;
 use expression_engine::EngineOptions;
 use host_trainer::config::{Config, WeightScales};
 use host_trainer::net::ExpressionNet;
-use host_trainer::onnx::{builder, expression};
-use host_trainer::quantize::{FloatNet, IntegerNet, quantize};
+use host_trainer::onnx::builder;
+use host_trainer::quantize::{FloatNet, IntegerNet, graph, quantize};
 use host_trainer::train::stage_two;
 use host_trainer::{export, parity};
 use tch::{Device, Kind, Tensor};
@@ -64,11 +64,11 @@ fn build(config: &Config) -> Built {
     let net = net(config, &tensor);
     let folded = FloatNet::fold(&net, input.channels, input.size).unwrap();
     let int8 = quantize(&folded, &tensor, &config.quantize).unwrap();
-    let int8_onnx = builder::bytes(&expression::int8(&int8));
+    let int8_onnx = builder::bytes(&graph::int8(&int8));
     let manifest = export::manifest(config, "test", &int8, faces.len());
     let engine = Engine::from_bytes(&int8_onnx, &manifest, EngineOptions::default()).unwrap();
     let torch = stage_two::logits(&net, &tensor, input.size as i64);
-    Built { torch, float_onnx: builder::bytes(&expression::float(&folded)), int8, int8_onnx, faces, engine }
+    Built { torch, float_onnx: builder::bytes(&graph::float(&folded)), int8, int8_onnx, faces, engine }
 }
 
 #[test]

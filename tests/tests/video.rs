@@ -6,7 +6,7 @@ use edge_runtime::camera::{self, Next, Options, Spec};
 use edge_runtime::frame::Frame;
 use expression_core::View;
 use expression_engine::detector::{Detector, Face};
-use host_trainer::export;
+use host_trainer::detector;
 use system_tests::video::{HEIGHT, RATE, Scene, Truth, WIDTH, write};
 
 /// Every so manyth frame is looked at.
@@ -16,7 +16,7 @@ const FOUND: f64 = 0.95;
 
 #[test]
 fn the_detector_finds_the_faces_that_are_in_full_view() {
-    let detector = Detector::from_onnx(&export::detector_file().unwrap()).unwrap();
+    let detector = Detector::from_onnx(&detector::file().unwrap()).unwrap();
     let scene = Scene::new(1).unwrap();
     let (mut found, mut all, mut others, mut missed) = (0, 0, 0, Vec::new());
     let (mut least, mut most) = (f32::MAX, 0f32);

@@ -27,7 +27,7 @@ impl Cmd {
     ///
     /// # Errors
     /// Bad input, or an interruption.
-    pub fn run(&self) -> anyhow::Result<()> {
+    pub fn run(&self) -> crate::Result<()> {
         let Training { data, seed, resume, .. } = &self.training;
         let (config, device) = self.training.configuration()?;
         let folder = self.training.folder("-crossval");
@@ -53,7 +53,7 @@ impl Cmd {
                 for number in 1..=collection.folds.len() {
                     crossval.fold(number)?;
                 }
-                Joined::of(&folder)?.publish(&folder)
+                super::report::publish(&Joined::of(&folder)?, &folder)
             }
         }
     }

@@ -54,7 +54,7 @@ impl Cmd {
     ///
     /// # Errors
     /// Where a part is missing or not for the board, the board cannot be reached, or the version does not come up there.
-    pub fn run(&self) -> anyhow::Result<()> {
+    pub fn run(&self) -> crate::Result<()> {
         let ssh = Ssh { host: self.host.clone(), arguments: self.ssh_arguments(), root: self.root.clone() };
         let (service, settle) = (!self.no_service, self.settle);
         let answer = match &self.board {

@@ -4,8 +4,7 @@ use std::path::PathBuf;
 
 use expression_engine::{Bundle, bundle, files};
 
-use crate::error::BadInput;
-use crate::export;
+use crate::detector;
 
 /// Puts the face detector beside a bundle that came without it, such as models/ferplus-edge.
 ///
@@ -22,25 +21,10 @@ impl Cmd {
     ///
     /// # Errors
     /// Where the bundle is refused, names another detector, or the fetched file is missing.
-    pub fn run(&self) -> anyhow::Result<()> {
+    pub fn run(&self) -> crate::Result<()> {
         let bundle = Bundle::open(&self.bundle)?;
         let path = self.bundle.join(bundle::DETECTOR);
-        files::write_bytes(&path, &of(&bundle)?)?;
+        files::write_bytes(&path, &detector::for_bundle(&bundle)?)?;
         crate::error::print(&path.display().to_string())
-    }
-}
-
-/// The detector that a bundle's manifest names.
-///
-/// # Errors
-/// [`BadInput`] where it names another one, or the fetched file is missing.
-pub fn of(bundle: &Bundle) -> anyhow::Result<Vec<u8>> {
-    let detector = export::detector_file()?;
-    match bundle.manifest().files.get(bundle::DETECTOR) {
-        Some(named) if *named == files::sha256(&detector) => Ok(detector),
-        _ => {
-            let name = &bundle.manifest().name;
-            Err(BadInput(format!("{name} was made with another detector; export the bundle again")).into())
-        }
     }
 }

@@ -32,7 +32,7 @@ impl Cmd {
     ///
     /// # Errors
     /// A folder that holds something, missing assets, a full disk.
-    pub fn run(&self) -> anyhow::Result<()> {
+    pub fn run(&self) -> crate::Result<()> {
         let subjects = self.subjects.map(|count| count as usize);
         layout::write(self.layout, &self.out, Plan { seed: self.seed, subjects, size: self.size })
     }

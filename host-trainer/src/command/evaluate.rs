@@ -35,7 +35,7 @@ impl Cmd {
     ///
     /// # Errors
     /// Where the bundle is refused or the data set is bad input.
-    pub fn run(&self) -> anyhow::Result<()> {
+    pub fn run(&self) -> crate::Result<()> {
         let (bundle, engine) = expression_engine::selftest::open(&self.bundle, EngineOptions::default())?;
         let calibration = bundle.manifest().quantization.calibration_samples;
         let request = Request { rendered: DRAWN, limit: None, calibration, seed: self.seed };

@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 
-use crate::error::BadInput;
+use expression_engine::files;
 
 use crate::device;
+use crate::error::Error;
 use crate::inspect::of_study::OfStudy;
-use crate::inspect::{self, Settings};
+use crate::inspect::{self, Findings, Settings};
+use crate::report;
 
 /// What the nets of a study look for (the paper's visualisation): from scratch, fine-tuned and FN2EN side by side.
 ///
@@ -36,12 +38,14 @@ impl Cmd {
     ///
     /// # Errors
     /// Bad input, or an interruption.
-    pub fn run(&self) -> anyhow::Result<()> {
+    pub fn run(&self) -> crate::Result<()> {
         let device = device::choose(self.device)?;
         let OfStudy { nets, faces, labels } = OfStudy::open(&self.study, self.samples, self.seed, device)?;
         let out = self.out.clone().unwrap_or_else(|| self.study.join("inspect"));
-        std::fs::create_dir_all(&out).map_err(|error| BadInput(format!("{}: {error}", out.display())))?;
-        let inspection = inspect::inspect(&nets, &faces, &labels, Settings::default(), &out)?;
+        std::fs::create_dir_all(&out).map_err(|error| Error::BadInput(format!("{}: {error}", out.display())))?;
+        let Findings { inspection, grids } = inspect::inspect(&nets, &faces, &labels, Settings::default(), &out)?;
+        let page = report::inspection::page(&inspection, &grids);
+        files::write_bytes(&out.join("inspect.html"), page.as_bytes())?;
         let mut text = format!("mean label entropy of neurons over {} faces, bits\n", inspection.ranked);
         for net in &inspection.nets {
             for layer in &net.layers {

@@ -1,10 +1,12 @@
 //! `host-trainer report`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::ensure;
+use expression_engine::files;
 
 use crate::crossval::Joined;
+use crate::error::ensure;
+use crate::report;
 
 /// Joins the folds of a cross-validation: a table on stdout, crossval.json and crossval.html in its folder.
 #[derive(clap::Args)]
@@ -22,11 +24,23 @@ impl Cmd {
     ///
     /// # Errors
     /// Bad input: no folds there, or folds that were made otherwise; or folds that are missing.
-    pub fn run(&self) -> anyhow::Result<()> {
+    pub fn run(&self) -> crate::Result<()> {
         let joined = Joined::of(&self.folder)?;
         let advice = "train them, or join the others by --partial";
         let missing = joined.missing_folds();
         ensure!(self.partial || joined.missing.is_empty(), "{}: {missing}; {advice}", self.folder.display());
-        joined.publish(&self.folder)
+        publish(&joined, &self.folder)
     }
+}
+
+/// Prints the table of a cross-validation, and writes `crossval.json` and `crossval.html` to its folder.
+///
+/// # Errors
+/// Returns an error if a file or stdout cannot be written.
+pub(super) fn publish(joined: &Joined, folder: &Path) -> crate::Result<()> {
+    let [json, html] = ["crossval.json", "crossval.html"].map(|name| folder.join(name));
+    files::write_bytes(&json, &serde_json::to_vec_pretty(joined)?)?;
+    files::write_bytes(&html, report::crossval::page(joined).as_bytes())?;
+    let places = format!("table   {}\nreport  {}", json.display(), html.display());
+    crate::error::print(&format!("{}{places}", report::crossval::table(joined)))
 }

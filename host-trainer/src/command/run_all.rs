@@ -2,13 +2,22 @@
 
 use std::time::Instant;
 
+use expression_core::Label;
+use expression_engine::{Scores, files};
+
 use super::training::Training;
-use crate::dataset;
+use crate::dataset::{self, DataSet, Sample, contact_sheet};
 use crate::device;
+use crate::error::ensure;
 use crate::export;
+use crate::measurement::Measurement;
 use crate::net::FaceNet;
-use crate::pipeline::{self, Given};
+use crate::pipeline::{self, Prerequisites};
+use crate::report::{Answered, html};
 use crate::run::{self, Run};
+
+/// Right and wrong answers of each label on the report's sheet.
+const ANSWERS_PER_LABEL: usize = 8;
 
 /// Trains, quantizes, exports and proves parity: data set to bundle and report, in one run.
 #[derive(clap::Args)]
@@ -25,7 +34,7 @@ impl Cmd {
     ///
     /// # Errors
     /// Bad input, an interruption, or a parity rung that does not hold.
-    pub fn run(&self) -> anyhow::Result<()> {
+    pub fn run(&self) -> crate::Result<()> {
         let Training { data, preset, seed, resume, .. } = &self.training;
         let (config, device) = self.training.configuration()?;
         let asked = run::Request {
@@ -38,8 +47,8 @@ impl Cmd {
         };
         let run = Run::open(&self.training.folder(""), &config, asked)?;
         run.say(&format!("run {} on {}", run.folder().display(), device::name(device)));
-        // Whatever is wrong with the input is said before anything of an older run goes.
-        let given = Given {
+        // Whatever is wrong with the input is reported before anything is written.
+        let prerequisites = Prerequisites {
             face_net: FaceNet::open(&config.face_net, device)?,
             fixed: export::Fixed::new(config.face_input(), *seed)?,
         };
@@ -47,6 +56,47 @@ impl Cmd {
         let data = dataset::load(data, self.training.request(&config, self.limit))?;
         let loading = started.elapsed().as_secs_f64();
         run.start(&data)?;
-        pipeline::run(&run, &config, &data, loading, given)
+        let [train, calibration, test] = [&data.train, &data.calibration, &data.test].map(Vec::len);
+        run.say(&format!("{}: {train} training, {calibration} calibration, {test} test samples", data.name));
+        let sheet = contact_sheet::png(&contact_sheet::sheet(&data.train))?;
+        files::write_bytes(&run.path(run::SAMPLES), &sheet)?;
+        publish(&run, &data, &sheet, &pipeline::run(&run, &config, &data, loading, prerequisites)?)
     }
+}
+
+/// Writes the report and the figures, and prints the closing table.
+fn publish(run: &Run, data: &DataSet, sheet: &[u8], measurement: &Measurement) -> crate::Result<()> {
+    let (summary, report) = (&measurement.summary, run.path(run::REPORT));
+    let page = html::page(summary, &answered(&data.test, &measurement.int8_answers)?, sheet);
+    files::write_bytes(&report, page.as_bytes())?;
+    measurement.write(run, &data.test)?;
+
+    let failing: Vec<_> = summary.parity.iter().filter(|rung| !rung.holds).map(|rung| rung.number).collect();
+    let bundle = summary.bundle.as_deref().unwrap_or("not written: a parity rung fails");
+    crate::error::print(&format!("{}bundle  {bundle}\nreport  {}", summary.table(), report.display()))?;
+    ensure!(failing.is_empty(), "parity rungs {failing:?} do not hold; the report tells by how much");
+    Ok(())
+}
+
+/// The first right and wrong answers of each label.
+fn answered(samples: &[Sample], scores: &[Scores]) -> crate::Result<Vec<Answered>> {
+    let mut chosen = Vec::new();
+    for label in Label::ALL {
+        for right in [true, false] {
+            let of_kind = samples
+                .iter()
+                .zip(scores)
+                .filter(|(sample, scores)| sample.label == label && (scores.class == label as usize) == right);
+            for (sample, scores) in of_kind.take(ANSWERS_PER_LABEL) {
+                chosen.push(Answered {
+                    name: sample.name.clone(),
+                    png: contact_sheet::png(&contact_sheet::thumbnail(&sample.picture, 64))?,
+                    label: label.name(),
+                    answer: Label::from_index(scores.class).map_or("?", Label::name),
+                    probability: scores.probability[scores.class],
+                });
+            }
+        }
+    }
+    Ok(chosen)
 }

@@ -1,7 +1,10 @@
 //! `host-trainer study`
 
+use expression_engine::files;
+
 use super::training::Training;
 use crate::device;
+use crate::report;
 use crate::study::Plan;
 
 /// The paper's comparison: expression net from scratch, face net fine-tuned, FaceNet2ExpNet; one table, one plot.
@@ -26,7 +29,7 @@ impl Cmd {
     ///
     /// # Errors
     /// Bad input, or an interruption.
-    pub fn run(&self) -> anyhow::Result<()> {
+    pub fn run(&self) -> crate::Result<()> {
         let (config, device) = self.training.configuration()?;
         let folder = self.training.folder("-study");
         eprintln!("study {} on {}", folder.display(), device::name(device));
@@ -40,6 +43,11 @@ impl Cmd {
             resume: self.training.resume,
             device,
         };
-        plan.run()?.publish(&folder)
+        let study = plan.run()?;
+        let [json, html] = ["study.json", "study.html"].map(|name| folder.join(name));
+        files::write_bytes(&json, &serde_json::to_vec_pretty(&study)?)?;
+        files::write_bytes(&html, report::study::page(&study).as_bytes())?;
+        let places = format!("table   {}\nreport  {}", json.display(), html.display());
+        crate::error::print(&format!("{}{places}", study.table()))
     }
 }

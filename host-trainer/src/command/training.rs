@@ -43,7 +43,7 @@ impl Training {
     ///
     /// # Errors
     /// Bad input: a preset that does not parse, a device that is not there.
-    pub fn configuration(&self) -> anyhow::Result<(Config, Device)> {
+    pub fn configuration(&self) -> crate::Result<(Config, Device)> {
         let mut config = Config::preset(&self.preset)?;
         if let Some(weights) = &self.face_net_weights {
             config.face_net.weights.clone_from(weights);

@@ -9,11 +9,9 @@ use expression_engine::files;
 use serde::{Deserialize, Serialize};
 
 use super::folder_of;
-use crate::error::BadInput;
+use crate::error::Error;
 use crate::evaluate::{Metrics, metrics};
-use crate::measured::Answer;
-use crate::parity::Rung;
-use crate::report;
+use crate::outcome::{Answer, MetricsFile};
 use crate::run::{self, FoldOf, Identity};
 
 /// What all folds gave together.
@@ -95,19 +93,6 @@ impl Spread {
     }
 }
 
-/// What is read of a fold's `metrics.json`.
-#[derive(Deserialize)]
-struct Finished {
-    run: FinishedRun,
-}
-
-#[derive(Deserialize)]
-struct FinishedRun {
-    source: String,
-    samples: [usize; 3],
-    parity: Vec<Rung>,
-}
-
 /// A sample's label and the classes that int8 and float answered, and whether its label has a majority.
 type Line = (Label, [usize; 2], bool);
 
@@ -115,20 +100,20 @@ impl Joined {
     /// Joins the finished folds that lie in `folder`.
     ///
     /// # Errors
-    /// [`BadInput`] where there are none, a file is damaged, or folds were made with different configuration, data, seed or
+    /// [`Error::BadInput`] where there are none, a file is damaged, or folds were made with different configuration, data, seed or
     /// protocol.
-    pub fn of(folder: &Path) -> anyhow::Result<Joined> {
+    pub fn of(folder: &Path) -> crate::Result<Joined> {
         let begun = begun(folder)?;
         let (identity, fold) = begun.first().ok_or_else(|| {
             let advice = "give the folder RUNS/NAME of `host-trainer crossval`";
-            BadInput(format!("{}: no folds of a cross-validation here; {advice}", folder.display()))
+            Error::BadInput(format!("{}: no folds of a cross-validation here; {advice}", folder.display()))
         })?;
         for (other, of) in &begun[1..] {
             if let Some(what) = difference((identity, fold), (other, of)) {
                 let [one, two] = [fold.number, of.number].map(folder_of);
                 let advice = "train one of them again, or keep them under two names";
                 let place = folder.display();
-                return Err(BadInput(format!("{place}: {one} and {two} differ in their {what}; {advice}")).into());
+                return Err(Error::BadInput(format!("{place}: {one} and {two} differ in their {what}; {advice}")));
             }
         }
         let (mut missing, mut folds, mut lines, mut source) = (Vec::new(), Vec::new(), Vec::new(), None);
@@ -145,7 +130,7 @@ impl Joined {
             }
         }
         if folds.is_empty() {
-            return Err(BadInput(format!("{}: no fold is finished; go on by --resume", folder.display())).into());
+            return Err(Error::BadInput(format!("{}: no fold is finished; go on by --resume", folder.display())));
         }
         let over = |figure: fn(&FoldFigures) -> f64| Spread::of(&folds.iter().map(figure).collect::<Vec<_>>());
         let ([int8, float], agreement) = figures(&lines);
@@ -171,18 +156,6 @@ impl Joined {
         })
     }
 
-    /// Prints the table, and writes `crossval.json` and `crossval.html` to `folder`.
-    ///
-    /// # Errors
-    /// Of the file system.
-    pub fn publish(&self, folder: &Path) -> anyhow::Result<()> {
-        let [json, html] = ["crossval.json", "crossval.html"].map(|name| folder.join(name));
-        files::write_bytes(&json, &serde_json::to_vec_pretty(self)?)?;
-        files::write_bytes(&html, report::crossval::page(self).as_bytes())?;
-        let places = format!("table   {}\nreport  {}", json.display(), html.display());
-        crate::error::print(&format!("{}{places}", report::crossval::table(self)))
-    }
-
     /// Which folds are missing, in words.
     pub fn missing_folds(&self) -> String {
         let numbers: Vec<String> = self.missing.iter().map(usize::to_string).collect();
@@ -194,8 +167,8 @@ impl Joined {
 }
 
 /// The folds that were begun in `folder`, in ascending order.
-fn begun(folder: &Path) -> anyhow::Result<Vec<(Identity, FoldOf)>> {
-    let unreadable = |error| BadInput(format!("{}: {error}; give the folder RUNS/NAME", folder.display()));
+fn begun(folder: &Path) -> crate::Result<Vec<(Identity, FoldOf)>> {
+    let unreadable = |error| Error::BadInput(format!("{}: {error}; give the folder RUNS/NAME", folder.display()));
     let mut begun = Vec::new();
     for entry in fs::read_dir(folder).map_err(unreadable)? {
         let path = entry.map_err(unreadable)?.path();
@@ -222,13 +195,13 @@ fn difference(one: (&Identity, &FoldOf), two: (&Identity, &FoldOf)) -> Option<&'
 }
 
 /// Figures, answers and terms of the finished fold in `folder`.
-fn read(folder: &Path, number: usize) -> anyhow::Result<(FoldFigures, Vec<Line>, String)> {
+fn read(folder: &Path, number: usize) -> crate::Result<(FoldFigures, Vec<Line>, String)> {
     let damaged = |name: &str, reason: &dyn std::fmt::Display| {
         let place = folder.join(name);
-        BadInput(format!("{}: damaged ({reason}); train with --fold {number} again", place.display()))
+        Error::BadInput(format!("{}: damaged ({reason}); train with --fold {number} again", place.display()))
     };
     let bytes = files::read(&folder.join(run::METRICS))?;
-    let Finished { run } = serde_json::from_slice(&bytes).map_err(|error| damaged(run::METRICS, &error))?;
+    let MetricsFile { run, .. } = serde_json::from_slice(&bytes).map_err(|error| damaged(run::METRICS, &error))?;
     let class = |name: &str| Label::from_name(name).ok_or_else(|| damaged(run::ANSWERS, &format!("label {name:?}")));
     let text = files::read(&folder.join(run::ANSWERS))?;
     let mut lines = Vec::new();
@@ -238,7 +211,7 @@ fn read(folder: &Path, number: usize) -> anyhow::Result<(FoldFigures, Vec<Line>,
         lines.push((class(&answer.label)?, answers, answer.majority));
     }
     if lines.len() != run.samples[2] {
-        return Err(damaged(run::ANSWERS, &format!("{} lines of {}", lines.len(), run.samples[2])).into());
+        return Err(damaged(run::ANSWERS, &format!("{} lines of {}", lines.len(), run.samples[2])));
     }
     let ([int8, float], agreement) = figures(&lines);
     let figures = FoldFigures {

@@ -4,14 +4,15 @@ mod join;
 
 use std::path::Path;
 
-use crate::error::BadInput;
 use tch::Device;
 
 use crate::config::Config;
 use crate::dataset::{self, Collection};
-use crate::measured::Measured;
+use crate::error::Error;
+use crate::measurement::Measurement;
 use crate::net::FaceNet;
 use crate::run::{self, FoldOf, Run};
+use crate::train::method;
 
 pub use join::{FoldFigures, Joined, Spread};
 
@@ -49,11 +50,12 @@ impl CrossValidation<'_> {
     /// folds may run at the same time. A bundle is not exported: no fold's net is the one to ship.
     ///
     /// # Errors
-    /// [`BadInput`] where there is no such fold or its folder holds something else;
+    /// [`Error::BadInput`] where there is no such fold or its folder holds something else;
     /// [`crate::interrupt::Interrupted`]; of the file system.
-    pub fn fold(&self, number: usize) -> anyhow::Result<()> {
+    pub fn fold(&self, number: usize) -> crate::Result<()> {
         let (count, name) = (self.collection.folds.len(), &self.collection.name);
-        let place = number.checked_sub(1).ok_or_else(|| BadInput(format!("folds are counted from 1 to {count}")))?;
+        let place =
+            number.checked_sub(1).ok_or_else(|| Error::BadInput(format!("folds are counted from 1 to {count}")))?;
         let data = self.collection.fold(place, self.request)?;
         let folder = self.folder.join(folder_of(number));
         let asked = run::Request {
@@ -80,7 +82,8 @@ impl CrossValidation<'_> {
         }
         let [train, calibration, test] = [&data.train, &data.calibration, &data.test].map(Vec::len);
         run.say(&format!("fold {number} of {count}: {train} training, {calibration} calibration, {test} test samples"));
-        let measured = Measured::new(&run, self.config, &data, 0.0, face_net)?;
+        let trained = method::train(&run, self.config, &data, face_net)?;
+        let measured = Measurement::new(&run, self.config, &data, 0.0, trained)?;
         // A net that was measured after a stop was asked for is thrown away: its checkpoint is not.
         crate::interrupt::check()?;
         measured.write(&run, &data.test)?;

@@ -4,11 +4,11 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::error::BadInput;
 use expression_core::Label;
 use expression_core::align::{KeyPoints, Point};
 
 use super::{Collection, Sample, cut, folds, listing, sample};
+use crate::error::Error;
 
 /// Folds of the protocol.
 const FOLDS: usize = 10;
@@ -49,13 +49,13 @@ struct Frame {
 /// classes the first one as neutral. Faces are aligned by the landmarks that come with the set.
 ///
 /// # Errors
-/// [`BadInput`] where a folder, or a labelled sequence's landmark file, is missing or does not parse, or a sequence has
+/// [`Error::BadInput`] where a folder, or a labelled sequence's landmark file, is missing or does not parse, or a sequence has
 /// fewer than four frames.
-pub fn collect(folder: &Path, classes: Classes) -> anyhow::Result<Collection> {
+pub fn collect(folder: &Path, classes: Classes) -> crate::Result<Collection> {
     for needed in ["cohn-kanade-images", "Emotion", "Landmarks"] {
         if !folder.join(needed).is_dir() {
             let advice = "give the folder that holds cohn-kanade-images, Emotion and Landmarks";
-            return Err(BadInput(format!("{}: no folder {needed}; {advice}", folder.display())).into());
+            return Err(Error::BadInput(format!("{}: no folder {needed}; {advice}", folder.display())));
         }
     }
     let mut frames = Vec::new();
@@ -65,7 +65,7 @@ pub fn collect(folder: &Path, classes: Classes) -> anyhow::Result<Collection> {
         }
     }
     if frames.is_empty() {
-        return Err(BadInput(format!("{}: no sequence has an emotion file", folder.display())).into());
+        return Err(Error::BadInput(format!("{}: no sequence has an emotion file", folder.display())));
     }
     let (samples, skipped) = sample::read_all(
         &frames,
@@ -87,18 +87,18 @@ fn sequence_frames(
     sequence: &str,
     path: &Path,
     classes: Classes,
-) -> anyhow::Result<Vec<Frame>> {
+) -> crate::Result<Vec<Frame>> {
     let part = |name: &str| folder.join(name).join(subject).join(sequence);
     let Some(label) = emotion(&part("Emotion"))? else { return Ok(Vec::new()) };
     let pictures = listing::pictures(path)?;
     let start = format!("{subject}_{sequence}_");
     if let Some(stranger) = pictures.iter().find(|picture| !listing::name(picture).starts_with(&start)) {
-        return Err(BadInput(format!("{}: no frame of {subject}/{sequence}", stranger.display())).into());
+        return Err(Error::BadInput(format!("{}: no frame of {subject}/{sequence}", stranger.display())));
     }
     if pictures.len() <= APEX {
         let found = pictures.len();
         let what = "a labelled sequence has a neutral first frame and three of its expression";
-        return Err(BadInput(format!("{}: {found} frames, fewer than {}; {what}", path.display(), APEX + 1)).into());
+        return Err(Error::BadInput(format!("{}: {found} frames, fewer than {}; {what}", path.display(), APEX + 1)));
     }
     let apex = pictures[pictures.len() - APEX..].iter().map(|picture| (picture, label));
     let taken: Vec<_> = match classes {
@@ -115,7 +115,7 @@ fn sequence_frames(
 }
 
 /// The label in a sequence's folder of `Emotion`; many have none, and no folder.
-fn emotion(folder: &Path) -> anyhow::Result<Option<Label>> {
+fn emotion(folder: &Path) -> crate::Result<Option<Label>> {
     if !folder.is_dir() {
         return Ok(None);
     }
@@ -123,29 +123,30 @@ fn emotion(folder: &Path) -> anyhow::Result<Option<Label>> {
     let file = match files.as_slice() {
         [] => return Ok(None),
         [file] => file,
-        _ => return Err(BadInput(format!("{}: {} files, not one label", folder.display(), files.len())).into()),
+        _ => return Err(Error::BadInput(format!("{}: {} files, not one label", folder.display(), files.len()))),
     };
     let text = String::from_utf8_lossy(&expression_engine::files::read(file)?).trim().to_owned();
     let code: Option<f64> = text.parse().ok();
     let label = code.and_then(|code| (0..CODES.len()).find(|known| *known as f64 == code)).map(|code| CODES[code]);
     let place = file.display();
-    let unknown = || BadInput(format!("{place}: {text:?} is no emotion code; known are 0 (neutral) to 7 (surprise)"));
+    let unknown =
+        || Error::BadInput(format!("{place}: {text:?} is no emotion code; known are 0 (neutral) to 7 (surprise)"));
     Ok(Some(label.ok_or_else(unknown)?))
 }
 
 /// The key points of a landmark file: the means of the points around each eye and around the outer lips.
-fn landmarks(file: &Path) -> anyhow::Result<KeyPoints> {
+fn landmarks(file: &Path) -> crate::Result<KeyPoints> {
     let text = String::from_utf8_lossy(&expression_engine::files::read(file)?).into_owned();
     let mut points = Vec::with_capacity(POINTS);
     for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()) {
         let values: Vec<f32> = line.split_whitespace().map_while(|value| value.parse().ok()).collect();
         match values.as_slice() {
             [x, y] if x.is_finite() && y.is_finite() && line.split_whitespace().count() == 2 => points.push([*x, *y]),
-            _ => return Err(BadInput(format!("{}:{number}: not x and y in pixels", file.display())).into()),
+            _ => return Err(Error::BadInput(format!("{}:{number}: not x and y in pixels", file.display()))),
         }
     }
     if points.len() != POINTS {
-        return Err(BadInput(format!("{}: {} points, not {POINTS}", file.display(), points.len())).into());
+        return Err(Error::BadInput(format!("{}: {} points, not {POINTS}", file.display(), points.len())));
     }
     let centre = |range: std::ops::Range<usize>| {
         let part = &points[range];
@@ -153,7 +154,7 @@ fn landmarks(file: &Path) -> anyhow::Result<KeyPoints> {
         Point::from_pixels(mean(0), mean(1))
     };
     let key_points = || Some(KeyPoints { eyes: [centre(36..42)?, centre(42..48)?], mouth: centre(48..60)? });
-    Ok(key_points().ok_or_else(|| BadInput(format!("{}: points far outside a picture", file.display())))?)
+    key_points().ok_or_else(|| Error::BadInput(format!("{}: points far outside a picture", file.display())))
 }
 
 #[cfg(test)]

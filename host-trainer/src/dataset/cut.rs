@@ -4,8 +4,7 @@ use expression_core::align::{KeyPoints, Similarity};
 use expression_engine::Picture;
 use expression_engine::detector::Detector;
 
-use crate::error::BadInput;
-use crate::export;
+use crate::error::Error;
 
 /// Longest side of a cut face in pixels: enough for the face net's 224.
 const LONGEST: usize = 256;
@@ -19,10 +18,10 @@ impl Finder {
     /// With the detector made from the fetched assets.
     ///
     /// # Errors
-    /// [`BadInput`] where they are missing or damaged.
-    pub fn open() -> anyhow::Result<Finder> {
-        let detector = Detector::from_onnx(&export::detector_file()?);
-        Ok(Finder(detector.map_err(|error| BadInput(error.to_string()))?))
+    /// [`Error::BadInput`] where they are missing or damaged.
+    pub fn open() -> crate::Result<Finder> {
+        let detector = Detector::from_onnx(&crate::detector::file()?);
+        Ok(Finder(detector.map_err(|error| Error::BadInput(error.to_string()))?))
     }
 
     /// The face that the detector is surest of, as [`face`] cuts it.

@@ -3,11 +3,10 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::error::BadInput;
-use anyhow::Context;
 use expression_core::Label;
 
 use super::{DataSet, Part, Request, Sample, Split, sample, shuffled};
+use crate::error::{Context, Error};
 
 /// The table of votes.
 const TABLE: &str = "fer2013new.csv";
@@ -45,8 +44,8 @@ struct Votes {
 /// upstream's `ferplus.py` does. Rows without a picture, or marked as no face by most, are left out, as upstream.
 ///
 /// # Errors
-/// [`BadInput`] where the table or a folder is missing or a row does not parse.
-pub fn load(folder: &Path, request: Request) -> anyhow::Result<DataSet> {
+/// [`Error::BadInput`] where the table or a folder is missing or a row does not parse.
+pub fn load(folder: &Path, request: Request) -> crate::Result<DataSet> {
     let mut train = shuffled(rows(folder, Split::Train)?, request.seed);
     let test = rows(folder, Split::Valid)?;
     train.truncate(request.limit.unwrap_or(usize::MAX));
@@ -71,32 +70,32 @@ pub fn load(folder: &Path, request: Request) -> anyhow::Result<DataSet> {
 ///
 /// # Errors
 /// As [`load`].
-pub fn part(folder: &Path, split: Split) -> anyhow::Result<Part> {
+pub fn part(folder: &Path, split: Split) -> crate::Result<Part> {
     let (samples, skipped) = read(&rows(folder, split)?);
     Ok(Part { name: format!("{NAME} {split}"), source: SOURCE.into(), samples, skipped })
 }
 
 /// The usable rows of a part.
-fn rows(folder: &Path, split: Split) -> anyhow::Result<Vec<Row>> {
+fn rows(folder: &Path, split: Split) -> crate::Result<Vec<Row>> {
     let path = folder.join(TABLE);
     let (wanted, pictures) = self::place(split);
     let missing = |error: &dyn std::fmt::Display| {
-        BadInput(format!("{}: {error}; give the folder FERPlus, which holds {TABLE} and data/", path.display()))
+        Error::BadInput(format!("{}: {error}; give the folder FERPlus, which holds {TABLE} and data/", path.display()))
     };
     let mut table = csv::Reader::from_path(&path).map_err(|error| missing(&error))?;
     let mut rows = Vec::new();
     for (number, record) in table.records().enumerate() {
         // The header is line 1.
         let place = || format!("{}:{}", path.display(), number + 2);
-        let record = record.map_err(|error| BadInput(error.to_string())).with_context(place)?;
-        let (usage, row) = parse(&record).map_err(BadInput).with_context(place)?;
+        let record = record.map_err(|error| Error::BadInput(error.to_string())).with_context(place)?;
+        let (usage, row) = parse(&record).map_err(Error::BadInput).with_context(place)?;
         let Some((name, votes)) = row else { continue };
         if usage == wanted {
             rows.push(Row { path: folder.join(pictures).join(&name), name, votes });
         }
     }
     if rows.is_empty() {
-        return Err(missing(&format!("no usable {wanted} rows")).into());
+        return Err(missing(&format!("no usable {wanted} rows")));
     }
     Ok(rows)
 }

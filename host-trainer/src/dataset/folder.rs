@@ -3,10 +3,10 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::error::BadInput;
 use expression_core::Label;
 
 use super::{DataSet, Request, Sample, listing, sample, shuffled};
+use crate::error::Error;
 
 /// A picture file and its class.
 pub type Item = (PathBuf, Label);
@@ -14,8 +14,8 @@ pub type Item = (PathBuf, Label);
 /// Loads a folder of class folders.
 ///
 /// # Errors
-/// [`BadInput`] where it is missing or empty or a class folder's name is no label.
-pub fn load(folder: &Path, request: Request) -> anyhow::Result<DataSet> {
+/// [`Error::BadInput`] where it is missing or empty or a class folder's name is no label.
+pub fn load(folder: &Path, request: Request) -> crate::Result<DataSet> {
     let parts = ["train", "test"].map(|part| folder.join(part));
     let (mut train, test) = if parts.iter().all(|part| part.is_dir()) {
         let [train, test] = [pictures(&parts[0])?, pictures(&parts[1])?];
@@ -60,19 +60,19 @@ fn split_by_class(items: Vec<Item>) -> (Vec<Item>, Vec<Item>) {
 /// The pictures in the class folders of `folder`, in the order of their paths.
 ///
 /// # Errors
-/// [`BadInput`] where it is missing or empty or a class folder's name is no label.
-pub fn pictures(folder: &Path) -> anyhow::Result<Vec<Item>> {
+/// [`Error::BadInput`] where it is missing or empty or a class folder's name is no label.
+pub fn pictures(folder: &Path) -> crate::Result<Vec<Item>> {
     let mut items = Vec::new();
     for (name, class) in listing::folders(folder)? {
         let label = Label::from_name(&name).ok_or_else(|| {
             let known = Label::ALL.map(Label::name).join(", ");
-            BadInput(format!("{}: unknown class {name:?}; name class folders {known}", class.display()))
+            Error::BadInput(format!("{}: unknown class {name:?}; name class folders {known}", class.display()))
         })?;
         items.extend(listing::pictures(&class)?.into_iter().map(|path| (path, label)));
     }
     if items.is_empty() {
         let advice = "it needs one folder a class (neutral, happiness, ...) with PNG, JPEG, BMP or PNM files";
-        return Err(BadInput(format!("{}: no pictures found; {advice}", folder.display())).into());
+        return Err(Error::BadInput(format!("{}: no pictures found; {advice}", folder.display())));
     }
     Ok(items)
 }

@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::error::BadInput;
-
 use super::{DataSet, Request, Sample, shuffled};
+use crate::error::Error;
 
 /// A whole labelled set with the folds of its protocol.
 #[derive(Debug, Clone)]
@@ -47,13 +46,13 @@ impl Collection {
     /// many of its training samples calibrate: whole subjects, where subjects are known.
     ///
     /// # Errors
-    /// [`BadInput`] where there is no such fold, or as [`DataSet::checked`].
-    pub fn fold(&self, fold: usize, request: Request) -> Result<DataSet, BadInput> {
+    /// [`Error::BadInput`] where there is no such fold, or as [`DataSet::checked`].
+    pub fn fold(&self, fold: usize, request: Request) -> crate::Result<DataSet> {
         let count = self.folds.len();
         let chosen = self
             .folds
             .get(fold)
-            .ok_or_else(|| BadInput(format!("{}: no fold {}; there are 1 to {count}", self.name, fold + 1)))?;
+            .ok_or_else(|| Error::BadInput(format!("{}: no fold {}; there are 1 to {count}", self.name, fold + 1)))?;
         let mut train = shuffled(chosen.train.clone(), request.seed);
         train.truncate(request.limit.unwrap_or(usize::MAX));
         let (train, calibration) = match chosen.validation.is_empty() {
@@ -98,17 +97,17 @@ impl Collection {
 /// Dynamic Expression Analysis", ACCV 2014: "sampling in ID ascending order with step size equal to 10").
 ///
 /// # Errors
-/// [`BadInput`] where a sample has no subject, or there are fewer subjects than folds.
-pub fn by_subject(samples: &[Sample], count: usize) -> Result<Vec<Fold>, BadInput> {
+/// [`Error::BadInput`] where a sample has no subject, or there are fewer subjects than folds.
+pub fn by_subject(samples: &[Sample], count: usize) -> crate::Result<Vec<Fold>> {
     let mut of_subject: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for (number, sample) in samples.iter().enumerate() {
         let subject = sample.subject.as_deref();
-        let subject = subject.ok_or_else(|| BadInput(format!("{}: its subject is not known", sample.name)))?;
+        let subject = subject.ok_or_else(|| Error::BadInput(format!("{}: its subject is not known", sample.name)))?;
         of_subject.entry(subject).or_default().push(number);
     }
     if of_subject.len() < count || count < 2 {
         let found = of_subject.len();
-        return Err(BadInput(format!(
+        return Err(Error::BadInput(format!(
             "{count} subject-disjoint folds need 2 to {found} folds: there are {found} subjects"
         )));
     }
@@ -120,10 +119,10 @@ pub fn by_subject(samples: &[Sample], count: usize) -> Result<Vec<Fold>, BadInpu
 /// `count` folds with each label's samples spread evenly, for sets that name no subjects.
 ///
 /// # Errors
-/// [`BadInput`] where there are fewer samples than folds.
-pub fn by_label(samples: &[Sample], count: usize, seed: u64) -> Result<Vec<Fold>, BadInput> {
+/// [`Error::BadInput`] where there are fewer samples than folds.
+pub fn by_label(samples: &[Sample], count: usize, seed: u64) -> crate::Result<Vec<Fold>> {
     if samples.len() < count || count < 2 {
-        return Err(BadInput(format!(
+        return Err(Error::BadInput(format!(
             "{count} folds of {} samples: give 2 folds or more, and more samples",
             samples.len()
         )));
@@ -220,8 +219,8 @@ mod tests {
         let mut set = collection(12, 3);
         assert!(by_subject(&set.samples, 13).is_err() && by_subject(&set.samples, 1).is_err());
         assert!(by_label(&set.samples, 37, 1).is_err());
-        assert!(set.fold(10, REQUEST).unwrap_err().0.contains("there are 1 to 10"));
+        assert!(set.fold(10, REQUEST).unwrap_err().to_string().contains("there are 1 to 10"));
         set.samples[5].subject = None;
-        assert!(by_subject(&set.samples, 3).unwrap_err().0.starts_with("5: "));
+        assert!(by_subject(&set.samples, 3).unwrap_err().to_string().starts_with("5: "));
     }
 }

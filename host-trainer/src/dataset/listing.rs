@@ -4,22 +4,21 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::error::BadInput;
-use anyhow::Context;
+use crate::error::{Context, Error};
 
 /// The folders in `folder` with their names, in ascending order; hidden ones are left out.
 ///
 /// # Errors
-/// Where `folder` cannot be listed; [`BadInput`] where two names differ only in case: one is a copy of the other, and its
+/// Where `folder` cannot be listed; [`Error::BadInput`] where two names differ only in case: one is a copy of the other, and its
 /// samples would count twice.
-pub fn folders(folder: &Path) -> anyhow::Result<Vec<(String, PathBuf)>> {
+pub fn folders(folder: &Path) -> crate::Result<Vec<(String, PathBuf)>> {
     let mut seen: BTreeMap<String, PathBuf> = BTreeMap::new();
     let mut found = Vec::new();
     for path in entries(folder)?.into_iter().filter(|path| path.is_dir()) {
         let name = name(&path);
         if let Some(other) = seen.insert(name.to_lowercase(), path.clone()) {
             let (path, other) = (path.display(), other.display());
-            return Err(BadInput(format!("{path}: the same name as {other} but for case; remove the copy")).into());
+            return Err(Error::BadInput(format!("{path}: the same name as {other} but for case; remove the copy")));
         }
         found.push((name, path));
     }
@@ -30,7 +29,7 @@ pub fn folders(folder: &Path) -> anyhow::Result<Vec<(String, PathBuf)>> {
 ///
 /// # Errors
 /// Where `folder` cannot be listed.
-pub fn pictures(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+pub fn pictures(folder: &Path) -> crate::Result<Vec<PathBuf>> {
     Ok(entries(folder)?.into_iter().filter(|path| is_picture(path)).collect())
 }
 
@@ -38,7 +37,7 @@ pub fn pictures(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
 ///
 /// # Errors
 /// Where it cannot be listed.
-pub fn entries(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+pub fn entries(folder: &Path) -> crate::Result<Vec<PathBuf>> {
     let read = || -> std::io::Result<Vec<PathBuf>> {
         let mut paths = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>()?;
         paths.retain(|path| !name(path).starts_with('.'));

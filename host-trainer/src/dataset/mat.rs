@@ -8,8 +8,9 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use crate::error::BadInput;
 use flate2::read::ZlibDecoder;
+
+use crate::error::Error;
 
 const HEADER: usize = 128;
 const MATRIX: u32 = 14;
@@ -64,9 +65,9 @@ impl Variable<'_> {
 /// Finds the variable `name` in a file and gives what `read` makes of it.
 ///
 /// # Errors
-/// [`BadInput`] where the file is missing, damaged, of another version or without such a variable, or `read` refuses it.
-pub fn read<T>(path: &Path, name: &str, read: impl FnOnce(Variable) -> Result<T, String>) -> Result<T, BadInput> {
-    find(path, name, read).map_err(|reason| BadInput(format!("{}: {reason}", path.display())))
+/// [`Error::BadInput`] where the file is missing, damaged, of another version or without such a variable, or `read` refuses it.
+pub fn read<T>(path: &Path, name: &str, read: impl FnOnce(Variable) -> Result<T, String>) -> crate::Result<T> {
+    find(path, name, read).map_err(|reason| Error::BadInput(format!("{}: {reason}", path.display())))
 }
 
 fn find<T>(path: &Path, name: &str, read: impl FnOnce(Variable) -> Result<T, String>) -> Result<T, String> {

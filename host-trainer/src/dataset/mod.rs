@@ -19,7 +19,7 @@ pub mod tfd;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use crate::error::BadInput;
+use crate::error::Error;
 
 pub use folds::{Collection, Fold};
 pub use protocol::Protocol;
@@ -111,15 +111,15 @@ impl Request {
 /// Loads or draws a data set. Of a set with folds of its own it is the first fold of the usual protocol.
 ///
 /// # Errors
-/// [`BadInput`] where it is missing, empty or damaged.
-pub fn load(source: &Source, request: Request) -> anyhow::Result<DataSet> {
+/// [`Error::BadInput`] where it is missing, empty or damaged.
+pub fn load(source: &Source, request: Request) -> crate::Result<DataSet> {
     let set = match source {
         Source::Rendered(count) => rendered::load(count.unwrap_or(request.rendered), request)?,
         Source::FerPlus(folder) => ferplus::load(folder, request)?,
         Source::Folder(folder) => folder::load(folder, request)?,
-        _ => return Ok(collect(source, Protocol::of(source), request)?.fold(0, request)?),
+        _ => return collect(source, Protocol::of(source), request)?.fold(0, request),
     };
-    Ok(set.checked()?)
+    set.checked()
 }
 
 /// `--split`: the part of a data set that a model is measured on.
@@ -147,10 +147,10 @@ impl std::fmt::Display for Split {
 /// the validation part.
 ///
 /// # Errors
-/// [`BadInput`] where it is missing, empty or damaged.
-pub fn part(source: &Source, split: Split, request: Request) -> anyhow::Result<Part> {
+/// [`Error::BadInput`] where it is missing, empty or damaged.
+pub fn part(source: &Source, split: Split, request: Request) -> crate::Result<Part> {
     if let Source::FerPlus(folder) = source {
-        return Ok(ferplus::part(folder, split)?.checked()?);
+        return ferplus::part(folder, split)?.checked();
     }
     let DataSet { name, source, train, calibration, test, skipped } = load(source, request)?;
     let samples = match split {
@@ -158,14 +158,14 @@ pub fn part(source: &Source, split: Split, request: Request) -> anyhow::Result<P
         Split::Valid => calibration,
         Split::Test => test,
     };
-    Ok(Part { name: format!("{name} {split}"), source, samples, skipped }.checked()?)
+    Part { name: format!("{name} {split}"), source, samples, skipped }.checked()
 }
 
 /// Loads or draws a whole data set and splits it by a protocol.
 ///
 /// # Errors
-/// [`BadInput`] where it is missing, empty or damaged, or does not fit the protocol.
-pub fn collect(source: &Source, protocol: Protocol, request: Request) -> anyhow::Result<Collection> {
+/// [`Error::BadInput`] where it is missing, empty or damaged, or does not fit the protocol.
+pub fn collect(source: &Source, protocol: Protocol, request: Request) -> crate::Result<Collection> {
     use ck_plus::Classes;
     let mut set = match (source, protocol) {
         (Source::CkPlus(folder), Protocol::CkPlus6) => ck_plus::collect(folder, Classes::Six)?,
@@ -178,7 +178,7 @@ pub fn collect(source: &Source, protocol: Protocol, request: Request) -> anyhow:
         _ => {
             let usual = Protocol::of(source);
             let what = format!("protocol {protocol} is not for {source}; take {usual} or folds:K");
-            return Err(BadInput(what).into());
+            return Err(Error::BadInput(what));
         }
     };
     if let Protocol::Folds(count) = protocol {

@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::error::BadInput;
 use expression_core::Label;
 
 use super::cut::Finder;
 use super::{Collection, Sample, folds, listing, sample};
+use crate::error::Error;
 
 /// Folds of the protocol.
 const FOLDS: usize = 10;
@@ -34,8 +34,8 @@ struct Frame {
 /// subjects. Faces are found by the detector.
 ///
 /// # Errors
-/// [`BadInput`] where a folder is missing or has an unknown name, or a sequence has fewer than three frames.
-pub fn collect(folder: &Path) -> anyhow::Result<Collection> {
+/// [`Error::BadInput`] where a folder is missing or has an unknown name, or a sequence has fewer than three frames.
+pub fn collect(folder: &Path) -> crate::Result<Collection> {
     let frames = frames(folder)?;
     let finder = Finder::open()?;
     let (samples, skipped) = sample::read_all(
@@ -52,26 +52,26 @@ pub fn collect(folder: &Path) -> anyhow::Result<Collection> {
 }
 
 /// The frames that take part.
-fn frames(folder: &Path) -> anyhow::Result<Vec<Frame>> {
+fn frames(folder: &Path) -> crate::Result<Vec<Frame>> {
     let root = subjects_folder(folder, DEEPEST).ok_or_else(|| {
         let advice = "give the folder that holds OriginalImg/VL/Strong/P001/..., or one below it";
-        BadInput(format!("{}: no folder of a subject (P001, ...); {advice}", folder.display()))
+        Error::BadInput(format!("{}: no folder of a subject (P001, ...); {advice}", folder.display()))
     })?;
     let mut frames = Vec::new();
     for (subject, path) in listing::folders(&root)? {
         if !is_subject(&subject) {
-            return Err(BadInput(format!("{}: no subject's name, which is P and a number", path.display())).into());
+            return Err(Error::BadInput(format!("{}: no subject's name, which is P and a number", path.display())));
         }
         let mut sequences = BTreeMap::new();
         for (name, path) in listing::folders(&path)? {
             let label = Label::from_name(&name).filter(|label| EXPRESSIONS.contains(label));
-            let unknown = || BadInput(format!("{}: unknown expression {name:?}", path.display()));
+            let unknown = || Error::BadInput(format!("{}: unknown expression {name:?}", path.display()));
             if let Some(other) = sequences.insert(label.ok_or_else(unknown)?, path.clone()) {
-                return Err(BadInput(format!("{}: the same expression as {}", path.display(), other.display())).into());
+                return Err(Error::BadInput(format!("{}: the same expression as {}", path.display(), other.display())));
             }
         }
         for label in EXPRESSIONS {
-            let missing = || BadInput(format!("{}: no sequence of {}", path.display(), label.name()));
+            let missing = || Error::BadInput(format!("{}: no sequence of {}", path.display(), label.name()));
             frames.extend(apex(&root, &subject, sequences.get(&label).ok_or_else(missing)?, label)?);
         }
     }
@@ -79,10 +79,10 @@ fn frames(folder: &Path) -> anyhow::Result<Vec<Frame>> {
 }
 
 /// The last frames of a sequence.
-fn apex(root: &Path, subject: &str, sequence: &Path, label: Label) -> anyhow::Result<Vec<Frame>> {
+fn apex(root: &Path, subject: &str, sequence: &Path, label: Label) -> crate::Result<Vec<Frame>> {
     let pictures = listing::pictures(sequence)?;
     let first = pictures.len().checked_sub(APEX).ok_or_else(|| {
-        BadInput(format!("{}: {} frames, fewer than the {APEX} that count", sequence.display(), pictures.len()))
+        Error::BadInput(format!("{}: {} frames, fewer than the {APEX} that count", sequence.display(), pictures.len()))
     })?;
     let frame = |path: &PathBuf| Frame {
         path: path.clone(),

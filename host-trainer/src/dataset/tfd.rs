@@ -8,7 +8,7 @@ use expression_engine::Picture;
 
 use super::mat::{self, Variable};
 use super::{Collection, Fold, Sample};
-use crate::error::BadInput;
+use crate::error::Error;
 
 /// Looked for in a folder, in this order.
 const FILES: [&str; 2] = ["TFD_48x48.mat", "TFD_96x96.mat"];
@@ -28,10 +28,10 @@ const LARGEST: usize = 1024;
 /// The faces are aligned already.
 ///
 /// # Errors
-/// [`BadInput`] where the file is missing or damaged, lacks a variable, or one has another shape or an unknown code.
-pub fn collect(path: &Path) -> anyhow::Result<Collection> {
+/// [`Error::BadInput`] where the file is missing or damaged, lacks a variable, or one has another shape or an unknown code.
+pub fn collect(path: &Path) -> crate::Result<Collection> {
     let file = file(path)?;
-    let refuse = |reason: String| BadInput(format!("{}: {reason}", file.display()));
+    let refuse = |reason: String| Error::BadInput(format!("{}: {reason}", file.display()));
     let (labels, count) = mat::read(&file, "labs_ex", |codes| {
         let codes = list(codes, "labs_ex")?;
         let labels: Vec<Option<Label>> = codes.iter().map(|code| label(*code)).collect::<Result<_, _>>()?;
@@ -39,7 +39,7 @@ pub fn collect(path: &Path) -> anyhow::Result<Collection> {
     })?;
     let identities = mat::read(&file, "labs_id", |codes| list(codes, "labs_id"))?;
     if identities.len() != count {
-        return Err(refuse(format!("labs_id has {} values, labs_ex {count}", identities.len())).into());
+        return Err(refuse(format!("labs_id has {} values, labs_ex {count}", identities.len())));
     }
     let parts = mat::read(&file, "folds", |mut folds| {
         expect(&folds, "folds", &[count, FOLDS])?;
@@ -63,12 +63,12 @@ pub fn collect(path: &Path) -> anyhow::Result<Collection> {
     Ok(Collection { name: "TFD".into(), source, samples, skipped: Vec::new(), folds })
 }
 
-fn file(path: &Path) -> Result<PathBuf, BadInput> {
+fn file(path: &Path) -> crate::Result<PathBuf> {
     if !path.is_dir() {
         return Ok(path.to_owned());
     }
     let found = FILES.iter().map(|name| path.join(name)).find(|file| file.is_file());
-    found.ok_or_else(|| BadInput(format!("{}: neither {} nor {} is there", path.display(), FILES[0], FILES[1])))
+    found.ok_or_else(|| Error::BadInput(format!("{}: neither {} nor {} is there", path.display(), FILES[0], FILES[1])))
 }
 
 /// The values of a variable that is a row or a column.

@@ -2,10 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
 use serde::Deserialize;
 
-use crate::error::BadInput;
+use crate::error::{Context, Error};
 
 /// A board, as far as deploying needs to know it.
 pub struct Board {
@@ -37,22 +36,21 @@ impl Board {
     /// Reads a board file: `name` is that of a file in `boards/`, or the path of another.
     ///
     /// # Errors
-    /// Returns [`BadInput`] if there is no such file or it is not a board file.
-    pub fn open(name: &str, boards: &Path) -> Result<Board> {
+    /// Returns [`Error::BadInput`] if there is no such file or it is not a board file.
+    pub fn open(name: &str, boards: &Path) -> crate::Result<Board> {
         let is_path = name.contains('/') || name.ends_with(".toml");
         let path = if is_path { PathBuf::from(name) } else { boards.join(format!("{name}.toml")) };
         if !is_path && !path.is_file() {
             let known = known(boards).join(", ");
-            return Err(BadInput(format!(
+            return Err(Error::BadInput(format!(
                 "no board is called {name:?}; give one of {known}, or the path of a board file"
-            ))
-            .into());
+            )));
         }
         let text =
             std::fs::read_to_string(&path).with_context(|| format!("cannot read the board file {}", path.display()))?;
         let file: File = toml::from_str(&text).map_err(|error| {
             let reason = error.message().replace('\n', " ");
-            BadInput(format!("{}: {reason}; boards/README.md explains each key", path.display()))
+            Error::BadInput(format!("{}: {reason}; boards/README.md explains each key", path.display()))
         })?;
         Ok(Board { name: file.name, target: file.target, bundle: file.paths.bundle, path, text })
     }

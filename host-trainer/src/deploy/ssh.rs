@@ -4,12 +4,11 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::error::BadInput;
-use anyhow::{Context, bail};
 use indicatif::HumanBytes;
 
 use super::Version;
-use crate::train::progress;
+use crate::error::{Context, Error};
+use crate::progress;
 
 /// The board's part.
 const SCRIPT: &str = include_str!("remote.sh");
@@ -80,7 +79,7 @@ impl Ssh {
     ///
     /// # Errors
     /// Where the board cannot be reached, refuses, or fails; one line that says what to do.
-    pub fn perform(&self, action: &Action) -> anyhow::Result<Vec<String>> {
+    pub fn perform(&self, action: &Action) -> crate::Result<Vec<String>> {
         let mut ssh = self.start(action)?;
         let (mut to, from, talk) = (ssh.stdin.take(), ssh.stdout.take(), ssh.stderr.take());
         let ready = AtomicBool::new(false);
@@ -105,29 +104,32 @@ impl Ssh {
             }
             drop(to.take());
             let heard = listener.join().unwrap_or_default();
-            Ok::<_, anyhow::Error>((answer, heard))
+            Ok::<_, Error>((answer, heard))
         })?;
         let status = ssh.wait().context("ssh cannot be waited for")?;
         let code = status.code().unwrap_or(NO_CONNECTION);
         match (code, heard.error) {
             (0, _) => Ok(answer),
-            (2, Some(error)) => Err(BadInput(format!("{}: {error}", self.host)).into()),
-            (NO_CONNECTION, _) if ready.into_inner() => bail!(
+            (2, Some(error)) => Err(Error::BadInput(format!("{}: {error}", self.host))),
+            (NO_CONNECTION, _) if ready.into_inner() => Err(Error::Failed(format!(
                 "{}: the connection was lost; the board goes on by itself once it has all files, and else keeps what it \
                  ran: look with --status, or deploy again",
                 self.host
-            ),
-            (NO_CONNECTION, _) => bail!("{}: {}; try `ssh {0}`", self.host, heard.before),
-            (NO_SUDO, _) => bail!(
+            ))),
+            (NO_CONNECTION, _) => Err(Error::Failed(format!("{}: {}; try `ssh {0}`", self.host, heard.before))),
+            (NO_SUDO, _) => Err(Error::Failed(format!(
                 "{}: sudo wants a password there: let this user do without (NOPASSWD in /etc/sudoers.d), or deploy as root",
                 self.host
-            ),
-            (_, Some(error)) => bail!("{}: {error}", self.host),
-            (code, None) => bail!("{}: the board's part ended with exit code {code}: {}", self.host, heard.before),
+            ))),
+            (_, Some(error)) => Err(Error::Failed(format!("{}: {error}", self.host))),
+            (code, None) => Err(Error::Failed(format!(
+                "{}: the board's part ended with exit code {code}: {}",
+                self.host, heard.before
+            ))),
         }
     }
 
-    fn start(&self, action: &Action) -> anyhow::Result<Child> {
+    fn start(&self, action: &Action) -> crate::Result<Child> {
         let mut ssh = Command::new("ssh");
         // The first value of an option counts: the user's.
         ssh.args(&self.arguments);
@@ -144,8 +146,8 @@ impl Ssh {
         ssh.args(["-T", "--", &self.host, &format!("sh -c '{}' start {}", START.replace('\n', "; "), words.join(" "))]);
         ssh.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         ssh.spawn().map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => BadInput("ssh is not installed: apt-get install openssh-client".into()).into(),
-            _ => anyhow::Error::new(error).context("ssh cannot be started"),
+            io::ErrorKind::NotFound => Error::BadInput("ssh is not installed: apt-get install openssh-client".into()),
+            _ => Error::Failed(format!("ssh cannot be started: {error}")),
         })
     }
 }
@@ -177,7 +179,7 @@ fn listen(talk: impl Read, ready: &AtomicBool) -> Heard {
 }
 
 /// Sends the archive. Where the board stops reading, its last word tells why.
-fn send(mut to: impl Write, archive: &[u8]) -> anyhow::Result<()> {
+fn send(mut to: impl Write, archive: &[u8]) -> crate::Result<()> {
     let all = archive.len() as u64;
     let bar = progress::bar(all, "sending");
     progress::line(&bar, &format!("sending {}", HumanBytes(all)));

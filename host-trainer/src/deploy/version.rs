@@ -2,13 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use expression_engine::{Bundle, bundle, files};
 
 use super::board::Board;
 use super::elf;
-use crate::command::detector;
-use crate::error::BadInput;
+use crate::detector;
+use crate::error::{Context, Error};
 
 /// Where a board file has to expect the bundle: the link there leads to that of the current version.
 const BUNDLE_PLACE: &str = "/usr/share/edge-runtime/bundle";
@@ -39,8 +38,8 @@ impl Version {
     /// `cargo xtask build` makes for that board; `bundle`: a folder, which may lack the detector.
     ///
     /// # Errors
-    /// [`BadInput`], and others that count as such, where a part is missing, damaged, or not for this board.
-    pub fn gather(board: &str, binary: Option<&Path>, bundle: &Path) -> anyhow::Result<Version> {
+    /// [`Error::BadInput`], and others that count as such, where a part is missing, damaged, or not for this board.
+    pub fn gather(board: &str, binary: Option<&Path>, bundle: &Path) -> crate::Result<Version> {
         let board = read_board(board)?;
         let program = read_binary(&board, binary)?;
         let mut files = vec![File { path: "edge-runtime".into(), mode: 0o755, bytes: program }];
@@ -76,7 +75,7 @@ impl Version {
     ///
     /// # Errors
     /// None but of the archive's format.
-    pub fn archive(&self) -> anyhow::Result<Vec<u8>> {
+    pub fn archive(&self) -> crate::Result<Vec<u8>> {
         let mut archive = tar::Builder::new(Vec::new());
         let sums = File { path: "SHA256SUMS".into(), mode: 0o644, bytes: self.sums.clone().into_bytes() };
         for file in self.files.iter().chain([&sums]) {
@@ -91,22 +90,23 @@ impl Version {
 }
 
 /// Reads the board file and checks that the board looks for its bundle at the place that deploying fills.
-fn read_board(name: &str) -> anyhow::Result<Board> {
+fn read_board(name: &str) -> crate::Result<Board> {
     let board = Board::open(name, &workspace().join("boards"))?;
     if board.bundle != Path::new(BUNDLE_PLACE) {
         let found = board.bundle.display();
         let message = format!("{}: paths.bundle is {found}; deploy needs {BUNDLE_PLACE} there", board.path.display());
-        return Err(BadInput(message).into());
+        return Err(Error::BadInput(message));
     }
     Ok(board)
 }
 
-fn read_binary(board: &Board, binary: Option<&Path>) -> anyhow::Result<Vec<u8>> {
+fn read_binary(board: &Board, binary: Option<&Path>) -> crate::Result<Vec<u8>> {
     let build = format!("cargo xtask build --board {}", board.path.display());
     let built = || workspace().join("target/boards").join(&board.target).join("edge-runtime");
     let path = binary.map_or_else(built, Path::to_owned);
-    let bytes = std::fs::read(&path)
-        .map_err(|error| BadInput(format!("{}: {error}; build it with `{build}`, or give --binary", path.display())))?;
+    let bytes = std::fs::read(&path).map_err(|error| {
+        Error::BadInput(format!("{}: {error}; build it with `{build}`, or give --binary", path.display()))
+    })?;
     let wanted = board.target.split('-').next().unwrap_or_default();
     let found = match elf::processor(&bytes) {
         Some(found) if found == wanted => return Ok(bytes),
@@ -114,22 +114,22 @@ fn read_binary(board: &Board, binary: Option<&Path>) -> anyhow::Result<Vec<u8>> 
         None => "no program for a processor of our boards".into(),
     };
     let path = path.display();
-    Err(BadInput(format!("{path} is {found}, and {} is {wanted}; build it with `{build}`", board.name)).into())
+    Err(Error::BadInput(format!("{path} is {found}, and {} is {wanted}; build it with `{build}`", board.name)))
 }
 
 /// The files of a bundle that a board needs, each verified: all but the float graph, and the detector always.
-fn read_bundle(folder: &Path, bundle: &Bundle) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
+fn read_bundle(folder: &Path, bundle: &Bundle) -> crate::Result<Vec<(String, Vec<u8>)>> {
     let manifest = folder.join(bundle::MANIFEST);
     let mut parts = vec![(bundle::MANIFEST.to_owned(), files::read(&manifest)?)];
     for name in bundle.manifest().files.keys().filter(|name| *name != bundle::FLOAT) {
         let bytes = match name == bundle::DETECTOR && !bundle.has(name) {
-            true => detector::of(bundle).context("the bundle came without its face detector")?,
+            true => detector::for_bundle(bundle).context("the bundle came without its face detector")?,
             false => bundle.read(name)?,
         };
         parts.push((name.clone(), bytes));
     }
     if !bundle.manifest().files.contains_key(bundle::DETECTOR) {
-        return Err(BadInput(format!("{} names no detector; export the bundle again", manifest.display())).into());
+        return Err(Error::BadInput(format!("{} names no detector; export the bundle again", manifest.display())));
     }
     Ok(parts)
 }

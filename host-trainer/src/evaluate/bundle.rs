@@ -36,13 +36,13 @@ impl Evaluation {
     ///
     /// # Errors
     /// Where a graph cannot be run.
-    pub fn new(bundle: &Bundle, engine: &Engine, part: &Part) -> anyhow::Result<Evaluation> {
+    pub fn new(bundle: &Bundle, engine: &Engine, part: &Part) -> crate::Result<Evaluation> {
         let labels = engine.labels();
         let faces = part
             .samples
             .par_iter()
             .map(|sample| Ok(sample.picture.aligned_face(engine.input())?))
-            .collect::<anyhow::Result<Vec<_>>>()?;
+            .collect::<crate::Result<Vec<_>>>()?;
         let int8 = answers(&faces, labels, |face| Ok(engine.classify(face)?.class))?;
         let float = match bundle.has(bundle::FLOAT) {
             true => {
@@ -88,8 +88,8 @@ impl Evaluation {
 fn answers(
     faces: &[Vec<u8>],
     labels: &[Label],
-    class: impl Fn(&[u8]) -> anyhow::Result<usize> + Sync,
-) -> anyhow::Result<Vec<usize>> {
+    class: impl Fn(&[u8]) -> crate::Result<usize> + Sync,
+) -> crate::Result<Vec<usize>> {
     let answer = |face: &Vec<u8>| {
         crate::interrupt::check()?;
         Ok(labels[class(face)?] as usize)

@@ -16,7 +16,7 @@ const BATCH: i64 = 128;
 ///
 /// # Errors
 /// [`crate::interrupt::Interrupted`].
-pub fn of_expression_net(name: &str, net: &ExpressionNet, aligned: &Tensor, side: i64) -> anyhow::Result<Inspected> {
+pub fn of_expression_net(name: &str, net: &ExpressionNet, aligned: &Tensor, side: i64) -> crate::Result<Inspected> {
     let batches = aligned.split(BATCH, 0).into_iter().map(|batch| normalised(&views::centre(&batch, side)));
     collect(name, batches.map(Ok), |faces| Ok(net.maps_by_layer(faces)))
 }
@@ -25,14 +25,14 @@ pub fn of_expression_net(name: &str, net: &ExpressionNet, aligned: &Tensor, side
 /// `kind`: the arithmetic of its convolutions.
 ///
 /// # Errors
-/// [`crate::error::BadInput`] where there is no such layer; of the batches; [`crate::interrupt::Interrupted`].
+/// [`crate::Error::BadInput`] where there is no such layer; of the batches; [`crate::interrupt::Interrupted`].
 pub fn of_face_net(
     name: &str,
     net: &FaceNet,
     layers: &[&str],
-    batches: impl Iterator<Item = anyhow::Result<Tensor>>,
+    batches: impl Iterator<Item = crate::Result<Tensor>>,
     kind: Kind,
-) -> anyhow::Result<Inspected> {
+) -> crate::Result<Inspected> {
     let maps =
         |faces: &Tensor| layers.iter().map(|layer| Ok(((*layer).to_owned(), net.maps(faces, layer, kind)?))).collect();
     collect(name, batches, maps)
@@ -41,9 +41,9 @@ pub fn of_face_net(
 /// The spatial maxima of what `maps` gives for each batch, all batches together.
 fn collect(
     name: &str,
-    batches: impl Iterator<Item = anyhow::Result<Tensor>>,
-    maps: impl Fn(&Tensor) -> anyhow::Result<Vec<(String, Tensor)>>,
-) -> anyhow::Result<Inspected> {
+    batches: impl Iterator<Item = crate::Result<Tensor>>,
+    maps: impl Fn(&Tensor) -> crate::Result<Vec<(String, Tensor)>>,
+) -> crate::Result<Inspected> {
     let mut parts: Vec<(String, Vec<Tensor>)> = Vec::new();
     for batch in batches {
         crate::interrupt::check()?;

@@ -8,7 +8,6 @@ mod sheet;
 
 use std::path::Path;
 
-use anyhow::ensure;
 use expression_core::Label;
 use expression_engine::files;
 use image::RgbImage;
@@ -16,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use crate::dataset::contact_sheet;
-use crate::report;
+use crate::error::ensure;
 
 /// Where histograms of label entropy end, in bits: eight labels that occur alike.
 pub const BITS: f64 = 3.0;
@@ -101,6 +100,14 @@ impl LayerFigures {
     }
 }
 
+/// What [`inspect`] found.
+pub struct Findings {
+    /// The figures.
+    pub inspection: Inspection,
+    /// The neurons' pictures, one PNG file per net.
+    pub grids: Vec<Vec<u8>>,
+}
+
 impl Inspection {
     /// The highest bar of all histograms: one scale lets nets and layers be compared.
     pub fn highest(&self) -> f64 {
@@ -109,9 +116,8 @@ impl Inspection {
 }
 
 /// Inspects `nets` on faces, u8 `[n, channels, side, side]`, with a label each. Writes to the folder `out`:
-/// `inspect.json` (the figures), `neurons.png` (the neurons' pictures: a block a net, side by side in the order given),
-/// `entropy.png` (histograms of label entropy: a column a net, a row a layer, the last layer at the bottom) and
-/// `inspect.html` (all of it with names).
+/// `inspect.json` (the figures), `neurons.png` (the neurons' pictures: one block per net, side by side in the order given)
+/// and `entropy.png` (histograms of label entropy: one column per net, one row per layer, the last layer at the bottom).
 ///
 /// # Errors
 /// Where a layer has not one row a face, there are no faces or a net has no layers; of the file system.
@@ -121,7 +127,7 @@ pub fn inspect(
     labels: &[Label],
     settings: Settings,
     out: &Path,
-) -> anyhow::Result<Inspection> {
+) -> crate::Result<Findings> {
     let count = faces.size()[0] as usize;
     ensure!(count > 0 && count == labels.len(), "{count} faces with {} labels", labels.len());
     // Of a set whose labels occur alike, an eighth has one label: over more faces no neuron could reach zero.
@@ -145,21 +151,20 @@ pub fn inspect(
         let pictures: Vec<_> = shown
             .iter()
             .map(|neuron| neurons::average(faces, &neurons::top(&last[*neuron], averaged)))
-            .collect::<anyhow::Result<_>>()?;
+            .collect::<crate::Result<_>>()?;
         grids.push(sheet::grid(&pictures));
         figures.push(NetFigures { name: net.name.clone(), layers, shown });
     }
     let set_entropy = neurons::label_entropy(&vec![0.0; count], labels, count);
     let inspection = Inspection { faces: count, ranked, asked: settings.ranked, averaged, set_entropy, nets: figures };
-    let write = |name: &str, sheet: &RgbImage| -> anyhow::Result<()> {
+    let write = |name: &str, sheet: &RgbImage| -> crate::Result<()> {
         Ok(files::write_bytes(&out.join(name), &contact_sheet::png(sheet)?)?)
     };
     write("neurons.png", &sheet::side_by_side(&grids))?;
     write("entropy.png", &sheet::histograms(&inspection))?;
     let grids = grids.iter().map(contact_sheet::png).collect::<Result<Vec<_>, _>>()?;
-    files::write_bytes(&out.join("inspect.html"), report::inspection::page(&inspection, &grids).as_bytes())?;
     files::write_bytes(&out.join("inspect.json"), &serde_json::to_vec_pretty(&inspection)?)?;
-    Ok(inspection)
+    Ok(Findings { inspection, grids })
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! One neuron: its label entropy, the faces that excite it most, and their average.
 
-use anyhow::{Context, ensure};
 use expression_core::Label;
 use image::GrayImage;
 use tch::{Device, Kind, Tensor};
+
+use crate::error::{Context, Error, ensure};
 
 /// The strongest answer anywhere in a map: f32 `[n, channels]` of maps `[n, channels, h, w]`.
 pub fn spatial_maximum(maps: &Tensor) -> Tensor {
@@ -14,7 +15,7 @@ pub fn spatial_maximum(maps: &Tensor) -> Tensor {
 ///
 /// # Errors
 /// Where there is not one row for each of `faces` faces.
-pub fn by_neuron(activations: &Tensor, faces: usize) -> anyhow::Result<Vec<Vec<f32>>> {
+pub fn by_neuron(activations: &Tensor, faces: usize) -> crate::Result<Vec<Vec<f32>>> {
     let size = activations.size();
     ensure!(size.len() == 2 && size[0] == faces as i64, "activations {size:?} of {faces} faces");
     let by_neuron = activations.to_device(Device::Cpu).to_kind(Kind::Float).transpose(0, 1).contiguous().view(-1);
@@ -61,11 +62,11 @@ fn order(activations: &[f32]) -> Vec<usize> {
 ///
 /// # Errors
 /// Where the tensor is of another shape.
-pub fn average(faces: &Tensor, places: &[usize]) -> anyhow::Result<GrayImage> {
+pub fn average(faces: &Tensor, places: &[usize]) -> crate::Result<GrayImage> {
     let places: Vec<i64> = places.iter().map(|place| *place as i64).collect();
     let chosen = faces.index_select(0, &Tensor::from_slice(&places).to_device(faces.device()));
     let mean = chosen.to_kind(Kind::Float).mean_dim([0i64, 1].as_slice(), false, Kind::Float);
-    let [height, width] = mean.size()[..] else { anyhow::bail!("faces {:?}", faces.size()) };
+    let [height, width] = mean.size()[..] else { return Err(Error::Failed(format!("faces {:?}", faces.size()))) };
     let bytes = mean.round().clamp(0.0, 255.0).to_kind(Kind::Uint8).to_device(Device::Cpu).contiguous().view(-1);
     GrayImage::from_raw(width as u32, height as u32, bytes.try_into()?).context("an average of faces")
 }

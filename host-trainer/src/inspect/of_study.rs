@@ -2,16 +2,15 @@
 
 use std::path::Path;
 
-use crate::error::BadInput;
 use expression_core::Label;
 use tch::{Device, Kind, Tensor};
 
 use super::{Inspected, layers};
 use crate::config::Config;
 use crate::dataset::{self, Request, Sample, Source};
+use crate::error::Error;
 use crate::net::{ExpressionNet, FaceNet};
-use crate::pipeline;
-use crate::run::Identity;
+use crate::run::{self, Identity};
 use crate::study::{Method, Plan};
 use crate::train::checkpoint::Checkpoint;
 use crate::train::face_net_tuning::FaceClassifier;
@@ -35,13 +34,14 @@ impl OfStudy {
     /// Of the study in `folder` with `samples` training samples and one seed, on `device`. The test samples are loaded anew.
     ///
     /// # Errors
-    /// [`BadInput`] where there is no such study, or its data is not where it was.
-    pub fn open(folder: &Path, samples: usize, seed: u64, device: Device) -> anyhow::Result<OfStudy> {
+    /// [`Error::BadInput`] where there is no such study, or its data is not where it was.
+    pub fn open(folder: &Path, samples: usize, seed: u64, device: Device) -> crate::Result<OfStudy> {
         let place = |method| Plan::place(folder, samples, seed, method);
         let of = |method| {
             let place = place(method);
             let advice = "give the folder of a finished study, and --samples and --seed that it has";
-            Identity::of(&place).ok_or_else(|| BadInput(format!("{}: no training here; {advice}", place.display())))
+            Identity::of(&place)
+                .ok_or_else(|| Error::BadInput(format!("{}: no training here; {advice}", place.display())))
         };
         let (scratch, fn2en) = (of(Method::Scratch)?, of(Method::Fn2en)?);
         let config = &fn2en.config;
@@ -51,17 +51,16 @@ impl OfStudy {
 
         let mut face_net = FaceNet::open(&config.face_net, device)?;
         let adapter = face_net.channels(&config.face_net.layer)?;
-        let expression_net = |method, config: &Config| -> anyhow::Result<Inspected> {
+        let expression_net = |method, config: &Config| -> crate::Result<Inspected> {
             let net = ExpressionNet::new(&config.net, adapter, Label::COUNT as i64, Kind::Float, device);
-            let path = place(method).join(pipeline::STAGE_TWO);
-            let missing = || BadInput(format!("{}: no such file; train again", path.display()));
+            let path = place(method).join(run::STAGE_TWO);
+            let missing = || Error::BadInput(format!("{}: no such file; train again", path.display()));
             Checkpoint::open(&path)?.ok_or_else(missing)?.result(net.store())?;
             layers::of_expression_net(method.name(), &net, &faces.aligned, side)
         };
         let from_scratch = expression_net(Method::Scratch, &scratch.config)?;
         let by_the_method = expression_net(Method::Fn2en, config)?;
-        FaceClassifier::new(&mut face_net, config, &test)?
-            .restore(&place(Method::Fn2en).join(pipeline::TUNED_FACE_NET))?;
+        FaceClassifier::new(&mut face_net, config, &test)?.restore(&place(Method::Fn2en).join(run::TUNED_FACE_NET))?;
         let batches = test.chunks(BATCH).map(|batch| {
             let pictures: Vec<_> = batch.iter().map(|sample| &sample.picture).collect();
             face_net_input(&pictures, config.face_net.size, device)
@@ -78,8 +77,8 @@ impl OfStudy {
     }
 }
 
-fn test_samples(data: &str, samples: usize, seed: u64, config: &Config) -> anyhow::Result<Vec<Sample>> {
-    let source: Source = data.parse().map_err(BadInput)?;
+fn test_samples(data: &str, samples: usize, seed: u64, config: &Config) -> crate::Result<Vec<Sample>> {
+    let source: Source = data.parse().map_err(Error::BadInput)?;
     let calibration = config.quantize.calibration_samples;
     let all = samples + calibration;
     let request = Request { rendered: all, limit: Some(all), calibration, seed };

@@ -2,13 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::error::BadInput;
-use anyhow::Context;
 use tch::nn::{self, ModuleT};
 use tch::{Device, Kind, Tensor};
 
 use super::expression_net::channels_last;
 use crate::config;
+use crate::error::{Context, Error};
 use crate::onnx::tfjs;
 
 /// A face net: a chain of named steps, frozen unless it is being tuned.
@@ -68,36 +67,36 @@ impl FaceNet {
     /// Loads the face net that `config` names onto `device`.
     ///
     /// # Errors
-    /// [`BadInput`] where the model or layer is unknown or the weights are missing or do not fit.
-    pub fn open(config: &config::FaceNet, device: Device) -> anyhow::Result<FaceNet> {
+    /// [`Error::BadInput`] where the model or layer is unknown or the weights are missing or do not fit.
+    pub fn open(config: &config::FaceNet, device: Device) -> crate::Result<FaceNet> {
         let net = match config.model.as_str() {
             "mobilenet-v1" => mobilenet_v1(&crate::assets::folder().join("human/faceres.json"), device)?,
             "vgg-16" if config.weights.is_empty() => {
                 let advice =
                     "name a safetensors file by --face-net-weights, or set [face_net] model = \"mobilenet-v1\"";
-                return Err(
-                    BadInput(format!("the face net vgg-16 needs weights that no package carries; {advice}")).into()
-                );
+                return Err(Error::BadInput(format!(
+                    "the face net vgg-16 needs weights that no package carries; {advice}"
+                )));
             }
             "vgg-16" => vgg_16(Path::new(&config.weights), device)?,
-            other => return Err(BadInput(format!("no face net {other:?}; there are mobilenet-v1 and vgg-16")).into()),
+            other => return Err(Error::BadInput(format!("no face net {other:?}; there are mobilenet-v1 and vgg-16"))),
         };
         net.position(&config.layer)?;
         Ok(net)
     }
 
-    fn position(&self, layer: &str) -> anyhow::Result<usize> {
+    fn position(&self, layer: &str) -> crate::Result<usize> {
         self.steps.iter().position(|step| step.name == layer).ok_or_else(|| {
             let names: Vec<_> = self.steps.iter().map(|step| step.name.as_str()).collect();
-            BadInput(format!("the face net has no layer {layer:?}; it has {}", names.join(", "))).into()
+            Error::BadInput(format!("the face net has no layer {layer:?}; it has {}", names.join(", ")))
         })
     }
 
     /// Channels of the maps of `layer`.
     ///
     /// # Errors
-    /// [`BadInput`] where there is no such layer.
-    pub fn channels(&self, layer: &str) -> anyhow::Result<i64> {
+    /// [`Error::BadInput`] where there is no such layer.
+    pub fn channels(&self, layer: &str) -> crate::Result<i64> {
         let before = &self.steps[..=self.position(layer)?];
         let last = before.iter().rev().find_map(|step| match &step.op {
             Op::Convolution(convolution) => Some(convolution.weight.size()[0]),
@@ -114,8 +113,8 @@ impl FaceNet {
     /// The maps of `layer` for faces `[n, 3, side, side]`, RGB in `0..=255`, computed in `kind`: f32 `[n, channels, h, w]`.
     ///
     /// # Errors
-    /// [`BadInput`] where there is no such layer.
-    pub fn maps(&self, faces: &Tensor, layer: &str, kind: Kind) -> anyhow::Result<Tensor> {
+    /// [`Error::BadInput`] where there is no such layer.
+    pub fn maps(&self, faces: &Tensor, layer: &str, kind: Kind) -> crate::Result<Tensor> {
         self.forward(faces, layer, kind, false)
     }
 
@@ -123,7 +122,7 @@ impl FaceNet {
     ///
     /// # Errors
     /// As [`FaceNet::maps`].
-    pub fn forward(&self, faces: &Tensor, layer: &str, kind: Kind, train: bool) -> anyhow::Result<Tensor> {
+    pub fn forward(&self, faces: &Tensor, layer: &str, kind: Kind, train: bool) -> crate::Result<Tensor> {
         let mut maps = self.input(faces).to_kind(kind);
         for step in &self.steps[..=self.position(layer)?] {
             maps = match &step.op {
@@ -190,19 +189,19 @@ fn pad_same(maps: Tensor, kernel: i64, stride: i64) -> (Tensor, i64) {
 
 /// MobileNetV1 `faceres` of the npm package `@vladmandic/human` (MIT; upstream HSE FaceRes, Apache-2.0), trained on
 /// VGGFace2 identities. Its batch norm lies in the file as a factor (depthwise) or is folded (pointwise), with an offset.
-fn mobilenet_v1(path: &Path, device: Device) -> anyhow::Result<FaceNet> {
-    let graph = tfjs::Graph::open(path).map_err(|error| BadInput(error.to_string()))?;
-    let tensor = |name: &str| -> anyhow::Result<Tensor> {
-        let weight = graph.weight(name).map_err(|error| BadInput(error.to_string()))?;
+fn mobilenet_v1(path: &Path, device: Device) -> crate::Result<FaceNet> {
+    let graph = tfjs::Graph::open(path).map_err(|error| Error::BadInput(error.to_string()))?;
+    let tensor = |name: &str| -> crate::Result<Tensor> {
+        let weight = graph.weight(name).map_err(|error| Error::BadInput(error.to_string()))?;
         let shape: Vec<i64> = weight.shape.iter().map(|side| *side as i64).collect();
         Ok(Tensor::from_slice(&weight.data).reshape(shape))
     };
-    let not_pinned = |name: &str| -> anyhow::Error {
-        BadInput(format!("{}: {name} has another shape; run `cargo xtask setup`", path.display())).into()
+    let not_pinned = |name: &str| -> Error {
+        Error::BadInput(format!("{}: {name} has another shape; run `cargo xtask setup`", path.display()))
     };
     let store = nn::VarStore::new(device);
     let root = store.root();
-    let convolution = |name: &str, weight: Tensor, norm: &str, stride: i64, groups: i64| -> anyhow::Result<Step> {
+    let convolution = |name: &str, weight: Tensor, norm: &str, stride: i64, groups: i64| -> crate::Result<Step> {
         let bias = tensor(&format!("{norm}/batchnorm_1/sub"))?;
         if bias.size() != [weight.size()[0]] {
             return Err(not_pinned(name));
@@ -219,7 +218,7 @@ fn mobilenet_v1(path: &Path, device: Device) -> anyhow::Result<FaceNet> {
         Ok(Step { name: format!("{name}_relu"), op: Op::Convolution(convolution) })
     };
     // Filters lie as height, width, input, output (depthwise: height, width, channel, 1).
-    let filter = |name: &str, order: [i64; 4]| -> anyhow::Result<Tensor> {
+    let filter = |name: &str, order: [i64; 4]| -> crate::Result<Tensor> {
         let weight = tensor(name)?;
         if weight.dim() == 4 { Ok(weight.permute(order)) } else { Err(not_pinned(name)) }
     };
@@ -245,14 +244,18 @@ fn mobilenet_v1(path: &Path, device: Device) -> anyhow::Result<FaceNet> {
 /// VGG-Face (Parkhi et al., BMVC 2015), a VGG-16, from a safetensors file with torchvision's names (`features.0.weight`,
 /// ...): convolutions 3x3 with ReLU, five max-pools. Input BGR in `0..=255` less VGG-Face's mean; weights that were trained
 /// on another input, torchvision's ImageNet ones for instance, load and mislead.
-fn vgg_16(path: &Path, device: Device) -> anyhow::Result<FaceNet> {
+fn vgg_16(path: &Path, device: Device) -> crate::Result<FaceNet> {
     const BLOCKS: [i64; 5] = [2, 2, 3, 3, 3];
     let unreadable = |error: &dyn std::fmt::Display| {
         let advice = "give a safetensors file with torchvision's VGG-16 names";
-        BadInput(format!("{}: {}; {advice}", path.display(), error.to_string().lines().next().unwrap_or_default()))
+        Error::BadInput(format!(
+            "{}: {}; {advice}",
+            path.display(),
+            error.to_string().lines().next().unwrap_or_default()
+        ))
     };
     if !path.is_file() {
-        return Err(unreadable(&"no such file").into());
+        return Err(unreadable(&"no such file"));
     }
     let tensors = Tensor::read_safetensors(PathBuf::from(path)).map_err(|error| unreadable(&error))?;
     let named = |name: String| {
@@ -267,10 +270,10 @@ fn vgg_16(path: &Path, device: Device) -> anyhow::Result<FaceNet> {
             let weight = named(format!("features.{index}.weight"))?;
             let bias = named(format!("features.{index}.bias"))?;
             let [to, from, 3, 3] = weight.size()[..] else {
-                return Err(unreadable(&format!("features.{index}.weight is {:?}", weight.size())).into());
+                return Err(unreadable(&format!("features.{index}.weight is {:?}", weight.size())));
             };
             if from != channels || bias.size() != [to] {
-                return Err(unreadable(&format!("features.{index} takes {from} channels, not {channels}")).into());
+                return Err(unreadable(&format!("features.{index} takes {from} channels, not {channels}")));
             }
             channels = to;
             let path = store.root().sub(&name);

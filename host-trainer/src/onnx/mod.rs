@@ -1,6 +1,5 @@
-//! ONNX: writing graphs, and reading the tfjs graphs they come from.
+//! Graphs: writing ONNX and reading tfjs.
 
 pub mod builder;
 pub mod detector;
-pub mod expression;
 pub mod tfjs;

@@ -4,10 +4,9 @@
 //! A factor on a channel passes through ReLU and max-pool, so it can be moved from a layer to the next one without
 //! changing what the net computes.
 
-use anyhow::ensure;
-
 use super::calibrate::Range;
 use super::float_net::{FloatNet, Layer};
+use crate::error::ensure;
 
 /// Passes over all pairs of layers; the ranges hardly change after a few.
 const PASSES: usize = 20;
@@ -40,7 +39,7 @@ pub fn equalize(net: &mut FloatNet) {
 ///
 /// # Errors
 /// Where a layer never answers on the calibration samples: it is broken, and quantisation would hide it.
-pub fn round_scales(net: &mut FloatNet, ranges: &[Range]) -> anyhow::Result<()> {
+pub fn round_scales(net: &mut FloatNet, ranges: &[Range]) -> crate::Result<()> {
     for index in 1..net.layers.len() {
         let (before, after) = net.layers.split_at_mut(index);
         let (first, second) = (&mut before[index - 1], &mut after[0]);

@@ -1,8 +1,8 @@
 //! The trained net with batch norm folded into its convolutions: a plain chain of layers.
 
-use anyhow::Context;
 use tch::{Device, Kind, Tensor};
 
+use crate::error::Context;
 use crate::net::ExpressionNet;
 use crate::net::expression_net::{Block, normalised};
 
@@ -41,8 +41,8 @@ impl FloatNet {
     ///
     /// # Errors
     /// Where the net's tensors are not of the shapes they should be.
-    pub fn fold(net: &ExpressionNet, channels: usize, size: usize) -> anyhow::Result<FloatNet> {
-        let mut layers = net.blocks().map(|(name, block)| fold(block, name)).collect::<anyhow::Result<Vec<_>>>()?;
+    pub fn fold(net: &ExpressionNet, channels: usize, size: usize) -> crate::Result<FloatNet> {
+        let mut layers = net.blocks().map(|(name, block)| fold(block, name)).collect::<crate::Result<Vec<_>>>()?;
         let classifier = net.classifier();
         let (to, from) = classifier.ws.size2()?;
         layers.push(Layer {
@@ -104,7 +104,7 @@ impl FloatNet {
     }
 }
 
-fn fold(block: &Block, name: String) -> anyhow::Result<Layer> {
+fn fold(block: &Block, name: String) -> crate::Result<Layer> {
     let convolution = &block.convolution;
     let size = convolution.ws.size();
     let shape: [usize; 4] =
@@ -128,7 +128,7 @@ fn fold(block: &Block, name: String) -> anyhow::Result<Layer> {
     Ok(Layer { name, shape, weight: values(&weight)?, bias: values(&bias)?, padding, relu: true, pool: block.pool })
 }
 
-fn values(tensor: &Tensor) -> anyhow::Result<Vec<f32>> {
+fn values(tensor: &Tensor) -> crate::Result<Vec<f32>> {
     let flat = tensor.detach().to_device(Device::Cpu).to_kind(Kind::Float).contiguous().view(-1);
     flat.try_into().context("tensor to values")
 }

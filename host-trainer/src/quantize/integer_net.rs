@@ -1,12 +1,12 @@
 //! The integer net: the reference that every engine is held to, in our own arithmetic.
 
-use anyhow::ensure;
 use expression_core::quantize::{MULTIPLIER_BITS, requantize};
 use expression_engine::bundle::Output;
 
 use super::calibrate::Range;
 use super::float_net::{FloatNet, Layer};
 use crate::config::{WeightScales, pooled};
+use crate::error::ensure;
 use crate::net::expression_net::{INPUT_UNIT, INPUT_ZERO};
 
 /// Significant bits of the logits' scale: with them, its products with a multiplier stay exact in f32.
@@ -57,7 +57,7 @@ impl IntegerNet {
     ///
     /// # Errors
     /// Where a layer's range is empty.
-    pub fn new(net: &FloatNet, ranges: &[Range], scales: WeightScales) -> anyhow::Result<IntegerNet> {
+    pub fn new(net: &FloatNet, ranges: &[Range], scales: WeightScales) -> crate::Result<IntegerNet> {
         let (mut input_scale, mut input_zero) = ((1.0 / INPUT_UNIT) as f32, INPUT_ZERO as u8);
         let mut layers = Vec::new();
         for (layer, range) in net.layers.iter().zip(ranges) {
@@ -149,7 +149,7 @@ impl IntegerLayer {
     }
 
     /// What exactness rests on: sums stay within i32, and scales within the 24 bits of f32 (`docs/exactness.md`).
-    fn check(&self) -> anyhow::Result<()> {
+    fn check(&self) -> crate::Result<()> {
         let filters = self.weight.chunks_exact(self.weight.len() / self.shape[0]);
         let most = filters.zip(&self.bias).map(|(filter, bias)| {
             let weights: i64 = filter.iter().map(|weight| i64::from(weight.unsigned_abs())).sum();

@@ -3,6 +3,7 @@
 pub mod calibrate;
 pub mod equalize;
 pub mod float_net;
+pub mod graph;
 pub mod integer_net;
 
 pub use float_net::FloatNet;
@@ -16,7 +17,7 @@ use crate::config::Quantize;
 ///
 /// # Errors
 /// Where a layer never answers on the calibration samples.
-pub fn quantize(net: &FloatNet, faces: &Tensor, config: &Quantize) -> anyhow::Result<IntegerNet> {
+pub fn quantize(net: &FloatNet, faces: &Tensor, config: &Quantize) -> crate::Result<IntegerNet> {
     let mut net = net.clone();
     equalize::equalize(&mut net);
     let ranges = calibrate::ranges(&net, faces, config.percentile);

@@ -5,21 +5,19 @@ mod table;
 
 use std::path::{Path, PathBuf};
 
-use crate::error::BadInput;
-use anyhow::Context;
 use expression_engine::files;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
 
 use crate::config::Config;
 use crate::dataset::{self, DataSet, Source};
+use crate::error::{Context, Error};
 use crate::evaluate::Metrics;
 use crate::net::FaceNet;
-use crate::pipeline;
 use crate::run::{self, Run};
 use crate::train::face_net_tuning::FaceClassifier;
 use crate::train::faces::Faces;
-use crate::train::stage_two;
+use crate::train::{method, stage_two};
 
 pub use table::Study;
 
@@ -88,11 +86,11 @@ impl Plan<'_> {
     /// Runs every cell. All methods with one seed see the same samples.
     ///
     /// # Errors
-    /// [`BadInput`], of a preset that does not tune the face net too; [`crate::interrupt::Interrupted`].
-    pub fn run(&self) -> anyhow::Result<Study> {
+    /// [`Error::BadInput`], of a preset that does not tune the face net too; [`crate::interrupt::Interrupted`].
+    pub fn run(&self) -> crate::Result<Study> {
         if self.config.face_net_tuning.epochs == 0 {
             let advice = "set face_net_tuning.epochs in the preset: the tuned face net is the second method";
-            return Err(BadInput(format!("the face net is not tuned; {advice}")).into());
+            return Err(Error::BadInput(format!("the face net is not tuned; {advice}")));
         }
         let mut cells = Vec::new();
         for &size in self.sizes {
@@ -114,9 +112,9 @@ impl Plan<'_> {
         folder.join(format!("{size}-samples")).join(format!("seed-{seed}")).join(name)
     }
 
-    fn cells(&self, size: usize, seed: u64, data: &DataSet) -> anyhow::Result<Vec<Cell>> {
+    fn cells(&self, size: usize, seed: u64, data: &DataSet) -> crate::Result<Vec<Cell>> {
         let test = Faces::new(&data.test, self.config.face_input(), self.device)?;
-        let cell = |method, answers: &Tensor| -> anyhow::Result<Cell> {
+        let cell = |method, answers: &Tensor| -> crate::Result<Cell> {
             let classes: Vec<i64> = answers.argmax(-1, false).to_device(Device::Cpu).try_into()?;
             let classes: Vec<usize> = classes.into_iter().map(|class| class as usize).collect();
             Ok(Cell { method, samples: size, seed, test: Metrics::new(&data.test, &classes) })
@@ -132,7 +130,7 @@ impl Plan<'_> {
             }
             let (train, calibration) = (data.train.len(), data.calibration.len());
             run.say(&format!("{train} training, {calibration} calibration samples, seed {seed}: {}", method.name()));
-            let trained = pipeline::train(&run, &config, data, FaceNet::open(&config.face_net, self.device)?)?;
+            let trained = method::train(&run, &config, data, FaceNet::open(&config.face_net, self.device)?)?;
             let logits = stage_two::logits(&trained.net, &test.aligned, config.net.size as i64);
             let mut found = vec![cell(method, &logits)?];
             if method == Method::Fn2en {
@@ -147,7 +145,7 @@ impl Plan<'_> {
         Ok(cells)
     }
 
-    fn open(&self, size: usize, seed: u64, method: Method, config: &Config, data: &DataSet) -> anyhow::Result<Run> {
+    fn open(&self, size: usize, seed: u64, method: Method, config: &Config, data: &DataSet) -> crate::Result<Run> {
         let folder = Self::place(self.folder, size, seed, method);
         let asked = run::Request {
             data: self.data.to_string(),
@@ -163,10 +161,10 @@ impl Plan<'_> {
     }
 
     /// What the tuned face net of a finished FaceNet2ExpNet run answers to the test samples: logits `[n, 8]`.
-    fn fine_tuned(&self, run: &Run, data: &DataSet) -> anyhow::Result<Tensor> {
+    fn fine_tuned(&self, run: &Run, data: &DataSet) -> crate::Result<Tensor> {
         let mut face_net = FaceNet::open(&self.config.face_net, self.device)?;
         let classifier = FaceClassifier::new(&mut face_net, self.config, &data.train)?;
-        classifier.restore(&run.path(pipeline::TUNED_FACE_NET))?;
+        classifier.restore(&run.path(run::TUNED_FACE_NET))?;
         classifier.logits(&data.test, classifier.centre())
     }
 }

@@ -1,14 +1,11 @@
 //! The study's cells as one table and one plot.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
-use expression_engine::files;
 use serde::{Deserialize, Serialize};
 
 use super::{Cell, Method};
 use crate::crossval::Spread;
-use crate::report;
 
 /// A finished study.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -48,17 +45,5 @@ impl Study {
             }
         }
         text
-    }
-
-    /// Prints the table, and writes `study.json` and `study.html` to `folder`.
-    ///
-    /// # Errors
-    /// Of the file system.
-    pub fn publish(&self, folder: &Path) -> anyhow::Result<()> {
-        let [json, html] = ["study.json", "study.html"].map(|name| folder.join(name));
-        files::write_bytes(&json, &serde_json::to_vec_pretty(self)?)?;
-        files::write_bytes(&html, report::study::page(self).as_bytes())?;
-        let places = format!("table   {}\nreport  {}", json.display(), html.display());
-        crate::error::print(&format!("{}{places}", self.table()))
     }
 }

@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use crate::error::BadInput;
-use anyhow::Context;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use tch::{Device, Kind, Tensor, nn};
 
-use super::{Curve, average::Average, optimizer::Optimizer};
+use super::average::Average;
+use super::curve::Curve;
+use super::optimizer::Optimizer;
+use crate::error::{Context, Error};
 
 /// Before the names of weights.
 const WEIGHT: &str = "weight/";
@@ -30,14 +31,15 @@ impl Checkpoint {
     /// Reads a checkpoint; `None` where there is no such file.
     ///
     /// # Errors
-    /// [`BadInput`] where the file is damaged.
-    pub fn open(path: &Path) -> anyhow::Result<Option<Checkpoint>> {
+    /// [`Error::BadInput`] where the file is damaged.
+    pub fn open(path: &Path) -> crate::Result<Option<Checkpoint>> {
         if !path.exists() {
             return Ok(None);
         }
         let bytes = expression_engine::files::read(path)?;
-        let damaged =
-            |reason: &dyn std::fmt::Display| BadInput(format!("{}: damaged ({reason}); delete it", path.display()));
+        let damaged = |reason: &dyn std::fmt::Display| {
+            Error::BadInput(format!("{}: damaged ({reason}); delete it", path.display()))
+        };
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| damaged(&error))?;
         let curve = header.metadata().as_ref().and_then(|metadata| metadata.get(CURVE)).map_or("[]", String::as_str);
         let curve = serde_json::from_str(curve).map_err(|error| damaged(&error))?;
@@ -46,7 +48,7 @@ impl Checkpoint {
         for (name, view) in file.tensors() {
             let shape: Vec<i64> = view.shape().iter().map(|side| *side as i64).collect();
             if view.dtype() != Dtype::F32 {
-                return Err(damaged(&format!("{name} is {:?}", view.dtype())).into());
+                return Err(damaged(&format!("{name} is {:?}", view.dtype())));
             }
             tensors.insert(name, Tensor::from_data_size(view.data(), &shape, Kind::Float));
         }
@@ -63,7 +65,7 @@ impl Checkpoint {
         optimizer: &Optimizer,
         average: Option<&Average>,
         curve: &Curve,
-    ) -> anyhow::Result<()> {
+    ) -> crate::Result<()> {
         let mut tensors: Vec<(String, Vec<u8>, Vec<usize>)> = Vec::new();
         let weights = store.variables();
         let weights = weights.iter().map(|(name, tensor)| (format!("{WEIGHT}{name}"), tensor));
@@ -87,13 +89,13 @@ impl Checkpoint {
     /// Copies the weights into `store`, velocities and averages into `optimizer` and `average`; gives the curve.
     ///
     /// # Errors
-    /// [`BadInput`] where a tensor is missing or of another shape.
+    /// [`Error::BadInput`] where a tensor is missing or of another shape.
     pub fn restore(
         self,
         store: &nn::VarStore,
         optimizer: &mut Optimizer,
         average: Option<&mut Average>,
-    ) -> anyhow::Result<Curve> {
+    ) -> crate::Result<Curve> {
         self.variables(store, WEIGHT)?;
         for (name, velocity) in optimizer.velocities_mut() {
             self.copy(&format!("{VELOCITY}{name}"), velocity)?;
@@ -108,22 +110,22 @@ impl Checkpoint {
     ///
     /// # Errors
     /// As [`Checkpoint::restore`].
-    pub fn result(&self, store: &nn::VarStore) -> anyhow::Result<()> {
+    pub fn result(&self, store: &nn::VarStore) -> crate::Result<()> {
         let averaged = self.tensors.keys().any(|name| name.starts_with(AVERAGE));
         self.variables(store, if averaged { AVERAGE } else { WEIGHT })
     }
 
-    fn variables(&self, store: &nn::VarStore, prefix: &str) -> anyhow::Result<()> {
+    fn variables(&self, store: &nn::VarStore, prefix: &str) -> crate::Result<()> {
         for (name, mut variable) in store.variables() {
             self.copy(&format!("{prefix}{name}"), &mut variable)?;
         }
         Ok(())
     }
 
-    fn copy(&self, name: &str, into: &mut Tensor) -> anyhow::Result<()> {
+    fn copy(&self, name: &str, into: &mut Tensor) -> crate::Result<()> {
         let found = self.tensors.get(name).filter(|tensor| tensor.size() == into.size());
         let found = found.ok_or_else(|| {
-            BadInput(format!("{}: no {name} of shape {:?}; delete it", self.path.display(), into.size()))
+            Error::BadInput(format!("{}: no {name} of shape {:?}; delete it", self.path.display(), into.size()))
         })?;
         tch::no_grad(|| into.copy_(found));
         Ok(())
@@ -131,7 +133,7 @@ impl Checkpoint {
 }
 
 /// The bytes and shape of a tensor, as f32.
-fn float_bytes(tensor: &Tensor) -> anyhow::Result<(Vec<u8>, Vec<usize>)> {
+fn float_bytes(tensor: &Tensor) -> crate::Result<(Vec<u8>, Vec<usize>)> {
     let tensor = tensor.detach().to_device(Device::Cpu).to_kind(Kind::Float).contiguous();
     let shape = tensor.size().iter().map(|side| *side as usize).collect();
     let values: Vec<f32> = tensor.view(-1).try_into().context("tensor to values")?;

@@ -3,16 +3,20 @@
 
 use std::path::Path;
 
-use crate::error::BadInput;
 use expression_core::Label;
 use tch::nn::{self, Module};
 use tch::{Device, Kind, Tensor};
 
+use super::checkpoint::Checkpoint;
+use super::curve::Curve;
 use super::faces::{self, Faces};
+use super::loss;
+use super::schedule::Schedule;
+use super::stage::Stage;
 use super::views::{self, View, Views};
-use super::{Curve, Stage, checkpoint::Checkpoint, schedule::Schedule, stage_two};
 use crate::config::Config;
 use crate::dataset::Sample;
+use crate::error::Error;
 use crate::net::FaceNet;
 
 /// Samples measured at once.
@@ -33,7 +37,7 @@ impl FaceClassifier<'_> {
     ///
     /// # Errors
     /// Where a picture is empty.
-    pub fn new<'a>(net: &'a mut FaceNet, config: &'a Config, samples: &[Sample]) -> anyhow::Result<FaceClassifier<'a>> {
+    pub fn new<'a>(net: &'a mut FaceNet, config: &'a Config, samples: &[Sample]) -> crate::Result<FaceClassifier<'a>> {
         let some: Vec<_> = samples.iter().take(MEASURED).map(|sample| &sample.picture).collect();
         net.normalise(&faces::face_net_input(&some, config.face_net.size, net.store().device())?);
         let (channels, classes) = (net.channels(net.last())?, Label::COUNT as i64);
@@ -51,7 +55,7 @@ impl FaceClassifier<'_> {
         (held_out, held_out_faces): (&[Sample], &Faces),
         seed: u64,
         checkpoint: &Path,
-    ) -> anyhow::Result<Curve> {
+    ) -> crate::Result<Curve> {
         let tuning = &self.config.face_net_tuning;
         let device = self.device();
         let ranges = self.views();
@@ -74,13 +78,13 @@ impl FaceClassifier<'_> {
             |batch, rng| {
                 let drawn: Vec<_> = batch.iter().map(|_| ranges.random(rng)).collect();
                 let input = self.input(batch.iter().map(|sample| &samples[*sample as usize]), &drawn)?;
-                let target = stage_two::target(faces, &views::indices(batch, device), self.config.stage_two.targets);
-                Ok(stage_two::cross_entropy(&self.forward(&input, true)?, &target))
+                let target = loss::target(faces, &views::indices(batch, device), self.config.stage_two.targets);
+                Ok(loss::cross_entropy(&self.forward(&input, true)?, &target))
             },
             || {
                 let logits = self.logits(held_out, ranges.centre())?;
-                let loss = stage_two::cross_entropy(&logits, &held_out_faces.distribution).double_value(&[]);
-                Ok((loss, Some(stage_two::share_right(&logits, &held_out_faces.label))))
+                let loss = loss::cross_entropy(&logits, &held_out_faces.distribution).double_value(&[]);
+                Ok((loss, Some(loss::share_right(&logits, &held_out_faces.label))))
             },
         )
     }
@@ -88,9 +92,9 @@ impl FaceClassifier<'_> {
     /// Takes the weights of a finished tuning from its checkpoint.
     ///
     /// # Errors
-    /// [`crate::error::BadInput`] where it is missing, damaged or of another net.
-    pub fn restore(&self, checkpoint: &Path) -> anyhow::Result<()> {
-        let missing = || BadInput(format!("{}: no such file; train again", checkpoint.display()));
+    /// [`Error::BadInput`] where it is missing, damaged or of another net.
+    pub fn restore(&self, checkpoint: &Path) -> crate::Result<()> {
+        let missing = || Error::BadInput(format!("{}: no such file; train again", checkpoint.display()));
         Checkpoint::open(checkpoint)?.ok_or_else(missing)?.result(self.net.store())
     }
 
@@ -98,12 +102,12 @@ impl FaceClassifier<'_> {
     ///
     /// # Errors
     /// [`crate::interrupt::Interrupted`], or where a picture is empty.
-    pub fn logits(&self, samples: &[Sample], view: View) -> anyhow::Result<Tensor> {
+    pub fn logits(&self, samples: &[Sample], view: View) -> crate::Result<Tensor> {
         let parts = samples.chunks(BATCH).map(|chunk| {
             crate::interrupt::check()?;
             tch::no_grad(|| self.forward(&self.input(chunk.iter(), &vec![view; chunk.len()])?, false))
         });
-        Ok(Tensor::cat(&parts.collect::<anyhow::Result<Vec<_>>>()?, 0))
+        Ok(Tensor::cat(&parts.collect::<crate::Result<Vec<_>>>()?, 0))
     }
 
     /// The view that results are reported on.
@@ -115,13 +119,13 @@ impl FaceClassifier<'_> {
     ///
     /// # Errors
     /// As [`FaceNet::forward`].
-    pub fn forward(&self, input: &Tensor, train: bool) -> anyhow::Result<Tensor> {
+    pub fn forward(&self, input: &Tensor, train: bool) -> crate::Result<Tensor> {
         let maps = self.net.forward(input, self.net.last(), self.config.run.precision.kind(), train)?;
         Ok(self.head.forward(&maps.mean_dim([2i64, 3].as_slice(), false, Kind::Float)))
     }
 
     /// The face net's input of views of samples.
-    fn input<'s>(&self, samples: impl Iterator<Item = &'s Sample>, of_samples: &[View]) -> anyhow::Result<Tensor> {
+    fn input<'s>(&self, samples: impl Iterator<Item = &'s Sample>, of_samples: &[View]) -> crate::Result<Tensor> {
         let pictures: Vec<_> = samples.map(|sample| &sample.picture).collect();
         let side = self.config.face_net.size;
         Ok(views::sample(&faces::face_net_input(&pictures, side, self.device())?, of_samples, side))

@@ -6,6 +6,7 @@ use rayon::prelude::*;
 use tch::{Device, Kind, Tensor};
 
 use crate::dataset::Sample;
+use crate::error::Error;
 
 /// Aligned faces with their labels.
 pub struct Faces {
@@ -22,7 +23,7 @@ impl Faces {
     ///
     /// # Errors
     /// Where a picture is empty.
-    pub fn new(samples: &[Sample], input: FaceInput, device: Device) -> anyhow::Result<Faces> {
+    pub fn new(samples: &[Sample], input: FaceInput, device: Device) -> crate::Result<Faces> {
         // The margin is kept: training crops at random from it.
         let whole = FaceInput { size: input.aligned, ..input };
         let faces =
@@ -50,11 +51,11 @@ impl Faces {
 }
 
 /// Pictures for the face net: f32 `[n, 3, side, side]`, RGB in `0..=255`.
-pub fn face_net_input(pictures: &[&Picture], side: i64, device: Device) -> anyhow::Result<Tensor> {
+pub fn face_net_input(pictures: &[&Picture], side: i64, device: Device) -> crate::Result<Tensor> {
     let resized = pictures
         .iter()
         .map(|picture| {
-            let view = picture.view().ok_or_else(|| anyhow::anyhow!("an empty picture"))?.centre_square();
+            let view = picture.view().ok_or_else(|| Error::BadInput("an empty picture".into()))?.centre_square();
             let (native, channels) = (view.width() as i64, view.channels() as i64);
             let (left, top) = ((picture.width as i64 - native) / 2, (picture.height as i64 - native) / 2);
             let shape = [picture.height as i64, picture.width as i64, channels];
@@ -68,6 +69,6 @@ pub fn face_net_input(pictures: &[&Picture], side: i64, device: Device) -> anyho
             };
             Ok(scaled.expand([1, 3, side, side], false))
         })
-        .collect::<anyhow::Result<Vec<_>>>()?;
+        .collect::<crate::Result<Vec<_>>>()?;
     Ok(Tensor::cat(&resized, 0))
 }

@@ -1,175 +1,20 @@
-//! Training: the face net's target maps, stage one, stage two.
+//! Training: the paper's method in order, and its parts.
 
 pub mod average;
+pub mod cache;
 pub mod checkpoint;
+mod curve;
 pub mod face_net_tuning;
 pub mod faces;
-pub mod kept;
+pub mod loss;
+pub mod method;
 pub mod optimizer;
-pub mod progress;
 pub mod schedule;
+pub mod stage;
 pub mod stage_one;
 pub mod stage_two;
 pub mod target_maps;
 pub mod teacher;
 pub mod views;
 
-use std::path::Path;
-use std::time::Instant;
-
-use indicatif::ProgressBar;
-use rand::SeedableRng;
-use rand::seq::SliceRandom;
-use rand_chacha::ChaCha8Rng;
-use serde::{Deserialize, Serialize};
-use tch::{Tensor, nn};
-
-use average::Average;
-use checkpoint::Checkpoint;
-use optimizer::Optimizer;
-use schedule::Schedule;
-
-/// A learning curve: one point an epoch.
-pub type Curve = Vec<Epoch>;
-
-/// What an epoch gave.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Epoch {
-    /// Mean training loss.
-    pub loss: f64,
-    /// Loss on the calibration samples.
-    pub held_out_loss: f64,
-    /// Accuracy on the calibration samples, where the stage classifies.
-    pub held_out_accuracy: Option<f64>,
-    /// Training samples a second.
-    pub samples_per_second: f64,
-}
-
-/// One stage of training: how long, how fast, from which checkpoint.
-pub struct Stage<'a> {
-    /// Name, for progress and seeds.
-    pub name: &'a str,
-    /// Passes over the samples.
-    pub epochs: usize,
-    /// Samples a step.
-    pub batch: usize,
-    /// How the rate changes.
-    pub schedule: Schedule,
-    /// The highest rate.
-    pub rate: f64,
-    /// Momentum.
-    pub momentum: f64,
-    /// Weight decay.
-    pub weight_decay: f64,
-    /// Share of the averaged weights that a step keeps; 0 for no averaging.
-    pub average: f64,
-    /// Of the run.
-    pub seed: u64,
-    /// Written after every epoch; a stage goes on from it.
-    pub checkpoint: &'a Path,
-}
-
-/// Loss and, where the stage classifies, accuracy on the calibration samples.
-pub type HeldOut = (f64, Option<f64>);
-
-impl Stage<'_> {
-    /// Trains the variables of `store` that `trained` accepts, by their names. With averaging, the averaged weights are
-    /// what is measured and what `store` holds in the end.
-    ///
-    /// `loss` gives the loss of a batch of sample indices; `held_out` measures the net between epochs. The generators of
-    /// an epoch are seeded by the run's seed, the stage's name and the epoch, so that a resumed run repeats what an
-    /// uninterrupted one does.
-    ///
-    /// # Errors
-    /// [`crate::interrupt::Interrupted`], a checkpoint that does not fit, or a loss that is not finite.
-    pub fn train(
-        &self,
-        store: &nn::VarStore,
-        trained: fn(&str) -> bool,
-        samples: usize,
-        mut loss: impl FnMut(&[i64], &mut ChaCha8Rng) -> anyhow::Result<Tensor>,
-        mut held_out: impl FnMut() -> anyhow::Result<HeldOut>,
-    ) -> anyhow::Result<Curve> {
-        let mut optimizer = Optimizer::new(store, trained, self.momentum, self.weight_decay);
-        let mut average = (self.average > 0.0).then(|| Average::new(store, self.average));
-        let mut curve = match Checkpoint::open(self.checkpoint)? {
-            Some(checkpoint) => checkpoint.restore(store, &mut optimizer, average.as_mut())?,
-            None => Vec::new(),
-        };
-        let batches = samples.div_ceil(self.batch);
-        let started = Instant::now();
-        let (first, bar) = (curve.len(), progress::bar((self.epochs * batches) as u64, self.name));
-        bar.set_position((first * batches) as u64);
-        for epoch in first..self.epochs {
-            let (mean, seconds) = self.epoch(epoch, samples, (&mut optimizer, average.as_mut()), &mut loss, &bar)?;
-            average.iter_mut().for_each(Average::swap);
-            let (held_out_loss, held_out_accuracy) = tch::no_grad(&mut held_out)?;
-            average.iter_mut().for_each(Average::swap);
-            let samples_per_second = samples as f64 / seconds;
-            curve.push(Epoch { loss: mean, held_out_loss, held_out_accuracy, samples_per_second });
-            Checkpoint::write(self.checkpoint, store, &optimizer, average.as_ref(), &curve)?;
-            let accuracy = held_out_accuracy.map(|share| format!(", accuracy {:.1} %", 100.0 * share));
-            let left = progress::left(epoch + 1 - first, self.epochs - first, started.elapsed());
-            progress::line(
-                &bar,
-                &format!(
-                    "{} epoch {}/{}: loss {mean:.4}; held out: loss {held_out_loss:.4}{}; {left} left",
-                    self.name,
-                    epoch + 1,
-                    self.epochs,
-                    accuracy.unwrap_or_default()
-                ),
-            );
-        }
-        bar.finish_and_clear();
-        average.iter_mut().for_each(Average::swap);
-        Ok(curve)
-    }
-
-    /// Mean loss of one pass, and its seconds.
-    fn epoch(
-        &self,
-        epoch: usize,
-        samples: usize,
-        (optimizer, mut average): (&mut Optimizer, Option<&mut Average>),
-        loss: &mut impl FnMut(&[i64], &mut ChaCha8Rng) -> anyhow::Result<Tensor>,
-        bar: &ProgressBar,
-    ) -> anyhow::Result<(f64, f64)> {
-        let mut rng = rng(self.seed, self.name, epoch as u64);
-        tch::manual_seed(rand::Rng::next_u64(&mut rng) as i64 >> 1);
-        let mut order: Vec<i64> = (0..samples as i64).collect();
-        order.shuffle(&mut rng);
-        let batches = samples.div_ceil(self.batch);
-        let (started, mut sum) = (Instant::now(), 0.0);
-        for (step, batch) in order.chunks(self.batch).enumerate() {
-            crate::interrupt::check()?;
-            bar.inc(1);
-            // Batch norm needs more than one sample.
-            if batch.len() < 2 {
-                continue;
-            }
-            let rate = self.rate * self.schedule.factor(epoch * batches + step, self.epochs * batches, batches);
-            let loss = loss(batch, &mut rng)?;
-            optimizer.step(&loss, rate);
-            if let Some(average) = &mut average {
-                average.update(epoch * batches + step);
-            }
-            let value = loss.double_value(&[]);
-            let advice = "lower its rate in the preset";
-            anyhow::ensure!(value.is_finite(), "{}: the loss is {value} in epoch {}; {advice}", self.name, epoch + 1);
-            sum += value * batch.len() as f64;
-        }
-        Ok((sum / samples as f64, started.elapsed().as_secs_f64()))
-    }
-}
-
-/// A generator that depends on the run's seed, a purpose and a number alone.
-pub fn rng(seed: u64, purpose: &str, number: u64) -> ChaCha8Rng {
-    use sha2::{Digest, Sha256};
-    let digest = Sha256::new()
-        .chain_update(seed.to_le_bytes())
-        .chain_update(number.to_le_bytes())
-        .chain_update(purpose.as_bytes())
-        .finalize();
-    ChaCha8Rng::from_seed(digest.into())
-}
+pub use curve::{Curve, Epoch};

@@ -7,10 +7,12 @@ use std::path::Path;
 use rand::RngExt;
 use tch::{Kind, Tensor};
 
+use super::curve::Curve;
 use super::faces::Faces;
+use super::schedule::Schedule;
+use super::stage::Stage;
 use super::target_maps::TargetMaps;
 use super::views::{self, Views};
-use super::{Curve, Stage, schedule::Schedule};
 use crate::config::Config;
 use crate::net::ExpressionNet;
 use crate::net::expression_net::normalised;
@@ -34,7 +36,7 @@ pub fn train(
     config: &Config,
     seed: u64,
     checkpoint: &Path,
-) -> anyhow::Result<Curve> {
+) -> crate::Result<Curve> {
     let stage = &config.stage_one;
     let side = config.net.size as i64;
     let ranges = Views::new(&config.augment, &config.net);

@@ -3,14 +3,16 @@
 
 use std::path::Path;
 
-use expression_core::Label;
 use tch::{Kind, Tensor};
 
+use super::curve::Curve;
 use super::faces::Faces;
+use super::loss::{cross_entropy, share_right, shares_right, target};
+use super::schedule::Schedule;
+use super::stage::{HeldOut, Stage};
 use super::teacher::Teacher;
 use super::views::{self, Views};
-use super::{Curve, HeldOut, Stage, schedule::Schedule};
-use crate::config::{Config, Targets};
+use crate::config::Config;
 use crate::net::ExpressionNet;
 use crate::net::expression_net::normalised;
 
@@ -29,7 +31,7 @@ pub fn train(
     config: &Config,
     seed: u64,
     checkpoint: &Path,
-) -> anyhow::Result<Curve> {
+) -> crate::Result<Curve> {
     let stage = &config.stage_two;
     let side = config.net.size as i64;
     let ranges = Views::new(&config.augment, &config.net);
@@ -96,17 +98,6 @@ fn shift(weights: &Tensor, prior: f64) -> Tensor {
     weights.clamp_min(1e-6).log() * present * -prior
 }
 
-/// Share of logits `[n, 8]` whose largest is that of the label, i64 `[n]`, and the mean of that share over the labels that occur.
-fn shares_right(logits: &Tensor, label: &Tensor) -> (f64, f64) {
-    let right = logits.argmax(-1, false).eq_tensor(label).to_kind(Kind::Float);
-    let of = label.one_hot(Label::COUNT as i64).to_kind(Kind::Float);
-    let count = of.sum_dim_intlist([0i64].as_slice(), false, Kind::Float);
-    let recall =
-        (&of * right.unsqueeze(1)).sum_dim_intlist([0i64].as_slice(), false, Kind::Float) / count.clamp_min(1.0);
-    let occur = count.gt(0.0).to_kind(Kind::Float).sum(Kind::Float).double_value(&[]);
-    (right.mean(Kind::Float).double_value(&[]), recall.sum(Kind::Float).double_value(&[]) / occur.max(1.0))
-}
-
 /// A weight for each class, f32 `[8]`: its share of the votes in `distribution`, f32 `[n, 8]`, to the power `-balance`, such
 /// that an average vote weighs 1. A class without votes weighs nothing.
 fn class_weights(distribution: &Tensor, balance: f64) -> Tensor {
@@ -116,31 +107,11 @@ fn class_weights(distribution: &Tensor, balance: f64) -> Tensor {
     rarity / average
 }
 
-/// What cross-entropy is taken against: f32 `[n, 8]`.
-pub fn target(faces: &Faces, rows: &Tensor, targets: Targets) -> Tensor {
-    match targets {
-        Targets::Distribution => faces.distribution.index_select(0, rows),
-        Targets::Majority => faces.label.index_select(0, rows).one_hot(Label::COUNT as i64).to_kind(Kind::Float),
-    }
-}
-
-/// Mean cross-entropy of logits `[n, 8]` against distributions `[n, 8]`.
-pub fn cross_entropy(logits: &Tensor, target: &Tensor) -> Tensor {
-    -(logits.log_softmax(-1, Kind::Float) * target)
-        .sum_dim_intlist([-1i64].as_slice(), false, Kind::Float)
-        .mean(Kind::Float)
-}
-
 /// Cross-entropy and accuracy on the centre crops of `faces`.
-fn measure(net: &ExpressionNet, faces: &Faces, side: i64) -> anyhow::Result<HeldOut> {
+fn measure(net: &ExpressionNet, faces: &Faces, side: i64) -> crate::Result<HeldOut> {
     let logits = logits(net, &faces.aligned, side);
     let loss = cross_entropy(&logits, &faces.distribution).double_value(&[]);
     Ok((loss, Some(share_right(&logits, &faces.label))))
-}
-
-/// Share of logits `[n, 8]` whose largest is that of the label, i64 `[n]`.
-pub fn share_right(logits: &Tensor, label: &Tensor) -> f64 {
-    logits.argmax(-1, false).eq_tensor(label).to_kind(Kind::Float).mean(Kind::Float).double_value(&[])
 }
 
 /// Logits `[n, classes]` of the centre crops of aligned faces, u8 `[n, channels, aligned, aligned]`.
@@ -166,14 +137,6 @@ mod tests {
         let back: Vec<f32> = (weights.shallow_clone() * shift(&weights, 1.0).exp()).try_into().unwrap();
         assert!(back.iter().zip([1.0, 1.0, 1.0, 0.0]).all(|(a, b)| (a - b).abs() < 1e-5), "{back:?}");
         assert_eq!(shift(&weights, 0.0).abs().sum(Kind::Float).double_value(&[]), 0.0);
-    }
-
-    #[test]
-    fn macro_recall_counts_each_label_alike() {
-        let logits = Tensor::from_slice(&[1f32, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0]).view([4, 2]);
-        let wide = Tensor::zeros([4, 6], (Kind::Float, tch::Device::Cpu)) - 1.0;
-        let (right, recall) = shares_right(&Tensor::cat(&[logits, wide], 1), &Tensor::from_slice(&[0i64, 0, 0, 1]));
-        assert!((right - 0.75).abs() < 1e-6 && (recall - 0.5).abs() < 1e-6);
     }
 
     #[test]

@@ -4,12 +4,13 @@ use std::path::Path;
 
 use tch::{Device, Kind, Tensor};
 
-use super::progress::Counter;
 use super::views::{self, View, Views};
-use super::{faces, kept, rng};
+use super::{cache, faces};
 use crate::config::Config;
 use crate::dataset::Sample;
 use crate::net::FaceNet;
+use crate::progress::Counter;
+use crate::random::rng;
 
 /// Faces that go through the face net at once.
 const BATCH: usize = 32;
@@ -40,7 +41,7 @@ impl TargetMaps {
         seed: u64,
         path: &Path,
         device: Device,
-    ) -> anyhow::Result<TargetMaps> {
+    ) -> crate::Result<TargetMaps> {
         let per_sample = config.stage_one.views;
         let side = config.net.map_size() as i64;
         let channels = face_net.channels(&config.face_net.layer)?;
@@ -48,9 +49,9 @@ impl TargetMaps {
         let ranges = Views::new(&config.augment, &config.net);
         let fixed = [ranges.centre(), ranges.mirror()];
         let views = ranges.of_samples(samples.len(), per_sample, &fixed, &mut rng(seed, "target maps", 0));
-        let key = kept::key(samples, face_net, config, &views)?;
+        let key = cache::key(samples, face_net, config, &views)?;
         let compute = || compute(samples, face_net, config, &views, shape, device);
-        let maps = kept::or_computed(path, &key, (&shape, Kind::Half), compute)?.to_device(device);
+        let maps = cache::or_computed(path, &key, (&shape, Kind::Half), compute)?.to_device(device);
         let (mean, deviation, spread) = statistics(&maps, config.stage_one.power);
         Ok(TargetMaps { maps, views, per_sample, mean, deviation, spread })
     }
@@ -89,7 +90,7 @@ fn compute(
     views: &[View],
     shape: [i64; 4],
     device: Device,
-) -> anyhow::Result<Tensor> {
+) -> crate::Result<Tensor> {
     let maps = Tensor::zeros(shape, (Kind::Half, Device::Cpu));
     let mut counter = Counter::new(samples.len(), "target maps");
     let per_sample = config.stage_one.views;

@@ -8,10 +8,11 @@ use rand::{Rng, RngExt};
 use tch::{Device, Kind, Tensor};
 
 use super::face_net_tuning::FaceClassifier;
-use super::progress::Counter;
 use super::views::{self, View, Views};
-use super::{faces, kept, rng};
+use super::{cache, faces};
 use crate::dataset::Sample;
+use crate::progress::Counter;
+use crate::random::rng;
 
 /// Samples that go through the face net at once.
 const BATCH: usize = 32;
@@ -33,16 +34,16 @@ impl Teacher {
     ///
     /// # Errors
     /// [`crate::interrupt::Interrupted`], of the file system, or where a picture is empty.
-    pub fn of(classifier: &FaceClassifier, samples: &[Sample], seed: u64, path: &Path) -> anyhow::Result<Teacher> {
+    pub fn of(classifier: &FaceClassifier, samples: &[Sample], seed: u64, path: &Path) -> crate::Result<Teacher> {
         let config = classifier.config();
         let consistent = config.stage_two.teacher_views > 0;
         let per_sample = config.stage_two.teacher_views.max(1);
         let ranges = Views::new(&config.augment, &config.net);
         let views = ranges.of_samples(samples.len(), per_sample, &[ranges.centre()], &mut rng(seed, "teacher", 0));
-        let key = kept::key(samples, classifier.net(), config, &views)?;
+        let key = cache::key(samples, classifier.net(), config, &views)?;
         let shape = [views.len() as i64, Label::COUNT as i64];
         let answer = || answer(classifier, samples, &views);
-        let answers = kept::or_computed(path, &key, (&shape, Kind::Float), answer)?.to_device(classifier.device());
+        let answers = cache::or_computed(path, &key, (&shape, Kind::Float), answer)?.to_device(classifier.device());
         Ok(Teacher { answers, views, per_sample, consistent })
     }
 
@@ -61,7 +62,7 @@ impl Teacher {
     }
 }
 
-fn answer(classifier: &FaceClassifier, samples: &[Sample], views: &[View]) -> anyhow::Result<Tensor> {
+fn answer(classifier: &FaceClassifier, samples: &[Sample], views: &[View]) -> crate::Result<Tensor> {
     let per_sample = views.len() / samples.len().max(1);
     let side = classifier.config().face_net.size;
     let mut counter = Counter::new(samples.len(), "the teacher's answers");
@@ -76,7 +77,7 @@ fn answer(classifier: &FaceClassifier, samples: &[Sample], views: &[View]) -> an
             let [a, b] = [seen, mirrored].map(|seen| classifier.forward(&views::sample(&input, &seen, side), false));
             Ok((a?.softmax(-1, Kind::Float) + b?.softmax(-1, Kind::Float)) / 2.0)
         });
-        let of_views = of_views.collect::<anyhow::Result<Vec<Tensor>>>()?;
+        let of_views = of_views.collect::<crate::Result<Vec<Tensor>>>()?;
         answers.push(Tensor::stack(&of_views, 1).flatten(0, 1).to_device(Device::Cpu));
         counter.add(chunk.len());
     }

@@ -146,7 +146,7 @@ mod tests {
         let net = crate::config::Config::preset("smoke").unwrap();
         let views = Views::new(&net.augment, &net.net);
         let faces = Tensor::rand([6, 1, 12, 12], (Kind::Float, Device::Cpu));
-        let drawn = views.of_samples(3, 2, &[views.centre()], &mut super::super::rng(1, "mirror", 0));
+        let drawn = views.of_samples(3, 2, &[views.centre()], &mut crate::random::rng(1, "mirror", 0));
         let of_drawn: Vec<View> = drawn.iter().copied().map(mirrored).collect();
         let difference = sample(&faces, &of_drawn, 12) - sample(&faces, &drawn, 12).flip([3]);
         assert!(difference.abs().max().double_value(&[]) < 1e-5);
@@ -159,7 +159,7 @@ mod tests {
         let faces = Tensor::ones([400, 2, 20, 24], (Kind::Float, Device::Cpu));
         for (share, expected) in [(0.0, 0..=0), (0.5, 160..=240), (1.0, 400..=400)] {
             let augment = Augment { erase: share, ..preset.augment.clone() };
-            let mut rng = super::super::rng(1, "erase", 0);
+            let mut rng = crate::random::rng(1, "erase", 0);
             let erased = Views::new(&augment, &preset.net).erase(&faces, &mut rng);
             let blank: Vec<f32> =
                 (1f32 - erased.mean_dim([1i64, 2, 3].as_slice(), false, Kind::Float)).try_into().unwrap();

@@ -15,8 +15,8 @@ use expression_engine::EngineOptions;
 use expression_engine::{Bundle, Engine, Manifest, bundle, files};
 use host_trainer::config::Config;
 use host_trainer::net::{ExpressionNet, expression_net};
-use host_trainer::onnx::{builder, expression};
-use host_trainer::quantize::{FloatNet, quantize};
+use host_trainer::onnx::builder;
+use host_trainer::quantize::{FloatNet, graph, quantize};
 use host_trainer::{assets, export};
 use ort::session::Session;
 use tch::{Device, Kind, Tensor};
@@ -67,8 +67,8 @@ fn fresh(name: &str, preset: &str, size: usize) -> anyhow::Result<Net> {
     let int8 = quantize(&folded, &tensor, &config.quantize)?;
     Ok(Net {
         name: name.to_owned(),
-        onnx: builder::bytes(&expression::int8(&int8)),
-        float: builder::bytes(&expression::float(&folded)),
+        onnx: builder::bytes(&graph::int8(&int8)),
+        float: builder::bytes(&graph::float(&folded)),
         manifest: export::manifest(&config, name, &int8, faces.len()),
         face: faces[0].clone(),
         multiply_accumulates: folded.multiply_accumulates() as f64,

@@ -5,8 +5,8 @@ use std::io::BufWriter;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::Context;
 use clap::Parser;
+use expression_engine::error::Context;
 use system_tests::video::{HEIGHT, RATE, Scene, WIDTH, write};
 
 /// Draws a video of two rendered heads (640x480, 30 frames a second) that move, cross, leave and come back.
@@ -34,7 +34,7 @@ struct Cli {
 
 fn main() -> std::process::ExitCode {
     let cli = Cli::parse();
-    host_trainer::error::finish(|| {
+    expression_engine::error::finish(|| {
         let scene = Scene::new(cli.seed)?;
         let truth = cli.truth.clone().unwrap_or_else(|| cli.video.with_extension("jsonl"));
         let create = |path: &PathBuf| {

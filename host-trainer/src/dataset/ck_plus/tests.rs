@@ -69,7 +69,7 @@ fn small() -> (TempDir, [PathBuf; 3]) {
     (folder, paths)
 }
 
-fn read(folder: &TempDir) -> anyhow::Result<Collection> {
+fn read(folder: &TempDir) -> crate::Result<Collection> {
     collect(folder.path(), Classes::Eight)
 }
 

@@ -23,7 +23,7 @@ const FRAMES: [f32; 5] = [0.0, 0.4, 0.8, 0.9, 1.0];
 /// Every so many sequences one comes without a label, as in the set.
 const UNLABELLED: usize = 10;
 
-pub fn write(artist: &Artist) -> anyhow::Result<()> {
+pub fn write(artist: &Artist) -> crate::Result<()> {
     let labels = SEQUENCES.iter().flat_map(|(label, count)| vec![*label; *count]).collect();
     let mut labels = shuffled(labels, artist.plan.seed);
     labels.truncate(artist.pictures(labels.len(), SUBJECTS));

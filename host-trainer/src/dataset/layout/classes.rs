@@ -13,7 +13,7 @@ const NAMES: [&str; 7] = ["Angry", "Disgust", "Fear", "Happy", "Neutral", "Sad",
 /// A folder's subjects, and pictures of each label by each of them.
 const FOLDER: (usize, usize) = (8, 16);
 
-pub fn write_sfew(artist: &Artist) -> anyhow::Result<()> {
+pub fn write_sfew(artist: &Artist) -> crate::Result<()> {
     let subjects = artist.subjects(SUBJECTS);
     let mut shots = Vec::new();
     for (part, (name, pictures)) in SFEW.iter().enumerate() {
@@ -29,7 +29,7 @@ pub fn write_sfew(artist: &Artist) -> anyhow::Result<()> {
     artist.shoot(&shots, 0.6, 128, |_, _| Ok(()))
 }
 
-pub fn write_folder(artist: &Artist) -> anyhow::Result<()> {
+pub fn write_folder(artist: &Artist) -> crate::Result<()> {
     let (subjects, each) = FOLDER;
     let mut shots = Vec::new();
     for subject in 0..artist.subjects(subjects) {

@@ -12,7 +12,7 @@ const PARTS: [(&str, &str, usize); 2] =
 /// Subjects of each part.
 const SUBJECTS: usize = 128;
 
-pub fn write(artist: &Artist) -> anyhow::Result<()> {
+pub fn write(artist: &Artist) -> crate::Result<()> {
     let subjects = artist.subjects(SUBJECTS);
     let mut table =
         String::from("Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF\n");

@@ -6,15 +6,14 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::error::BadInput;
-use anyhow::Context;
 use expression_core::Label;
 use image::{DynamicImage, ImageFormat};
 use rayon::prelude::*;
 
 use super::{rendered, shuffled};
+use crate::error::{Context, Error};
+use crate::progress;
 use crate::render::{Face, Renderer};
-use crate::train::progress;
 
 mod ck_plus;
 mod classes;
@@ -53,14 +52,14 @@ pub struct Plan {
 /// Writes faces in a layout to the new folder `out`: whole, or not at all.
 ///
 /// # Errors
-/// [`BadInput`] where `out` holds something already, or the renderer's assets are missing; of the file system.
-pub fn write(layout: Layout, out: &Path, plan: Plan) -> anyhow::Result<()> {
+/// [`Error::BadInput`] where `out` holds something already, or the renderer's assets are missing; of the file system.
+pub fn write(layout: Layout, out: &Path, plan: Plan) -> crate::Result<()> {
     let free = match fs::read_dir(out) {
         Ok(mut entries) => entries.next().is_none(),
         Err(error) => error.kind() == io::ErrorKind::NotFound,
     };
     if !free {
-        return Err(BadInput(format!("{}: not an empty folder; give a new one", out.display())).into());
+        return Err(Error::BadInput(format!("{}: not an empty folder; give a new one", out.display())));
     }
     let renderer = rendered::open()?;
     let parent = out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -127,8 +126,8 @@ impl Artist {
         shots: &[Shot],
         zoom: f32,
         size: u32,
-        also: impl Fn(&Shot, &Face) -> anyhow::Result<()> + Sync,
-    ) -> anyhow::Result<()> {
+        also: impl Fn(&Shot, &Face) -> crate::Result<()> + Sync,
+    ) -> crate::Result<()> {
         let bar = progress::bar(shots.len() as u64, "drawing faces");
         shots.par_iter().try_for_each(|shot| {
             let face = self.face(shot, zoom, size);
@@ -145,7 +144,7 @@ impl Artist {
     }
 
     /// Writes a file below the layout's folder.
-    fn put(&self, path: &str, bytes: &[u8]) -> anyhow::Result<()> {
+    fn put(&self, path: &str, bytes: &[u8]) -> crate::Result<()> {
         let path = self.folder.join(path);
         let written = fs::create_dir_all(path.parent().unwrap_or(&self.folder)).and_then(|()| fs::write(&path, bytes));
         written.with_context(|| format!("cannot write {}", path.display()))

@@ -7,7 +7,7 @@ const SUBJECTS: usize = 80;
 /// Share of the expression in each frame.
 const FRAMES: [f32; 5] = [0.0, 0.4, 0.8, 0.9, 1.0];
 
-pub fn write(artist: &Artist) -> anyhow::Result<()> {
+pub fn write(artist: &Artist) -> crate::Result<()> {
     let names = ["Anger", "Disgust", "Fear", "Happiness", "Sadness", "Surprise"];
     let mut shots = Vec::new();
     for subject in 0..artist.subjects(SUBJECTS) {

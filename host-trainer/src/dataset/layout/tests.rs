@@ -35,10 +35,10 @@ pub fn assert_subject_disjoint(set: &Collection) {
 }
 
 /// `result` is bad input by a line with all of `parts` in it.
-pub fn assert_refused<T>(result: anyhow::Result<T>, parts: &[&str]) {
+pub fn assert_refused<T>(result: crate::Result<T>, parts: &[&str]) {
     let error = result.err().expect("refused");
-    let line = crate::error::one_line(&error);
-    assert_eq!(crate::error::code(&error), expression_engine::error::BAD_INPUT, "{line}");
+    let line = error.to_string().replace('\n', " ");
+    assert_eq!(expression_engine::error::Classify::kind(&error), expression_engine::ErrorKind::BadInput, "{line}");
     assert!(parts.iter().all(|part| line.contains(part)) && !line.contains('\n'), "{line}");
 }
 

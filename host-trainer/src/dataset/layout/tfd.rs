@@ -17,7 +17,7 @@ const SUBJECTS: usize = 400;
 const CODES: [Label; 7] =
     [Label::Anger, Label::Disgust, Label::Fear, Label::Happiness, Label::Sadness, Label::Surprise, Label::Neutral];
 
-pub fn write(artist: &Artist) -> anyhow::Result<()> {
+pub fn write(artist: &Artist) -> crate::Result<()> {
     let subjects = artist.subjects(SUBJECTS);
     let labelled = artist.pictures(LABELLED, SUBJECTS);
     let count = labelled + artist.pictures(UNLABELLED, SUBJECTS);

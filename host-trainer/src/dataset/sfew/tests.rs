@@ -52,7 +52,7 @@ fn faces_are_found_in_drawn_pictures_and_those_without_one_are_named() {
     assert_eq!(set.skipped.len(), 1);
     assert!(set.skipped[0].contains("nobody.png") && set.skipped[0].contains("no face found"), "{:?}", set.skipped);
     // More than one in a hundred.
-    let error = set.fold(0, REQUEST).unwrap_err().0;
+    let error = set.fold(0, REQUEST).unwrap_err().to_string();
     assert!(error.contains("1 of 71") && error.contains("nobody.png"), "{error}");
 }
 

@@ -49,7 +49,7 @@ impl Set {
     }
 }
 
-fn read(bytes: &[u8]) -> anyhow::Result<Collection> {
+fn read(bytes: &[u8]) -> crate::Result<Collection> {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join(FILES[0]), bytes).unwrap();
     collect(folder.path())

@@ -1,34 +1,32 @@
-//! Training, quantising and measuring: what a run to a bundle and a fold of a cross-validation do alike.
+//! Quantizing a trained net and measuring it: what a run to a bundle and a fold of a cross-validation have in common.
 
 use std::time::Instant;
 
-use anyhow::Context;
 use expression_core::Label;
 use expression_engine::EngineOptions;
 use expression_engine::bundle::Confidence;
 use expression_engine::{Engine, Scores, files};
-use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
 
 use crate::config::Config;
 use crate::dataset::{DataSet, Sample};
+use crate::error::Context;
 use crate::evaluate::{Metrics, confidence, metrics};
 use crate::export;
-use crate::net::FaceNet;
-use crate::onnx::{builder, expression};
+use crate::onnx::builder;
+use crate::outcome::{Answer, MetricsFile, Summary};
 use crate::parity;
-use crate::pipeline;
-use crate::quantize::{FloatNet, IntegerNet, quantize};
-use crate::report::Summary;
+use crate::quantize::{FloatNet, IntegerNet, graph, quantize};
 use crate::run::{self, Run};
 use crate::train::faces::Faces;
+use crate::train::method::Trained;
 use crate::train::{stage_two, views};
 
 /// Pictures that rung 5 writes to files and reads back.
 const ALIGNED_PICTURES: usize = 500;
 
 /// A trained and quantized net, and what it answered on the test samples.
-pub struct Measured {
+pub struct Measurement {
     /// Every figure of the run so far: parity without the bundle's own rung 6.
     pub summary: Summary,
     /// The int8 net.
@@ -45,28 +43,9 @@ pub struct Measured {
     pub confidence: Confidence,
 }
 
-/// A line of `answers.jsonl`: a test sample and what the nets said of it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Answer {
-    /// Its name.
-    pub sample: String,
-    /// Who it shows, where the data set tells.
-    pub subject: Option<String>,
-    /// Name of its label.
-    pub label: String,
-    /// Whether more than half of the votes are for that label.
-    pub majority: bool,
-    /// Name of the label that the int8 net gave.
-    pub int8: String,
-    /// Name of the label that the float net gave.
-    pub float: String,
-    /// The int8 net's scores, one a label.
-    pub integer_scores: Vec<u8>,
-}
-
-impl Measured {
-    /// Trains by the method, quantizes, and measures both nets on the test samples with rungs 1, 2, 3 and 5. `loading`:
-    /// seconds that the data took.
+impl Measurement {
+    /// Quantizes a trained net, and measures both nets on the test samples with rungs 1, 2, 3 and 5. `loading`: seconds that
+    /// the data took.
     ///
     /// # Errors
     /// [`crate::interrupt::Interrupted`], bad input, or of the file system. A rung that does not hold is no error: it is
@@ -76,10 +55,9 @@ impl Measured {
         config: &Config,
         data: &DataSet,
         loading: f64,
-        face_net: FaceNet,
-    ) -> anyhow::Result<Measured> {
-        let device = face_net.store().device();
-        let trained = pipeline::train(run, config, data, face_net)?;
+        trained: Trained,
+    ) -> crate::Result<Measurement> {
+        let device = trained.net.store().device();
 
         let started = Instant::now();
         let input = config.face_input();
@@ -88,8 +66,8 @@ impl Measured {
         let folded = FloatNet::fold(&trained.net, input.channels, input.size)?;
         let held_out = Faces::new(&data.calibration, input, Device::Cpu)?;
         let net = quantize(&folded, &crops(&held_out), &config.quantize)?;
-        let float_onnx = builder::bytes(&expression::float(&folded));
-        let int8_onnx = builder::bytes(&expression::int8(&net));
+        let float_onnx = builder::bytes(&graph::float(&folded));
+        let int8_onnx = builder::bytes(&graph::int8(&net));
         let quantizing = started.elapsed().as_secs_f64();
 
         let started = Instant::now();
@@ -139,14 +117,14 @@ impl Measured {
             int8_bytes: int8_onnx.len() as u64,
             bundle: None,
         };
-        Ok(Measured { summary, net, float_onnx, int8_onnx, float_answers, int8_answers, confidence })
+        Ok(Measurement { summary, net, float_onnx, int8_onnx, float_answers, int8_answers, confidence })
     }
 
     /// Writes `answers.jsonl`, a line a test sample, and then `metrics.json`, which says that the run is finished.
     ///
     /// # Errors
     /// Of the file system.
-    pub fn write(&self, run: &Run, samples: &[Sample]) -> anyhow::Result<()> {
+    pub fn write(&self, run: &Run, samples: &[Sample]) -> crate::Result<()> {
         let name = |class: usize| Label::from_index(class).map_or("?", Label::name).to_owned();
         files::write_atomic(&run.path(run::ANSWERS), |file| {
             for ((sample, scores), float) in samples.iter().zip(&self.int8_answers).zip(&self.float_answers) {
@@ -163,13 +141,13 @@ impl Measured {
             }
             Ok(())
         })?;
-        let metrics = serde_json::json!({ "figures": self.summary.figures(), "run": &self.summary });
+        let metrics = MetricsFile { figures: self.summary.figures(), run: self.summary.clone() };
         Ok(files::write_bytes(&run.path(run::METRICS), &serde_json::to_vec_pretty(&metrics)?)?)
     }
 }
 
 /// The rows of u8 `[n, ...]` as bytes.
-fn rows(faces: &Tensor) -> anyhow::Result<Vec<Vec<u8>>> {
+fn rows(faces: &Tensor) -> crate::Result<Vec<Vec<u8>>> {
     let length = faces.numel() / faces.size()[0].max(1) as usize;
     let bytes: Vec<u8> = faces.contiguous().view(-1).try_into().context("faces to bytes")?;
     Ok(bytes.chunks_exact(length).map(<[u8]>::to_vec).collect())

@@ -1,9 +1,9 @@
 //! The configuration of a run: a preset, with what the command line changed. Every hyper-parameter is in it.
 
-use crate::error::BadInput;
-use anyhow::Context;
 use expression_core::FaceInput;
 use serde::{Deserialize, Serialize};
+
+use crate::error::{Context, Error};
 
 /// Everything that decides what a run computes, besides its data.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -240,25 +240,26 @@ fn processor_has_bf16() -> bool {
 
 /// The presets that come with the program: name and text.
 pub const PRESETS: [(&str, &str); 4] = [
-    ("edge", include_str!("../presets/edge.toml")),
-    ("ferplus", include_str!("../presets/ferplus.toml")),
-    ("paper", include_str!("../presets/paper.toml")),
-    ("smoke", include_str!("../presets/smoke.toml")),
+    ("edge", include_str!("../../presets/edge.toml")),
+    ("ferplus", include_str!("../../presets/ferplus.toml")),
+    ("paper", include_str!("../../presets/paper.toml")),
+    ("smoke", include_str!("../../presets/smoke.toml")),
 ];
 
 impl Config {
     /// A preset by its name, or by the path of a TOML file.
     ///
     /// # Errors
-    /// [`BadInput`] where there is neither, or a key is missing, unknown or out of range.
-    pub fn preset(name: &str) -> anyhow::Result<Config> {
+    /// [`Error::BadInput`] where there is neither, or a key is missing, unknown or out of range.
+    pub fn preset(name: &str) -> crate::Result<Config> {
         let text = match PRESETS.iter().find(|(known, _)| *known == name) {
             Some((_, text)) => (*text).to_owned(),
-            None if name.ends_with(".toml") => std::fs::read_to_string(name)
-                .map_err(|error| BadInput(format!("{name}: {error}; give a preset or the path of a TOML file")))?,
+            None if name.ends_with(".toml") => std::fs::read_to_string(name).map_err(|error| {
+                Error::BadInput(format!("{name}: {error}; give a preset or the path of a TOML file"))
+            })?,
             None => {
                 let names = PRESETS.map(|(known, _)| known).join(", ");
-                return Err(BadInput(format!("no preset {name:?}; there are {names}, or give a .toml file")).into());
+                return Err(Error::BadInput(format!("no preset {name:?}; there are {names}, or give a .toml file")));
             }
         };
         Self::parse(&text).with_context(|| format!("preset {name}"))
@@ -267,11 +268,11 @@ impl Config {
     /// A configuration from its TOML text.
     ///
     /// # Errors
-    /// [`BadInput`] where a key is missing, unknown or out of range.
-    pub fn parse(text: &str) -> anyhow::Result<Config> {
-        let config: Config =
-            toml::from_str(text).map_err(|error: toml::de::Error| BadInput(error.to_string().replace('\n', " ")))?;
-        config.check().map_err(BadInput)?;
+    /// [`Error::BadInput`] where a key is missing, unknown or out of range.
+    pub fn parse(text: &str) -> crate::Result<Config> {
+        let config: Config = toml::from_str(text)
+            .map_err(|error: toml::de::Error| Error::BadInput(error.to_string().replace('\n', " ")))?;
+        config.check().map_err(Error::BadInput)?;
         Ok(config)
     }
 
@@ -352,6 +353,8 @@ pub fn pooled(side: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use expression_engine::error::{Classify, ErrorKind};
+
     use super::*;
 
     #[test]
@@ -376,7 +379,7 @@ mod tests {
         ] {
             assert!(smoke.contains(good));
             let error = Config::parse(&smoke.replace(good, bad)).unwrap_err();
-            assert_eq!(crate::error::code(&error), expression_engine::error::BAD_INPUT, "{error:#}");
+            assert_eq!(error.kind(), ErrorKind::BadInput, "{error}");
         }
     }
 }

@@ -2,25 +2,25 @@
 
 use std::path::Path;
 
-use crate::error::BadInput;
 use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 
 use super::views::View;
 use crate::config::Config;
 use crate::dataset::Sample;
+use crate::error::Error;
 use crate::net::FaceNet;
 
 /// The tensor kept at `path` under `key`, or what `compute` gives, which is kept then. On the CPU.
 ///
 /// # Errors
-/// Of the file system or of `compute`; [`BadInput`] where the file is cut off.
+/// Of the file system or of `compute`; [`Error::BadInput`] where the file is cut off.
 pub fn or_computed(
     path: &Path,
     key: &str,
     (shape, kind): (&[i64], Kind),
-    compute: impl FnOnce() -> anyhow::Result<Tensor>,
-) -> anyhow::Result<Tensor> {
+    compute: impl FnOnce() -> crate::Result<Tensor>,
+) -> crate::Result<Tensor> {
     if let Some(tensor) = read(path, key, shape, kind)? {
         return Ok(tensor);
     }
@@ -30,7 +30,7 @@ pub fn or_computed(
 }
 
 /// sha256 of everything that the face net's answers to views of samples depend on.
-pub fn key(samples: &[Sample], face_net: &FaceNet, config: &Config, views: &[View]) -> anyhow::Result<String> {
+pub fn key(samples: &[Sample], face_net: &FaceNet, config: &Config, views: &[View]) -> crate::Result<String> {
     let mut hash = Sha256::new();
     hash.update(format!("{:?} {:?} {:?}", config.face_net, config.net.map_size(), config.run.precision));
     let mut weights: Vec<_> = face_net.store().variables().into_iter().collect();
@@ -51,7 +51,7 @@ pub fn key(samples: &[Sample], face_net: &FaceNet, config: &Config, views: &[Vie
 }
 
 /// The file: the key in 64 bytes of hexadecimal, then the values in the machine's order of bytes.
-fn write(path: &Path, key: &str, tensor: &Tensor) -> anyhow::Result<()> {
+fn write(path: &Path, key: &str, tensor: &Tensor) -> crate::Result<()> {
     let mut bytes = vec![0u8; tensor.numel() * tensor.kind().elt_size_in_bytes()];
     tensor.f_copy_data_u8(&mut bytes, tensor.numel())?;
     expression_engine::files::write_atomic(path, |file| {
@@ -61,7 +61,7 @@ fn write(path: &Path, key: &str, tensor: &Tensor) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn read(path: &Path, key: &str, shape: &[i64], kind: Kind) -> anyhow::Result<Option<Tensor>> {
+fn read(path: &Path, key: &str, shape: &[i64], kind: Kind) -> crate::Result<Option<Tensor>> {
     if !path.exists() {
         return Ok(None);
     }
@@ -71,7 +71,7 @@ fn read(path: &Path, key: &str, shape: &[i64], kind: Kind) -> anyhow::Result<Opt
     };
     let count: i64 = shape.iter().product();
     if values.len() as i64 != count * kind.elt_size_in_bytes() as i64 {
-        return Err(BadInput(format!("{}: cut off; delete it", path.display())).into());
+        return Err(Error::BadInput(format!("{}: cut off; delete it", path.display())));
     }
     Ok(Some(Tensor::from_data_size(values, shape, kind)))
 }

@@ -4,9 +4,9 @@ use expression_engine::expression::INTEGER_SCORES;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{AttributeProto, ModelProto};
 
-use super::builder::{Builder, integer, integer_list, value_info};
+use super::{FloatNet, IntegerNet};
 use crate::net::expression_net::{INPUT_UNIT, INPUT_ZERO};
-use crate::quantize::{FloatNet, IntegerNet};
+use crate::onnx::builder::{Builder, integer, integer_list, value_info};
 
 /// The float graph: `face` f32 `[1, channels, size, size]` in `0..=255` to `logits` f32 `[1, classes]`.
 pub fn float(net: &FloatNet) -> ModelProto {
