@@ -1,36 +1,36 @@
-//! From the key points of a face to its aligned face: a similarity transform and a warp, in integers only.
+//! Makes the aligned face from a face's key points: a similarity transform and a warp, in integers only.
 //!
-//! Key points are rounded to 1/16 pixel when they enter. Everything after that is integer arithmetic, so that the same
-//! picture and the same rounded points give the same bytes on every machine.
+//! Key points are rounded to 1/16 pixel on entry. Everything after that is integer arithmetic, so the same picture and the same
+//! rounded points give the same bytes on every machine.
 
 use core::fmt;
 
 use crate::{FaceInput, View};
 
-/// Where the eyes lie in an aligned face, in thousandths of its side: x and y, the eye on the picture's left first.
+/// The eyes' places in an aligned face, in thousandths of its side: x and y, the eye on the picture's left first.
 ///
-/// 40 % of the width apart at 37 % of the height: the framing of FER2013, whose pictures FER+ labels again.
+/// They are 40 % of the width apart, at 37 % of the height: the framing of FER2013, whose pictures FER+ relabelled.
 pub const EYES: [[i32; 2]; 2] = [[300, 370], [700, 370]];
 
-/// Where the centre of the mouth lies, in thousandths of the side.
+/// The place of the mouth's centre in an aligned face, in thousandths of its side.
 ///
-/// 1.07 times the distance of the eyes below them: the median of what the detector finds in photographs of frontal
-/// faces (quartiles 1.04 and 1.10), so that such a face is neither enlarged nor shrunk by its mouth.
+/// It lies below the eyes by 1.07 times their distance. That is the median of what the detector finds in photographs of frontal
+/// faces (quartiles 1.04 and 1.10), so the mouth neither enlarges nor shrinks such a face.
 pub const MOUTH: [i32; 2] = [500, 800];
 
 /// The longest side of an aligned face, in pixels.
-pub const LONGEST_SIDE: usize = 4096;
+pub const MAX_SIDE: usize = 4096;
 
-/// Beyond this many pixels from the picture's corner a key point is refused: it keeps every product inside 64 bits.
-const FURTHEST: f32 = 32768.0;
+/// Key points further than this many pixels from the picture's corner are refused, which keeps every product within 64 bits.
+const MAX_DISTANCE: f32 = 32768.0;
 
-/// Taps an axis that an output pixel is made of, at most; where more lie under it, evenly spaced ones are taken.
-const MOST_TAPS: i64 = 64;
+/// The most taps per axis of an output pixel. If more input pixels lie under it, evenly spaced ones are used.
+const MAX_TAPS: i64 = 64;
 
-/// Bits after the binary point of positions in a picture.
+/// Fraction bits of positions in a picture.
 const POINT: u32 = 16;
 
-/// A place in a picture, in 1/16 pixel; the top left pixel reaches from 0 to 16.
+/// A place in a picture, in 1/16 pixel. The top left pixel extends from 0 to 16.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Point {
     x: i32,
@@ -40,36 +40,36 @@ pub struct Point {
 impl Point {
     /// Rounds a place in pixels to 1/16 pixel, halves away from zero.
     ///
-    /// `None` where it is not a number or further than 32768 pixels away.
+    /// Returns `None` if a coordinate is not a number or its absolute value is above 32768 pixels.
     pub fn from_pixels(x: f32, y: f32) -> Option<Point> {
         // Scaling by 16 is exact and the cast truncates: IEEE 754 gives the same integer everywhere.
-        let fixed = |v: f32| (v.abs() <= FURTHEST).then_some((v * 16.0 + 0.5f32.copysign(v)) as i32);
+        let fixed = |v: f32| (v.abs() <= MAX_DISTANCE).then_some((v * 16.0 + 0.5f32.copysign(v)) as i32);
         Some(Point { x: fixed(x)?, y: fixed(y)? })
     }
 
-    /// A place in 1/16 pixel, brought within 32768 pixels.
+    /// Creates a point from a place in 1/16 pixel, clamped to 32768 pixels.
     pub fn from_sixteenths(x: i32, y: i32) -> Point {
-        const MOST: i32 = FURTHEST as i32 * 16;
-        Point { x: x.clamp(-MOST, MOST), y: y.clamp(-MOST, MOST) }
+        const MAX: i32 = MAX_DISTANCE as i32 * 16;
+        Point { x: x.clamp(-MAX, MAX), y: y.clamp(-MAX, MAX) }
     }
 
-    /// Moved by so many 1/16 pixels across and down, and kept within 32768 pixels.
+    /// Returns the point moved right and down by `[x, y]` in 1/16 pixel, clamped to 32768 pixels.
     pub fn moved(self, [x, y]: [i32; 2]) -> Point {
         Point::from_sixteenths(self.x.saturating_add(x), self.y.saturating_add(y))
     }
 
-    /// x in 1/16 pixel.
+    /// Returns the x coordinate in 1/16 pixel.
     pub fn x(self) -> i32 {
         self.x
     }
 
-    /// y in 1/16 pixel.
+    /// Returns the y coordinate in 1/16 pixel.
     pub fn y(self) -> i32 {
         self.y
     }
 }
 
-/// The key points that an alignment is made from.
+/// The key points that determine an alignment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeyPoints {
     /// The eyes, the one on the left of an upright picture (the person's right eye) first.
@@ -81,9 +81,9 @@ pub struct KeyPoints {
 /// Why a face could not be aligned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AlignError {
-    /// The points coincide, lie in a line, or are those of a mirrored face.
+    /// The points coincide, lie on a line, or belong to a mirrored face.
     Degenerate,
-    /// The aligned face has no pixels, more than [`LONGEST_SIDE`] a side, or another length than the output.
+    /// The aligned face has no pixels, has a side above [`MAX_SIDE`], or differs in length from the output.
     Size,
 }
 
@@ -98,18 +98,18 @@ impl fmt::Display for AlignError {
 
 impl core::error::Error for AlignError {}
 
-/// Makes the aligned face of the face with these key points: `u8 [channels, size, size]`, row-major.
+/// Makes the aligned face of the face with these key points, and writes it to `out` as `u8 [channels, size, size]`, row-major.
 ///
-/// The constants above hold for the square of `input.aligned` pixels; of it the centred `input.size` are kept, as in
-/// [`FaceInput::aligned_face`]. What lies outside the picture continues its edge.
+/// [`EYES`] and [`MOUTH`] hold for a square of `input.aligned` pixels a side, of which the centred `input.size` are kept, as in
+/// [`FaceInput::aligned_face`]. Outside the picture its edge is repeated.
 ///
 /// # Errors
-/// `Degenerate` for points that are no face's, `Size` where `out` is not `input.len()` long or the sizes make no sense;
-/// `out` is then as it was.
+/// Returns [`AlignError::Degenerate`] if the points are not those of a face, and [`AlignError::Size`] if `out` is not
+/// `input.len()` bytes long or the sizes contradict each other. `out` is then unchanged.
 pub fn align(points: &KeyPoints, picture: View<'_>, input: FaceInput, out: &mut [u8]) -> Result<(), AlignError> {
     let FaceInput { channels, aligned, size } = input;
     if size > aligned
-        || aligned > LONGEST_SIDE
+        || aligned > MAX_SIDE
         || !matches!(channels, 1 | 3)
         || input.is_empty()
         || out.len() != input.len()
@@ -124,7 +124,7 @@ pub fn align(points: &KeyPoints, picture: View<'_>, input: FaceInput, out: &mut 
     Ok(())
 }
 
-/// Turn, scale and shift from an aligned face to a picture.
+/// A rotation, scaling and shift from an aligned face to a picture.
 ///
 /// The centre of the aligned face's pixel `(x, y)` lies at `(a x - b y + left, b x + a y + top)`, in 2^-16 pixels,
 /// where the centre of the picture's top left pixel is the origin.
@@ -137,21 +137,22 @@ pub struct Similarity {
 }
 
 impl Similarity {
-    /// The transform that brings the canonical points of an aligned face of `side` pixels nearest to `points` (least
-    /// squares).
+    /// Returns the transform that maps the canonical points of an aligned face of `side` pixels as closely as possible to
+    /// `points` (least squares).
     ///
     /// # Errors
-    /// `Degenerate` where less than half of the points' spread is explained, or the face has fewer than 4 pixels a side
-    /// or more than 16384 to each of the aligned face's; `Size` where `side` is 0 or above [`LONGEST_SIDE`].
+    /// Returns [`AlignError::Degenerate`] if the transform explains less than half of the points' spread, if the face has fewer
+    /// than 4 pixels a side, or if it has more than 16384 pixels per pixel of the aligned face. Returns [`AlignError::Size`] if
+    /// `side` is 0 or above [`MAX_SIDE`].
     pub fn fit(points: &KeyPoints, side: usize) -> Result<Similarity, AlignError> {
-        if !(1..=LONGEST_SIDE).contains(&side) {
+        if !(1..=MAX_SIDE).contains(&side) {
             return Err(AlignError::Size);
         }
         let side = side as i128;
         let wide = |p: [i32; 2]| p.map(i128::from);
         let from = [EYES[0], EYES[1], MOUTH].map(wide);
         let to = [points.eyes[0], points.eyes[1], points.mouth].map(|p| wide([p.x, p.y]));
-        // Thrice each point minus their sum: thrice the offset from the centroid, without a division.
+        // Three times each point minus their sum is three times the offset from the centroid, without a division.
         let sum = |points: &[[i128; 2]; 3], axis: usize| points.iter().map(|p| p[axis]).sum::<i128>();
         let centred = |points: &[[i128; 2]; 3]| points.map(|p| [0, 1].map(|axis| 3 * p[axis] - sum(points, axis)));
         let (u, v) = (centred(&from), centred(&to));
@@ -173,8 +174,7 @@ impl Similarity {
         if square * side * side < 16 << (2 * POINT) || square >= 1 << 60 {
             return Err(AlignError::Degenerate);
         }
-        // The centroids lie on each other; the centre of pixel 0 is half a pixel inside, in both. One rounding at the
-        // end.
+        // The centroids coincide, and in both pictures the centre of pixel 0 is half a pixel inside. Rounds once, at the end.
         let (half, whole) = (1 << (POINT - 1), 3000 << POINT);
         let [x, y] = [0, 1].map(|axis| ((sum(&from, axis) * side) << POINT) - half * 3000);
         let shift = |axis, turned: i128| rounded(((sum(&to, axis) * 1000) << (2 * POINT - 4)) - turned, whole) - half;
@@ -182,19 +182,19 @@ impl Similarity {
         Ok(Similarity { a: a as i64, b: b as i64, left: left as i64, top: top as i64 })
     }
 
-    /// Pixels of the picture to a pixel of the aligned face, in 2^-16, rounded down.
+    /// Returns how many pixels of the picture make one pixel of the aligned face, in units of 2^-16, rounded down.
     pub fn scale(&self) -> u64 {
-        // Below 2^60: `fit` sees to it.
+        // `fit` keeps this below 2^60.
         ((self.a * self.a + self.b * self.b) as u64).isqrt()
     }
 
-    /// Makes the part of the aligned face that starts at `origin` (x, y) and has `size` (width, height) pixels, handing
-    /// each byte to `put(x, y, channel, value)` row by row, where x and y count from `origin`.
+    /// Makes the part of the aligned face that starts at `origin` (x, y) and has `size` (width, height) pixels. Passes each byte
+    /// to `put(x, y, channel, value)`, row by row, with x and y relative to `origin`.
     ///
-    /// A triangle filter like that of [`crate::resample::resample`], turned with the face: as wide as a pixel of the
-    /// picture where the face is enlarged (bilinear when it is upright), as wide as a pixel of the face where it
-    /// shrinks. Where an output pixel covers more than 32 pixels of the picture, evenly spaced ones of them are taken.
-    /// `grey` makes one channel of any picture; otherwise a grey one is repeated into three.
+    /// The filter is a triangle like that of [`crate::resample::resample`], rotated with the face: as wide as a pixel of the
+    /// picture if the face is enlarged (bilinear if it is upright), and as wide as a pixel of the face if it is reduced. If an
+    /// output pixel covers more than 32 pixels of the picture, evenly spaced ones of them are used. With `grey` the output has
+    /// one channel; otherwise it has three, and a grey picture is repeated into each.
     pub fn warp(
         &self,
         from: View<'_>,
@@ -261,15 +261,15 @@ impl Iterator for Taps {
     }
 }
 
-/// The triangle filter of a similarity transform, turned with it.
+/// The triangle filter of a similarity transform, rotated with it.
 struct Filter {
     a: i64,
     b: i64,
     /// Weight at the centre, before `shift`: the radius in the units of a product of a position and `a`.
     support: i64,
-    /// Brings a weight down to 14 bits, so that two of them, a byte and a sum fit 64.
+    /// Reduces a weight to 14 bits, so that the sum of products of two weights and a byte fits 64.
     shift: u32,
-    /// How far a tap may lie from the centre along an axis of the picture, in 2^-16 pixels.
+    /// The largest distance of a tap from the centre along an axis of the picture, in 2^-16 pixels.
     reach: i64,
     /// Pixels from one tap to the next.
     step: i64,
@@ -285,32 +285,33 @@ impl Filter {
             false => (scale << POINT, ((a.abs() + b.abs()) << POINT) / scale),
         };
         let shift = (i64::BITS - support.leading_zeros()).saturating_sub(15);
-        Filter { a, b, support, shift, reach, step: ((2 * scale) >> POINT) / MOST_TAPS + 1 }
+        Filter { a, b, support, shift, reach, step: ((2 * scale) >> POINT) / MAX_TAPS + 1 }
     }
 
-    /// The pixels along one axis that may have a weight.
+    /// Returns the pixels along one axis whose weight may be above zero.
     fn taps(&self, centre: i64) -> Taps {
         Taps { first: (centre - self.reach) >> POINT, last: (centre + self.reach) >> POINT, step: self.step }
     }
 
-    /// How far a pixel that lies `x`, `y` (2^-16 pixels) from the centre lies along and across the face, times the scale.
+    /// Returns the distance along and across the face, times the scale, of a pixel at `x`, `y` (2^-16 pixels) from the centre.
     fn distance(&self, x: i64, y: i64) -> [i64; 2] {
         [self.a * x + self.b * y, self.a * y - self.b * x]
     }
 
-    /// The distance of the next tap in the same row.
+    /// Returns the distance of the next tap in the same row.
     fn next(&self, [along, across]: [i64; 2]) -> [i64; 2] {
         [along + ((self.a * self.step) << POINT), across - ((self.b * self.step) << POINT)]
     }
 
-    /// Weight of a pixel at this distance.
+    /// Returns the weight of a pixel at this distance.
     fn weight(&self, distance: [i64; 2]) -> i64 {
         let [along, across] = distance.map(|distance| (self.support - distance.abs()).max(0) >> self.shift);
         along * across
     }
 }
 
-/// `n / d` for positive `d`, to the nearest integer, halves away from zero: the same for a turned picture.
+/// Returns `n / d` for positive `d`, rounded to the nearest integer, halves away from zero so that a rotated picture gives the
+/// same.
 fn rounded(n: i128, d: i128) -> i128 {
     (n + n.signum() * (d / 2)) / d
 }

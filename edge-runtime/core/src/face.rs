@@ -1,33 +1,34 @@
-//! The aligned face: what the int8 graph takes as its input.
+//! The aligned face: the input of the int8 graph.
 
 use crate::resample::{View, resample};
 
-/// The input of an expression net, as the manifest of its bundle names it.
+/// The geometry of an expression net's input, as the manifest of its bundle states it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FaceInput {
-    /// 1: grey, 3: RGB.
+    /// The number of channels: 1 for grey, 3 for RGB.
     pub channels: usize,
-    /// Side in pixels to which a face picture is resampled.
+    /// The side in pixels to which a face picture is resampled.
     pub aligned: usize,
-    /// Side in pixels of the centred crop that the net sees; at most `aligned`.
+    /// The side in pixels of the centred crop that the net sees; at most `aligned`.
     pub size: usize,
 }
 
 impl FaceInput {
-    /// Bytes of an aligned face.
+    /// Returns the number of bytes of an aligned face.
     pub const fn len(&self) -> usize {
         self.channels * self.size * self.size
     }
 
-    /// Whether an aligned face has no bytes at all.
+    /// Returns whether an aligned face has no bytes at all.
     pub const fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Makes the aligned face of a face picture: its largest centred square, resampled to `aligned`, cropped to `size`.
+    /// Makes the aligned face from a picture that shows just a face: takes the largest centred square, resamples it to
+    /// `aligned` pixels a side and crops the centre to `size`.
     ///
-    /// `out` is filled as `[channels, size, size]`, row-major. Returns `false`, and leaves `out` as it is, where its length
-    /// is not [`FaceInput::len`] or the sizes do not fit each other.
+    /// Fills `out` as `u8 [channels, size, size]`, row-major. Returns `false` and leaves `out` unchanged if its length is not
+    /// [`FaceInput::len`] or if the sizes contradict each other.
     pub fn aligned_face(&self, picture: View<'_>, out: &mut [u8]) -> bool {
         if out.len() != self.len() || self.is_empty() || self.size > self.aligned || !matches!(self.channels, 1 | 3) {
             return false;

@@ -1,6 +1,6 @@
-//! The label set: FER+ order; the eight of CK+ are the same.
+//! The eight expressions, in the order of FER+. CK+ has the same eight.
 
-/// An expression. The discriminant is the class index everywhere: in nets, bundles, journals.
+/// An expression. Its discriminant is its class index everywhere: in nets, bundles and journals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Label {
@@ -35,10 +35,10 @@ impl Label {
         Label::Contempt,
     ];
 
-    /// How many labels there are.
+    /// The number of labels.
     pub const COUNT: usize = Self::ALL.len();
 
-    /// The name used in flags, files and logs.
+    /// Returns the name used in flags, files and logs.
     pub const fn name(self) -> &'static str {
         match self {
             Label::Neutral => "neutral",
@@ -52,7 +52,14 @@ impl Label {
         }
     }
 
-    /// The label of a name, by the names above or the usual other forms of them (`happy`, `angry`, ...), in any case.
+    /// Returns the label of this name, or `None` if it is unknown. Upper and lower case are the same, and adjectives such as
+    /// `happy` and `angry` are accepted too.
+    ///
+    /// ```
+    /// # use expression_core::Label;
+    /// assert_eq!(Label::from_name("Happy"), Some(Label::Happiness));
+    /// assert_eq!(Label::from_name("bored"), None);
+    /// ```
     pub fn from_name(name: &str) -> Option<Label> {
         const OTHER: [(&str, Label); 8] = [
             ("happy", Label::Happiness),
@@ -72,7 +79,7 @@ impl Label {
             .map(|(_, label)| label)
     }
 
-    /// The label of a class index.
+    /// Returns the label with this class index, or `None` if it is not below [`Label::COUNT`].
     pub fn from_index(index: usize) -> Option<Label> {
         Self::ALL.get(index).copied()
     }
@@ -83,7 +90,7 @@ impl Label {
 pub struct LabelSet(heapless::Vec<Label, { Label::COUNT }>);
 
 impl LabelSet {
-    /// The set of names; `None` where one is unknown or comes twice, or there are fewer than two.
+    /// Creates the set of these labels. Returns `None` if a name is unknown or repeated, or if there are fewer than two.
     pub fn from_names<'a>(names: impl IntoIterator<Item = &'a str>) -> Option<LabelSet> {
         let mut labels = heapless::Vec::new();
         for name in names {

@@ -1,22 +1,22 @@
-//! A face's patch of luma: what it looks like at a glance, to find it again near by.
+//! A small patch of luma by which a face is found again in the next frame, close to where it was.
 
 use crate::View;
 
-/// Samples a side.
+/// Samples per side.
 const SIDE: usize = 12;
 const SAMPLES: usize = SIDE * SIDE;
 
-/// Luma of a face, its mean taken away.
+/// The luma of a face, sampled on a coarse grid, minus its mean.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Patch {
     samples: [i16; SAMPLES],
-    /// Sum of their sizes.
+    /// The sum of the absolute samples.
     contrast: u32,
 }
 
 impl Patch {
-    /// Of the square of `width` around `centre`, both in 1/16 pixel. What lies outside the picture continues its edge.
-    pub fn of(view: View<'_>, centre: [i32; 2], width: i32) -> Patch {
+    /// Samples the square of side `width` around `centre`, both in 1/16 pixel. Outside the picture its edge is repeated.
+    pub fn new(view: View<'_>, centre: [i32; 2], width: i32) -> Patch {
         let side = SIDE as i32;
         let step = (width / side).max(1);
         let most = [view.width() as i32 - 1, view.height() as i32 - 1];
@@ -46,17 +46,17 @@ impl Patch {
         Patch { samples, contrast }
     }
 
-    /// How much two patches differ: 0 for the same one, 256 for nothing in common.
+    /// Returns how much two patches differ: 0 if they are equal, 256 if they have nothing in common.
     pub fn difference(&self, other: &Patch) -> u32 {
         let pairs = self.samples.iter().zip(&other.samples);
         let sum: u32 = pairs.map(|(a, b)| u32::from(a.abs_diff(*b))).sum();
         256 * sum / (self.contrast + other.contrast).max(1)
     }
 
-    /// Where the patch is found again near `centre`: the shift in 1/16 pixel, and how much what is there differs. Reaches an
-    /// eighth of `width` in every direction.
+    /// Searches `view` for the patch around `centre`. Returns the shift in 1/16 pixel and the [difference](Patch::difference)
+    /// there. The search reaches an eighth of `width` in every direction.
     pub fn search(&self, view: View<'_>, centre: [i32; 2], width: i32) -> ([i32; 2], u32) {
-        let mut best = ([0, 0], self.difference(&Patch::of(view, centre, width)));
+        let mut best = ([0, 0], self.difference(&Patch::new(view, centre, width)));
         let mut step = (width / 16).max(1);
         for _ in 0..4 {
             let around = best.0;
@@ -67,7 +67,7 @@ impl Patch {
                     }
                     let by = [around[0] + x * step, around[1] + y * step];
                     let place = [0, 1].map(|axis| centre[axis].saturating_add(by[axis]));
-                    let difference = self.difference(&Patch::of(view, place, width));
+                    let difference = self.difference(&Patch::new(view, place, width));
                     if difference < best.1 {
                         best = (by, difference);
                     }
@@ -102,7 +102,7 @@ mod tests {
     fn a_patch_is_found_again_where_it_went() {
         let (before, after) = (picture([60, 50]), picture([63, 48]));
         let view = |data| View::new(data, 160, 120, 1, 160).unwrap();
-        let patch = Patch::of(view(&before), [16 * 60, 16 * 50], 16 * 40);
+        let patch = Patch::new(view(&before), [16 * 60, 16 * 50], 16 * 40);
         let (by, difference) = patch.search(view(&after), [16 * 60, 16 * 50], 16 * 40);
         assert!((by[0] - 48).abs() <= 12 && (by[1] + 32).abs() <= 12, "{by:?}");
         assert!(difference < 60, "{difference}");
@@ -113,7 +113,7 @@ mod tests {
     fn a_flat_picture_has_no_patch_and_no_panic() {
         let flat = [7; 64];
         let view = View::new(&flat, 8, 8, 1, 8).unwrap();
-        let patch = Patch::of(view, [i32::MAX, i32::MIN], 16);
+        let patch = Patch::new(view, [i32::MAX, i32::MIN], 16);
         assert_eq!(patch.search(view, [0, 0], 0), ([0, 0], 0));
     }
 }

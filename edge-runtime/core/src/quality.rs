@@ -1,30 +1,31 @@
-//! Whether a face can be read: large enough, not turned too far, not cut off, not blurred.
+//! Decides whether a face can be read: it must be large enough, face the camera, lie inside the frame and be sharp.
 
 use crate::align::Point;
 use crate::track::Detection;
 use crate::{Bounds, Quality};
 
-/// What a face must have.
+/// What a face must have to be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Pixels between the eyes, at least.
+pub struct QualityLimits {
+    /// The least distance between the eyes, in pixels.
     pub eye_distance: u16,
-    /// How far the nose may lie beside the middle of the eyes, in hundredths of their distance.
+    /// How far the nose may lie to one side of the midpoint between the eyes, in hundredths of their distance.
     pub turned: u16,
-    /// How much of the face box may lie outside the frame, in hundredths.
+    /// How much of the face box's area may lie outside the frame, in hundredths.
     pub cut: u16,
-    /// Sharpness of the aligned face, at least; see [`sharpness`].
+    /// The least [`sharpness`] of the aligned face.
     pub sharpness: u16,
 }
 
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits { eye_distance: 14, turned: 45, cut: 25, sharpness: 9 }
+impl Default for QualityLimits {
+    fn default() -> QualityLimits {
+        QualityLimits { eye_distance: 14, turned: 45, cut: 25, sharpness: 9 }
     }
 }
 
-/// The first reason, if any, why the face cannot be read, as far as box and points tell; `frame`: width and height in pixels.
-pub fn of_geometry(face: &Detection, frame: [usize; 2], limits: &Limits) -> Quality {
+/// Judges a face by its box and key points, in a frame of `frame` (width, height) pixels. Returns [`Quality::Good`] or the first
+/// reason why the face cannot be read. It cannot see blur: for that, compare [`sharpness`] with [`QualityLimits::sharpness`].
+pub fn from_geometry(face: &Detection, frame: [usize; 2], limits: &QualityLimits) -> Quality {
     let [right, left] = face.eyes.map(place);
     let eyes = [left[0] - right[0], left[1] - right[1]];
     let square = eyes[0] * eyes[0] + eyes[1] * eyes[1];
@@ -35,11 +36,11 @@ pub fn of_geometry(face: &Detection, frame: [usize; 2], limits: &Limits) -> Qual
     if outside(face.bounds, frame) > i64::from(limits.cut) {
         return Quality::Cut;
     }
-    // The nose's place along the line through the eyes, from their middle; twice as far, and times the distance.
+    // The nose's offset from the midpoint along the line through the eyes, times two and times the distance of the eyes.
     let nose = place(face.nose);
     let twice = [0, 1].map(|axis| 2 * nose[axis] - right[axis] - left[axis]);
     let along = (twice[0] * eyes[0] + twice[1] * eyes[1]).abs();
-    // Without its mouth on the other side of the eyes' line it lies on its side or its head.
+    // If the mouth is not below the line of the eyes, the face lies on its side or is upside down.
     let mouth = place(face.mouth);
     let below = eyes[0] * (mouth[1] - right[1]) - eyes[1] * (mouth[0] - right[0]);
     if 100 * along > 2 * i64::from(limits.turned) * square || below <= 0 || eyes[0] <= eyes[1].abs() {
@@ -52,7 +53,7 @@ fn place(point: Point) -> [i64; 2] {
     [i64::from(point.x()), i64::from(point.y())]
 }
 
-/// Hundredths of a box that lie outside the frame.
+/// Returns the share of a box that lies outside the frame, in hundredths.
 fn outside(bounds: Bounds, frame: [usize; 2]) -> i64 {
     let side = |from: i16, length: u16, most: usize| {
         let (from, to) = (i64::from(from), i64::from(from) + i64::from(length));
@@ -62,8 +63,8 @@ fn outside(bounds: Bounds, frame: [usize; 2]) -> i64 {
     100 - 100 * inside / (i64::from(bounds.width) * i64::from(bounds.height)).max(1)
 }
 
-/// How sharp a grey aligned face of `side` x `side` bytes is: its mean absolute Laplacian over its mean absolute contrast, in
-/// 64ths. A blurred face has little of the first for what it has of the second.
+/// Returns how sharp a grey aligned face of `side` x `side` bytes is, in 64ths: its mean absolute Laplacian divided by its mean
+/// absolute deviation. Blur lowers the former much more than the latter. A face that is too short for its side has sharpness 0.
 pub fn sharpness(face: &[u8], side: usize) -> u32 {
     if side < 3 || face.len() < side * side {
         return 0;
@@ -94,8 +95,8 @@ mod tests {
 
     #[test]
     fn a_face_is_good_small_turned_or_cut() {
-        let limits = Limits::default();
-        let of = |face: Detection| of_geometry(&face, [320, 240], &limits);
+        let limits = QualityLimits::default();
+        let of = |face: Detection| from_geometry(&face, [320, 240], &limits);
         let (eyes, nose, mouth) = ([[130.0, 110.0], [170.0, 110.0]], [150.0, 130.0], [150.0, 150.0]);
         assert_eq!(of(face(100, eyes, nose, mouth)), Quality::Good);
         assert_eq!(of(face(100, [[145.0, 110.0], [155.0, 110.0]], nose, mouth)), Quality::Small);

@@ -1,13 +1,19 @@
-//! Affine quantisation as the int8 graph does it.
+//! The arithmetic of the int8 graph's affine quantization.
 //!
-//! Every requantisation multiplier of an exported graph is `multiplier / 2^16` with an integer `multiplier`. The product of
-//! an accumulator that does not saturate and such a multiplier then has at most 24 significant bits, so engines that
-//! requantise in f32 (onnxruntime, stock tract per channel) and engines that do it in integers give the same result.
+//! Every requantization multiplier of an exported graph is `multiplier / 2^16` with an integer `multiplier`. If the result does
+//! not saturate, the product of accumulator and multiplier then has at most 24 significant bits, so engines that requantize in
+//! f32 (onnxruntime, stock tract per channel) and engines that do it in integers give the same result: `docs/exactness.md`.
 
-/// Fraction bits of a requantisation multiplier.
+/// The number of fraction bits of a requantization multiplier.
 pub const MULTIPLIER_BITS: u32 = 16;
 
-/// `round_half_even(accumulator * multiplier / 2^16) + zero_point`, clamped to `0..=255`.
+/// Returns `round_half_even(accumulator * multiplier / 2^16) + zero_point`, clamped to `0..=255`.
+///
+/// ```
+/// # use expression_core::quantize::requantize;
+/// assert_eq!(requantize(1000, 6554, 10), 110); // 1000 times a tenth, plus 10
+/// assert_eq!(requantize(-1000, 6554, 10), 0); // saturates
+/// ```
 pub const fn requantize(accumulator: i32, multiplier: u32, zero_point: u8) -> u8 {
     let product = accumulator as i64 * multiplier as i64;
     let floor = product >> MULTIPLIER_BITS;

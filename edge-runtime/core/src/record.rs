@@ -1,34 +1,34 @@
-//! What is recorded of a face in a frame.
+//! The record of one face in one frame.
 
 use crate::Label;
 
-/// When a frame was captured, by two clocks.
+/// The time at which a frame was captured, by two clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Stamp {
-    /// `CLOCK_MONOTONIC`, in nanoseconds: the clock of V4L2's frame timestamps.
+    /// Nanoseconds of `CLOCK_MONOTONIC`, the clock of V4L2's frame timestamps.
     pub monotonic_ns: u64,
-    /// Unix time in microseconds, by the wall clock.
+    /// Microseconds of Unix time, by the wall clock.
     pub wall_us: i64,
 }
 
-/// A face box in pixels of the frame; it may reach outside.
+/// A face box in pixels of the frame. It may extend beyond the frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Bounds {
-    /// Left edge.
+    /// The left edge.
     pub left: i16,
-    /// Top edge.
+    /// The top edge.
     pub top: i16,
-    /// Width.
+    /// The width.
     pub width: u16,
-    /// Height.
+    /// The height.
     pub height: u16,
 }
 
-/// Whether a face can be read, and if not, why. The discriminant is what journals hold.
+/// Whether a face can be read, and if not, why not. Journals store the discriminant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[repr(u8)]
 pub enum Quality {
-    /// It can.
+    /// The face can be read.
     #[default]
     Good,
     /// Too few pixels between the eyes.
@@ -42,10 +42,10 @@ pub enum Quality {
 }
 
 impl Quality {
-    /// All of them in the order of their discriminants.
+    /// All values in the order of their discriminants.
     pub const ALL: [Quality; 5] = [Quality::Good, Quality::Small, Quality::Turned, Quality::Blurred, Quality::Cut];
 
-    /// The name used in files and logs.
+    /// Returns the name used in files and logs.
     pub const fn name(self) -> &'static str {
         match self {
             Quality::Good => "good",
@@ -57,20 +57,20 @@ impl Quality {
     }
 }
 
-/// What is said of one face in one frame.
+/// What the pipeline says about one face in one frame.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Record {
-    /// Number of the track, from 1: the same face in every frame of its visit.
+    /// The number of the track, from 1. A face keeps it for as long as it stays in view.
     pub track: u32,
-    /// Where the face is.
+    /// The face box.
     pub bounds: Bounds,
-    /// Whether it could be read.
+    /// Whether the face could be read.
     pub quality: Quality,
-    /// The net's integer scores in the order of [`Label::ALL`]; `None` where [`Record::quality`] forbids to guess. A label
-    /// that the model lacks has 0.
+    /// The net's integer scores in the order of [`Label::ALL`], or `None` if [`Record::quality`] is not good. A label that the
+    /// model lacks has score 0.
     pub scores: Option<[u8; Label::COUNT]>,
-    /// The smoothed label; `None` while nothing is sure enough.
+    /// The smoothed label, or `None` while no label is likely enough.
     pub label: Option<Label>,
-    /// Smoothed probability of the likeliest label, in 255ths.
+    /// The smoothed probability of the likeliest label, in 255ths.
     pub confidence: u8,
 }

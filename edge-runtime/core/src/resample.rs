@@ -1,29 +1,30 @@
-//! Pictures as they lie in memory, and resampling them.
+//! Pictures in memory, and resampling them in integers.
 
-/// A borrowed picture: u8, row-major, channels interleaved.
+/// A borrowed picture: u8, row-major, with interleaved channels.
 #[derive(Debug, Clone, Copy)]
 pub struct View<'a> {
     data: &'a [u8],
     width: usize,
     height: usize,
     channels: usize,
-    /// Bytes from a pixel to its right neighbour.
+    /// Bytes from one pixel to the next in the same row.
     step: usize,
-    /// Bytes from a row to the next.
+    /// Bytes from one row to the next.
     stride: usize,
 }
 
 impl<'a> View<'a> {
-    /// A picture of `height` rows of `width` pixels of `channels` (1: grey, 3: RGB) bytes; rows start `stride` bytes apart.
+    /// Views `data` as `height` rows of `width` pixels with `channels` bytes each (1: grey, 3: RGB). Rows start `stride` bytes
+    /// apart.
     ///
-    /// `None` where a side is zero, `channels` is neither 1 nor 3, or `data` is too short.
+    /// Returns `None` if a side is zero, `channels` is neither 1 nor 3, rows overlap, or `data` is too short.
     pub fn new(data: &'a [u8], width: usize, height: usize, channels: usize, stride: usize) -> Option<Self> {
         Self::spaced(data, width, height, channels, channels, stride)
     }
 
-    /// A grey picture whose pixels lie `step` bytes apart, such as the luma of a YUYV frame (`step` 2).
+    /// Views `data` as a grey picture whose pixels lie `step` bytes apart, such as the luma of a YUYV frame (`step` 2).
     ///
-    /// `None` as for [`View::new`], and where `step` is zero.
+    /// Returns `None` in the cases of [`View::new`], and if `step` is zero.
     pub fn luma_plane(data: &'a [u8], width: usize, height: usize, step: usize, stride: usize) -> Option<Self> {
         Self::spaced(data, width, height, 1, step, stride)
     }
@@ -42,31 +43,37 @@ impl<'a> View<'a> {
         valid.then_some(Self { data, width, height, channels, step, stride })
     }
 
-    /// Width in pixels.
+    /// Returns the width in pixels.
     #[inline]
     pub fn width(&self) -> usize {
         self.width
     }
 
-    /// Height in pixels.
+    /// Returns the height in pixels.
     #[inline]
     pub fn height(&self) -> usize {
         self.height
     }
 
-    /// Bytes a pixel: 1 (grey) or 3 (RGB).
+    /// Returns the number of channels: 1 (grey) or 3 (RGB).
     #[inline]
     pub fn channels(&self) -> usize {
         self.channels
     }
 
-    /// The byte of channel `c` at column `x`, row `y`. All three must be in range.
+    /// Returns channel `c` of the pixel at column `x`, row `y`.
+    ///
+    /// # Panics
+    /// May panic, or return another pixel's value, if `x`, `y` or `c` is out of range.
     #[inline]
     pub fn at(&self, x: usize, y: usize, c: usize) -> u8 {
         self.data[y * self.stride + x * self.step + c]
     }
 
-    /// The grey value at column `x`, row `y`: ITU-R BT.601 luma in 256ths, rounded.
+    /// Returns the grey value of the pixel at column `x`, row `y`: for RGB its ITU-R BT.601 luma, with weights in 256ths, rounded.
+    ///
+    /// # Panics
+    /// As [`View::at`].
     #[inline]
     pub fn luma(&self, x: usize, y: usize) -> u8 {
         if self.channels == 1 {
@@ -76,7 +83,7 @@ impl<'a> View<'a> {
         ((77 * r + 150 * g + 29 * b + 128) >> 8) as u8
     }
 
-    /// The part of `width` x `height` pixels whose top left corner is at `x`, `y`; `None` where it reaches outside.
+    /// Returns the part of `width` x `height` pixels with its top left corner at `x`, `y`, or `None` if it extends outside.
     pub fn crop(&self, x: usize, y: usize, width: usize, height: usize) -> Option<View<'a>> {
         if x.checked_add(width)? > self.width || y.checked_add(height)? > self.height {
             return None;
@@ -85,17 +92,17 @@ impl<'a> View<'a> {
         View::spaced(self.data.get(start..)?, width, height, self.channels, self.step, self.stride)
     }
 
-    /// The largest centred square.
+    /// Returns the largest centred square.
     pub fn centre_square(&self) -> View<'a> {
         let side = self.width.min(self.height);
         self.crop((self.width - side) / 2, (self.height - side) / 2, side, side).unwrap_or(*self)
     }
 }
 
-/// One axis of a resampling: the input pixels that an output pixel is made of, and their weights.
+/// One axis of a resampling: which input pixels contribute to an output pixel, and with which weights.
 ///
-/// A triangle filter, as wide as an input pixel where the axis grows (bilinear) and as wide as an output pixel where it
-/// shrinks (so that nothing aliases). In units of `1 / (2 * output)` input pixels every distance is an integer.
+/// The filter is a triangle. It is as wide as an input pixel if the axis is enlarged (bilinear) and as wide as an output pixel if
+/// it is reduced (which prevents aliasing). In units of `1 / (2 * output)` input pixels every distance is an integer.
 #[derive(Clone, Copy)]
 struct Axis {
     input: usize,
@@ -112,7 +119,7 @@ impl Axis {
         (self.support() - distance.abs()).max(0)
     }
 
-    /// First and one past the last input pixel with a weight above zero.
+    /// Returns the range of input pixels with a weight above zero, as first and one past the last.
     fn taps(self, to: usize) -> (usize, usize) {
         let centre = (2 * to as i64 + 1) * self.input as i64;
         let step = 2 * self.output as i64;
@@ -122,9 +129,10 @@ impl Axis {
     }
 }
 
-/// Resamples `from` to `width` x `height`, handing each output byte to `put(x, y, channel, value)` row by row.
+/// Resamples `from` to `width` x `height` pixels and passes each output byte to `put(x, y, channel, value)`, row by row.
 ///
-/// `grey` makes one channel of any input; otherwise a grey input is repeated into three. Integer arithmetic only.
+/// With `grey` the output has one channel; otherwise it has three, and a grey input is repeated into each. The arithmetic is
+/// integer only, so the bytes are the same on every machine.
 pub fn resample(from: View<'_>, width: usize, height: usize, grey: bool, mut put: impl FnMut(usize, usize, usize, u8)) {
     let horizontal = Axis { input: from.width(), output: width };
     let vertical = Axis { input: from.height(), output: height };

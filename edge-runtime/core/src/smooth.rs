@@ -1,27 +1,28 @@
-//! Labels that do not flicker: probabilities are averaged over time, and a label stays until another has been likelier for a
-//! while. Where nothing is sure enough there is no label.
+//! Keeps labels from flickering: probabilities are averaged over time, and a label stays until another has been likelier for some
+//! time. If no label is likely enough, there is none.
 
 use crate::Label;
 
-/// One, in the fixed-point numbers of probabilities.
+/// The probability 1 as a fixed-point number with 16 fraction bits.
 pub const ONE: u32 = 1 << 16;
 const MS: u64 = 1_000_000;
 
-/// Integer scores to probabilities: a softmax by a table.
+/// A softmax over integer scores, by a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Softmax {
-    /// `exp(-scale * n)`, in 2^-16.
+    /// `exp(-scale * n)` in units of 2^-16.
     weight: [u32; 256],
 }
 
 impl Softmax {
-    /// Of scores whose step is `scale` logits.
+    /// Creates the table for scores of which one step is `scale` logits; see the bundle's `output.scale`.
     pub fn new(scale: f32) -> Softmax {
-        // A library that is the same on every machine, and so the table.
+        // libm is the same on every machine, and so is the table.
         Softmax { weight: core::array::from_fn(|n| (libm::expf(-scale * n as f32) * ONE as f32 + 0.5) as u32) }
     }
 
-    /// The probability of each score, in 2^-16; they add up to 1 but for rounding. At most [`Label::COUNT`] scores.
+    /// Returns the probability of each score in units of 2^-16; they add up to [`ONE`], except for rounding. Scores beyond
+    /// [`Label::COUNT`] are ignored.
     pub fn probabilities(&self, scores: &[u8]) -> [u32; Label::COUNT] {
         let mut found = [0; Label::COUNT];
         let top = scores.iter().copied().max().unwrap_or(0);
@@ -33,16 +34,16 @@ impl Softmax {
     }
 }
 
-/// How labels are smoothed.
+/// How labels are smoothed over time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Smoothing {
-    /// Time constant of the average in milliseconds; 0: the last frame alone.
+    /// The time constant of the average in milliseconds; 0 uses the last frame alone.
     pub constant_ms: u16,
-    /// Milliseconds that another label must be likelier before it is taken.
+    /// How long another label must be likelier before it replaces the current one, in milliseconds.
     pub hold_ms: u16,
-    /// By how much, in 255ths of probability.
+    /// By how much the other label must be likelier, in 255ths of probability.
     pub margin: u8,
-    /// Below this smoothed probability, in 255ths, there is no label.
+    /// The smoothed probability below which there is no label, in 255ths.
     pub least: u8,
 }
 
@@ -56,15 +57,15 @@ impl Default for Smoothing {
 #[derive(Debug, Clone, Default)]
 pub struct Smoother {
     mean: [u32; Label::COUNT],
-    /// Time of the last probabilities.
+    /// The time of the last probabilities.
     last: Option<u64>,
     label: Option<Label>,
-    /// What is likelier than the label, and since when.
+    /// The label, or none, that is about to replace the current one, and since when.
     challenger: Option<(Option<Label>, u64)>,
 }
 
 impl Smoother {
-    /// Takes in probabilities (2^-16, in the order of [`Label::ALL`]) of a frame at `now` (ns, monotonic).
+    /// Adds the probabilities of a frame at `now` (ns, monotonic): in units of 2^-16, in the order of [`Label::ALL`].
     pub fn update(&mut self, probability: &[u32; Label::COUNT], now: u64, by: &Smoothing) {
         let constant = u64::from(by.constant_ms) * MS;
         let share = match self.last {
@@ -87,7 +88,7 @@ impl Smoother {
         let (top, most) = self.top();
         let candidate = (most * 255 >= u32::from(by.least) * ONE).then_some(top);
         let held = self.label.map_or(0, |label| self.mean[label as usize]);
-        // A label gives way to another that is likelier by the margin, or to none where it is too unlikely itself.
+        // A label gives way to one that is likelier by the margin, or to none if it is too unlikely itself.
         let ahead = match candidate {
             Some(label) => Some(label) != self.label && (most - held) * 255 >= u32::from(by.margin) * ONE,
             None => self.label.is_some(),
@@ -116,12 +117,12 @@ impl Smoother {
         best
     }
 
-    /// The label; `None` where nothing is sure enough.
+    /// Returns the label, or `None` if none is likely enough.
     pub fn label(&self) -> Option<Label> {
         self.label
     }
 
-    /// Smoothed probability of the likeliest label, in 255ths.
+    /// Returns the smoothed probability of the likeliest label, in 255ths.
     pub fn confidence(&self) -> u8 {
         ((self.top().1 * 255 + ONE / 2) / ONE).min(255) as u8
     }

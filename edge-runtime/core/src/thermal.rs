@@ -1,25 +1,25 @@
-//! How hot a board may get: the frame rate is lowered first, then the work is paused.
+//! Keeps a board cool: as it heats up, the frame rate is lowered step by step, and finally work is paused.
 
-/// Temperatures in thousandths of a degree Celsius.
+/// The temperatures at which the frame rate changes, in thousandths of a degree Celsius.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// From here on every second frame is taken.
+pub struct ThermalLimits {
+    /// From this temperature on, every second frame is processed.
     pub half: i32,
-    /// From here on every fourth frame is taken.
+    /// From this temperature on, every fourth frame is processed.
     pub quarter: i32,
-    /// From here on none is.
+    /// From this temperature on, no frame is processed.
     pub pause: i32,
-    /// How far the temperature must fall below a limit before it is taken back; above zero.
+    /// How far the temperature must fall below a limit before its step is undone; above zero.
     pub hysteresis: i32,
 }
 
-impl Limits {
-    /// Whether the limits rise and the hysteresis is above zero.
+impl ThermalLimits {
+    /// Returns whether the limits ascend and the hysteresis is above zero.
     pub fn are_sound(&self) -> bool {
         self.half < self.quarter && self.quarter < self.pause && self.hysteresis > 0
     }
 
-    /// The temperature from which on a step is taken; `None` for the first.
+    /// Returns the temperature from which this step applies, or `None` for the first.
     fn of(&self, step: Step) -> Option<i32> {
         match step {
             Step::Full => None,
@@ -30,7 +30,7 @@ impl Limits {
     }
 }
 
-/// How much of the work is done.
+/// How many frames are processed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Step {
     /// Every frame.
@@ -47,7 +47,7 @@ pub enum Step {
 impl Step {
     const ALL: [Step; 4] = [Step::Full, Step::Half, Step::Quarter, Step::Paused];
 
-    /// One frame of so many is taken; `None`: none is.
+    /// Returns N if every Nth frame is processed, or `None` if none is.
     pub const fn divisor(self) -> Option<u32> {
         match self {
             Step::Full => Some(1),
@@ -57,7 +57,7 @@ impl Step {
         }
     }
 
-    /// The name used in logs.
+    /// Returns the name used in logs.
     pub const fn name(self) -> &'static str {
         match self {
             Step::Full => "full rate",
@@ -68,52 +68,62 @@ impl Step {
     }
 }
 
-/// A change that should be recorded.
+/// A change of step, to be logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Change {
-    /// The step before.
+    /// The previous step.
     pub from: Step,
-    /// The step from now on.
+    /// The new step.
     pub to: Step,
-    /// The temperature that led to it, in thousandths of a degree Celsius; `None` where the sensor has been silent.
+    /// The temperature that caused it, in thousandths of a degree Celsius, or `None` if the sensor could not be read.
     pub millicelsius: Option<i32>,
-    /// Whether the board said that it throttles itself.
+    /// Whether the board reported that it throttles itself.
     pub throttled: bool,
 }
 
-/// Updates without throttling before [`Policy::update`] forgets it: throttling has no hysteresis that we could know.
+/// The number of updates without throttling after which [`Policy::update`] forgets it: firmware does not tell its hysteresis.
 const CALM: u16 = 30;
-/// Updates without a temperature after which work goes on at full rate: a board throttles itself when it has to, and a
+/// The number of updates without a temperature after which work continues at full rate: a board throttles itself if it must, and a
 /// broken sensor should not end a recording.
 const SILENT: u16 = 60;
 
-/// Decides from temperatures how much of the work is done. Update it once a second or so.
+/// Decides from temperatures how many frames are processed. Update it about once per second.
+///
+/// ```
+/// use expression_core::thermal::{Policy, Step, ThermalLimits};
+///
+/// let limits = ThermalLimits { half: 72_000, quarter: 77_000, pause: 82_000, hysteresis: 4_000 };
+/// let mut policy = Policy::new(limits).expect("ascending limits");
+/// let change = policy.update(Some(73_500), false).expect("a limit was crossed");
+/// assert_eq!((change.from, change.to), (Step::Full, Step::Half));
+/// assert_eq!(policy.update(Some(71_000), false), None, "within the hysteresis");
+/// ```
 #[derive(Debug, Clone)]
 pub struct Policy {
-    limits: Limits,
+    limits: ThermalLimits,
     step: Step,
-    /// Updates left during which throttling is remembered.
+    /// The number of updates for which throttling is still remembered.
     throttled: u16,
-    /// Updates since the last temperature.
+    /// The number of updates since the last temperature.
     silent: u16,
 }
 
 impl Policy {
-    /// A policy at full rate; `None` where the limits are not sound.
-    pub fn new(limits: Limits) -> Option<Policy> {
+    /// Creates a policy at full rate. Returns `None` if the limits are not [sound](ThermalLimits::are_sound).
+    pub fn new(limits: ThermalLimits) -> Option<Policy> {
         limits.are_sound().then_some(Policy { limits, step: Step::Full, throttled: 0, silent: 0 })
     }
 
-    /// The step in force.
+    /// Returns the current step.
     pub fn step(&self) -> Step {
         self.step
     }
 
-    /// Takes a temperature in thousandths of a degree Celsius, `None` where it cannot be read, and whether the board
-    /// throttles itself at this moment. Gives what changed.
+    /// Takes a temperature in thousandths of a degree Celsius, or `None` if it cannot be read, and whether the board throttles
+    /// itself at this moment. Returns the change of step, if there is one.
     ///
-    /// A step is taken as soon as its limit is reached, and taken back once the temperature is below it by more than the
-    /// hysteresis. While a board throttles itself, and for 30 updates after, at most every second frame is taken.
+    /// A step applies as soon as its limit is reached, and is undone once the temperature is below the limit by more than the
+    /// hysteresis. While a board throttles itself, and for 30 updates after that, at most every second frame is processed.
     pub fn update(&mut self, millicelsius: Option<i32>, throttled: bool) -> Option<Change> {
         self.throttled = if throttled { CALM } else { self.throttled.saturating_sub(1) };
         self.silent = if millicelsius.is_none() { self.silent.saturating_add(1) } else { 0 };
@@ -145,7 +155,7 @@ mod tests {
 
     use super::*;
 
-    const LIMITS: Limits = Limits { half: 70_000, quarter: 75_000, pause: 80_000, hysteresis: 4_000 };
+    const LIMITS: ThermalLimits = ThermalLimits { half: 70_000, quarter: 75_000, pause: 80_000, hysteresis: 4_000 };
 
     /// The step after each temperature.
     fn steps(temperatures: &[i32]) -> Vec<Step> {
@@ -202,10 +212,10 @@ mod tests {
     #[test]
     fn unsound_limits_are_refused() {
         for wrong in [
-            Limits { half: 75_000, ..LIMITS },
-            Limits { quarter: 80_000, ..LIMITS },
-            Limits { pause: 0, ..LIMITS },
-            Limits { hysteresis: 0, ..LIMITS },
+            ThermalLimits { half: 75_000, ..LIMITS },
+            ThermalLimits { quarter: 80_000, ..LIMITS },
+            ThermalLimits { pause: 0, ..LIMITS },
+            ThermalLimits { hysteresis: 0, ..LIMITS },
         ] {
             assert!(Policy::new(wrong).is_none(), "{wrong:?}");
         }

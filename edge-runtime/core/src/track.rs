@@ -1,74 +1,74 @@
-//! Which face is which over time: detections become tracks with stable numbers, followed between detections.
+//! Tracks faces over time: detections become tracks with stable numbers, which are followed between detections.
 //!
-//! Integers only and of fixed capacity. A track is predicted by its velocity (an alpha-beta filter), corrected by a patch of
-//! luma between detections, and matched to detections by place, size and patch. A face that is hidden or gone keeps its
-//! number for [`Limits::memory_ms`]; a face that comes back later is a new track. A face that is in sight is not forgotten, however
-//! slowly frames come; [`Tracker::aging`] says when it is time to look for it again.
+//! The tracker computes in integers and has a fixed capacity. It predicts a track by its velocity (an alpha-beta filter), corrects
+//! it by a patch of luma between detections, and matches it to detections by place, size and patch. A face that is hidden or has
+//! left keeps its number for [`TrackLimits::memory_ms`]; if it comes back later, it is a new track. A face in view is never
+//! forgotten, however slowly frames come; [`Tracker::aging`] says when to run the detector again.
 
 use crate::align::{KeyPoints, Point};
 use crate::patch::Patch;
 use crate::{Bounds, View};
 
-/// The most faces that are tracked at once.
-pub const MOST: usize = 16;
+/// The most faces that can be tracked at once.
+pub const MAX_FACES: usize = 16;
 
-/// The share of a detection in a track's new place, in 16ths; the rest is the prediction.
+/// The weight of a detection in a track's new place, in 16ths; the rest is the prediction's (alpha).
 const PLACE_GAIN: i64 = 11;
-/// The share of a detection's surprise in a track's velocity, in 16ths.
+/// The weight of the difference between detection and prediction in a track's velocity, in 16ths (beta).
 const VELOCITY_GAIN: i64 = 5;
-/// Beyond this distance, in 256ths of a face's width, a detection is of another face.
-const FURTHEST: i64 = 180;
-/// How much further a hidden face may be, in 256ths of its width a second.
+/// A detection further away than this, in 256ths of a face's width, belongs to another face.
+const MAX_DISTANCE: i64 = 180;
+/// How much further away a hidden face may reappear, in 256ths of its width per second.
 const HIDDEN_REACH: i64 = 256;
-/// Patches that differ by more than this (of 256) are of different places.
-const MOST_DIFFERENT: u32 = 150;
-/// A detection whose patch differs by more from a track's than this is worth this many 256ths of a width.
+/// Patches that differ by more than this, in 256ths, show different things.
+const MAX_DIFFERENCE: u32 = 150;
+/// What a completely different patch adds to the cost of a match, in 256ths of a face's width.
 const PATCH_COST: i64 = 96;
-/// Velocities above this many face widths a second are slips.
-const FASTEST: i64 = 8;
-/// Nanoseconds a millisecond.
+/// Velocities are clamped to this many face widths per second.
+const MAX_SPEED: i64 = 8;
+/// Nanoseconds per millisecond.
 const MS: u64 = 1_000_000;
 
-/// A face that was detected.
+/// A detected face.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Detection {
     /// The face box.
     pub bounds: Bounds,
-    /// Eyes, the one on the left of an upright picture first.
+    /// The eyes, the one on the left of an upright picture first.
     pub eyes: [Point; 2],
-    /// Tip of the nose.
+    /// The tip of the nose.
     pub nose: Point,
-    /// Centre of the mouth.
+    /// The centre of the mouth.
     pub mouth: Point,
 }
 
 impl Detection {
-    /// What an alignment is made from.
+    /// Returns the key points that determine the alignment.
     pub fn key_points(&self) -> KeyPoints {
         KeyPoints { eyes: self.eyes, mouth: self.mouth }
     }
 
-    /// Moved by 1/16 pixels.
+    /// Returns the detection with its points moved by 1/16 pixels.
     fn moved(mut self, by: [i32; 2]) -> Detection {
         let shift = |point: &mut Point| *point = point.moved(by);
         self.eyes.iter_mut().chain([&mut self.nose, &mut self.mouth]).for_each(shift);
-        // Boxes are whole pixels: their rest is carried by the track.
+        // Boxes are whole pixels; the track carries the fraction.
         self
     }
 }
 
 /// When tracks begin and end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Detections before a face is a track. 1 for pictures that have nothing to do with each other.
+pub struct TrackLimits {
+    /// The number of detections after which a face becomes a track. 1 for unrelated pictures.
     pub confirm: u8,
-    /// Milliseconds that a hidden face is remembered.
+    /// How long a hidden face is remembered, in milliseconds.
     pub memory_ms: u16,
 }
 
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits { confirm: 2, memory_ms: 2000 }
+impl Default for TrackLimits {
+    fn default() -> TrackLimits {
+        TrackLimits { confirm: 2, memory_ms: 2000 }
     }
 }
 
@@ -76,12 +76,12 @@ impl Default for Limits {
 #[derive(Debug, Clone)]
 pub struct Track {
     id: u32,
-    /// Centre of the face box in 1/16 pixel.
+    /// The centre of the face box in 1/16 pixel.
     centre: [i32; 2],
-    /// Width and height of the face box in 1/16 pixel.
+    /// The width and height of the face box in 1/16 pixel.
     size: [i32; 2],
     points: Detection,
-    /// 1/16 pixel a second.
+    /// The velocity in 1/16 pixel per second.
     velocity: [i64; 2],
     patch: Patch,
     now: u64,
@@ -91,12 +91,12 @@ pub struct Track {
 }
 
 impl Track {
-    /// Its number, from 1; 0 while it is not confirmed.
+    /// Returns the track's number, from 1, or 0 while it is unconfirmed.
     pub fn id(&self) -> u32 {
         self.id
     }
 
-    /// Box and key points at the time of the last frame.
+    /// Returns box and key points at the time of the last frame.
     pub fn face(&self) -> Detection {
         let corner = |axis: usize| (self.centre[axis] - self.size[axis] / 2 + 8).div_euclid(16);
         let side = |axis: usize| ((self.size[axis] + 8) / 16).clamp(0, i32::from(u16::MAX)) as u16;
@@ -104,9 +104,9 @@ impl Track {
         Detection { bounds: Bounds { left, top, width: side(0), height: side(1) }, ..self.points }
     }
 
-    fn begun(face: &Detection, view: View<'_>, now: u64) -> Track {
+    fn new(face: &Detection, view: View<'_>, now: u64) -> Track {
         let (centre, size) = placed(face);
-        let patch = Patch::of(view, centre, size[0]);
+        let patch = Patch::new(view, centre, size[0]);
         Track {
             id: 0,
             centre,
@@ -121,7 +121,7 @@ impl Track {
         }
     }
 
-    /// Moves to where it should be at `now`.
+    /// Moves the track to its predicted place at `now`.
     fn predict(&mut self, now: u64) {
         let elapsed = (now.saturating_sub(self.now) / 1000).min(1_000_000) as i64;
         self.shift([0, 1].map(|axis| (self.velocity[axis] * elapsed / 1_000_000) as i32));
@@ -133,19 +133,19 @@ impl Track {
         self.points = self.points.moved(by);
     }
 
-    /// Corrects the predicted place by a detection.
+    /// Corrects the predicted place and the velocity by a detection.
     fn correct(&mut self, face: &Detection, view: View<'_>) {
         let (centre, size) = placed(face);
         let elapsed = ((self.now.saturating_sub(self.seen)) / 1000).max(1000) as i64;
         let surprise = [0, 1].map(|axis| i64::from(centre[axis] - self.centre[axis]));
         // The second detection gives the velocity; later ones correct it.
         let gain = if self.detections == 1 { 16 } else { VELOCITY_GAIN };
-        let fastest = FASTEST * i64::from(size[0].max(16));
+        let fastest = MAX_SPEED * i64::from(size[0].max(16));
         for (velocity, surprise) in self.velocity.iter_mut().zip(surprise) {
             let change = gain * surprise * 1_000_000 / (16 * elapsed);
             *velocity = (*velocity + change).clamp(-fastest, fastest);
         }
-        // The prediction of a face that was hidden is worth little.
+        // The prediction of a hidden face is worth little.
         let gain = if self.hidden { 16 } else { PLACE_GAIN };
         let blend = |old: i32, new: i32| old + (gain * i64::from(new - old) / 16) as i32;
         let both = |old: [i32; 2], new: [i32; 2]| [blend(old[0], new[0]), blend(old[1], new[1])];
@@ -158,12 +158,12 @@ impl Track {
             nose: point(old.nose, new.nose),
             mouth: point(old.mouth, new.mouth),
         };
-        self.patch = Patch::of(view, centre, size[0]);
+        self.patch = Patch::new(view, centre, size[0]);
         (self.seen, self.hidden) = (self.now, false);
         self.detections = self.detections.saturating_add(1);
     }
 
-    /// How badly a detection fits, in 256ths of the face's width; `None` where it is another face.
+    /// Returns how badly a detection fits, in 256ths of the face's width, or `None` if it belongs to another face.
     fn cost(&self, face: &Detection, patch: &Patch) -> Option<i64> {
         let (centre, size) = placed(face);
         let width = i64::from(self.size[0].max(size[0]).max(16));
@@ -171,62 +171,62 @@ impl Track {
         let distance = ((x * x + y * y) as u64).isqrt() as i64 * 256 / width;
         let sizes = 256 * i64::from((self.size[0] - size[0]).abs()) / width;
         let different = i64::from(self.patch.difference(patch));
-        // A face that was hidden may have gone elsewhere than predicted, and is known by its looks.
+        // A hidden face may have moved elsewhere than predicted; its patch identifies it.
         let hidden = (self.now.saturating_sub(self.seen) / MS) as i64 * HIDDEN_REACH / 1000;
-        let is_near = distance <= FURTHEST;
-        let is_back = self.hidden && distance <= FURTHEST + hidden && different <= i64::from(MOST_DIFFERENT);
+        let is_near = distance <= MAX_DISTANCE;
+        let is_back = self.hidden && distance <= MAX_DISTANCE + hidden && different <= i64::from(MAX_DIFFERENCE);
         ((is_near || is_back) && sizes <= 128).then_some(distance + sizes / 2 + different * PATCH_COST / 256)
     }
 }
 
-/// Centre and size of a face box in 1/16 pixel.
+/// Returns the centre and size of a face box in 1/16 pixel.
 fn placed(face: &Detection) -> ([i32; 2], [i32; 2]) {
     let Bounds { left, top, width, height } = face.bounds;
     let size = [width, height].map(|side| 16 * i32::from(side));
     ([16 * i32::from(left) + size[0] / 2, 16 * i32::from(top) + size[1] / 2], size)
 }
 
-/// Tracks faces.
+/// The tracks of one camera or video.
 #[derive(Debug, Default)]
 pub struct Tracker {
-    limits: Limits,
-    tracks: heapless::Vec<Track, MOST>,
+    limits: TrackLimits,
+    tracks: heapless::Vec<Track, MAX_FACES>,
     last: u32,
 }
 
 impl Tracker {
-    /// Without tracks.
-    pub fn new(limits: Limits) -> Tracker {
+    /// Creates a tracker without tracks.
+    pub fn new(limits: TrackLimits) -> Tracker {
         Tracker { limits, ..Tracker::default() }
     }
 
-    /// Forgets every track; numbers go on.
+    /// Forgets every track. Numbers are not reused.
     pub fn clear(&mut self) {
         self.tracks.clear();
     }
 
-    /// The confirmed faces that are in the frame, by their numbers.
+    /// Returns the confirmed faces that are in the frame.
     pub fn faces(&self) -> impl Iterator<Item = &Track> {
         self.tracks.iter().filter(|track| track.id > 0 && !track.hidden)
     }
 
-    /// Whether a track of this number is in the frame or remembered.
+    /// Returns whether the track with this number is in the frame or remembered.
     pub fn remembers(&self, id: u32) -> bool {
         self.tracks.iter().any(|track| track.id == id)
     }
 
-    /// Whether a face waits for another detection to become a track.
+    /// Returns whether a face needs another detection to become a track.
     pub fn unconfirmed(&self) -> bool {
         self.tracks.iter().any(|track| track.id == 0)
     }
 
-    /// Whether a face in sight was last detected so long ago that it may only be its patch that is still there.
+    /// Returns whether a face in view was last detected so long ago that the tracker may be following background that resembles it.
     pub fn aging(&self, now: u64) -> bool {
         let half = u64::from(self.limits.memory_ms) * MS / 2;
         self.faces().any(|track| now.saturating_sub(track.seen) >= half)
     }
 
-    /// A frame at `now` (ns, monotonic) on which nothing was detected for: tracks follow their patches in `view`.
+    /// Takes a frame at `now` (ns, monotonic) on which the detector did not run: tracks follow their patches in `view`.
     pub fn follow(&mut self, view: View<'_>, now: u64) {
         for track in &mut self.tracks {
             track.predict(now);
@@ -234,25 +234,26 @@ impl Tracker {
                 continue;
             }
             let (by, difference) = track.patch.search(view, track.centre, track.size[0]);
-            if difference <= MOST_DIFFERENT {
+            if difference <= MAX_DIFFERENCE {
                 track.shift(by);
             }
         }
         self.forget(now);
     }
 
-    /// A frame at `now` (ns, monotonic) in which `faces` were detected, the surest first; those beyond [`MOST`] are dropped.
+    /// Takes a frame at `now` (ns, monotonic) in which `faces` were detected, in descending order of score. Faces beyond
+    /// [`MAX_FACES`] are ignored.
     pub fn detected(&mut self, faces: &[Detection], view: View<'_>, now: u64) {
-        let faces = &faces[..faces.len().min(MOST)];
-        let mut patches: heapless::Vec<Patch, MOST> = heapless::Vec::new();
+        let faces = &faces[..faces.len().min(MAX_FACES)];
+        let mut patches: heapless::Vec<Patch, MAX_FACES> = heapless::Vec::new();
         for face in faces {
             let (centre, size) = placed(face);
-            let _ = patches.push(Patch::of(view, centre, size[0]));
+            let _ = patches.push(Patch::new(view, centre, size[0]));
         }
         self.tracks.iter_mut().for_each(|track| track.predict(now));
         self.forget(now);
-        let (mut taken, mut matched) = ([false; MOST], [false; MOST]);
-        // The best pair first, then the best of what is left.
+        let (mut taken, mut matched) = ([false; MAX_FACES], [false; MAX_FACES]);
+        // Matches the best pair first, then the best of the rest.
         loop {
             let pairs =
                 self.tracks.iter().enumerate().filter(|(index, _)| !matched[*index]).flat_map(|(index, track)| {
@@ -269,7 +270,7 @@ impl Tracker {
         self.forget(now);
         for (face, found) in faces.iter().enumerate() {
             if !taken[face] {
-                let _ = self.tracks.push(Track::begun(found, view, now));
+                let _ = self.tracks.push(Track::new(found, view, now));
             }
         }
         for track in &mut self.tracks {
@@ -282,7 +283,7 @@ impl Tracker {
 
     fn forget(&mut self, now: u64) {
         let memory = u64::from(self.limits.memory_ms) * MS;
-        // What was never confirmed is not worth remembering.
+        // Unconfirmed faces are not worth remembering.
         self.tracks.retain(|track| match track.id {
             0 => !track.hidden,
             _ => !track.hidden || now.saturating_sub(track.seen) <= memory,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use expression_core::thermal::Limits;
+use expression_core::thermal::ThermalLimits;
 use expression_engine::error::{Classify, ErrorKind};
 use serde::Deserialize;
 
@@ -182,9 +182,9 @@ pub struct Thermal {
 
 impl Thermal {
     /// The limits, as the policy takes them.
-    pub fn limits(&self) -> Limits {
+    pub fn limits(&self) -> ThermalLimits {
         let thousandths = |celsius: f32| (celsius * 1000.0).round() as i32;
-        Limits {
+        ThermalLimits {
             half: thousandths(self.half),
             quarter: thousandths(self.quarter),
             pause: thousandths(self.pause),

@@ -99,7 +99,7 @@ impl<W: Wiring> Worker<W> {
 fn lamps(gpio: &Gpio) -> impl Iterator<Item = (Role, &Line)> {
     let rgb = [(Role::Red, &gpio.red), (Role::Green, &gpio.green), (Role::Blue, &gpio.blue)];
     let rgb = rgb.into_iter().filter_map(|(role, line)| Some((role, line.as_ref()?)));
-    let single = gpio.lights.iter().filter_map(|(name, line)| Some((Role::Of(State::from_name(name)?), line)));
+    let single = gpio.lights.iter().filter_map(|(name, line)| Some((Role::State(State::from_name(name)?), line)));
     rgb.chain(single)
 }
 

@@ -6,9 +6,9 @@ use expression_engine::error::Result;
 use std::collections::HashMap;
 
 use expression_core::align::{Point, align};
-use expression_core::quality::{self, Limits as QualityLimits};
+use expression_core::quality::{self, QualityLimits};
 use expression_core::smooth::{Smoother, Smoothing, Softmax};
-use expression_core::track::{self, Detection, Tracker};
+use expression_core::track::{self, Detection, TrackLimits, Tracker};
 use expression_core::{Bounds, Label, Quality, Record, View};
 
 pub use profile::{Profile, Step};
@@ -26,7 +26,7 @@ pub struct Options {
     /// Whether the frames are pictures that have nothing to do with each other: each is looked through, nothing is smoothed.
     pub still: bool,
     /// When tracks begin and end.
-    pub track: track::Limits,
+    pub track: TrackLimits,
     /// What a face must have to be read.
     pub quality: QualityLimits,
     /// How labels are smoothed.
@@ -39,7 +39,7 @@ impl Options {
         Options {
             detect_every: 4,
             still: false,
-            track: track::Limits::default(),
+            track: TrackLimits::default(),
             quality: QualityLimits::default(),
             smoothing: Smoothing::default(),
         }
@@ -50,7 +50,7 @@ impl Options {
         Options {
             detect_every: 1,
             still: true,
-            track: track::Limits { confirm: 1, memory_ms: 0 },
+            track: TrackLimits { confirm: 1, memory_ms: 0 },
             smoothing: Smoothing { constant_ms: 0, hold_ms: 0, margin: 0, least: 0 },
             ..Options::moving()
         }
@@ -140,7 +140,7 @@ impl Pipeline {
         observation.faces.clear();
         let Some(view) = frame.view() else { return Ok(()) };
         self.find(view, frame.stamp.monotonic_ns, profile);
-        let tracks: heapless::Vec<(u32, Detection), { track::MOST }> =
+        let tracks: heapless::Vec<(u32, Detection), { track::MAX_FACES }> =
             self.tracker.faces().map(|track| (track.id(), track.face())).collect();
         for (id, found) in tracks {
             let record = self.record(id, &found, view, frame.stamp.monotonic_ns, profile)?;
@@ -150,7 +150,7 @@ impl Pipeline {
             observation.faces.push(record);
         }
         observation.faces.sort_unstable_by_key(|record| record.track);
-        if self.smoothers.len() > 2 * track::MOST {
+        if self.smoothers.len() > 2 * track::MAX_FACES {
             let tracker = &self.tracker;
             self.smoothers.retain(|id, _| tracker.remembers(*id));
         }
@@ -212,7 +212,7 @@ impl Pipeline {
     /// Aligns a face into its place, and judges it.
     fn aligned(&mut self, found: &Detection, view: View<'_>) -> Quality {
         let (limits, input) = (&self.options.quality, self.engine.input());
-        let quality = quality::of_geometry(found, [view.width(), view.height()], limits);
+        let quality = quality::from_geometry(found, [view.width(), view.height()], limits);
         if quality != Quality::Good {
             return quality;
         }

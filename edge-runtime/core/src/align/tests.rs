@@ -127,7 +127,7 @@ fn points_that_are_no_face_are_refused() {
     // The farthest points and the smallest face: no overflow.
     let far = |x: f32, y: f32| Point::from_pixels(x, y).unwrap();
     let eyes = [far(-32768.0, -32768.0), far(32768.0, -32768.0)];
-    for side in [1, 4, 64, LONGEST_SIDE] {
+    for side in [1, 4, 64, MAX_SIDE] {
         let _ = Similarity::fit(&KeyPoints { eyes, mouth: far(0.0, 32768.0) }, side);
     }
 }

@@ -2,34 +2,34 @@
 
 use embedded_hal::digital::InputPin;
 
-/// How long a level must last, in milliseconds, before it is believed: contacts bounce for some milliseconds.
+/// How long a level must last before it counts, in milliseconds: contacts bounce for some milliseconds.
 pub const DEBOUNCE_MS: u64 = 30;
 
-/// A debounced push button. Long and short presses mean the same: one press.
+/// A debounced push button. A long press counts once, like a short one.
 #[derive(Debug)]
 pub struct Button<P> {
     pin: P,
     active_low: bool,
-    /// What is believed.
+    /// The debounced level.
     down: bool,
-    /// When the line began to contradict `down`.
+    /// Since when the line has contradicted `down`, in milliseconds.
     contradicted: Option<u64>,
 }
 
 impl<P: InputPin> Button<P> {
-    /// A button. `active_low`: it pulls its line low when it is pressed.
+    /// Creates a button on `pin`. If `active_low`, it pulls its line low while it is pressed.
     ///
-    /// It counts as pressed until it is first seen released, so that a line that is stuck, or a finger that lies on the
-    /// button when the program starts, changes nothing.
+    /// It counts as pressed until it is first seen released, so a stuck line, or a finger on the button when the program starts,
+    /// changes nothing.
     pub fn new(pin: P, active_low: bool) -> Button<P> {
         Button { pin, active_low, down: true, contradicted: None }
     }
 
-    /// Looks at the line at the time `ms`; `true` once for each press, as soon as it has lasted [`DEBOUNCE_MS`]. Call it every
-    /// 20 ms or so.
+    /// Reads the line at time `ms`. Returns `true` once per press, as soon as it has lasted [`DEBOUNCE_MS`]. Call it about every
+    /// 20 ms.
     ///
     /// # Errors
-    /// Of the line.
+    /// Returns the pin's error if the line cannot be read.
     pub fn is_pressed(&mut self, ms: u64) -> Result<bool, P::Error> {
         let down = self.pin.is_high()? != self.active_low;
         if down == self.down {

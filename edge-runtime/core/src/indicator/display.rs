@@ -1,4 +1,4 @@
-//! An SSD1306 display of 128x64 pixels on an I2C bus: the state or label, and frames a second.
+//! An SSD1306 display of 128x64 pixels on an I2C bus. It shows the state or label, and the frame rate.
 
 use core::fmt::Write;
 
@@ -14,23 +14,23 @@ use ssd1306::{I2CDisplayInterface, Ssd1306};
 
 use super::State;
 
-/// The display does not take what is sent to it.
+/// The display does not acknowledge what is sent to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NoAnswer;
 
-/// What stands on the display.
+/// What the display shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Screen {
-    /// State or label.
+    /// The state or label.
     pub state: State,
-    /// Frames a second, in tenths.
+    /// The frame rate in tenths of a frame per second.
     pub rate: u16,
 }
 
-/// Draws a screen: the state in large letters, the rate below.
+/// Draws a screen: the state in large letters, and the frame rate below.
 ///
 /// # Errors
-/// Of the target.
+/// Returns the target's error if it cannot be drawn on.
 pub fn draw<D: DrawTarget<Color = BinaryColor>>(screen: Screen, target: &mut D) -> Result<(), D::Error> {
     let mut rate = heapless::String::<24>::new();
     // Five digits at most: it fits.
@@ -43,31 +43,31 @@ pub fn draw<D: DrawTarget<Color = BinaryColor>>(screen: Screen, target: &mut D) 
     text(&rate, &FONT_6X10, 44)
 }
 
-/// The display. Each failure is the caller's to report; the next call sets it up anew, so it may be plugged in later.
+/// The display. After an error the next call sets it up again, so it may be plugged in later. Reporting errors is up to the caller.
 pub struct Display<B> {
     panel: Ssd1306<I2CInterface<B>, DisplaySize128x64, BufferedGraphicsMode<DisplaySize128x64>>,
-    /// What it shows; `None` before it is set up.
+    /// What it shows, or `None` before it is set up.
     shown: Option<Screen>,
 }
 
 impl<B: I2c> Display<B> {
-    /// The display at a 7-bit address, 0x3c or 0x3d for most, as long as nothing was sent to it.
+    /// Creates the display at a 7-bit address, which is 0x3c or 0x3d for most. Nothing is sent yet.
     pub fn new(bus: B, address: u8) -> Display<B> {
         let interface = I2CDisplayInterface::new_custom_address(bus, address);
         let panel = Ssd1306::new(interface, DisplaySize128x64, DisplayRotation::Rotate0);
         Display { panel: panel.into_buffered_graphics_mode(), shown: None }
     }
 
-    /// Shows a screen; `Ok(false)` where it stood there already and nothing was sent. Some 1,100 bytes go over the bus
-    /// otherwise: a tenth of a second at 100 kHz.
+    /// Shows a screen. Returns `Ok(false)` if the display showed it already and nothing was sent. Otherwise about 1,100 bytes go
+    /// over the bus, which takes a tenth of a second at 100 kHz.
     ///
     /// # Errors
-    /// [`NoAnswer`] where the display does not take what is sent.
+    /// Returns [`NoAnswer`] if the display does not acknowledge.
     pub fn show(&mut self, screen: Screen) -> Result<bool, NoAnswer> {
         if self.shown == Some(screen) {
             return Ok(false);
         }
-        // Forgotten first: after an error nobody knows what the display holds.
+        // Cleared first, because after an error the display's content is unknown.
         if self.shown.take().is_none() {
             self.panel.init().map_err(|_| NoAnswer)?;
         }
@@ -81,7 +81,7 @@ impl<B: I2c> Display<B> {
     /// Turns every pixel off.
     ///
     /// # Errors
-    /// As [`Display::show`].
+    /// Returns [`NoAnswer`] if the display does not acknowledge.
     pub fn darken(&mut self) -> Result<(), NoAnswer> {
         self.shown = None;
         self.panel.clear_buffer();

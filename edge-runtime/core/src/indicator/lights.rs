@@ -1,14 +1,14 @@
-//! Lights on output lines: one RGB light, one light per state, or both.
+//! Lights on output lines: an RGB light, one light per state, or both.
 
 use embedded_hal::digital::{OutputPin, PinState};
 use heapless::Vec;
 
 use super::State;
 
-/// The most lights that a board has: three of an RGB light, one per state.
-pub const MOST_LAMPS: usize = 16;
+/// The most lights that a board can have: three of an RGB light and one per state.
+pub const MAX_LAMPS: usize = 16;
 
-/// What a light stands for.
+/// What a light shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {
     /// The red part of an RGB light.
@@ -17,29 +17,29 @@ pub enum Role {
     Green,
     /// The blue part of an RGB light.
     Blue,
-    /// One state.
-    Of(State),
+    /// One state of its own.
+    State(State),
 }
 
-/// A light on one line.
+/// A light on one output line.
 #[derive(Debug)]
 pub struct Lamp<P> {
     role: Role,
     pin: P,
     active_low: bool,
-    /// What was last written, so that a line is only touched where it changes.
+    /// What was last written, so that a line is only written if it changes.
     lit: Option<bool>,
 }
 
 impl<P: OutputPin> Lamp<P> {
-    /// A light. `active_low`: it shines when its line is low.
+    /// Creates a light on `pin`. If `active_low`, it is lit while its line is low.
     pub fn new(role: Role, pin: P, active_low: bool) -> Lamp<P> {
         Lamp { role, pin, active_low, lit: None }
     }
 
     fn set(&mut self, lit: bool) -> Result<(), P::Error> {
         if self.lit != Some(lit) {
-            // Forgotten first: after an error nobody knows how the line stands.
+            // Cleared first, because after an error the line's level is unknown.
             self.lit = None;
             self.pin.set_state(PinState::from(lit != self.active_low))?;
             self.lit = Some(lit);
@@ -51,22 +51,23 @@ impl<P: OutputPin> Lamp<P> {
 /// The lights of a board.
 #[derive(Debug)]
 pub struct Lights<P> {
-    lamps: Vec<Lamp<P>, MOST_LAMPS>,
+    lamps: Vec<Lamp<P>, MAX_LAMPS>,
     state: Option<State>,
-    /// When the state was first shown, in milliseconds: its rhythm begins there.
+    /// When the state was first shown, in milliseconds; its rhythm starts there.
     since: u64,
 }
 
 impl<P: OutputPin> Lights<P> {
-    /// The lights of a board, as many as there is room for; see [`MOST_LAMPS`].
+    /// Creates the lights of a board from the first [`MAX_LAMPS`] of `lamps`.
     pub fn new(lamps: impl IntoIterator<Item = Lamp<P>>) -> Lights<P> {
-        Lights { lamps: lamps.into_iter().take(MOST_LAMPS).collect(), state: None, since: 0 }
+        Lights { lamps: lamps.into_iter().take(MAX_LAMPS).collect(), state: None, since: 0 }
     }
 
-    /// Shows a state at the time `ms`. Call it often enough for the fastest rhythm: every 50 ms or so.
+    /// Shows a state at time `ms`. Call it often enough for the fastest rhythm, about every 50 ms.
     ///
     /// # Errors
-    /// Of the first line that could not be set; the others are set all the same, and the next call tries again.
+    /// Returns the error of the first line that could not be set. The other lines are set nevertheless, and the next call tries
+    /// again.
     pub fn show(&mut self, state: State, ms: u64) -> Result<(), P::Error> {
         if self.state != Some(state) {
             (self.state, self.since) = (Some(state), ms);
@@ -80,7 +81,7 @@ impl<P: OutputPin> Lights<P> {
                 Role::Red => red,
                 Role::Green => green,
                 Role::Blue => blue,
-                Role::Of(state) => Some(state) == shown,
+                Role::State(state) => Some(state) == shown,
             }
         })
     }
@@ -88,20 +89,20 @@ impl<P: OutputPin> Lights<P> {
     /// Turns every light off.
     ///
     /// # Errors
-    /// As [`Lights::show`].
+    /// Returns the error of the first line that could not be set.
     pub fn darken(&mut self) -> Result<(), P::Error> {
         self.state = None;
         self.set_each(|_| false)
     }
 
-    /// The state whose own light shows `state`: a label without a light is still a face, a face still watched.
+    /// Returns the state whose own light stands for `state`: a label without a light shows as a face, and a face as watching.
     fn nearest(&self, state: State) -> Option<State> {
         let wider: &[State] = match state {
             State::Label(_) => &[State::Face, State::Watching],
             State::Face => &[State::Watching],
             _ => &[],
         };
-        let has = |state: &State| self.lamps.iter().any(|lamp| lamp.role == Role::Of(*state));
+        let has = |state: &State| self.lamps.iter().any(|lamp| lamp.role == Role::State(*state));
         core::iter::once(&state).chain(wider).find(|state| has(state)).copied()
     }
 
@@ -156,7 +157,7 @@ mod tests {
     #[test]
     fn a_rhythm_begins_when_its_state_does() {
         let mut pins = [pin(&[Level::High, Level::Low])];
-        let mut lights = Lights::new([Lamp::new(Role::Of(State::Watching), pins[0].clone(), false)]);
+        let mut lights = Lights::new([Lamp::new(Role::State(State::Watching), pins[0].clone(), false)]);
         lights.show(State::Watching, 1_001_500).unwrap();
         lights.show(State::Watching, 1_001_624).unwrap();
         lights.show(State::Watching, 1_001_625).unwrap();
@@ -168,9 +169,9 @@ mod tests {
         use Level::*;
         let mut pins = [pin(&[Low, High, Low]), pin(&[Low, High, Low]), pin(&[High, Low])];
         let mut lights = Lights::new([
-            Lamp::new(Role::Of(State::Face), pins[0].clone(), false),
-            Lamp::new(Role::Of(State::Label(Label::Anger)), pins[1].clone(), false),
-            Lamp::new(Role::Of(State::Fault), pins[2].clone(), true),
+            Lamp::new(Role::State(State::Face), pins[0].clone(), false),
+            Lamp::new(Role::State(State::Label(Label::Anger)), pins[1].clone(), false),
+            Lamp::new(Role::State(State::Fault), pins[2].clone(), true),
         ]);
         lights.show(State::Watching, 0).unwrap();
         lights.show(State::Label(Label::Fear), 0).unwrap(); // has no light: the face's shines
@@ -185,7 +186,7 @@ mod tests {
         let mut pins = [Mock::new(&[failing, Transaction::set(Level::High)]), pin(&[Level::High])];
         let mut lights = Lights::new([
             Lamp::new(Role::Red, pins[0].clone(), false),
-            Lamp::new(Role::Of(State::Label(Label::Anger)), pins[1].clone(), false),
+            Lamp::new(Role::State(State::Label(Label::Anger)), pins[1].clone(), false),
         ]);
         assert!(lights.show(State::Label(Label::Anger), 0).is_err());
         lights.show(State::Label(Label::Anger), 50).unwrap();

@@ -1,6 +1,6 @@
-//! What the board shows of its work, over `embedded-hal`'s traits: lights, a privacy button, a small display.
+//! Lights, a privacy button and a small display, over the traits of `embedded-hal`.
 //!
-//! Nothing here waits or keeps time: callers pass milliseconds from a clock that never goes back.
+//! Nothing here waits or keeps time: callers pass milliseconds of a monotonic clock.
 
 mod button;
 mod display;
@@ -15,29 +15,29 @@ use crate::Label;
 /// What the runtime is doing, as the indicator shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum State {
-    /// Loading, testing itself, opening the camera.
+    /// The runtime loads the bundle, replays the self-test or opens the camera.
     #[default]
     Starting,
-    /// Watching, no face in sight.
+    /// It is watching, and no face is in view.
     Watching,
-    /// A face is in sight, and no label is sure enough.
+    /// A face is in view, and no label is likely enough.
     Face,
     /// The smoothed label of the largest face.
     Label(Label),
-    /// Nothing is recorded: the privacy button was pressed.
+    /// Recording is paused by the privacy button.
     Paused,
-    /// The camera is lost, or something else keeps the runtime from its work.
+    /// The camera is lost, or something else stops the work.
     Fault,
 }
 
 impl State {
-    /// Every state.
+    /// Returns every state.
     pub fn all() -> impl Iterator<Item = State> {
         let others = [State::Starting, State::Watching, State::Face, State::Paused, State::Fault];
         others.into_iter().chain(Label::ALL.map(State::Label))
     }
 
-    /// The name used in board files and on the display; for a label its own.
+    /// Returns the name used in board files and on the display. For a label it is the label's name.
     pub const fn name(self) -> &'static str {
         match self {
             State::Starting => "starting",
@@ -49,12 +49,12 @@ impl State {
         }
     }
 
-    /// The state of a name that [`State::name`] gives.
+    /// Returns the state with this [name](State::name), or `None` if there is none.
     pub fn from_name(name: &str) -> Option<State> {
         Self::all().find(|state| state.name() == name)
     }
 
-    /// How an RGB light shows it. No two states look alike.
+    /// Returns how an RGB light shows the state. No two states look alike.
     pub const fn pattern(self) -> Pattern {
         use Colour::*;
         use Rhythm::*;
@@ -77,7 +77,7 @@ impl State {
     }
 }
 
-/// A colour that an RGB light makes from lines that are on or off.
+/// A colour of an RGB light whose three lines are on or off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Colour {
     /// Red.
@@ -97,7 +97,7 @@ pub enum Colour {
 }
 
 impl Colour {
-    /// Whether red, green and blue are on.
+    /// Returns whether red, green and blue are on.
     pub const fn channels(self) -> [bool; 3] {
         match self {
             Colour::Red => [true, false, false],
@@ -114,18 +114,18 @@ impl Colour {
 /// How a light changes over time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Rhythm {
-    /// On.
+    /// Always on.
     Steady,
-    /// One second on, one off.
+    /// On for a second, off for a second.
     Slow,
-    /// An eighth of a second on, an eighth off.
+    /// On for an eighth of a second, off for an eighth.
     Fast,
     /// On for an eighth of a second every two seconds.
     Wink,
 }
 
 impl Rhythm {
-    /// Whether the light is on `ms` milliseconds into the rhythm. Each begins with light.
+    /// Returns whether the light is on `ms` milliseconds after the rhythm started. Every rhythm starts with the light on.
     pub const fn is_lit(self, ms: u64) -> bool {
         match self {
             Rhythm::Steady => true,
@@ -136,12 +136,12 @@ impl Rhythm {
     }
 }
 
-/// How a state looks.
+/// How lights show a state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Pattern {
-    /// Colour of an RGB light; a light for one state has its own.
+    /// The colour of an RGB light; a light for one state has its own.
     pub colour: Colour,
-    /// Rhythm of every light.
+    /// The rhythm of every light.
     pub rhythm: Rhythm,
 }
 

@@ -27,13 +27,13 @@ fn detection(x: f32, y: f32) -> Detection {
     Detection { bounds, eyes: [point(-10.0, -8.0), point(10.0, -8.0)], nose: point(0.0, 2.0), mouth: point(0.0, 14.0) }
 }
 
-fn ids(tracker: &Tracker) -> heapless::Vec<(u32, i16), MOST> {
+fn ids(tracker: &Tracker) -> heapless::Vec<(u32, i16), MAX_FACES> {
     tracker.faces().map(|track| (track.id(), track.face().bounds.left)).collect()
 }
 
 #[test]
 fn faces_that_cross_keep_their_numbers() {
-    let mut tracker = Tracker::new(Limits::default());
+    let mut tracker = Tracker::new(TrackLimits::default());
     for frame in 0..120u64 {
         let now = frame * SECOND / 30;
         let (a, b) = (40.0 + 2.0 * frame as f32, 280.0 - 2.0 * frame as f32);
@@ -62,7 +62,7 @@ fn faces_that_cross_keep_their_numbers() {
 
 #[test]
 fn between_detections_a_face_is_followed_where_it_goes() {
-    let mut tracker = Tracker::new(Limits { confirm: 1, ..Limits::default() });
+    let mut tracker = Tracker::new(TrackLimits { confirm: 1, ..TrackLimits::default() });
     let mut x = 100.0f32;
     for frame in 0..60u64 {
         // It stops and turns back, which a velocity alone would miss.
@@ -89,7 +89,7 @@ fn between_detections_a_face_is_followed_where_it_goes() {
 fn a_face_must_be_seen_twice_and_is_forgotten_after_a_while() {
     let data = scene(&[]);
     let view = View::new(&data, WIDTH, HEIGHT, 1, WIDTH).unwrap();
-    let mut tracker = Tracker::new(Limits::default());
+    let mut tracker = Tracker::new(TrackLimits::default());
     tracker.detected(&[detection(100.0, 100.0)], view, 0);
     assert_eq!(tracker.faces().count(), 0);
     tracker.detected(&[], view, SECOND / 10);
@@ -113,11 +113,11 @@ fn a_face_must_be_seen_twice_and_is_forgotten_after_a_while() {
 fn more_faces_than_there_is_room_for_are_dropped() {
     let data = scene(&[]);
     let view = View::new(&data, WIDTH, HEIGHT, 1, WIDTH).unwrap();
-    let mut tracker = Tracker::new(Limits { confirm: 1, ..Limits::default() });
+    let mut tracker = Tracker::new(TrackLimits { confirm: 1, ..TrackLimits::default() });
     let crowd: [Detection; 40] = core::array::from_fn(|i| detection(70.0 * (i % 8) as f32, 70.0 * (i / 8) as f32));
     tracker.detected(&crowd, view, 0);
     tracker.detected(&crowd[20..], view, SECOND / 10);
-    assert!(tracker.tracks.len() <= MOST);
+    assert!(tracker.tracks.len() <= MAX_FACES);
     // Clocks that go backwards and faces at the end of the world change nothing.
     let far = Detection { bounds: Bounds { left: i16::MIN, top: i16::MAX, width: 0, height: u16::MAX }, ..crowd[0] };
     tracker.detected(&[far, far], view, 0);
@@ -128,7 +128,7 @@ fn more_faces_than_there_is_room_for_are_dropped() {
 fn a_face_in_sight_keeps_its_number_however_slowly_frames_come() {
     let data = scene(&[(100.0, 120.0, 150)]);
     let view = View::new(&data, WIDTH, HEIGHT, 1, WIDTH).unwrap();
-    let mut tracker = Tracker::new(Limits::default());
+    let mut tracker = Tracker::new(TrackLimits::default());
     for frame in 0..6u64 {
         // A frame in four seconds, as a slow board or a camera that saves its battery has them.
         tracker.detected(&[detection(100.0, 120.0)], view, frame * 4 * SECOND);
