@@ -6,17 +6,29 @@ pub mod crossval;
 mod figures;
 pub mod html;
 pub mod inspection;
-mod markup;
-mod plot;
+mod interval;
+mod picture;
 pub mod study;
 
 use std::collections::BTreeMap;
 
+use expression_report::{Page, Section};
+use maud::{Markup, html};
 use serde::{Deserialize, Serialize};
 
 use crate::evaluate::Metrics;
 use crate::parity::Rung;
 use crate::train::Curve;
+
+/// Returns a page of this program.
+fn document(title: &str, header: Markup, sections: Vec<Section>) -> String {
+    Page { title, header, sections, program: "host-trainer", version: env!("CARGO_PKG_VERSION") }.render()
+}
+
+/// Returns a configuration file as it stands.
+fn configuration(text: &str) -> Markup {
+    html! { pre.card tabindex="0" { (text) } }
+}
 
 /// Every figure of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
