@@ -1,61 +1,61 @@
-//! Pictures: what the net learnt from, and what it answered on others.
-
-use std::fmt::Write;
+//! Pictures: what the net learned from, and what it answered on others.
 
 use expression_core::Label;
+use expression_report::count;
+use maud::{Markup, html};
 
 use super::Answered;
 use super::confusion;
-use super::markup::{count, data_uri, escape};
+use super::picture::data_uri;
 use crate::evaluate::Metrics;
 
-/// The contact sheet of training samples with the name of each of its rows.
-pub fn contact_sheet(png: &[u8]) -> String {
-    let names: String = Label::ALL.iter().map(|label| format!("<li>{}</li>", label.name())).collect();
-    format!(
-        "<figure class=\"card sheet\"><ol>{names}</ol><img alt=\"Training samples, one row for each label\" src=\"{}\"></figure>",
-        data_uri(png)
-    )
-}
-
-/// The answers of one kind, right or wrong, by label.
-pub fn by_label(answered: &[Answered], metrics: &Metrics, right: bool) -> String {
-    let mut html = String::new();
-    for label in Label::ALL {
-        let shown = answered.iter().filter(|a| a.label == label.name() && (a.answer == a.label) == right);
-        let cells: Vec<String> = shown.map(thumbnail).collect();
-        if cells.is_empty() {
-            continue;
+/// Returns the contact sheet of training samples with the name of each of its rows.
+pub fn contact_sheet(png: &[u8]) -> Markup {
+    html! {
+        figure.card.sheet {
+            ol { @for label in Label::ALL { li { (label.name()) } } }
+            img alt="Training samples, one row per label" src=(data_uri(png));
         }
-        let of_label = confusion::samples(metrics, label);
-        let hits = metrics.confusion[label as usize][label as usize];
-        let number = if right { hits } else { of_label - hits };
-        let _ = write!(
-            html,
-            "<h3>{} <span class=\"quiet\">{} of {} {}</span></h3>\n<div class=\"answers {}\">{}</div>\n",
-            label.name(),
-            cells.len(),
-            count(number as u64),
-            if right { "right answers" } else { "wrong answers" },
-            if right { "right" } else { "wrong" },
-            cells.concat()
-        );
-    }
-    match html.is_empty() {
-        true if right => "<p>There are no right answers.</p>".into(),
-        true => "<p>There are no wrong answers.</p>".into(),
-        false => html,
     }
 }
 
-fn thumbnail(answered: &Answered) -> String {
+/// Returns the right or the wrong answers by label, those of the highest probability first: a confident mistake teaches
+/// more about a net than a narrow one.
+pub fn by_label(answered: &[Answered], metrics: &Metrics, right: bool) -> Markup {
+    let (class, kind) = if right { ("right", "right answers") } else { ("wrong", "wrong answers") };
+    let by_label = Label::ALL.map(|label| (label, of_label(answered, label, right)));
+    if by_label.iter().all(|(_, shown)| shown.is_empty()) {
+        return html! { p { "There are no " (kind) "." } };
+    }
+    html! {
+        @for (label, shown) in by_label.iter().filter(|(_, shown)| !shown.is_empty()) {
+            @let hits = metrics.confusion[*label as usize][*label as usize];
+            @let number = if right { hits } else { confusion::samples(metrics, *label) - hits };
+            h3 { (label.name()) " " span.quiet { (shown.len()) " of " (count(number as u64)) " " (kind) } }
+            div class={ "answers " (class) } { @for answered in shown { (thumbnail(answered)) } }
+        }
+    }
+}
+
+fn of_label(answered: &[Answered], label: Label, right: bool) -> Vec<&Answered> {
+    let is_of_kind =
+        |answered: &&Answered| answered.label == label.name() && (answered.answer == answered.label) == right;
+    let mut shown: Vec<&Answered> = answered.iter().filter(is_of_kind).collect();
+    shown.sort_by(|one, other| other.probability.total_cmp(&one.probability));
+    shown
+}
+
+fn thumbnail(answered: &Answered) -> Markup {
     let Answered { name, png, label, answer, probability } = answered;
-    let (name, label, answer) = (escape(name), escape(label), escape(answer));
     let percent = 100.0 * if probability.is_finite() { *probability } else { 0.0 };
-    let sign = if label == answer { "" } else { "\u{2192}\u{a0}" };
-    format!(
-        "<figure title=\"{name}\"><img alt=\"{name}: label {label}, answer {answer}\" width=\"64\" height=\"64\" src=\"{}\">\
-         <figcaption>{sign}{answer}<br><span class=\"quiet\">{percent:.0}\u{a0}%</span></figcaption></figure>\n",
-        data_uri(png)
-    )
+    html! {
+        figure title=(name) {
+            img alt={ (name) ": label " (label) ", answer " (answer) } width="64" height="64" src=(data_uri(png));
+            figcaption {
+                @if label != answer { "\u{2192}\u{a0}" }
+                (answer) br;
+                span.quiet { (format_args!("{percent:.0}\u{a0}%")) }
+            }
+        }
+    }
 }

@@ -1,35 +1,34 @@
 //! The joined folds of a cross-validation as text and as a page.
 
-use std::fmt::Write;
-
 use expression_core::Label;
+use expression_report::{Column, NONE, Section, Tile, count, header, percent, tiles, verdict};
+use maud::{Markup, html};
 
-use super::markup::{NONE, Section, count, document, escape, percent};
-use super::{confusion, figures, markup};
+use super::{confusion, figures};
 use crate::crossval::{FoldFigures, Joined, Spread};
 
-/// Heads of the columns of figures.
+/// Headings of the columns of figures.
 const COLUMNS: [&str; 5] = ["int8 accuracy", "float accuracy", "int8 recall", "float recall", "agreement"];
-/// What the deviation is.
-const DEVIATION: &str = "sample deviation over folds";
+/// What the figures after the plus-minus sign are.
+const DEVIATION: &str = "sample standard deviation over folds";
 
-/// The figures of a fold in the order of [`COLUMNS`].
-fn of_fold(fold: &FoldFigures) -> [f64; 5] {
+/// Returns the figures of a fold in the order of [`COLUMNS`].
+fn fold_figures(fold: &FoldFigures) -> [f64; 5] {
     [fold.int8_accuracy, fold.float_accuracy, fold.int8_macro_recall, fold.float_macro_recall, fold.agreement]
 }
 
-/// The spreads that [`COLUMNS`] have; the agreement has none.
+/// Returns the spreads over folds in the order of [`COLUMNS`]; the agreement has none.
 fn spreads(joined: &Joined) -> [Spread; 4] {
     [joined.int8_accuracy, joined.float_accuracy, joined.int8_macro_recall, joined.float_macro_recall]
 }
 
-/// The figures on the test samples of all folds together, in the order of [`COLUMNS`].
-fn of_all(joined: &Joined) -> [f64; 5] {
+/// Returns the figures on the test samples of all folds together in the order of [`COLUMNS`].
+fn overall_figures(joined: &Joined) -> [f64; 5] {
     let Joined { int8, float, agreement, .. } = joined;
     [int8.accuracy, float.accuracy, int8.macro_recall, float.macro_recall, *agreement]
 }
 
-/// What a reader must know before the figures: missing folds, and folds where parity fails.
+/// Returns what a reader must know before the figures: missing folds, and folds whose parity fails.
 fn warnings(joined: &Joined) -> Vec<String> {
     let missing = (!joined.missing.is_empty()).then(|| joined.missing_folds());
     let failing = joined.folds.iter().filter(|fold| !fold.failing_rungs.is_empty());
@@ -38,7 +37,7 @@ fn warnings(joined: &Joined) -> Vec<String> {
     missing.into_iter().chain(failing).collect()
 }
 
-/// The closing table.
+/// Returns the closing table as text.
 pub fn table(joined: &Joined) -> String {
     let share = |share: f64| format!("{:.2} %", 100.0 * share);
     let row = |name: &str, samples: &str, cells: &[String]| {
@@ -48,13 +47,13 @@ pub fn table(joined: &Joined) -> String {
     let mut text = format!("\n{}: {}, seed {}\n", joined.name, joined.data, joined.seed);
     text += &row("fold", "samples", &COLUMNS.map(String::from));
     for fold in &joined.folds {
-        text += &row(&fold.number.to_string(), &fold.samples[2].to_string(), &of_fold(fold).map(share));
+        text += &row(&fold.number.to_string(), &fold.samples[2].to_string(), &fold_figures(fold).map(share));
     }
     text += &row("mean over folds", "", &spreads(joined).map(|spread| share(spread.mean)));
     let deviations = spreads(joined).map(|spread| spread.deviation.map_or("-".into(), share));
     text += &row(DEVIATION, "", &deviations);
-    text += &row("all test samples together", &joined.int8.samples.to_string(), &of_all(joined).map(share));
-    text += "\nconfusion of the int8 nets, all folds: a row a label, a column an answer\n";
+    text += &row("all test samples together", &joined.int8.samples.to_string(), &overall_figures(joined).map(share));
+    text += "\nconfusion of the int8 nets over all folds: one row per label, one column per answer\n";
     let cell = |text: &dyn std::fmt::Display| format!("{text:>10}");
     let heads: String = Label::ALL.iter().map(|answer| cell(&answer.name())).collect();
     text += &format!("  {:<10}{heads}{}\n", "", cell(&"recall"));
@@ -67,102 +66,92 @@ pub fn table(joined: &Joined) -> String {
     text
 }
 
-/// The page: one file, no script, nothing to load.
+/// Returns the page.
 pub fn page(joined: &Joined) -> String {
-    let name = escape(&joined.name);
-    let warned: String = warnings(joined)
-        .iter()
-        .map(|warning| format!("<p class=\"verdict bad\"><strong>{}</strong></p>\n", escape(warning)))
-        .collect();
-    let header = format!(
-        "<p class=\"quiet\">Facial expression recognition, cross-validation</p>\n<h1>{name}</h1>\n\
-         <p class=\"quiet\">Data: {}. Seed {}. {} of {} folds, {} test samples.</p>\n{warned}{}",
-        escape(&joined.data),
+    let about = format!(
+        "Data: {}. Seed {}. {} of {} folds, {} test samples.",
+        joined.data,
         joined.seed,
         joined.folds.len(),
         joined.count,
-        count(joined.int8.samples as u64),
-        tiles(joined),
+        count(joined.int8.samples as u64)
     );
-    let section = |id, title, explanation: &str, body| Section { id, title, explanation: explanation.into(), body };
-    let sections = [
-        section(
+    let header = html! {
+        (header("Facial expression recognition, cross-validation", &joined.name, about))
+        @for warning in warnings(joined) { (verdict(false, &warning, "")) }
+        (main_figures(joined))
+    };
+    let sections = vec![
+        Section::new(
             "folds",
             "Folds",
-            "Each fold trains on the others\u{2019} samples and is tested on its own; recall is the mean of the labels\u{2019}.",
+            "Each fold trains on the samples of the others and is tested on its own. Recall is the mean over labels.",
             folds(joined),
         ),
-        section(
+        Section::new(
             "confusion",
             "Confusion matrix",
-            "The test samples of all folds together, as the int8 net of their fold answered them: each row is a label.",
+            "The test samples of all folds together, each answered by the int8 net of its fold. Each row is a label.",
             confusion::matrix(&joined.int8),
         ),
-        section(
+        Section::new(
             "recall",
             "Recall by label, float against int8",
             "The share of a label\u{2019}s test samples that got the right answer, over all folds.",
             figures::recall(&joined.float, &joined.int8),
         ),
-        section(
+        Section::new(
             "configuration",
             "Configuration",
             "Every setting of the folds; saved as a TOML file it is a preset.",
-            format!("<pre class=\"card\">{}</pre>", escape(&joined.config)),
+            super::configuration(&joined.config),
         ),
-        section(
+        Section::new(
             "terms",
             "Provenance",
             "Where the pictures come from.",
-            format!(
-                "<p>{}. sha256 of the set: <code>{}</code></p>",
-                escape(&joined.source),
-                escape(&joined.data_sha256)
-            ),
+            html! { p { (joined.source) ". sha256 of the set: " code { (joined.data_sha256) } } },
         ),
     ];
-    document(&format!("{name}: {} int8", percent(joined.int8_accuracy.mean)), &header, &sections)
+    super::document(&format!("{}: {} int8", joined.name, percent(joined.int8_accuracy.mean)), header, sections)
 }
 
-fn tiles(joined: &Joined) -> String {
+fn main_figures(joined: &Joined) -> Markup {
     let spread = |spread: Spread| {
         let deviation = spread.deviation.map_or(NONE.to_owned(), |deviation| format!("{:.1}", 100.0 * deviation));
         format!("{} \u{b1} {deviation}", percent(spread.mean))
     };
     let about = format!("mean \u{b1} {DEVIATION}");
-    figures::list(
-        "tiles",
-        &[
-            ("int8 accuracy", spread(joined.int8_accuracy), &about),
-            ("float accuracy", spread(joined.float_accuracy), &about),
-            ("int8 macro recall", spread(joined.int8_macro_recall), &about),
-            ("agreement", percent(joined.agreement), "test samples to which int8 and float give the same answer"),
-        ],
-    )
+    tiles(&[
+        Tile { name: "int8 accuracy", value: spread(joined.int8_accuracy), about: &about },
+        Tile { name: "float accuracy", value: spread(joined.float_accuracy), about: &about },
+        Tile { name: "int8 macro recall", value: spread(joined.int8_macro_recall), about: &about },
+        Tile {
+            name: "agreement",
+            value: percent(joined.agreement),
+            about: "test samples to which int8 and float give the same answer",
+        },
+    ])
 }
 
-fn folds(joined: &Joined) -> String {
-    let mut rows = String::new();
-    let numbers = |shares: &[f64]| -> String {
-        shares.iter().map(|share| format!("<td class=\"number\">{}</td>", percent(*share))).collect()
+fn folds(joined: &Joined) -> Markup {
+    let row = |name: &str, samples: Option<usize>, shares: &[f64]| {
+        html! {
+            tr {
+                th scope="row" { (name) }
+                td.number { (samples.map_or(String::new(), |samples| count(samples as u64))) }
+                @for share in shares { td.number { (percent(*share)) } }
+            }
+        }
     };
-    for fold in &joined.folds {
-        let _ = writeln!(
-            rows,
-            "<tr><th scope=\"row\">{}</th><td class=\"number\">{}</td>{}</tr>",
-            fold.number,
-            count(fold.samples[2] as u64),
-            numbers(&of_fold(fold))
-        );
-    }
-    let [means, deviations] = [|spread: Spread| spread.mean, |spread: Spread| spread.deviation.unwrap_or(f64::NAN)]
-        .map(|of| numbers(&spreads(joined).map(of)));
-    let closing = [("mean", String::new(), means), (DEVIATION, String::new(), deviations)];
-    let together = ("together", count(joined.int8.samples as u64), numbers(&of_all(joined)));
-    for (name, samples, figures) in closing.into_iter().chain([together]) {
-        let _ = writeln!(rows, "<tr><th scope=\"row\">{name}</th><td class=\"number\">{samples}</td>{figures}</tr>");
-    }
-    let heads = COLUMNS.map(|column| format!("#{column}"));
-    let head: Vec<&str> = ["Fold", "#Test samples"].into_iter().chain(heads.iter().map(String::as_str)).collect();
-    markup::table("", "", &head, &rows)
+    let rows = html! {
+        @for fold in &joined.folds { (row(&fold.number.to_string(), Some(fold.samples[2]), &fold_figures(fold))) }
+        (row("mean", None, &spreads(joined).map(|spread| spread.mean)))
+        (row(DEVIATION, None, &spreads(joined).map(|spread| spread.deviation.unwrap_or(f64::NAN))))
+        (row("all folds together", Some(joined.int8.samples), &overall_figures(joined)))
+    };
+    let figures = COLUMNS.map(Column::number);
+    let columns: Vec<Column> =
+        [Column::text("Fold"), Column::number("Test samples")].into_iter().chain(figures).collect();
+    expression_report::table("Figures of each fold", &columns, rows)
 }

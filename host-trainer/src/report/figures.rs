@@ -1,45 +1,56 @@
 //! The run's figures as tables: key figures, parity, recall, seconds.
 
-use std::fmt::Write;
-
 use expression_core::Label;
+use expression_report::{Bar, Column, NONE, Tile, bytes, count, duration, percent, points, small_tiles, table};
+use maud::{Markup, html};
 
 use super::Summary;
 use super::confusion;
-use super::markup::{NONE, bar, bytes, count, duration, escape, percent, points, table};
+use super::interval::wilson;
 use crate::evaluate::Metrics;
 use crate::parity::Rung;
 
-/// The figures that are asked for most.
-pub fn tiles(summary: &Summary) -> String {
+/// Returns the figures that are asked for most.
+pub fn tiles(summary: &Summary) -> Markup {
     let Summary { float, int8, parity, .. } = summary;
     let holding = parity.iter().filter(|rung| rung.holds).count();
-    let tiles = [
-        ("int8 accuracy", percent(int8.accuracy), "right answers of the net that runs on the board"),
-        ("float accuracy", percent(float.accuracy), "right answers of the net as trained"),
-        (
-            "int8 \u{2212} float",
-            format!("{} points", points(int8.accuracy - float.accuracy)),
-            "what rounding to 8 bits changed",
-        ),
-        ("agreement", percent(summary.agreement), "samples to which both give the same answer"),
-        ("parity", format!("{holding} of {}", parity.len()), "rungs of the ladder that hold"),
-    ];
-    list("tiles", &tiles)
+    let [int8_about, float_about] =
+        [(int8, "right answers of the net that runs on the board"), (float, "right answers of the net as trained")]
+            .map(|(metrics, about)| with_interval(metrics, about));
+    expression_report::tiles(&[
+        Tile { name: "int8 accuracy", value: percent(int8.accuracy), about: &int8_about },
+        Tile { name: "float accuracy", value: percent(float.accuracy), about: &float_about },
+        Tile {
+            name: "int8 \u{2212} float",
+            value: format!("{} points", points(int8.accuracy - float.accuracy)),
+            about: "what rounding to 8 bits changed",
+        },
+        Tile {
+            name: "agreement",
+            value: percent(summary.agreement),
+            about: "samples to which both give the same answer",
+        },
+        Tile {
+            name: "parity",
+            value: format!("{holding} of {}", parity.len()),
+            about: "rungs of the ladder that hold",
+        },
+    ])
 }
 
-/// Figures with their names and what they mean.
-pub fn list(class: &str, figures: &[(&str, String, &str)]) -> String {
-    let item = |(name, value, about): &(&str, String, &str)| {
-        format!("<div><dt>{name}</dt><dd><strong>{value}</strong><span>{about}</span></dd></div>\n")
-    };
-    format!("<dl class=\"{class}\">\n{}</dl>\n", figures.iter().map(item).collect::<String>())
+/// What an accuracy is of, and how far another test part of this size could lie from it.
+fn with_interval(metrics: &Metrics, about: &str) -> String {
+    let hits = Label::ALL.iter().map(|label| confusion::answers(metrics, *label, *label)).sum();
+    match wilson(hits, metrics.samples) {
+        Some([low, high]) => format!("{about}; 95 % interval {} to {}", percent(low), percent(high)),
+        None => about.to_owned(),
+    }
 }
 
-/// Data, net and run in figures.
-pub fn key_figures(summary: &Summary) -> String {
+/// Returns data, net and run in figures.
+pub fn key_figures(summary: &Summary) -> Markup {
     let Summary { float, int8, samples: [train, calibration, test], .. } = summary;
-    let commonest = Label::ALL.map(|label| confusion::samples(int8, label)).into_iter().max().unwrap_or(0);
+    let most_frequent = Label::ALL.map(|label| confusion::samples(int8, label)).into_iter().max().unwrap_or(0);
     let memory = summary.peak_memory_bytes.map_or_else(|| NONE.to_owned(), bytes);
     let millions = |number: f64| format!("{:.2} million", number / 1e6);
     let rows = [
@@ -51,104 +62,85 @@ pub fn key_figures(summary: &Summary) -> String {
         ),
         ("Samples for the test", count(*test as u64), "all accuracies on this page are measured on these"),
         (
-            "Commonest label",
-            percent(commonest as f64 / int8.samples as f64),
+            "Most frequent label",
+            percent(most_frequent as f64 / int8.samples as f64),
             "its share: the accuracy of always answering it",
         ),
         ("int8 macro recall", percent(int8.macro_recall), "mean recall of the labels, each counting the same"),
-        ("float macro recall", percent(float.macro_recall), "the same of the net as trained"),
+        ("float macro recall", percent(float.macro_recall), "the same for the net as trained"),
         (
             "int8 accuracy, clear labels",
             percent(int8.accuracy_majority),
-            "where more than half of the votes are for one label",
+            "on samples for which more than half of the votes agree",
         ),
         ("Multiply-accumulates", millions(summary.multiply_accumulates as f64), "the work of one answer"),
         ("Parameters", millions(summary.parameters as f64), "weights and biases"),
         ("Size of the int8 graph", bytes(summary.int8_bytes), "what the board loads"),
         ("Time of the run", duration(total(summary)), "all steps below together"),
         ("Peak memory", memory, "the most that the program held at once"),
-        ("Trained on", escape(&summary.device), "where the nets were trained"),
+        ("Trained on", summary.device.clone(), "the device of the nets"),
         ("Seed", summary.seed.to_string(), "the same seed gives the same result on one machine"),
     ];
-    list("tiles small", &rows)
+    small_tiles(&rows.map(|(name, value, about)| Tile { name, value, about }))
 }
 
-/// The parity ladder.
-pub fn parity(rungs: &[Rung]) -> String {
-    let row = |rung: &Rung| {
-        let [what, figure, tolerance] = [&rung.what, &rung.figure, &rung.tolerance].map(|text| escape(text));
-        let (row, class, verdict) = match rung.holds {
-            true => ("", "good", "\u{2713} holds"),
-            false => (" class=\"failing\"", "bad", "\u{2717} fails"),
-        };
-        format!(
-            "<tr{row}><th scope=\"row\">{}</th><td><span class=\"{class}\">{verdict}</span></td><td>{what}</td>\
-             <td>{figure}</td><td>{tolerance}</td></tr>\n",
-            rung.number
-        )
+/// Returns the parity ladder.
+pub fn parity(rungs: &[Rung]) -> Markup {
+    let columns = ["Rung", "Verdict", "What is compared", "Found", "Tolerance"].map(Column::text);
+    let rows = html! {
+        @for rung in rungs {
+            tr.failing[!rung.holds] {
+                th scope="row" { (rung.number) }
+                td { @if rung.holds { span.good { "\u{2713} holds" } } @else { span.bad { "\u{2717} fails" } } }
+                td { (rung.what) }
+                td { (rung.figure) }
+                td { (rung.tolerance) }
+            }
+        }
     };
-    let rows: String = rungs.iter().map(row).collect();
-    table("", "", &["Rung", "Verdict", "What is compared", "Found", "Tolerance"], &rows)
+    table("The parity ladder", &columns, rows)
 }
 
-/// Recall of each label, float against int8.
-pub fn recall(float: &Metrics, int8: &Metrics) -> String {
-    let mut rows = String::new();
-    for label in Label::ALL {
-        let of_label = confusion::samples(int8, label);
-        let [float, int8] = [float, int8].map(|of| of.recall.get(label as usize).copied().flatten());
-        let _ = write!(
-            rows,
-            "<tr><th scope=\"row\">{}</th><td class=\"number\">{}</td>",
-            label.name(),
-            count(of_label as u64)
-        );
-        let _ = match (float, int8) {
-            (Some(float), Some(int8)) => writeln!(
-                rows,
-                "<td class=\"bars\">{}{}</td><td class=\"number\">{}</td></tr>",
-                named_bar("float", float),
-                named_bar("int8", int8),
-                points(int8 - float)
-            ),
-            _ => writeln!(
-                rows,
-                "<td class=\"quiet\">absent: no test sample has this label</td><td class=\"number\">{NONE}</td></tr>"
-            ),
-        };
-    }
-    table("recall", "", &["Label", "#Samples", "Recall", "#Points"], &rows)
+/// Returns the recall of each label, float against int8, with error bars.
+pub fn recall(float: &Metrics, int8: &Metrics) -> Markup {
+    let bar = |name, metrics: &Metrics, label: Label| {
+        let interval = wilson(confusion::answers(metrics, label, label), confusion::samples(metrics, label));
+        let share = metrics.recall.get(label as usize).copied().flatten()?;
+        Some(Bar { name, class: name, share, interval })
+    };
+    let rows = html! {
+        @for label in Label::ALL {
+            tr {
+                th scope="row" { (label.name()) }
+                td.number { (count(confusion::samples(int8, label) as u64)) }
+                @if let (Some(float), Some(int8)) = (bar("float", float, label), bar("int8", int8, label)) {
+                    td.bars { (float) (int8) }
+                    td.number { (points(int8.share - float.share)) }
+                } @else {
+                    td.quiet { "absent: no test sample has this label" }
+                    td.number { (NONE) }
+                }
+            }
+        }
+    };
+    let columns = [Column::text("Label"), Column::number("Samples"), Column::text("Recall"), Column::number("Points")];
+    table("Recall of each label; the error bars are 95 % intervals", &columns, rows)
 }
 
-/// A bar with its name and its share in percent.
-pub fn named_bar(name: &str, share: f64) -> String {
-    format!(
-        "<div><span class=\"quiet\">{name}</span>{}<span class=\"number\">{}</span></div>",
-        bar(name, share),
-        percent(share)
-    )
-}
-
-/// Seconds by step.
-pub fn seconds(summary: &Summary) -> String {
+/// Returns the seconds of each step.
+pub fn seconds(summary: &Summary) -> Markup {
     let total = total(summary);
-    let row = |(step, seconds): &(String, f64)| {
-        let share = seconds / total;
-        format!(
-            "<tr><th scope=\"row\">{}</th><td class=\"number\">{}</td><td class=\"bars\"><div class=\"unnamed\">{}\
-             <span class=\"number\">{}</span></div></td></tr>\n",
-            escape(step),
-            duration(*seconds),
-            bar("int8", share),
-            percent(share)
-        )
+    let rows = html! {
+        @for (step, seconds) in &summary.seconds {
+            tr {
+                th scope="row" { (step) }
+                td.number { (duration(*seconds)) }
+                td.bars { (Bar { name: "", class: "int8", share: seconds / total, interval: None }) }
+            }
+        }
+        tr.total { th scope="row" { "total" } td.number { (duration(total)) } td {} }
     };
-    let rows: String = summary.seconds.iter().map(row).collect();
-    let together = format!(
-        "<tr class=\"total\"><th scope=\"row\">together</th><td class=\"number\">{}</td><td></td></tr>\n",
-        duration(total)
-    );
-    table("", "", &["Step", "#Time", "Share of the run"], &(rows + &together))
+    table("Time of each step", &[Column::text("Step"), Column::number("Time"), Column::text("Share of the run")], rows)
 }
 
 fn total(summary: &Summary) -> f64 {

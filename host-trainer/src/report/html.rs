@@ -1,187 +1,193 @@
-//! The report as one self-contained HTML page: no script, nothing to load.
+//! The report of a run as one page.
 
-use super::markup::{Section, count, document, escape, percent};
-use super::plot::{Line, by_epoch};
+use expression_report::plot::{Series, by_epoch};
+use expression_report::{Section, count, header, percent, verdict};
+use maud::{Markup, html};
+
 use super::{Answered, Summary, answers, confusion, figures};
 use crate::train::{Curve, Epoch};
 
-/// Of the pictures that could not be read, so many are named.
+/// How many of the pictures that could not be read are named.
 const SKIPPED_NAMED: usize = 50;
 
-/// The page. `answered` is the sheet of right and wrong answers, `samples_png` a PNG file of training samples in rows by
+/// Returns the page. `answered` holds right and wrong answers, `samples_png` a PNG file of training samples in rows by
 /// label; either may be empty.
 pub fn page(summary: &Summary, answered: &[Answered], samples_png: &[u8]) -> String {
-    let [name, data] = [&summary.name, &summary.data].map(|text| escape(text));
-    let header = format!(
-        "<p class=\"quiet\">Facial expression recognition, report of a run</p>\n<h1>{name}</h1>\n\
-         <p class=\"quiet\">Data: {data}. Classes: eight expressions. Measured on {} test samples.</p>\n{}{}",
-        count(summary.int8.samples as u64),
-        verdict(summary),
-        figures::tiles(summary),
+    let about = format!(
+        "Data: {}. Classes: eight expressions. Measured on {} test samples.",
+        summary.data,
+        count(summary.int8.samples as u64)
     );
-    let title = format!("{name}: {} int8", percent(summary.int8.accuracy));
-    document(&title, &header, &sections(summary, answered, samples_png))
+    let header = html! {
+        (header("Facial expression recognition, report of a run", &summary.name, about))
+        (parity_verdict(summary))
+        (figures::tiles(summary))
+    };
+    let title = format!("{}: {} int8", summary.name, percent(summary.int8.accuracy));
+    super::document(&title, header, sections(summary, answered, samples_png))
 }
 
-/// Whether the bundle answers as the trained net does.
-fn verdict(summary: &Summary) -> String {
+/// Says whether the bundle answers as the trained net does.
+fn parity_verdict(summary: &Summary) -> Markup {
     let failing: Vec<_> = summary.parity.iter().filter(|rung| !rung.holds).collect();
     if summary.parity.is_empty() {
-        return "<p class=\"verdict bad\"><strong>Parity was not checked.</strong></p>\n".into();
+        return verdict(false, "Parity was not checked.", "");
     }
     if failing.is_empty() {
-        return format!(
-            "<p class=\"verdict good\"><strong>\u{2713} Parity holds on every rung.</strong> \
-             The board\u{2019}s engine, run here on the bundle <code>{}</code>, gives the answers that this page shows.</p>\n",
-            escape(summary.bundle.as_deref().unwrap_or("bundle"))
-        );
+        let bundle = summary.bundle.as_deref().unwrap_or("bundle");
+        let details = html! {
+            "The board\u{2019}s engine, run here on the bundle " code { (bundle) } ", gives the answers that this page shows."
+        };
+        return verdict(true, "\u{2713} Parity holds on every rung.", details);
     }
-    let told: String = failing
-        .iter()
-        .map(|rung| {
-            let [what, figure, tolerance] = [&rung.what, &rung.figure, &rung.tolerance].map(|text| escape(text));
-            format!("<br>Rung {}, {what}: {figure}; tolerance {tolerance}.", rung.number)
-        })
-        .collect();
-    format!("<p class=\"verdict bad\"><strong>\u{2717} Parity fails: do not deploy this run.</strong>{told}</p>\n")
+    let details = html! {
+        @for rung in failing {
+            br;
+            "Rung " (rung.number) ", " (rung.what) ": " (rung.figure) "; tolerance " (rung.tolerance) "."
+        }
+    };
+    verdict(false, "\u{2717} Parity fails: do not deploy this run.", details)
 }
 
 fn sections(summary: &Summary, answered: &[Answered], samples_png: &[u8]) -> Vec<Section> {
-    let section = |id, title, explanation: &str, body| Section { id, title, explanation: explanation.to_owned(), body };
     let mut sections = vec![
-        section(
+        Section::new(
             "figures",
             "Key figures",
             "How much data, how large a net, how long a run.",
             figures::key_figures(summary),
         ),
-        section(
+        Section::new(
             "parity",
             "Parity",
             "The same faces go through the training library, our integer reference and the board\u{2019}s engine; each rung \
-             compares two of them. Rung 4 compares kinds of processors and is no part of a run.",
+             compares two of them. Rung 4 compares processor types and is not part of a run.",
             figures::parity(&summary.parity),
         ),
-        section(
+        Section::new(
             "confusion",
             "Confusion matrix",
-            "Each row is a label and shows how its test samples were answered by the int8 net: blue on the diagonal is \
-             right, orange is wrong, a stronger colour is more often, and the percentages of a row add up to 100.",
+            "Each row is a label and shows how the int8 net answered its test samples. Blue, on the diagonal, is right; \
+             orange is wrong. The stronger the colour, the more samples; the percentages of a row add up to 100.",
             confusion::matrix(&summary.int8),
         ),
-        section(
+        Section::new(
             "recall",
             "Recall by label, float against int8",
             "Recall is the share of a label\u{2019}s test samples that got the right answer; a label far below the others is \
-             the weakness of this net.",
+             the weakness of this net. Where the error bars are wide, the test part has few samples of the label.",
             figures::recall(&summary.float, &summary.int8),
         ),
-        section(
+        Section::new(
             "curves",
             "Learning curves",
-            "An epoch is one pass over the training samples; where the loss on held-out samples rises while the training \
-             loss still falls, the net learns by heart.",
+            "An epoch is one pass over the training samples. If the loss on held-out samples rises while the training loss \
+             still falls, the net is overfitting.",
             curves(&summary.curves),
         ),
-        section("seconds", "Time by step", "Where the run\u{2019}s time went.", figures::seconds(summary)),
+        Section::new("seconds", "Time by step", "How long each step of the run took.", figures::seconds(summary)),
     ];
     if !samples_png.is_empty() {
         let explanation = "A few training samples of each label, as they came from the data set.";
-        sections.push(section("samples", "Training samples", explanation, answers::contact_sheet(samples_png)));
+        sections.push(Section::new("samples", "Training samples", explanation, answers::contact_sheet(samples_png)));
     }
     sections.extend([
-        section(
+        Section::new(
             "wrong",
             "Wrong answers",
-            "The first mistakes on the test samples, by the label that was expected; below each picture stand the int8 \
-             net\u{2019}s answer and the probability it gave to it.",
+            "Mistakes on the test samples by the label that was expected, the most confident first. Below each picture: the \
+             int8 net\u{2019}s answer and the probability that it gave.",
             answers::by_label(answered, &summary.int8, false),
         ),
-        section(
+        Section::new(
             "right",
             "Right answers",
-            "The first right answers by label, with the probability that the int8 net gave.",
+            "Right answers by label, the most confident first, with the probability that the int8 net gave.",
             answers::by_label(answered, &summary.int8, true),
         ),
-        section(
+        Section::new(
             "configuration",
             "Configuration",
             "Every setting of the run; saved as a TOML file it is a preset.",
-            format!("<pre class=\"card\">{}</pre>", escape(&summary.config)),
+            super::configuration(&summary.config),
         ),
     ]);
     if !summary.skipped.is_empty() {
-        let explanation = "These pictures could not be read and took no part.";
-        sections.push(section("skipped", "Skipped pictures", explanation, skipped(&summary.skipped)));
+        let explanation = "These pictures could not be read and were left out.";
+        sections.push(Section::new("skipped", "Skipped pictures", explanation, skipped(&summary.skipped)));
     }
-    sections.push(section(
+    sections.push(Section::new(
         "terms",
         "Provenance and responsible use",
-        "Where the pictures come from, and what to mind when the net is used.",
+        "Where the pictures come from, and what to consider before the net is used.",
         terms(summary),
     ));
     sections
 }
 
-/// One figure a stage, with what its last epoch gave.
-fn curves(curves: &[(String, Curve)]) -> String {
-    let figures: String = curves.iter().map(|(stage, curve)| self::curve(stage, curve)).collect();
-    if figures.is_empty() {
-        "<p>No stage was trained.</p>".into()
-    } else {
-        format!("<div class=\"stages\">{figures}</div>")
+/// One figure per stage, with the values of its last epoch.
+fn curves(curves: &[(String, Curve)]) -> Markup {
+    html! {
+        @if curves.is_empty() {
+            p { "No stage was trained." }
+        } @else {
+            div.stages { @for (stage, curve) in curves { (self::curve(stage, curve)) } }
+        }
     }
 }
 
-fn curve(stage: &str, curve: &Curve) -> String {
-    let of = |value: &dyn Fn(&Epoch) -> Option<f64>| curve.iter().map(value).collect::<Vec<_>>();
-    let stage_name = escape(stage);
+fn curve(stage: &str, curve: &Curve) -> Markup {
     let Some(last) = curve.last() else {
-        return format!("<figure class=\"card\"><h3>{stage_name}</h3><p>No epoch was trained.</p></figure>\n");
+        return html! { figure.card { h3 { (stage) } p { "No epoch was trained." } } };
+    };
+    let series = |name, class, value: &dyn Fn(&Epoch) -> Option<f64>| Series {
+        name,
+        class,
+        values: curve.iter().map(value).collect(),
+        deviations: Vec::new(),
     };
     let losses = [
-        Line { name: "training", class: "train", values: of(&|epoch| Some(epoch.loss)), deviations: Vec::new() },
-        Line {
-            name: "held out",
-            class: "held-out",
-            values: of(&|epoch| Some(epoch.held_out_loss)),
-            deviations: Vec::new(),
-        },
+        series("training", "blue", &|epoch| Some(epoch.loss)),
+        series("held out", "orange", &|epoch| Some(epoch.held_out_loss)),
     ];
-    let mut plots = by_epoch(&format!("{stage}: loss by epoch"), "loss (mean of samples)", &losses);
-    let mut told = format!("loss {:.4}, held out {:.4}", last.loss, last.held_out_loss);
-    if curve.iter().any(|epoch| epoch.held_out_accuracy.is_some()) {
-        let values = of(&|epoch| epoch.held_out_accuracy.map(|share| 100.0 * share));
-        let line = Line { name: "held out", class: "accuracy", values, deviations: Vec::new() };
-        plots += &by_epoch(&format!("{stage}: accuracy by epoch"), "accuracy (%)", &[line]);
-        told += &format!(", accuracy {}", percent(last.held_out_accuracy.unwrap_or(f64::NAN)));
+    let has_accuracy = curve.iter().any(|epoch| epoch.held_out_accuracy.is_some());
+    let accuracy = [series("held out", "green", &|epoch| epoch.held_out_accuracy.map(|share| 100.0 * share))];
+    html! {
+        figure.card {
+            h3 { (stage) }
+            div.plots {
+                (by_epoch(&format!("{stage}: loss by epoch"), "loss (mean over samples)", &losses))
+                @if has_accuracy { (by_epoch(&format!("{stage}: accuracy by epoch"), "accuracy (%)", &accuracy)) }
+            }
+            figcaption {
+                "Epoch " (curve.len()) ": loss " (format_args!("{:.4}", last.loss))
+                ", held out " (format_args!("{:.4}", last.held_out_loss))
+                @if has_accuracy { ", accuracy " (percent(last.held_out_accuracy.unwrap_or(f64::NAN))) }
+                "; " (format_args!("{:.0}", last.samples_per_second)) " samples per second."
+            }
+        }
     }
-    format!(
-        "<figure class=\"card\"><h3>{stage_name}</h3><div class=\"plots\">{plots}</div>\
-         <figcaption>Epoch {}: {told}; {:.0} samples a second.</figcaption></figure>\n",
-        curve.len(),
-        last.samples_per_second
-    )
 }
 
-fn skipped(names: &[String]) -> String {
-    let named: String = names.iter().take(SKIPPED_NAMED).map(|name| format!("<li>{}</li>\n", escape(name))).collect();
-    let more = match names.len().saturating_sub(SKIPPED_NAMED) {
-        0 => String::new(),
-        more => format!("<p class=\"quiet\">and {more} more</p>"),
-    };
-    format!("<ul class=\"names\">{named}</ul>{more}")
+fn skipped(names: &[String]) -> Markup {
+    html! {
+        ul.names { @for name in names.iter().take(SKIPPED_NAMED) { li { (name) } } }
+        @if names.len() > SKIPPED_NAMED { p.quiet { "and " (names.len() - SKIPPED_NAMED) " more" } }
+    }
 }
 
-fn terms(summary: &Summary) -> String {
-    format!(
-        "<p><strong>Data:</strong> {}.<br><strong>Source and terms:</strong> {}.</p>\n\
-         <p>The bundle\u{2019}s <code>MODEL_CARD.md</code> says which face net taught this net and under which terms.</p>\n\
-         <p>The net guesses what a face shows, which is not what a person feels. Ask for consent, store no pictures \
-         without need, and mind the law: the EU restricts inferring the emotions of people at work and in education.</p>",
-        escape(&summary.data),
-        escape(summary.source.trim_end_matches('.'))
-    )
+fn terms(summary: &Summary) -> Markup {
+    html! {
+        p {
+            strong { "Data:" } " " (summary.data) "." br;
+            strong { "Source and terms:" } " " (summary.source.trim_end_matches('.')) "."
+        }
+        p { "The bundle\u{2019}s " code { "MODEL_CARD.md" } " names the face net that taught this net, and its terms." }
+        p {
+            "The net classifies what a face shows, which is not what a person feels. Ask for consent, store no pictures \
+             without need, and follow the law: the EU restricts inferring the emotions of people at work and in education."
+        }
+    }
 }
 
 #[cfg(test)]

@@ -92,6 +92,22 @@ fn the_page_holds_the_figures() {
 }
 
 #[test]
+fn the_most_confident_mistakes_come_first() {
+    let with = |probability, name: &str| Answered { probability, ..answer("fear", "surprise", name) };
+    let page = page(&summary(), &[with(0.4, "1.png"), with(0.99, "2.png"), with(0.7, "3.png")], &[]);
+    let places = ["2.png:", "3.png:", "1.png:"].map(|name| page.find(name).unwrap());
+    assert!(places.is_sorted(), "{places:?}");
+}
+
+#[test]
+fn figures_of_few_samples_have_error_bars() {
+    let page = page(&summary(), &[], &[]);
+    // 55 of 56, and 7 of 8: Wilson's intervals.
+    assert!(page.contains("95 % interval 90.6\u{a0}% to 99.7\u{a0}%"));
+    assert!(page.contains("95 % interval: 52.9\u{a0}% to 97.8\u{a0}%"));
+}
+
+#[test]
 fn a_failing_rung_is_the_headline() {
     let mut summary = summary();
     summary.parity[1].holds = false;

@@ -6,11 +6,24 @@ pub mod crossval;
 mod figures;
 pub mod html;
 pub mod inspection;
-mod markup;
-mod plot;
+mod interval;
+mod picture;
 pub mod study;
 
+use expression_report::{Page, Section};
+use maud::{Markup, html};
+
 pub use crate::outcome::Summary;
+
+/// Returns a page of this program.
+fn document(title: &str, header: Markup, sections: Vec<Section>) -> String {
+    Page { title, header, sections, program: "host-trainer", version: env!("CARGO_PKG_VERSION") }.render()
+}
+
+/// Returns a configuration file as it stands.
+fn configuration(text: &str) -> Markup {
+    html! { pre.card tabindex="0" { (text) } }
+}
 
 /// A test sample with what the int8 net answered, for the sheet of right and wrong answers.
 #[derive(Debug, Clone)]
