@@ -14,7 +14,8 @@ use crate::device;
 pub struct Cmd {
     #[command(flatten)]
     training: Training,
-    /// How the data set is split: folds:K, ck-plus-8, ck-plus-6, oulu-casia, tfd, sfew or ferplus. By default the data set's own protocol.
+    /// How the data set is split: folds:K, ck-plus-8, ck-plus-6, oulu-casia, tfd, sfew, ferplus, fer2013, raf-db
+    /// or affectnet. By default the data set's own protocol.
     #[arg(long)]
     protocol: Option<Protocol>,
     /// Only this fold, from 1.
@@ -28,7 +29,8 @@ impl Cmd {
     /// # Errors
     /// Bad input, or an interruption.
     pub fn run(&self) -> crate::Result<()> {
-        let Training { data, seed, resume, .. } = &self.training;
+        let Training { seed, resume, .. } = &self.training;
+        let data = &self.training.source()?;
         let (config, device) = self.training.configuration()?;
         let folder = self.training.folder("-crossval");
         eprintln!("cross-validation {} on {}", folder.display(), device::name(device));

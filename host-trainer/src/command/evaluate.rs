@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use expression_engine::EngineOptions;
 
-use crate::dataset::{self, Request, Source, Split};
+use crate::dataset::{self, ClassNames, Request, Source, Split};
 use crate::evaluate::Evaluation;
 
 /// Measures a bundle on a part of a data set, by the board's own code: accuracy, recall, confusion.
@@ -16,9 +16,14 @@ pub struct Cmd {
     /// Folder of the bundle.
     #[arg(long, value_name = "DIR")]
     bundle: PathBuf,
-    /// rendered[:N], ferplus:DIR, folder:DIR, ck-plus:DIR, oulu-casia:DIR, tfd:FILE-or-DIR or sfew:DIR.
+    /// Data set: rendered[:N], folder:DIR, ferplus:DIR, fer2013:FILE.csv, raf-db:DIR, affectnet:DIR, ck-plus:DIR, oulu-casia:DIR,
+    /// tfd:FILE-or-DIR, sfew:DIR, kdef:DIR or jaffe:DIR.
     #[arg(long, value_name = "SOURCE")]
     data: Source,
+    /// What the names of class folders mean, for folder:DIR: NAME=LABEL,... (LABEL - leaves a class out), a file with such
+    /// lines, or the numbering of fer2013, raf-db or affectnet. Common spellings are understood without it.
+    #[arg(long, value_name = "NAMES")]
+    classes: Option<ClassNames>,
     /// Which part: of FER+, valid is its PublicTest and test its PrivateTest.
     #[arg(long, value_enum, default_value_t = Split::Test)]
     split: Split,
@@ -39,7 +44,8 @@ impl Cmd {
         let (bundle, engine) = expression_engine::selftest::open(&self.bundle, EngineOptions::default())?;
         let calibration = bundle.manifest().quantization.calibration_samples;
         let request = Request { rendered: DRAWN, limit: None, calibration, seed: self.seed };
-        let part = dataset::part(&self.data, self.split, request)?;
+        let source = self.data.clone().with_classes(self.classes.clone())?;
+        let part = dataset::part(&source, self.split, request)?;
         let evaluation = Evaluation::new(&bundle, &engine, &part)?;
         let text = match self.json {
             true => serde_json::to_string(&evaluation)?,

@@ -35,7 +35,8 @@ impl Cmd {
     /// # Errors
     /// Bad input, an interruption, or a parity rung that does not hold.
     pub fn run(&self) -> crate::Result<()> {
-        let Training { data, preset, seed, resume, .. } = &self.training;
+        let Training { preset, seed, resume, .. } = &self.training;
+        let data = &self.training.source()?;
         let (config, device) = self.training.configuration()?;
         let asked = run::Request {
             data: data.to_string(),

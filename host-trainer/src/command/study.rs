@@ -31,13 +31,14 @@ impl Cmd {
     /// Bad input, or an interruption.
     pub fn run(&self) -> crate::Result<()> {
         let (config, device) = self.training.configuration()?;
+        let data = self.training.source()?;
         let folder = self.training.folder("-study");
         eprintln!("study {} on {}", folder.display(), device::name(device));
         let sizes: Vec<usize> = self.samples.iter().map(|count| *count as usize).collect();
         let plan = Plan {
             folder: &folder,
             config: &config,
-            data: &self.training.data,
+            data: &data,
             sizes: &sizes,
             seeds: self.seeds.into(),
             resume: self.training.resume,

@@ -5,15 +5,20 @@ use std::path::{Path, PathBuf};
 use tch::Device;
 
 use crate::config::Config;
-use crate::dataset::{Request, Source};
+use crate::dataset::{ClassNames, Request, Source};
 use crate::device;
 
 /// What the commands that train are asked alike.
 #[derive(clap::Args)]
 pub struct Training {
-    /// rendered[:N], ferplus:DIR, folder:DIR, ck-plus:DIR, oulu-casia:DIR, tfd:FILE-or-DIR or sfew:DIR.
+    /// Data set: rendered[:N], folder:DIR, ferplus:DIR, fer2013:FILE.csv, raf-db:DIR, affectnet:DIR, ck-plus:DIR, oulu-casia:DIR,
+    /// tfd:FILE-or-DIR, sfew:DIR, kdef:DIR or jaffe:DIR.
     #[arg(long, value_name = "SOURCE", default_value = "rendered")]
     pub data: Source,
+    /// What the names of class folders mean, for folder:DIR: NAME=LABEL,... (LABEL - leaves a class out), a file with such
+    /// lines, or the numbering of fer2013, raf-db or affectnet. Common spellings are understood without it.
+    #[arg(long, value_name = "NAMES")]
+    pub classes: Option<ClassNames>,
     /// edge, ferplus, paper, smoke, or the path of a TOML file.
     #[arg(long, default_value = "edge")]
     pub preset: String,
@@ -39,6 +44,14 @@ pub struct Training {
 }
 
 impl Training {
+    /// The data set, with the meaning of its class folders.
+    ///
+    /// # Errors
+    /// Bad input: `--classes` for a data set that has no class folders.
+    pub fn source(&self) -> crate::Result<Source> {
+        self.data.clone().with_classes(self.classes.clone())
+    }
+
     /// The preset with what the flags change, and the device.
     ///
     /// # Errors
@@ -66,8 +79,7 @@ impl Training {
     /// RUNS/NAME; a name that was not given is made of data, preset and `suffix`.
     pub fn folder(&self, suffix: &str) -> PathBuf {
         let stem = Path::new(&self.preset).file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let kind = self.data.to_string();
-        let kind = kind.split(':').next().unwrap_or_default();
+        let kind = self.data.kind();
         self.runs.join(self.name.clone().unwrap_or_else(|| format!("{kind}-{stem}{suffix}")))
     }
 }

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use expression_core::Label;
-use expression_core::align::{KeyPoints, Point};
+use expression_core::align::KeyPoints;
 
 use super::{Collection, Sample, cut, folds, listing, sample};
 use crate::error::Error;
@@ -14,8 +14,6 @@ use crate::error::Error;
 const FOLDS: usize = 10;
 /// So many frames at a sequence's end show its expression; the first one is neutral.
 const APEX: usize = 3;
-/// Points of a landmark file.
-const POINTS: usize = 68;
 /// Labels by the code in an emotion file.
 const CODES: [Label; 8] = [
     Label::Neutral,
@@ -137,7 +135,7 @@ fn emotion(folder: &Path) -> crate::Result<Option<Label>> {
 /// The key points of a landmark file: the means of the points around each eye and around the outer lips.
 fn landmarks(file: &Path) -> crate::Result<KeyPoints> {
     let text = String::from_utf8_lossy(&expression_engine::files::read(file)?).into_owned();
-    let mut points = Vec::with_capacity(POINTS);
+    let mut points = Vec::with_capacity(cut::LANDMARKS);
     for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()) {
         let values: Vec<f32> = line.split_whitespace().map_while(|value| value.parse().ok()).collect();
         match values.as_slice() {
@@ -145,16 +143,10 @@ fn landmarks(file: &Path) -> crate::Result<KeyPoints> {
             _ => return Err(Error::BadInput(format!("{}:{number}: not x and y in pixels", file.display()))),
         }
     }
-    if points.len() != POINTS {
-        return Err(Error::BadInput(format!("{}: {} points, not {POINTS}", file.display(), points.len())));
+    if points.len() != cut::LANDMARKS {
+        return Err(Error::BadInput(format!("{}: {} points, not {}", file.display(), points.len(), cut::LANDMARKS)));
     }
-    let centre = |range: std::ops::Range<usize>| {
-        let part = &points[range];
-        let mean = |axis: usize| part.iter().map(|point| point[axis]).sum::<f32>() / part.len() as f32;
-        Point::from_pixels(mean(0), mean(1))
-    };
-    let key_points = || Some(KeyPoints { eyes: [centre(36..42)?, centre(42..48)?], mouth: centre(48..60)? });
-    key_points().ok_or_else(|| Error::BadInput(format!("{}: points far outside a picture", file.display())))
+    cut::key_points(&points).ok_or_else(|| Error::BadInput(format!("{}: points far outside a picture", file.display())))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Faces cut out of the pictures of a data set by the board's own detector and alignment.
 
-use expression_core::align::{KeyPoints, Similarity};
+use expression_core::align::{KeyPoints, Point, Similarity};
 use expression_engine::Picture;
 use expression_engine::detector::Detector;
 
@@ -10,6 +10,20 @@ use crate::error::Error;
 const LONGEST: usize = 256;
 /// Shortest side, for faces of few pixels.
 const SHORTEST: usize = 48;
+
+/// Points of the usual annotation of a face (Multi-PIE's, iBUG 300-W's): jaw, brows, nose, eyes, mouth.
+pub const LANDMARKS: usize = 68;
+
+/// The key points of a face from its 68 landmarks, x and y in pixels: the means of the points around each eye and around the
+/// outer lips. `None` if there are fewer landmarks or they lie far outside a picture.
+pub fn key_points(landmarks: &[[f32; 2]]) -> Option<KeyPoints> {
+    let centre = |range: std::ops::Range<usize>| {
+        let part = landmarks.get(range)?;
+        let mean = |axis: usize| part.iter().map(|point| point[axis]).sum::<f32>() / part.len() as f32;
+        Point::from_pixels(mean(0), mean(1))
+    };
+    Some(KeyPoints { eyes: [centre(36..42)?, centre(42..48)?], mouth: centre(48..60)? })
+}
 
 /// Finds faces in pictures and cuts them out.
 pub struct Finder(Detector);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use expression_core::Label;
 
-use super::{DataSet, Part, Request, Sample, Split, sample, shuffled};
+use super::{DataSet, Part, Request, Sample, Split, listing, sample, shuffled};
 use crate::error::{Context, Error};
 
 /// The table of votes.
@@ -94,10 +94,18 @@ fn rows(folder: &Path, split: Split) -> crate::Result<Vec<Row>> {
             rows.push(Row { path: folder.join(pictures).join(&name), name, votes });
         }
     }
+    require_pictures(&folder.join(pictures))?;
     if rows.is_empty() {
         return Err(missing(&format!("no usable {wanted} rows")));
     }
     Ok(rows)
+}
+
+/// Refuses a clone of FERPlus whose pictures were never made: the repository holds the table alone.
+fn require_pictures(folder: &Path) -> crate::Result<()> {
+    let found = folder.is_dir() && !listing::pictures(folder)?.is_empty();
+    let advice = "run FERPlus' generate_training_data.py with fer2013.csv, which makes them";
+    found.then_some(()).ok_or_else(|| Error::BadInput(format!("{}: no pictures; {advice}", folder.display())))
 }
 
 /// The samples of rows, and what could not be read.
@@ -153,6 +161,7 @@ impl Votes {
 
 #[cfg(test)]
 mod tests {
+    use super::super::layout::tests::assert_refused;
     use super::*;
 
     fn row(text: &str) -> Result<(String, Option<(String, Votes)>), String> {
@@ -195,5 +204,24 @@ mod tests {
         ] {
             assert!(row(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_clone_without_its_pictures_is_refused_in_one_line() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(
+            folder.path().join(TABLE),
+            "Usage,Image name,n,h,s,s,a,d,f,c,u,NF\nTraining,fer0.png,9,0,0,0,0,0,0,0,1,0\n",
+        )
+        .unwrap();
+        let refused = || {
+            assert_refused(
+                part(folder.path(), Split::Train),
+                &["FER2013Train: no pictures", "generate_training_data.py"],
+            )
+        };
+        refused();
+        std::fs::create_dir_all(folder.path().join("data/FER2013Train")).unwrap();
+        refused();
     }
 }

@@ -1,16 +1,60 @@
 //! What lies in a data set's folders, in the same order on every machine.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fmt;
+use std::fs::{self, File};
+use std::io::Read;
 use std::path::{Path, PathBuf};
+
+use image::ImageFormat;
 
 use crate::error::{Context, Error};
 
-/// The folders in `folder` with their names, in ascending order; hidden ones are left out.
+/// Bytes at the start of a file that tell its format.
+const HEAD: usize = 32;
+/// Folders below a class folder are searched this deep; more is a mistake or a loop of links.
+const MAX_DEPTH: usize = 8;
+/// What systems and archivers leave beside pictures, in lower case; it is passed over without a word.
+const JUNK: [&str; 8] =
+    ["__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "@eadir", "$recycle.bin", "lost+found", "icon\r"];
+
+/// Files that are not read, counted by reason.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LeftOut(BTreeMap<String, usize>);
+
+impl LeftOut {
+    /// Counts files that are left out for a reason.
+    pub fn add(&mut self, reason: impl Into<String>, count: usize) {
+        if count > 0 {
+            *self.0.entry(reason.into()).or_default() += count;
+        }
+    }
+
+    /// Takes over what another count holds.
+    pub fn extend(&mut self, other: LeftOut) {
+        other.0.into_iter().for_each(|(reason, count)| self.add(reason, count));
+    }
+
+    /// Logs one line that says what of `place` is left out, if anything is.
+    pub fn warn(&self, place: &Path) {
+        if !self.0.is_empty() {
+            tracing::warn!("{}: {self}", place.display());
+        }
+    }
+}
+
+impl fmt::Display for LeftOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let reasons: Vec<String> = self.0.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+        write!(f, "{} files left out: {}", self.0.values().sum::<usize>(), reasons.join(", "))
+    }
+}
+
+/// The folders in `folder` with their names, in ascending order, without hidden ones and what systems leave there.
 ///
 /// # Errors
-/// Where `folder` cannot be listed; [`Error::BadInput`] where two names differ only in case: one is a copy of the other, and its
-/// samples would count twice.
+/// Returns an error if `folder` cannot be listed, and [`Error::BadInput`] if two names differ only in case: one is a copy
+/// of the other, and its samples would count twice.
 pub fn folders(folder: &Path) -> crate::Result<Vec<(String, PathBuf)>> {
     let mut seen: BTreeMap<String, PathBuf> = BTreeMap::new();
     let mut found = Vec::new();
@@ -25,22 +69,53 @@ pub fn folders(folder: &Path) -> crate::Result<Vec<(String, PathBuf)>> {
     Ok(found)
 }
 
-/// The picture files in `folder`, in ascending order of their names.
+/// The picture files in `folder` itself, in ascending order of their names.
 ///
 /// # Errors
-/// Where `folder` cannot be listed.
+/// Returns an error if `folder` cannot be listed.
 pub fn pictures(folder: &Path) -> crate::Result<Vec<PathBuf>> {
-    Ok(entries(folder)?.into_iter().filter(|path| is_picture(path)).collect())
+    Ok(entries(folder)?.into_iter().filter(|path| path.is_file() && not_a_picture(path).is_none()).collect())
 }
 
-/// Everything in `folder` but what is hidden, in ascending order.
+/// The picture files in `folder` and the folders below it, in ascending order of their paths, and what else lies there.
+/// A file's content decides, not its name.
 ///
 /// # Errors
-/// Where it cannot be listed.
+/// Returns an error if a folder cannot be listed, and [`Error::BadInput`] if folders lie more than eight deep.
+pub fn pictures_below(folder: &Path) -> crate::Result<(Vec<PathBuf>, LeftOut)> {
+    let (mut found, mut left_out) = (Vec::new(), LeftOut::default());
+    walk(folder, MAX_DEPTH, &mut |path| match not_a_picture(&path) {
+        None => found.push(path),
+        Some(reason) => left_out.add(reason, 1),
+    })?;
+    Ok((found, left_out))
+}
+
+/// Hands each file in `folder` and below it to `visit`, in ascending order of paths.
+fn walk(folder: &Path, depth: usize, visit: &mut impl FnMut(PathBuf)) -> crate::Result<()> {
+    for path in entries(folder)? {
+        if !path.is_dir() {
+            visit(path);
+        } else if depth == 0 {
+            let path = path.display();
+            return Err(Error::BadInput(format!(
+                "{path}: more than {MAX_DEPTH} folders deep; give a folder further down"
+            )));
+        } else {
+            walk(&path, depth - 1, visit)?;
+        }
+    }
+    Ok(())
+}
+
+/// Everything in `folder` in ascending order, without hidden files and what systems leave there.
+///
+/// # Errors
+/// Returns an error if it cannot be listed.
 pub fn entries(folder: &Path) -> crate::Result<Vec<PathBuf>> {
     let read = || -> std::io::Result<Vec<PathBuf>> {
         let mut paths = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>()?;
-        paths.retain(|path| !name(path).starts_with('.'));
+        paths.retain(|path| !name(path).starts_with('.') && !JUNK.contains(&name(path).to_lowercase().as_str()));
         paths.sort();
         Ok(paths)
     };
@@ -52,7 +127,28 @@ pub fn name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-fn is_picture(path: &Path) -> bool {
+/// Why a file is not a picture that can be read, in a word that counts it; `None` for pictures and for files that cannot be
+/// opened, which decoding names.
+fn not_a_picture(path: &Path) -> Option<String> {
+    let mut head = Vec::with_capacity(HEAD);
+    if File::open(path).and_then(|file| file.take(HEAD as u64).read_to_end(&mut head)).is_err() {
+        return None;
+    }
+    use ImageFormat::{Bmp, Gif, Jpeg, Png, Pnm, Tiff, WebP};
+    match image::guess_format(&head) {
+        Ok(Bmp | Gif | Jpeg | Png | Pnm | Tiff | WebP) => return None,
+        Ok(ImageFormat::Avif) => return Some("AVIF (convert them to JPEG)".into()),
+        _ => {}
+    }
+    let brand = head.get(4..12).filter(|brand| brand.starts_with(b"ftyp")).map(|brand| &brand[4..]);
+    if brand.is_some_and(|brand| [b"heic", b"heix", b"mif1", b"msf1", b"hevc"].iter().any(|heif| brand == *heif)) {
+        return Some("HEIC (convert them to JPEG)".into());
+    }
     let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
-    matches!(extension.as_str(), "png" | "jpg" | "jpeg" | "bmp" | "pgm" | "ppm" | "pnm")
+    Some(match extension.as_str() {
+        // Named like a picture, so that decoding says what is wrong with it.
+        "png" | "jpg" | "jpeg" | "bmp" | "pgm" | "ppm" | "pnm" | "webp" | "tif" | "tiff" | "gif" => return None,
+        "" => "without an ending".into(),
+        other => format!(".{other}"),
+    })
 }

@@ -1,8 +1,11 @@
 //! Data sets: one file a source, each giving a [`DataSet`].
 
+pub mod affectnet;
 pub mod ck_plus;
+mod class_names;
 pub mod contact_sheet;
 mod cut;
+pub mod fer2013;
 pub mod ferplus;
 pub mod folder;
 pub mod folds;
@@ -10,17 +13,20 @@ pub mod layout;
 mod listing;
 mod mat;
 pub mod oulu_casia;
+pub mod posed;
 mod protocol;
+pub mod raf_db;
 pub mod rendered;
 pub mod sample;
 pub mod sfew;
 pub mod tfd;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use crate::error::Error;
 
+pub use class_names::{ClassNames, Numbering};
 pub use folds::{Collection, Fold};
 pub use protocol::Protocol;
 pub use sample::{DataSet, Part, Sample};
@@ -32,8 +38,8 @@ pub enum Source {
     Rendered(Option<usize>),
     /// The layout that Microsoft's FERPlus repository makes.
     FerPlus(PathBuf),
-    /// One folder a class.
-    Folder(PathBuf),
+    /// One folder per class, and what the names of the folders mean.
+    Folder(PathBuf, ClassNames),
     /// CK+ in its original layout.
     CkPlus(PathBuf),
     /// Oulu-CASIA in its original layout.
@@ -42,48 +48,110 @@ pub enum Source {
     Tfd(PathBuf),
     /// SFEW 2.0 in its original layout.
     Sfew(PathBuf),
+    /// FER2013's CSV file.
+    Fer2013(PathBuf),
+    /// RAF-DB in its original layout.
+    RafDb(PathBuf),
+    /// AffectNet in its original layouts.
+    AffectNet(PathBuf),
+    /// KDEF or JAFFE in its original layout.
+    Posed(posed::Posed, PathBuf),
 }
 
 /// What `--data` takes.
-pub const SOURCES: &str =
-    "rendered[:N], ferplus:DIR, folder:DIR, ck-plus:DIR, oulu-casia:DIR, tfd:FILE-or-DIR, sfew:DIR";
+pub const SOURCES: &str = "rendered[:N], folder:DIR, ferplus:DIR, fer2013:FILE.csv, raf-db:DIR, affectnet:DIR, ck-plus:DIR, \
+     oulu-casia:DIR, tfd:FILE-or-DIR, sfew:DIR, kdef:DIR, jaffe:DIR";
 
 impl FromStr for Source {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Source, String> {
         let (kind, rest) = text.split_once(':').unwrap_or((text, ""));
-        match (kind, rest) {
-            ("rendered", "") => Ok(Source::Rendered(None)),
-            ("rendered", count) => match count.parse() {
-                Ok(count) if (16..=1_000_000).contains(&count) => Ok(Source::Rendered(Some(count))),
-                _ => Err(format!("rendered:N takes 16 to 1000000 faces, not {count:?}")),
+        let path = || PathBuf::from(rest);
+        let source = match kind {
+            "rendered" if rest.is_empty() => return Ok(Source::Rendered(None)),
+            "rendered" => match rest.parse() {
+                Ok(count) if (16..=1_000_000).contains(&count) => return Ok(Source::Rendered(Some(count))),
+                _ => return Err(format!("invalid number of faces {rest:?}: rendered:N takes 16 to 1000000")),
             },
-            ("ferplus" | "folder" | "ck-plus" | "oulu-casia" | "tfd" | "sfew", "") => {
-                Err(format!("{kind}:DIR needs a folder"))
+            "ferplus" => Source::FerPlus(path()),
+            "folder" => Source::Folder(path(), ClassNames::default()),
+            "ck-plus" => Source::CkPlus(path()),
+            "oulu-casia" => Source::OuluCasia(path()),
+            "tfd" => Source::Tfd(path()),
+            "sfew" => Source::Sfew(path()),
+            "fer2013" => Source::Fer2013(path()),
+            "raf-db" => Source::RafDb(path()),
+            "affectnet" => Source::AffectNet(path()),
+            "kdef" => Source::Posed(posed::Posed::Kdef, path()),
+            "jaffe" => Source::Posed(posed::Posed::Jaffe, path()),
+            _ => return Err(format!("unknown data set {kind:?}; give one of {SOURCES}")),
+        };
+        match (rest, kind) {
+            ("", "fer2013") => Err("fer2013:FILE.csv needs a file".into()),
+            ("", _) => Err(format!("{kind}:DIR needs a folder")),
+            _ => Ok(source),
+        }
+    }
+}
+
+impl Source {
+    /// The kind of the source, as `--data` names it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Source::Rendered(_) => "rendered",
+            Source::FerPlus(_) => "ferplus",
+            Source::Folder(..) => "folder",
+            Source::CkPlus(_) => "ck-plus",
+            Source::OuluCasia(_) => "oulu-casia",
+            Source::Tfd(_) => "tfd",
+            Source::Sfew(_) => "sfew",
+            Source::Fer2013(_) => "fer2013",
+            Source::RafDb(_) => "raf-db",
+            Source::AffectNet(_) => "affectnet",
+            Source::Posed(posed::Posed::Kdef, _) => "kdef",
+            Source::Posed(posed::Posed::Jaffe, _) => "jaffe",
+        }
+    }
+
+    /// Where its files lie; `None` for rendered faces.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Source::Rendered(_) => None,
+            Source::FerPlus(path)
+            | Source::Folder(path, _)
+            | Source::CkPlus(path)
+            | Source::OuluCasia(path)
+            | Source::Tfd(path)
+            | Source::Sfew(path)
+            | Source::Fer2013(path)
+            | Source::RafDb(path)
+            | Source::AffectNet(path)
+            | Source::Posed(_, path) => Some(path),
+        }
+    }
+
+    /// The source with the meaning of its class folders (`--classes`).
+    ///
+    /// # Errors
+    /// Returns [`Error::BadInput`] if the source has no class folders to be named.
+    pub fn with_classes(self, classes: Option<ClassNames>) -> crate::Result<Source> {
+        match (self, classes) {
+            (source, None) => Ok(source),
+            (Source::Folder(path, _), Some(classes)) => Ok(Source::Folder(path, classes)),
+            (source, Some(_)) => {
+                Err(Error::BadInput(format!("--classes is for folder:DIR; {} has classes of its own", source.kind())))
             }
-            ("ferplus", folder) => Ok(Source::FerPlus(folder.into())),
-            ("folder", folder) => Ok(Source::Folder(folder.into())),
-            ("ck-plus", folder) => Ok(Source::CkPlus(folder.into())),
-            ("oulu-casia", folder) => Ok(Source::OuluCasia(folder.into())),
-            ("tfd", path) => Ok(Source::Tfd(path.into())),
-            ("sfew", folder) => Ok(Source::Sfew(folder.into())),
-            _ => Err(format!("no data set {kind:?}; there are {SOURCES}")),
         }
     }
 }
 
 impl std::fmt::Display for Source {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Source::Rendered(None) => write!(f, "rendered"),
-            Source::Rendered(Some(count)) => write!(f, "rendered:{count}"),
-            Source::FerPlus(folder) => write!(f, "ferplus:{}", folder.display()),
-            Source::Folder(folder) => write!(f, "folder:{}", folder.display()),
-            Source::CkPlus(folder) => write!(f, "ck-plus:{}", folder.display()),
-            Source::OuluCasia(folder) => write!(f, "oulu-casia:{}", folder.display()),
-            Source::Tfd(path) => write!(f, "tfd:{}", path.display()),
-            Source::Sfew(folder) => write!(f, "sfew:{}", folder.display()),
+        match (self, self.path()) {
+            (Source::Rendered(Some(count)), _) => write!(f, "rendered:{count}"),
+            (_, Some(path)) => write!(f, "{}:{}", self.kind(), path.display()),
+            (_, None) => f.write_str(self.kind()),
         }
     }
 }
@@ -116,7 +184,8 @@ pub fn load(source: &Source, request: Request) -> crate::Result<DataSet> {
     let set = match source {
         Source::Rendered(count) => rendered::load(count.unwrap_or(request.rendered), request)?,
         Source::FerPlus(folder) => ferplus::load(folder, request)?,
-        Source::Folder(folder) => folder::load(folder, request)?,
+        Source::Folder(folder, classes) => folder::load(folder, classes, request)?,
+        Source::Fer2013(file) => fer2013::load(file, request)?,
         _ => return collect(source, Protocol::of(source), request)?.fold(0, request),
     };
     set.checked()
@@ -152,6 +221,14 @@ pub fn part(source: &Source, split: Split, request: Request) -> crate::Result<Pa
     if let Source::FerPlus(folder) = source {
         return ferplus::part(folder, split)?.checked();
     }
+    let own = match source {
+        Source::Folder(folder, classes) => folder::part(folder, classes, split)?,
+        Source::Fer2013(file) => fer2013::part(file, split)?,
+        _ => None,
+    };
+    if let Some(part) = own {
+        return part.checked();
+    }
     let DataSet { name, source, train, calibration, test, skipped } = load(source, request)?;
     let samples = match split {
         Split::Train => train,
@@ -173,8 +250,12 @@ pub fn collect(source: &Source, protocol: Protocol, request: Request) -> crate::
         (Source::OuluCasia(folder), Protocol::OuluCasia | Protocol::Folds(_)) => oulu_casia::collect(folder)?,
         (Source::Tfd(path), Protocol::Tfd | Protocol::Folds(_)) => tfd::collect(path)?,
         (Source::Sfew(folder), Protocol::Sfew | Protocol::Folds(_)) => sfew::collect(folder)?,
+        (Source::RafDb(folder), Protocol::RafDb | Protocol::Folds(_)) => raf_db::collect(folder)?,
+        (Source::AffectNet(folder), Protocol::AffectNet | Protocol::Folds(_)) => affectnet::collect(folder)?,
+        (Source::Posed(posed, folder), Protocol::Folds(_)) => posed::collect(folder, *posed)?,
         (Source::FerPlus(_), Protocol::FerPlus | Protocol::Folds(_))
-        | (Source::Rendered(_) | Source::Folder(_), Protocol::Folds(_)) => Collection::whole(load(source, request)?),
+        | (Source::Fer2013(_), Protocol::Fer2013 | Protocol::Folds(_))
+        | (Source::Rendered(_) | Source::Folder(..), Protocol::Folds(_)) => Collection::whole(load(source, request)?),
         _ => {
             let usual = Protocol::of(source);
             let what = format!("protocol {protocol} is not for {source}; take {usual} or folds:K");

@@ -21,23 +21,35 @@ pub enum Protocol {
     Sfew,
     /// FER+, one fold: training and validation part, eight classes.
     FerPlus,
+    /// FER2013, one fold: training and validation part, seven classes.
+    Fer2013,
+    /// RAF-DB, one fold: training and test part, seven classes.
+    RafDb,
+    /// AffectNet, one fold: training and validation part, eight classes.
+    AffectNet,
 }
 
 /// Those that have a name and nothing else.
-const NAMED: [(&str, Protocol); 6] = [
+const NAMED: [(&str, Protocol); 9] = [
     ("ck-plus-8", Protocol::CkPlus8),
     ("ck-plus-6", Protocol::CkPlus6),
     ("oulu-casia", Protocol::OuluCasia),
     ("tfd", Protocol::Tfd),
     ("sfew", Protocol::Sfew),
     ("ferplus", Protocol::FerPlus),
+    ("fer2013", Protocol::Fer2013),
+    ("raf-db", Protocol::RafDb),
+    ("affectnet", Protocol::AffectNet),
 ];
 
 impl Protocol {
     /// What is meant where `--protocol` is not given.
     pub fn of(source: &Source) -> Protocol {
         match source {
-            Source::Rendered(_) | Source::Folder(_) => Protocol::Folds(10),
+            Source::Rendered(_) | Source::Folder(..) | Source::Posed(..) => Protocol::Folds(10),
+            Source::Fer2013(_) => Protocol::Fer2013,
+            Source::RafDb(_) => Protocol::RafDb,
+            Source::AffectNet(_) => Protocol::AffectNet,
             Source::FerPlus(_) => Protocol::FerPlus,
             Source::CkPlus(_) => Protocol::CkPlus8,
             Source::OuluCasia(_) => Protocol::OuluCasia,

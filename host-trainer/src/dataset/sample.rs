@@ -8,6 +8,9 @@ use sha2::{Digest, Sha256};
 
 use crate::error::Error;
 
+/// Unreadable pictures that are named one by one; the rest is counted.
+const MAX_NAMED: usize = 10;
+
 /// A labelled face picture.
 #[derive(Debug, Clone)]
 pub struct Sample {
@@ -158,11 +161,12 @@ pub fn read_all<T: Sync>(
     for result in read {
         match result {
             Ok(sample) => samples.push(sample),
-            Err(reason) => {
-                tracing::warn!("skipped: {reason}");
-                skipped.push(reason);
-            }
+            Err(reason) => skipped.push(reason),
         }
+    }
+    skipped.iter().take(MAX_NAMED).for_each(|reason| tracing::warn!("skipped: {reason}"));
+    if let Some(more @ 1..) = skipped.len().checked_sub(MAX_NAMED) {
+        tracing::warn!("skipped: {more} more pictures that could not be read");
     }
     (samples, skipped)
 }

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::cut::Finder;
-use super::{Collection, Fold, Sample, folder, sample};
+use super::{ClassNames, Collection, Fold, Sample, folder, sample};
 use crate::error::Error;
 
 /// Reads SFEW in one fold: trained on its training part, reported on its validation part (958 and 436 pictures), since
@@ -29,7 +29,7 @@ pub fn collect(folder: &Path) -> crate::Result<Collection> {
     let (mut samples, mut skipped, mut ends) = (Vec::new(), Vec::new(), Vec::new());
     for part in &parts {
         let (read, unusable) = sample::read_all(
-            &folder::pictures(part)?,
+            &folder::pictures(part, &ClassNames::Common)?,
             |(path, _)| path.clone(),
             |(_, label), path, picture| {
                 let face = finder.as_ref().map_or(Ok(picture.clone()), |finder| finder.face(&picture))?;

@@ -41,7 +41,7 @@ fn the_eyes_come_to_lie_where_alignment_puts_them() {
     }
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("landmarks.txt");
-    let mut points = [[0f32; 2]; POINTS];
+    let mut points = [[0f32; 2]; cut::LANDMARKS];
     points[36..42].fill(eyes[0]);
     points[42..48].fill(eyes[1]);
     // 1.075 times the distance of the eyes below them, as in an aligned face.

@@ -2,8 +2,7 @@
 
 use expression_core::Label;
 
-use super::{Artist, Shot, shuffled};
-use crate::render::Face;
+use super::{Artist, Shot, landmarks, shuffled};
 
 /// Subjects of the set.
 const SUBJECTS: usize = 118;
@@ -43,7 +42,8 @@ pub fn write(artist: &Artist) -> crate::Result<()> {
     }
     artist.shoot(&shots, 0.6, 128, |shot, face| {
         let name = shot.path.replace("cohn-kanade-images", "Landmarks").replace(".png", "_landmarks.txt");
-        artist.put(&name, landmarks(face).as_bytes())
+        let points: String = landmarks(face).iter().map(|[x, y]| format!("   {x:.7e}   {y:.7e}\n")).collect();
+        artist.put(&name, points.as_bytes())
     })
 }
 
@@ -57,27 +57,4 @@ fn frames(subject: usize, sequence: usize, label: Label) -> impl Iterator<Item =
         share,
         grey: true,
     })
-}
-
-/// The 68 points around the key points that the renderer knows: outlines of jaw, brows, nose, eyes and mouth.
-fn landmarks(face: &Face) -> String {
-    let [right, left, nose, mouth, ..] = face.key_points;
-    let unit = (left[0] - right[0]).hypot(left[1] - right[1]);
-    // `count` points around `centre` from `start` degrees over `arc`, `wide` and `high` in distances of the eyes.
-    let around = |centre: [f32; 2], [wide, high]: [f32; 2], [start, arc]: [f32; 2], count: usize| {
-        (0..count).map(move |number| {
-            let angle = (start + arc * number as f32 / count as f32).to_radians();
-            [centre[0] + unit * wide * angle.cos(), centre[1] + unit * high * angle.sin()]
-        })
-    };
-    let points = around(nose, [1.1, 1.3], [180.0, -190.0], 17)
-        .chain(around(right, [0.35, 0.35], [210.0, 150.0], 5))
-        .chain(around(left, [0.35, 0.35], [210.0, 150.0], 5))
-        .chain((0..4).map(|step| [nose[0], nose[1] - unit * (0.45 - 0.15 * step as f32)]))
-        .chain(around(nose, [0.2, 0.1], [180.0, -225.0], 5))
-        .chain(around(right, [0.18, 0.08], [180.0, 360.0], 6))
-        .chain(around(left, [0.18, 0.08], [180.0, 360.0], 6))
-        .chain(around(mouth, [0.4, 0.2], [180.0, 360.0], 12))
-        .chain(around(mouth, [0.3, 0.08], [180.0, 360.0], 8));
-    points.map(|[x, y]| format!("   {x:.7e}   {y:.7e}\n")).collect()
 }

@@ -15,10 +15,14 @@ use crate::error::{Context, Error};
 use crate::progress;
 use crate::render::{Face, Renderer};
 
+mod affectnet;
 mod ck_plus;
 mod classes;
+mod fer2013;
 mod ferplus;
 mod oulu_casia;
+mod posed;
+mod raf_db;
 mod tfd;
 
 /// Whose layout is written.
@@ -34,7 +38,17 @@ pub enum Layout {
     Sfew,
     /// 1,024 and 256 pictures with a table of votes.
     Ferplus,
-    /// One folder a class, 16 pictures of each label by each of 8 subjects.
+    /// fer2013.csv: 896, 224 and 224 grey pictures.
+    Fer2013,
+    /// 1,024 and 256 aligned pictures with a list of labels.
+    RafDb,
+    /// 1,024 and 512 pictures with lists of labels and landmarks.
+    Affectnet,
+    /// Seven expressions in each of two sessions of 70 subjects.
+    Kdef,
+    /// Three pictures of each of seven expressions by ten subjects.
+    Jaffe,
+    /// One folder per class, 16 pictures of each label by each of 8 subjects.
     Folder,
 }
 
@@ -73,6 +87,11 @@ pub fn write(layout: Layout, out: &Path, plan: Plan) -> crate::Result<()> {
         Layout::Tfd => tfd::write(&artist)?,
         Layout::Sfew => classes::write_sfew(&artist)?,
         Layout::Ferplus => ferplus::write(&artist)?,
+        Layout::Fer2013 => fer2013::write(&artist)?,
+        Layout::RafDb => raf_db::write(&artist)?,
+        Layout::Affectnet => affectnet::write(&artist)?,
+        Layout::Kdef => posed::write_kdef(&artist)?,
+        Layout::Jaffe => posed::write_jaffe(&artist)?,
         Layout::Folder => classes::write_folder(&artist)?,
     }
     fs::set_permissions(draft.path(), fs::Permissions::from_mode(0o755)).with_context(place)?;
@@ -149,6 +168,29 @@ impl Artist {
         let written = fs::create_dir_all(path.parent().unwrap_or(&self.folder)).and_then(|()| fs::write(&path, bytes));
         written.with_context(|| format!("cannot write {}", path.display()))
     }
+}
+
+/// The 68 points around the key points that the renderer knows: outlines of jaw, brows, nose, eyes and mouth.
+fn landmarks(face: &Face) -> Vec<[f32; 2]> {
+    let [right, left, nose, mouth, ..] = face.key_points;
+    let unit = (left[0] - right[0]).hypot(left[1] - right[1]);
+    // `count` points around `centre` from `start` degrees over `arc`, `wide` and `high` in distances of the eyes.
+    let around = |centre: [f32; 2], [wide, high]: [f32; 2], [start, arc]: [f32; 2], count: usize| {
+        (0..count).map(move |number| {
+            let angle = (start + arc * number as f32 / count as f32).to_radians();
+            [centre[0] + unit * wide * angle.cos(), centre[1] + unit * high * angle.sin()]
+        })
+    };
+    around(nose, [1.1, 1.3], [180.0, -190.0], 17)
+        .chain(around(right, [0.35, 0.35], [210.0, 150.0], 5))
+        .chain(around(left, [0.35, 0.35], [210.0, 150.0], 5))
+        .chain((0..4).map(|step| [nose[0], nose[1] - unit * (0.45 - 0.15 * step as f32)]))
+        .chain(around(nose, [0.2, 0.1], [180.0, -225.0], 5))
+        .chain(around(right, [0.18, 0.08], [180.0, 360.0], 6))
+        .chain(around(left, [0.18, 0.08], [180.0, 360.0], 6))
+        .chain(around(mouth, [0.4, 0.2], [180.0, 360.0], 12))
+        .chain(around(mouth, [0.3, 0.08], [180.0, 360.0], 8))
+        .collect()
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use tempfile::TempDir;
 
-use super::super::{Collection, Protocol, Request, Source, collect};
+use super::super::{ClassNames, Collection, Protocol, Request, Source, collect};
 use super::*;
 
 pub const REQUEST: Request = Request { rendered: 0, limit: None, calibration: 32, seed: 1 };
@@ -93,13 +93,13 @@ fn ferplus_and_folder_layouts_are_read_back() {
     let data = set.fold(0, REQUEST).unwrap();
     assert_eq!((data.train.len() + data.calibration.len(), data.test.len()), (32, 8));
     let folder = drawn(Layout::Folder, 1, 32);
-    let set = collect(&Source::Folder(folder.path().into()), Protocol::Folds(4), REQUEST).unwrap();
+    let set = collect(&Source::Folder(folder.path().into(), ClassNames::Common), Protocol::Folds(4), REQUEST).unwrap();
     assert_eq!((set.folds.len(), counts(&set)), (4, [16; 8]));
 }
 
 #[test]
 fn a_protocol_of_another_set_is_refused() {
-    let source = Source::Folder("anywhere".into());
+    let source = Source::Folder("anywhere".into(), ClassNames::Common);
     assert_refused(collect(&source, Protocol::CkPlus8, REQUEST), &["ck-plus-8", "folder:anywhere", "folds:10"]);
     let source = Source::FerPlus("anywhere".into());
     assert_refused(collect(&source, Protocol::Tfd, REQUEST), &["take ferplus"]);

@@ -1,0 +1,393 @@
+//! What the names of class folders mean: `--classes`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::str::FromStr;
+
+use expression_core::Label;
+
+/// What the names of class folders mean. A class may be left out on purpose; its label is `None` then.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum ClassNames {
+    /// Common spellings of the labels, and the numbers of known data sets if they can be told apart.
+    #[default]
+    Common,
+    /// The numbers of a data set.
+    Numbers(Numbering),
+    /// Names of one's own, then common spellings.
+    Own(BTreeMap<String, Option<Label>>),
+}
+
+/// The numbers that a data set gives its classes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Numbering {
+    /// FER2013: 0 anger, 1 disgust, 2 fear, 3 happiness, 4 sadness, 5 surprise, 6 neutral.
+    Fer2013,
+    /// RAF-DB: 1 surprise, 2 fear, 3 disgust, 4 happiness, 5 sadness, 6 anger, 7 neutral.
+    RafDb,
+    /// AffectNet: 0 neutral, 1 happiness, 2 sadness, 3 surprise, 4 fear, 5 disgust, 6 anger, 7 contempt.
+    AffectNet,
+}
+
+impl Numbering {
+    const ALL: [Numbering; 3] = [Numbering::Fer2013, Numbering::RafDb, Numbering::AffectNet];
+
+    /// The name that `--classes` takes.
+    fn name(self) -> &'static str {
+        match self {
+            Numbering::Fer2013 => "fer2013",
+            Numbering::RafDb => "raf-db",
+            Numbering::AffectNet => "affectnet",
+        }
+    }
+
+    /// The lowest number.
+    fn first(self) -> usize {
+        usize::from(self == Numbering::RafDb)
+    }
+
+    /// The labels from the lowest number on.
+    pub fn labels(self) -> &'static [Label] {
+        use Label::*;
+        match self {
+            Numbering::Fer2013 => &[Anger, Disgust, Fear, Happiness, Sadness, Surprise, Neutral],
+            Numbering::RafDb => &[Surprise, Fear, Disgust, Happiness, Sadness, Anger, Neutral],
+            Numbering::AffectNet => &[Neutral, Happiness, Sadness, Surprise, Fear, Disgust, Anger, Contempt],
+        }
+    }
+
+    /// The label of a class number.
+    pub fn label(self, number: usize) -> Option<Label> {
+        self.labels().get(number.checked_sub(self.first())?).copied()
+    }
+
+    fn numbers(self) -> BTreeSet<usize> {
+        (self.first()..self.first() + self.labels().len()).collect()
+    }
+}
+
+/// Spellings of each label that class folders are found under, in lower case, besides the label's own name.
+const SPELLINGS: [(Label, &[&str]); Label::COUNT] = [
+    (
+        Label::Neutral,
+        &["neutral", "neutrality", "neutre", "neutro", "normal", "calm", "no emotion", "noemotion", "neu", "ne"],
+    ),
+    (
+        Label::Happiness,
+        &[
+            "happiness",
+            "happy",
+            "happyness",
+            "joy",
+            "joyful",
+            "smile",
+            "smiling",
+            "hap",
+            "ha",
+            "freude",
+            "glücklich",
+            "fröhlich",
+            "joie",
+            "heureux",
+            "alegría",
+            "alegria",
+            "feliz",
+            "felicidad",
+            "felicidade",
+        ],
+    ),
+    (
+        Label::Surprise,
+        &[
+            "surprise",
+            "surprised",
+            "suprise",
+            "suprised",
+            "astonished",
+            "astonishment",
+            "amazed",
+            "sur",
+            "su",
+            "überraschung",
+            "ueberraschung",
+            "überrascht",
+            "sorpresa",
+            "surpresa",
+        ],
+    ),
+    (
+        Label::Sadness,
+        &[
+            "sadness",
+            "sad",
+            "unhappy",
+            "sorrow",
+            "sa",
+            "traurig",
+            "trauer",
+            "traurigkeit",
+            "tristesse",
+            "triste",
+            "tristeza",
+        ],
+    ),
+    (
+        Label::Anger,
+        &[
+            "anger", "angry", "mad", "rage", "furious", "fury", "ang", "an", "wut", "wütend", "ärger", "aerger",
+            "zorn", "colère", "colere", "ira", "enojo", "enfado", "raiva",
+        ],
+    ),
+    (
+        Label::Disgust,
+        &["disgust", "disgusted", "disgusting", "digust", "dis", "di", "ekel", "dégoût", "degout", "asco", "nojo"],
+    ),
+    (
+        Label::Fear,
+        &[
+            "fear",
+            "fearful",
+            "afraid",
+            "scared",
+            "frightened",
+            "fright",
+            "fea",
+            "fe",
+            "af",
+            "angst",
+            "ängstlich",
+            "furcht",
+            "peur",
+            "miedo",
+            "medo",
+        ],
+    ),
+    (
+        Label::Contempt,
+        &[
+            "contempt",
+            "contemptuous",
+            "disdain",
+            "scorn",
+            "con",
+            "co",
+            "verachtung",
+            "mépris",
+            "mepris",
+            "desprecio",
+            "desprezo",
+        ],
+    ),
+];
+/// Words that may stand beside the name of an expression.
+const FILLERS: [&str; 12] = [
+    "class",
+    "emotion",
+    "expression",
+    "face",
+    "faces",
+    "image",
+    "images",
+    "img",
+    "imgs",
+    "label",
+    "photos",
+    "pictures",
+];
+/// Names of classes that are no expression; their pictures are left out.
+const NO_EXPRESSION: [&str; 9] =
+    ["unknown", "uncertain", "none", "other", "others", "nf", "no face", "non face", "not a face"];
+/// The longest edit distance at which a misspelt name of at least five letters is still read.
+const MAX_EDITS: usize = 1;
+
+impl ClassNames {
+    /// The label of each class, in the order of `names`; `None` for classes that are left out.
+    ///
+    /// # Errors
+    /// Returns a line that names the classes that are not understood and says how to name them.
+    pub fn labels(&self, names: &[String]) -> Result<Vec<Option<Label>>, String> {
+        let numbering = match self {
+            ClassNames::Common => guess_numbering(names)?,
+            ClassNames::Numbers(numbering) => Some(*numbering),
+            ClassNames::Own(_) => None,
+        };
+        let mut unknown = Vec::new();
+        let labels = names.iter().map(|name| {
+            let own = match self {
+                ClassNames::Own(own) => own.iter().find(|(known, _)| known.to_lowercase() == name.to_lowercase()),
+                _ => None,
+            };
+            let number = || numbering.and_then(|numbering| numbering.label(name.parse().ok()?)).map(Some);
+            let label = own.map(|(_, label)| *label).or_else(number).or_else(|| read(name));
+            label.unwrap_or_else(|| {
+                unknown.push(name.clone());
+                None
+            })
+        });
+        let labels: Vec<_> = labels.collect();
+        if unknown.is_empty() {
+            return Ok(labels);
+        }
+        let (quoted, example) = (unknown.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>(), &unknown[0]);
+        Err(format!(
+            "unknown class {}; name class folders {}, or say what they mean: --classes {example:?}=LABEL,... or --classes FILE",
+            quoted.join(", "),
+            Label::ALL.map(Label::name).join(", ")
+        ))
+    }
+
+    /// Whether a single name is that of a class.
+    pub fn knows(&self, name: &str) -> bool {
+        self.labels(&[name.to_owned()]).is_ok()
+    }
+
+    /// Reads pairs of a name and a label, one to a line or separated by commas.
+    fn pairs(text: &str) -> Result<ClassNames, String> {
+        let mut own = BTreeMap::new();
+        for pair in text.split(['\n', ',']).map(str::trim).filter(|pair| !pair.is_empty() && !pair.starts_with('#')) {
+            let (name, label) = pair
+                .split_once(['=', ';', '\t'])
+                .ok_or_else(|| format!("{pair:?} is not NAME=LABEL; write for instance Angst=fear"))?;
+            let (name, label) = (name.trim().trim_matches('"'), label.trim().trim_matches('"'));
+            let label = match label {
+                "-" => None,
+                label => read(label).ok_or_else(|| {
+                    let known = Label::ALL.map(Label::name).join(", ");
+                    format!("{label:?} is not a label; known are {known}, and - to leave a class out")
+                })?,
+            };
+            if own.insert(name.to_owned(), label).is_some() {
+                return Err(format!("class {name:?} is named twice"));
+            }
+        }
+        if own.is_empty() { Err("no NAME=LABEL in it".into()) } else { Ok(ClassNames::Own(own)) }
+    }
+}
+
+/// The numbering that the names of classes follow, if they are numbers.
+fn guess_numbering(names: &[String]) -> Result<Option<Numbering>, String> {
+    let numbers: BTreeSet<usize> = names.iter().filter_map(|name| name.parse().ok()).collect();
+    if numbers.is_empty() {
+        return Ok(None);
+    }
+    let found = Numbering::ALL.into_iter().find(|numbering| numbering.numbers() == numbers);
+    let known =
+        "fer2013 (0 anger to 6 neutral), raf-db (1 surprise to 7 neutral) or affectnet (0 neutral to 7 contempt)";
+    let found = found.ok_or_else(|| {
+        let listed = numbers.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
+        format!("classes numbered {listed}: give --classes with their numbering, {known}, or with NAME=LABEL,...")
+    })?;
+    tracing::warn!("class folders are numbers, read as those of {}; else give --classes, {known}", found.name());
+    Ok(Some(found))
+}
+
+/// The label of a name in a common spelling, `Some(None)` for a class that is no expression.
+fn read(name: &str) -> Option<Option<Label>> {
+    let lower = name.to_lowercase();
+    let separators = |letter: char| !letter.is_alphabetic();
+    let words: Vec<&str> = lower.split(separators).filter(|word| !word.is_empty()).collect();
+    let told: Vec<&str> = words.into_iter().filter(|word| !FILLERS.contains(word)).collect();
+    let told = told.join(" ");
+    if NO_EXPRESSION.contains(&told.as_str()) {
+        return Some(None);
+    }
+    let all = || SPELLINGS.iter().flat_map(|(label, known)| known.iter().map(|known| (*label, *known)));
+    if let Some((label, _)) = all().find(|(_, known)| *known == told) {
+        return Some(Some(label));
+    }
+    let near = |known: &str| {
+        known.chars().count() >= 5 && strsim::osa_distance(known, &told) <= MAX_EDITS && told.chars().count() >= 5
+    };
+    let labels: BTreeSet<Label> = all().filter(|(_, known)| near(known)).map(|(label, _)| label).collect();
+    match Vec::from_iter(labels)[..] {
+        [label] => {
+            tracing::warn!("class {name:?} is read as {}", label.name());
+            Some(Some(label))
+        }
+        _ => None,
+    }
+}
+
+impl FromStr for ClassNames {
+    type Err = String;
+
+    /// Reads `fer2013`, `raf-db`, `affectnet`, `NAME=LABEL,...`, or the path of a file with such pairs.
+    fn from_str(text: &str) -> Result<ClassNames, String> {
+        if let Some(numbering) = Numbering::ALL.into_iter().find(|numbering| numbering.name() == text) {
+            return Ok(ClassNames::Numbers(numbering));
+        }
+        if text.contains('=') && !Path::new(text).is_file() {
+            return ClassNames::pairs(text);
+        }
+        let read = std::fs::read_to_string(text);
+        let text = read.map_err(|error| {
+            format!("cannot read {text}: {error}; give a file of NAME=LABEL lines, NAME=LABEL,..., fer2013, raf-db or affectnet")
+        })?;
+        ClassNames::pairs(&text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labels(classes: &ClassNames, names: &[&str]) -> Result<Vec<Option<Label>>, String> {
+        classes.labels(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn common_spellings_are_read() {
+        for (name, label) in [
+            ("Happy", Label::Happiness),
+            ("0_angry", Label::Anger),
+            ("03 - Surprised", Label::Surprise),
+            ("Suprise", Label::Surprise),
+            ("suprized", Label::Surprise),
+            ("NEUTRAL faces", Label::Neutral),
+            ("fear.images", Label::Fear),
+            ("Angst", Label::Fear),
+            ("contemptt", Label::Contempt),
+            ("sad", Label::Sadness),
+            ("Dis", Label::Disgust),
+        ] {
+            assert_eq!(labels(&ClassNames::Common, &[name]), Ok(vec![Some(label)]), "{name}");
+        }
+        assert_eq!(labels(&ClassNames::Common, &["unknown", "Not_a_face"]), Ok(vec![None, None]));
+        for name in ["bored", "not happy", "happy sad", "x", "", "sid"] {
+            let error = labels(&ClassNames::Common, &["fear", name]).unwrap_err();
+            assert!(error.contains(&format!("{name:?}")) && error.contains("--classes"), "{error}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_those_of_a_known_set_or_refused() {
+        let numbers = |range: std::ops::Range<usize>| range.map(|number| number.to_string()).collect::<Vec<_>>();
+        let first = |names: &[String]| ClassNames::Common.labels(names).map(|labels| labels[0]);
+        assert_eq!(first(&numbers(0..7)), Ok(Some(Label::Anger)));
+        assert_eq!(first(&numbers(1..8)), Ok(Some(Label::Surprise)));
+        assert_eq!(first(&numbers(0..8)), Ok(Some(Label::Neutral)));
+        let error = first(&numbers(2..5)).unwrap_err();
+        assert!(error.contains("2, 3, 4") && error.contains("raf-db"), "{error}");
+        let affectnet: ClassNames = "affectnet".parse().unwrap();
+        assert_eq!(labels(&affectnet, &["0", "6", "7"]).unwrap()[1..], [Some(Label::Anger), Some(Label::Contempt)]);
+        assert!(labels(&affectnet, &["8"]).is_err());
+    }
+
+    #[test]
+    fn names_of_ones_own_are_read_from_the_flag_or_a_file() {
+        let own: ClassNames = "lachen=happiness, böse = anger,blurred=-".parse().unwrap();
+        let expected = vec![Some(Label::Happiness), Some(Label::Anger), None, Some(Label::Fear)];
+        assert_eq!(labels(&own, &["Lachen", "böse", "blurred", "fear"]), Ok(expected));
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("classes.txt");
+        std::fs::write(&file, "# mine\nA=neutral\n\nB=sad\n").unwrap();
+        let own: ClassNames = file.to_str().unwrap().parse().unwrap();
+        assert_eq!(labels(&own, &["a", "B"]), Ok(vec![Some(Label::Neutral), Some(Label::Sadness)]));
+        for (text, told) in
+            [("a=bored", "bored"), ("nowhere.txt", "nowhere.txt"), ("a=fear,a=sad", "twice"), ("=", "\"\"")]
+        {
+            let error = text.parse::<ClassNames>().unwrap_err();
+            assert!(error.contains(told), "{error}");
+        }
+    }
+}

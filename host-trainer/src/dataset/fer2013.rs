@@ -1,0 +1,188 @@
+//! FER2013: Goodfellow et al., "Challenges in Representation Learning: A report on three machine learning contests", ICONIP
+//! 2013: one CSV file with the columns `emotion` (0 to 6), `pixels` (grey values, row by row) and `Usage`.
+
+use std::path::Path;
+
+use expression_core::Label;
+use expression_engine::Picture;
+
+use super::class_names::Numbering;
+use super::{DataSet, Part, Request, Sample, Split, shuffled};
+use crate::error::{Context, Error};
+
+/// Name of the data set and where it comes from.
+const NAME: &str = "FER2013";
+const SOURCE: &str = "FER2013 (Goodfellow et al. 2013); pictures for research only";
+/// Larger pictures than this, in pixels a side, are refused.
+const MAX_SIDE: usize = 512;
+
+/// The parts by their name in the column `Usage`. Other releases call the validation part differently.
+fn split_named(usage: &str) -> Option<Split> {
+    Some(match usage.trim().to_lowercase().as_str() {
+        "training" | "train" => Split::Train,
+        "publictest" | "validation" | "valid" | "val" => Split::Valid,
+        "privatetest" | "test" => Split::Test,
+        _ => return None,
+    })
+}
+
+/// Loads FER2013: the training part for training and calibration, the validation part (`PublicTest`) for test, or the test
+/// part if there is no validation part. A file without the column `Usage` is split by class, a fifth for test.
+///
+/// # Errors
+/// Returns [`Error::BadInput`] if the file is missing or a row does not parse.
+pub fn load(file: &Path, request: Request) -> crate::Result<DataSet> {
+    let rows = read(file)?;
+    let mut parts = [Split::Train, Split::Valid, Split::Test].map(|split| samples(&rows, Some(split)));
+    let mut whole = samples(&rows, None);
+    let (train, test) = if whole.is_empty() {
+        let reported = if parts[1].is_empty() { 2 } else { 1 };
+        (std::mem::take(&mut parts[0]), std::mem::take(&mut parts[reported]))
+    } else {
+        let mut seen = [0usize; Label::COUNT];
+        whole = shuffled(whole, request.seed);
+        whole.into_iter().partition(|sample| {
+            seen[sample.label as usize] += 1;
+            seen[sample.label as usize] % 5 != 0
+        })
+    };
+    let mut train = shuffled(train, request.seed);
+    train.truncate(request.limit.unwrap_or(usize::MAX));
+    let calibration = train.split_off(train.len() - request.held_out(train.len()));
+    Ok(DataSet { name: NAME.into(), source: SOURCE.into(), train, calibration, test, skipped: Vec::new() })
+}
+
+/// One part of FER2013 in the order of the file; `None` if the file names no parts, so that it is one that [`load`] makes.
+///
+/// # Errors
+/// As [`load`].
+pub fn part(file: &Path, split: Split) -> crate::Result<Option<Part>> {
+    let rows = read(file)?;
+    if rows.iter().all(|row| row.split.is_none()) {
+        return Ok(None);
+    }
+    let samples = samples(&rows, Some(split));
+    Ok(Some(Part { name: format!("{NAME} {split}"), source: SOURCE.into(), samples, skipped: Vec::new() }))
+}
+
+struct Row {
+    split: Option<Split>,
+    sample: Sample,
+}
+
+fn samples(rows: &[Row], split: Option<Split>) -> Vec<Sample> {
+    rows.iter().filter(|row| row.split == split).map(|row| row.sample.clone()).collect()
+}
+
+/// The rows of the file, each with its part if the file names parts.
+fn read(file: &Path) -> crate::Result<Vec<Row>> {
+    let place = file.display();
+    let advice = "give fer2013.csv or icml_face_data.csv with the columns emotion, pixels and Usage";
+    let mut table = csv::ReaderBuilder::new()
+        .trim(csv::Trim::All)
+        .from_path(file)
+        .map_err(|error| Error::BadInput(format!("{place}: {error}; {advice}")))?;
+    let header = table.headers().map_err(|error| Error::BadInput(format!("{place}: {error}; {advice}")))?.clone();
+    let column = |name: &str| header.iter().position(|known| known.eq_ignore_ascii_case(name));
+    let needed =
+        |name: &str| column(name).ok_or_else(|| Error::BadInput(format!("{place}: no column {name}; {advice}")));
+    let (emotion, pixels, usage) = (needed("emotion")?, needed("pixels")?, column("usage"));
+    let mut rows = Vec::new();
+    for (number, record) in table.records().enumerate() {
+        // The header is line 1.
+        let line = || format!("{place}:{}", number + 2);
+        let record = record.map_err(|error| Error::BadInput(error.to_string())).with_context(line)?;
+        let field = |column: usize| record.get(column).unwrap_or_default();
+        let parsed = (|| {
+            let code = field(emotion);
+            let label = code.parse().ok().and_then(|code| Numbering::Fer2013.label(code));
+            let label = label.ok_or_else(|| format!("emotion {code:?} is not a number from 0 to 6"))?;
+            let split = usage.map(|usage| {
+                split_named(field(usage))
+                    .ok_or_else(|| format!("Usage {:?} is not Training, PublicTest or PrivateTest", field(usage)))
+            });
+            let name = format!("row {}", number + 1);
+            Ok(Row { split: split.transpose()?, sample: Sample::labelled(name, None, picture(field(pixels))?, label) })
+        })();
+        rows.push(parsed.map_err(Error::BadInput).with_context(line)?);
+    }
+    if rows.is_empty() {
+        return Err(Error::BadInput(format!("{place}: no rows; {advice}")));
+    }
+    Ok(rows)
+}
+
+/// A square grey picture from its values, row by row.
+fn picture(text: &str) -> Result<Picture, String> {
+    let values = text
+        .split_ascii_whitespace()
+        .map(|value| value.parse().map_err(|_| format!("pixel {value:?} is not a grey value from 0 to 255")));
+    let data = values.collect::<Result<Vec<u8>, String>>()?;
+    let side = data.len().isqrt();
+    if side == 0 || side > MAX_SIDE || side * side != data.len() {
+        return Err(format!("{} pixels are not a square picture such as 48x48", data.len()));
+    }
+    Ok(Picture { width: side, height: side, channels: 1, data })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::super::layout::Layout;
+    use super::super::layout::tests::{REQUEST, assert_refused, drawn};
+    use super::*;
+
+    fn file(text: &str) -> (tempfile::TempDir, std::path::PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("fer2013.csv");
+        fs::write(&file, text).unwrap();
+        (folder, file)
+    }
+
+    #[test]
+    fn a_drawn_file_is_read_back_by_its_parts() {
+        let folder = drawn(Layout::Fer2013, 8, 48);
+        let file = folder.path().join("fer2013.csv");
+        let set = load(&file, REQUEST).unwrap();
+        let sizes = |split| part(&file, split).unwrap().unwrap().samples.len();
+        assert_eq!([Split::Train, Split::Valid, Split::Test].map(sizes), [56, 14, 14]);
+        assert_eq!((set.train.len() + set.calibration.len(), set.test.len()), (56, 14));
+        let test = part(&file, Split::Test).unwrap().unwrap();
+        assert!(Label::ALL[..7].iter().all(|label| test.samples.iter().any(|sample| sample.label == *label)));
+        let Picture { width, channels, ref data, .. } = test.samples[0].picture;
+        assert_eq!((width, channels, data.len()), (48, 1, 48 * 48));
+        assert!(data.iter().any(|value| *value != data[0]));
+    }
+
+    #[test]
+    fn columns_are_found_by_name_and_parts_may_be_missing() {
+        let (_folder, path) = file("emotion, Usage, pixels\n3,PrivateTest,1 2 3 4\n0,Training,0 0 0 255\n");
+        let test = part(&path, Split::Test).unwrap().unwrap();
+        assert_eq!((test.samples.len(), test.samples[0].label), (1, Label::Happiness));
+        assert_eq!(test.samples[0].picture.data, [1, 2, 3, 4]);
+        let rows: String = (0..70).map(|row| format!("{},\"0 0 0 {row}\"\n", row % 7)).collect();
+        let (_folder, path) = file(&format!("emotion,pixels\n{rows}"));
+        assert!(part(&path, Split::Test).unwrap().is_none());
+        let set = load(&path, REQUEST).unwrap();
+        assert_eq!((set.len(), set.test.len()), (70, 14));
+    }
+
+    #[test]
+    fn what_does_not_parse_is_refused_with_its_line() {
+        for (text, told) in [
+            ("emotion,pixels\n7,0 0 0 0\n", "fer2013.csv:2: emotion \"7\""),
+            ("emotion,pixels\n1,0 0 0\n", "3 pixels"),
+            ("emotion,pixels\n1,0 0 0 256\n", "\"256\""),
+            ("emotion,pixels\n1,\n", "0 pixels"),
+            ("emotion,pixels,Usage\n1,0 0 0 0,Other\n", "Usage \"Other\""),
+            ("emotion,pixels,Usage\n1,0 0 0 0\n", "fer2013.csv:2"),
+            ("pixels,Usage\n", "no column emotion"),
+            ("emotion,pixels\n", "no rows"),
+            ("", "no column"),
+        ] {
+            assert_refused(load(&file(text).1, REQUEST), &[told]);
+        }
+        assert_refused(load(Path::new("nowhere.csv"), REQUEST), &["nowhere.csv", "give fer2013.csv"]);
+    }
+}
