@@ -316,7 +316,14 @@ fn a_report_is_one_page_that_loads_nothing() {
     for forbidden in ["<script", "http:", "https:", "src=", "@import", "url(h", "NaN", "<unplugged>"] {
         assert!(!page.contains(forbidden), "{forbidden}");
     }
-    assert_eq!(page.matches("<svg").count(), 4);
+    // Expressions, tracks and latency are drawn; the shares are a row of the table for each label and one for unsure.
+    assert_eq!(page.matches("<svg").count(), 3);
+    for row in ["<th scope=\"row\">happiness</th><td class=\"number\">", "<th scope=\"row\">unsure</th>"] {
+        assert_eq!(page.matches(row).count(), 1, "{row}");
+    }
+    assert_eq!(page.matches("class=\"track\"").count(), 9);
+    // Each stretch with records shows its values to the pointer.
+    assert!(page.contains(": median 1.0") && page.contains("happiness "));
     assert_eq!(page.matches("<svg").count(), page.matches("</svg>").count());
     let empty = log(&["report", "--until", "2020-01-01", "-o", output.to_str().unwrap()], &path);
     assert_eq!(empty.status.code(), Some(2));

@@ -2,17 +2,16 @@
 
 use std::collections::HashMap;
 use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use expression_engine::error::Context;
 use expression_engine::error::Result;
 
 use super::Source;
 use super::columns::{self, Column, Of};
+use super::output::{ignore_broken_pipe, write_file};
 use crate::journal::{EventRow, JournalError, Range, Reader, Row, Session, SessionRow};
 #[cfg(feature = "parquet")]
 use expression_engine::Error;
-use expression_engine::files;
 
 /// Writes records, or events, as CSV, JSON lines or Parquet.
 #[derive(clap::Args)]
@@ -65,12 +64,12 @@ impl Cmd {
     pub fn run(&self) -> Result<()> {
         let (reader, range) = self.source.open()?;
         match &self.output {
-            Some(path) => atomically(path, |file| self.write(&reader, &range, file)),
+            Some(path) => write_file(path, |file| self.write(&reader, &range, file)),
             #[cfg(feature = "parquet")]
             None if self.format == Format::Parquet => {
                 Err(Error::bad_input("Parquet is no format for a terminal or a pipe; give a file with --output"))
             }
-            None => gone_is_fine(self.write(&reader, &range, &mut BufWriter::new(io::stdout()))),
+            None => ignore_broken_pipe(self.write(&reader, &range, &mut BufWriter::new(io::stdout()))),
         }
     }
 
@@ -199,31 +198,5 @@ impl<R> Sink<R> for JsonLines<'_, R> {
 
     fn finish(self: Box<Self>) -> Result<()> {
         Ok(self.out.flush()?)
-    }
-}
-
-/// Writes a file whole or not at all, and keeps the error of what writes it.
-pub fn atomically(path: &Path, write: impl FnOnce(&mut (dyn Write + Send)) -> Result<()>) -> Result<()> {
-    let mut own = None;
-    let written = files::write_atomic(path, |file| {
-        write(file).map_err(|error| {
-            let kind = error.downcast_ref::<io::Error>().map_or(io::ErrorKind::Other, io::Error::kind);
-            own = Some(error);
-            kind.into()
-        })
-    });
-    match own {
-        Some(error) => Err(error).with_context(|| format!("cannot write {}", path.display())),
-        None => Ok(written?),
-    }
-}
-
-/// A reader that has gone, such as `head`, is no error.
-pub fn gone_is_fine(result: Result<()>) -> Result<()> {
-    match result {
-        Err(error) if matches!(error.downcast_ref::<io::Error>(), Some(cause) if cause.kind() == io::ErrorKind::BrokenPipe) => {
-            Ok(())
-        }
-        other => other,
     }
 }

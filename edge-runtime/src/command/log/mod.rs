@@ -4,6 +4,7 @@ mod columns;
 pub mod export;
 pub mod faces;
 pub mod moment;
+mod output;
 #[cfg(feature = "parquet")]
 mod parquet;
 pub mod report;

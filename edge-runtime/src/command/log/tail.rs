@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use super::export::Sessions;
-use super::export::gone_is_fine;
+use super::output::ignore_broken_pipe;
 use super::{columns, moment};
 use crate::journal::{Entry, JournalError, Reader, Row};
 
@@ -41,7 +41,7 @@ impl Cmd {
     pub fn run(&self) -> Result<()> {
         let reader = Reader::open(&self.journal)?;
         let newest = reader.ids()?.map_or(0, |(_, newest)| newest);
-        gone_is_fine(self.show(reader, newest.saturating_sub(self.lines.into())))
+        ignore_broken_pipe(self.show(reader, newest.saturating_sub(self.lines.into())))
     }
 
     fn show(&self, mut reader: Reader, mut after: i64) -> Result<()> {
