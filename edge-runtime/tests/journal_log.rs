@@ -87,9 +87,75 @@ fn an_export_has_every_record_in_every_text_format() {
             assert!(same, "{name}: {field} and {}", line[name]);
         }
     }
-    let events = text(&["export", "--events", "--format", "csv"], &path);
-    assert_eq!(events.lines().count(), 5);
-    assert!(events.contains("camera_back"), "{events}");
+}
+
+fn csv(arguments: &[&str], delimiter: u8, journal: &Path) -> Vec<std::collections::HashMap<String, String>> {
+    let text = text(&[&["export"], arguments].concat(), journal);
+    let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).from_reader(text.as_bytes());
+    reader.deserialize().map(Result::unwrap).collect()
+}
+
+#[test]
+fn the_fields_of_events_are_columns_of_csv() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = journal(folder.path());
+    let events = csv(&["--events"], b',', &path);
+    let kinds: Vec<&str> = events.iter().map(|event| event["event"].as_str()).collect();
+    assert_eq!(kinds, ["start", "camera_lost", "camera_back", "stop"]);
+    assert_eq!(events[1]["detail_reason"], "<unplugged>, \"it\" seems");
+    assert_eq!((events[2]["detail_gap_ms"].as_str(), events[2]["detail_reason"].as_str()), ("1500", ""));
+    assert!(events.iter().flat_map(|event| event.values()).all(|field| !field.starts_with('{')));
+}
+
+#[test]
+fn csv_takes_another_delimiter() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = journal(folder.path());
+    let plain = csv(&[], b',', &path);
+    assert_eq!(plain.len(), 401);
+    assert_eq!(csv(&["--delimiter", ";"], b';', &path), plain);
+    assert_eq!(csv(&["--delimiter", "tab"], b'\t', &path), plain);
+    for wrong in [&["--delimiter", "ab"][..], &["--delimiter", "\""], &["--delimiter", ";", "--format", "jsonl"]] {
+        let output = log(&[&["export"], wrong].concat(), &path);
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{wrong:?}");
+    }
+}
+
+#[test]
+fn times_can_be_those_of_the_machine() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = journal(folder.path());
+    for format in ["csv", "jsonl"] {
+        let output = Command::new(env!("CARGO_BIN_EXE_edge-runtime"))
+            .args(["log", "export", "--local-time", "--format", format, "--journal"])
+            .arg(&path)
+            .env("TZ", "EET-2")
+            .output()
+            .unwrap();
+        let exported = String::from_utf8(output.stdout).unwrap();
+        assert!(exported.contains("2026-11-25T12:00:00.000000+02:00"), "{exported:.300}");
+        assert!(!exported.contains("T10:00:00"));
+    }
+}
+
+#[test]
+fn an_export_to_stdout_by_name_is_written_through() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = journal(folder.path());
+    assert_eq!(text(&["export", "-o", "/dev/stdout"], &path), text(&["export"], &path));
+    // What the file had before `>>` stays.
+    let appended = folder.path().join("appended");
+    fs::write(&appended, "before\n").unwrap();
+    let file = fs::OpenOptions::new().append(true).open(&appended).unwrap();
+    let status = Command::new(env!("CARGO_BIN_EXE_edge-runtime"))
+        .args(["log", "export", "-o", "/dev/stdout", "--journal"])
+        .arg(&path)
+        .stdout(file)
+        .status()
+        .unwrap();
+    assert!(status.success());
+    let content = fs::read_to_string(&appended).unwrap();
+    assert!(content.starts_with("before\nid,time,") && content.lines().count() == 403, "{}", content.lines().count());
 }
 
 #[cfg(feature = "parquet")]
@@ -127,6 +193,29 @@ fn parquet_holds_what_json_lines_hold() {
     }
     assert!(rows.next().is_none());
     assert_eq!(log(&["export", "--format", "parquet"], &path).status.code(), Some(2), "not to a terminal");
+    let output = output.to_str().unwrap();
+    let local = log(&["export", "--format", "parquet", "--local-time", "-o", output], &path);
+    assert_eq!(local.status.code(), Some(2), "instants have no zone");
+}
+
+#[cfg(feature = "parquet")]
+#[test]
+fn the_fields_of_events_are_columns_of_parquet() {
+    use parquet::file::reader::{FileReader, SerializedFileReader};
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = journal(folder.path());
+    let output = folder.path().join("events.parquet");
+    text(&["export", "--events", "--format", "parquet", "-o", output.to_str().unwrap()], &path);
+    let reader = SerializedFileReader::new(fs::File::open(&output).unwrap()).unwrap();
+    let column = |wanted: &str| -> Vec<Value> {
+        let rows = reader.get_row_iter(None).unwrap().map(Result::unwrap);
+        rows.map(|row| row.get_column_iter().find(|(name, _)| *name == wanted).map(|(_, field)| plain(field)).unwrap())
+            .collect()
+    };
+    assert_eq!(column("event")[2], "camera_back");
+    assert_eq!(column("detail_gap_ms"), [Value::Null, Value::Null, 1500.into(), Value::Null]);
+    assert_eq!(column("detail_reason")[1], "<unplugged>, \"it\" seems");
 }
 
 #[cfg(feature = "parquet")]
@@ -316,7 +405,14 @@ fn a_report_is_one_page_that_loads_nothing() {
     for forbidden in ["<script", "http:", "https:", "src=", "@import", "url(h", "NaN", "<unplugged>"] {
         assert!(!page.contains(forbidden), "{forbidden}");
     }
-    assert_eq!(page.matches("<svg").count(), 4);
+    // Expressions, tracks and latency are drawn; the shares are a row of the table for each label and one for unsure.
+    assert_eq!(page.matches("<svg").count(), 3);
+    for row in ["<th scope=\"row\">happiness</th><td class=\"number\">", "<th scope=\"row\">unsure</th>"] {
+        assert_eq!(page.matches(row).count(), 1, "{row}");
+    }
+    assert_eq!(page.matches("class=\"track\"").count(), 9);
+    // Each stretch with records shows its values to the pointer.
+    assert!(page.contains(": median 1.0") && page.contains("happiness "));
     assert_eq!(page.matches("<svg").count(), page.matches("</svg>").count());
     let empty = log(&["report", "--until", "2020-01-01", "-o", output.to_str().unwrap()], &path);
     assert_eq!(empty.status.code(), Some(2));

@@ -1,37 +1,83 @@
-//! Writing files so that a reader finds either the old one, the new one, or none: never half of one.
+//! Writing files so that a reader finds the old content, the new content or nothing, but never half of either.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
 /// How the names of files begin that are not whole yet.
 pub const UNFINISHED: &str = ".writing-";
 
-/// Writes `path` through a temporary file beside it, synced and renamed into place.
+/// Writes a file. A regular file is replaced as a whole: it is written under another name beside its place, synced and
+/// renamed. A symbolic link stays, and the file it points to is replaced. Everything else, such as `/dev/null`, `/dev/stdout`
+/// or a named pipe, is opened and written to.
 ///
 /// # Errors
-/// Of the file system, with the path in the message and the kind kept; nothing is left behind.
+/// Returns an error if the file cannot be written, with the path in its message and the kind of its cause. A regular file
+/// keeps its old content then, and nothing else is left behind.
 pub fn write_atomic(path: &Path, write: impl FnOnce(&mut (dyn Write + Send)) -> io::Result<()>) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let attempt = || -> io::Result<()> {
-        fs::create_dir_all(folder)?;
-        let mut temporary = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(folder)?;
-        {
-            let mut buffered = io::BufWriter::new(temporary.as_file_mut());
-            write(&mut buffered)?;
-            buffered.flush()?;
-        }
-        set_ordinary_permissions(temporary.as_file())?;
-        temporary.as_file().sync_all()?;
-        temporary.persist(path)?;
-        Ok(())
+    let written = match destination(path) {
+        Ok(Destination::File(file)) => replace(&file, write),
+        Ok(Destination::Stream) => write_through(path, write),
+        Err(error) => Err(error),
     };
-    attempt().map_err(|error| with_path(error, "write", path))
+    written.map_err(|error| with_path(error, "write", path))
 }
 
-/// Temporary files are born readable by their owner alone; what is written for others to read should not stay so.
+/// What a path leads to.
+enum Destination {
+    /// A regular file, which may not exist yet, under the path at the end of all links.
+    File(PathBuf),
+    /// Something that must not be replaced: a device, a pipe, an open file.
+    Stream,
+}
+
+fn destination(path: &Path) -> io::Result<Destination> {
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.is_file() && !is_open_file(path) => Ok(Destination::File(fs::canonicalize(path)?)),
+        Ok(_) => Ok(Destination::Stream),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => match fs::read_link(path) {
+            // A link to a file that is not there yet. A circle of links is another error, so this ends.
+            Ok(target) => destination(&folder_of(path).join(target)),
+            Err(_) => Ok(Destination::File(path.to_owned())),
+        },
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether the path names a file that a process has open, such as `/dev/stdout` does.
+fn is_open_file(path: &Path) -> bool {
+    ["/dev", "/proc"].iter().any(|folder| path.starts_with(folder))
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn replace(path: &Path, write: impl FnOnce(&mut (dyn Write + Send)) -> io::Result<()>) -> io::Result<()> {
+    let folder = folder_of(path);
+    fs::create_dir_all(folder)?;
+    let mut temporary = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(folder)?;
+    write_buffered(temporary.as_file_mut(), write)?;
+    set_ordinary_permissions(temporary.as_file())?;
+    temporary.as_file().sync_all()?;
+    temporary.persist(path)?;
+    Ok(())
+}
+
+fn write_through(path: &Path, write: impl FnOnce(&mut (dyn Write + Send)) -> io::Result<()>) -> io::Result<()> {
+    // To append changes nothing for a device or a pipe, and keeps what `>> file` has before `/dev/stdout`.
+    write_buffered(&mut OpenOptions::new().append(true).open(path)?, write)
+}
+
+fn write_buffered(file: &mut File, write: impl FnOnce(&mut (dyn Write + Send)) -> io::Result<()>) -> io::Result<()> {
+    let mut buffered = io::BufWriter::new(file);
+    write(&mut buffered)?;
+    buffered.flush()
+}
+
+/// Lets everybody read a file. A temporary file is created for its owner alone, but a report or a bundle is for others too.
 fn set_ordinary_permissions(file: &File) -> io::Result<()> {
     #[cfg(unix)]
     {
@@ -42,10 +88,10 @@ fn set_ordinary_permissions(file: &File) -> io::Result<()> {
     Ok(())
 }
 
-/// [`write_atomic`] of bytes at hand.
+/// Writes bytes as [`write_atomic`] does.
 ///
 /// # Errors
-/// As [`write_atomic`].
+/// Returns the errors of [`write_atomic`].
 pub fn write_bytes(path: &Path, bytes: &[u8]) -> io::Result<()> {
     write_atomic(path, |file| file.write_all(bytes))
 }
@@ -53,22 +99,22 @@ pub fn write_bytes(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// Reads a whole file.
 ///
 /// # Errors
-/// Of the file system, with the path in the message and the kind kept.
+/// Returns an error if the file cannot be read, with the path in its message and the kind of its cause.
 pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     fs::read(path).map_err(|error| with_path(error, "read", path))
 }
 
 fn with_path(error: io::Error, verb: &str, path: &Path) -> io::Error {
     let advice = match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "; make room on the disk and run again",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "; free some space on the disk and run again",
         _ => "",
     };
     io::Error::new(error.kind(), format!("cannot {verb} {}: {error}{advice}", path.display()))
 }
 
-/// The sha256 of bytes, in lower-case hexadecimal.
+/// Returns the SHA-256 of bytes in lower-case hexadecimal.
 pub fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(Sha256::digest(bytes))
 }
 
 #[cfg(test)]
@@ -87,5 +133,81 @@ mod tests {
         assert_eq!(failed.unwrap_err().kind(), io::ErrorKind::StorageFull);
         assert_eq!(fs::read(&path).unwrap(), b"old");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_hash_is_written_in_lower_case() {
+        let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        assert_eq!(sha256(b""), empty);
+    }
+
+    #[cfg(unix)]
+    mod special {
+        use std::os::unix::fs::{FileTypeExt, symlink};
+        use std::process::Command;
+
+        use super::*;
+
+        fn succeeds(program: &str, arguments: &[&str]) -> bool {
+            Command::new(program).args(arguments).output().is_ok_and(|output| output.status.success())
+        }
+
+        #[test]
+        fn a_symbolic_link_stays_and_its_file_is_replaced_whole() {
+            let folder = tempfile::tempdir().unwrap();
+            let [link, target] = ["link", "target"].map(|name| folder.path().join(name));
+            symlink("target", &link).unwrap();
+            // The file is not there yet.
+            write_bytes(&link, b"first").unwrap();
+            assert_eq!(fs::read(&target).unwrap(), b"first");
+            write_bytes(&link, b"second").unwrap();
+            let failed = write_atomic(&link, |file| {
+                file.write_all(b"th")?;
+                Err(io::ErrorKind::StorageFull.into())
+            });
+            assert!(failed.is_err());
+            assert_eq!(fs::read(&target).unwrap(), b"second");
+            assert_eq!(fs::read_link(&link).unwrap(), Path::new("target"));
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+        }
+
+        #[test]
+        fn a_circle_of_links_is_an_error() {
+            let folder = tempfile::tempdir().unwrap();
+            let [one, two] = ["one", "two"].map(|name| folder.path().join(name));
+            symlink(&two, &one).unwrap();
+            symlink(&one, &two).unwrap();
+            assert!(write_bytes(&one, b"x").unwrap_err().to_string().starts_with("cannot write "));
+            assert!(one.is_symlink() && two.is_symlink());
+        }
+
+        #[test]
+        fn a_named_pipe_is_written_to() {
+            let folder = tempfile::tempdir().unwrap();
+            let pipe = folder.path().join("pipe");
+            assert!(succeeds("mkfifo", &[pipe.to_str().unwrap()]));
+            let reader = std::thread::spawn({
+                let pipe = pipe.clone();
+                move || fs::read(pipe).unwrap()
+            });
+            write_bytes(&pipe, b"through").unwrap();
+            assert!(fs::symlink_metadata(&pipe).unwrap().file_type().is_fifo());
+            assert_eq!(reader.join().unwrap(), b"through");
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        }
+
+        #[test]
+        fn a_device_is_written_to() {
+            let folder = tempfile::tempdir().unwrap();
+            let null = folder.path().join("null");
+            let made = succeeds("mknod", &[null.to_str().unwrap(), "c", "1", "3"]);
+            if !made || OpenOptions::new().append(true).open(&null).is_err() {
+                eprintln!("skipped: only root can make a device file, and only where the file system allows devices");
+                return;
+            }
+            write_bytes(&null, b"gone").unwrap();
+            assert!(fs::symlink_metadata(&null).unwrap().file_type().is_char_device());
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        }
     }
 }

@@ -22,8 +22,8 @@ pub fn tiles(summary: &Summary) -> Markup {
         Tile { name: "float accuracy", value: percent(float.accuracy), about: &float_about },
         Tile {
             name: "int8 \u{2212} float",
-            value: format!("{} points", points(int8.accuracy - float.accuracy)),
-            about: "what rounding to 8 bits changed",
+            value: points(int8.accuracy - float.accuracy),
+            about: "percentage points that rounding to 8 bits changed",
         },
         Tile {
             name: "agreement",

@@ -95,14 +95,14 @@ fn sections(summary: &Summary, answered: &[Answered], samples_png: &[u8]) -> Vec
         Section::new(
             "wrong",
             "Wrong answers",
-            "Mistakes on the test samples by the label that was expected, the most confident first. Below each picture: the \
+            "Examples of mistakes by the label that was expected, the most confident first. Below each picture: the \
              int8 net\u{2019}s answer and the probability that it gave.",
             answers::by_label(answered, &summary.int8, false),
         ),
         Section::new(
             "right",
             "Right answers",
-            "Right answers by label, the most confident first, with the probability that the int8 net gave.",
+            "Examples of right answers by label, the most confident first, with the probability that the int8 net gave.",
             answers::by_label(answered, &summary.int8, true),
         ),
         Section::new(

@@ -25,16 +25,16 @@ fn configuration(text: &str) -> Markup {
     html! { pre.card tabindex="0" { (text) } }
 }
 
-/// A test sample with what the int8 net answered, for the sheet of right and wrong answers.
+/// A test sample with the answer of the int8 net, for the sections of right and wrong answers.
 #[derive(Debug, Clone)]
 pub struct Answered {
     /// The sample's name.
     pub name: String,
-    /// A PNG file of the picture, 64x64 pixels.
+    /// The picture as a PNG file of 64x64 pixels.
     pub png: Vec<u8>,
     /// Name of its label.
     pub label: &'static str,
-    /// Name of the class answered.
+    /// Name of the class that the net answered.
     pub answer: &'static str,
     /// Probability that the int8 net gave to its answer.
     pub probability: f32,

@@ -1,8 +1,10 @@
-//! The columns of an export, declared once for every format.
+//! The columns of an export, declared once for every format. `docs/journal.md` explains each.
 
 use std::borrow::Cow;
 
 use expression_core::Label;
+use jiff::tz::TimeZone;
+use serde_json::{Map, Value as Json};
 
 use super::moment;
 use crate::journal::{EventRow, Row, SessionRow};
@@ -10,13 +12,13 @@ use crate::journal::{EventRow, Row, SessionRow};
 /// A value of a column.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value<'a> {
-    /// None.
+    /// No value.
     Null,
     /// A whole number.
     Int(i64),
     /// A number.
     Float(f64),
-    /// Whether.
+    /// Yes or no.
     Bool(bool),
     /// Text.
     Text(Cow<'a, str>),
@@ -24,9 +26,9 @@ pub enum Value<'a> {
     Time(i64),
 }
 
-/// What the values of a column are, apart from null.
+/// The type of a column's values; each may be null.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(not(feature = "parquet"), allow(dead_code, reason = "Parquet alone asks what a column holds"))]
+#[cfg_attr(not(feature = "parquet"), allow(dead_code, reason = "only Parquet needs the type of a column"))]
 pub enum Kind {
     /// [`Value::Int`].
     Int,
@@ -40,18 +42,18 @@ pub enum Kind {
     Time,
 }
 
-/// A row with its session.
-pub type Of<'a, R> = (&'a R, &'a SessionRow);
+/// A row with the session it belongs to.
+pub type WithSession<'a, R> = (&'a R, &'a SessionRow);
 
-/// A column: its name, what it holds, and its value in a row.
+/// A column of an export.
 pub struct Column<R: 'static> {
     /// The heading.
     pub name: &'static str,
-    /// What it holds.
-    #[cfg_attr(not(feature = "parquet"), allow(dead_code, reason = "Parquet alone asks what a column holds"))]
+    /// The type of its values.
+    #[cfg_attr(not(feature = "parquet"), allow(dead_code, reason = "only Parquet needs the type of a column"))]
     pub kind: Kind,
-    /// The value.
-    pub of: for<'a> fn(Of<'a, R>) -> Value<'a>,
+    /// Returns the value of a row.
+    pub value: for<'a> fn(WithSession<'a, R>) -> Value<'a>,
 }
 
 fn text(text: &str) -> Value<'_> {
@@ -63,17 +65,44 @@ fn score(row: &Row, label: Label) -> Value<'static> {
     score.map_or(Value::Null, |score| Value::Int(score.into()))
 }
 
+/// The fields of an event; what is not a JSON object, in a damaged journal, is a field `text`.
+fn fields(row: &EventRow) -> Map<String, Json> {
+    let Some(detail) = &row.detail else { return Map::new() };
+    serde_json::from_str(detail).unwrap_or_else(|_| Map::from_iter([("text".to_owned(), detail.as_str().into())]))
+}
+
+/// The field that a column `detail_FIELD` holds.
+fn detail(row: &EventRow, name: &str) -> Value<'static> {
+    match fields(row).shift_remove(name) {
+        Some(Json::Bool(value)) => Value::Bool(value),
+        Some(Json::Number(number)) => match number.as_i64() {
+            // A number of seconds is a float even if it is whole.
+            Some(whole) if name != "seconds" => Value::Int(whole),
+            _ => number.as_f64().map_or(Value::Null, Value::Float),
+        },
+        Some(Json::String(value)) => Value::Text(value.into()),
+        _ => Value::Null,
+    }
+}
+
+/// The fields that have no column, as a JSON object: events of a newer program have some.
+fn other_details(row: &EventRow) -> Value<'static> {
+    let mut fields = fields(row);
+    fields.retain(|name, _| !EVENT.iter().any(|column| column.name.strip_prefix("detail_") == Some(name)));
+    if fields.is_empty() { Value::Null } else { Value::Text(Json::Object(fields).to_string().into()) }
+}
+
 macro_rules! columns {
     ($row:ident: $type:ty, $session:ident; $($name:literal $kind:ident $value:expr;)*) => {
         &[$(Column {
             name: $name,
             kind: Kind::$kind,
-            of: |($row, $session): Of<'_, $type>| { let _ = ($row, $session); $value },
+            value: |($row, $session): WithSession<'_, $type>| { let _ = ($row, $session); $value },
         },)*]
     };
 }
 
-/// Of records. `docs/journal.md` explains each.
+/// The columns of records.
 pub const RECORD: &[Column<Row>] = columns! {
     row: Row, session;
     "id" Int Value::Int(row.id);
@@ -108,7 +137,7 @@ pub const RECORD: &[Column<Row>] = columns! {
     "model_sha256" Text text(&session.session.model_sha256);
 };
 
-/// Of events.
+/// The columns of events. Those of `detail_` hold the fields of the events that have them.
 pub const EVENT: &[Column<EventRow>] = columns! {
     row: EventRow, session;
     "id" Int Value::Int(row.id);
@@ -117,36 +146,102 @@ pub const EVENT: &[Column<EventRow>] = columns! {
     "boot_id" Text text(&session.session.boot_id);
     "session" Int Value::Int(row.session);
     "event" Text text(&row.kind);
-    "detail" Text row.detail.as_deref().map_or(Value::Null, text);
+    "detail_reason" Text detail(row, "reason");
+    "detail_gap_ms" Int detail(row, "gap_ms");
+    "detail_frames" Int detail(row, "frames");
+    "detail_from" Text detail(row, "from");
+    "detail_to" Text detail(row, "to");
+    "detail_millicelsius" Int detail(row, "millicelsius");
+    "detail_firmware" Int detail(row, "firmware");
+    "detail_by" Text detail(row, "by");
+    "detail_cause" Text detail(row, "cause");
+    "detail_message" Text detail(row, "message");
+    "detail_seconds" Float detail(row, "seconds");
+    "detail_records" Int detail(row, "records");
+    "detail_events" Int detail(row, "events");
+    "detail_moved_to" Text detail(row, "moved_to");
+    "detail_on" Bool detail(row, "on");
+    "detail_synchronised" Bool detail(row, "synchronised");
+    "detail_step_ms" Int detail(row, "step_ms");
+    "detail_other" Text other_details(row);
 };
 
 impl Value<'_> {
-    /// As a field of CSV; null is empty.
-    pub fn to_text(&self) -> Cow<'_, str> {
+    /// Returns the value as a field of CSV, with times in `zone`, or in UTC if it is `None`; null is empty.
+    pub fn to_text(&self, zone: Option<&TimeZone>) -> Cow<'_, str> {
         match self {
             Value::Null => "".into(),
             Value::Int(value) => value.to_string().into(),
             Value::Float(value) => value.to_string().into(),
             Value::Bool(value) => value.to_string().into(),
             Value::Text(value) => value.as_ref().into(),
-            Value::Time(value) => moment::text(*value).into(),
+            Value::Time(value) => moment::text_in(*value, zone).into(),
         }
     }
 
-    /// As JSON.
-    pub fn to_json(&self) -> serde_json::Value {
+    /// Returns the value as JSON, with times in `zone`, or in UTC if it is `None`.
+    pub fn to_json(&self, zone: Option<&TimeZone>) -> Json {
         match self {
-            Value::Null => serde_json::Value::Null,
+            Value::Null => Json::Null,
             Value::Int(value) => (*value).into(),
             Value::Float(value) => (*value).into(),
             Value::Bool(value) => (*value).into(),
             Value::Text(value) => value.as_ref().into(),
-            Value::Time(value) => moment::text(*value).into(),
+            Value::Time(value) => moment::text_in(*value, zone).into(),
         }
     }
 }
 
-/// A row as a JSON object.
-pub fn to_json<R>(columns: &[Column<R>], of: Of<'_, R>) -> serde_json::Value {
-    columns.iter().map(|column| (column.name.to_owned(), (column.of)(of).to_json())).collect()
+/// Returns a row as a JSON object.
+pub fn to_json<R>(columns: &[Column<R>], row: WithSession<'_, R>, zone: Option<&TimeZone>) -> Json {
+    columns.iter().map(|column| (column.name.to_owned(), (column.value)(row).to_json(zone))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use expression_core::Stamp;
+
+    use super::*;
+    use crate::journal::Session;
+
+    fn event(kind: &str, detail: Option<&str>) -> Vec<(&'static str, String)> {
+        let row = EventRow {
+            id: 1,
+            session: 1,
+            stamp: Stamp { monotonic_ns: 0, wall_us: 0 },
+            kind: kind.into(),
+            detail: detail.map(str::to_owned),
+        };
+        let session = SessionRow { id: 1, started_wall_us: 0, started_monotonic_us: 0, session: Session::default() };
+        let values = EVENT.iter().map(|column| (column.name, (column.value)((&row, &session))));
+        let shown = values.filter(|(name, value)| name.starts_with("detail_") && *value != Value::Null);
+        shown.map(|(name, value)| (name, format!("{value:?}"))).collect()
+    }
+
+    #[test]
+    fn the_fields_of_an_event_are_columns() {
+        assert_eq!(event("start", None), []);
+        let throttled = r#"{"from":"half","to":"paused","millicelsius":81500,"firmware":327685}"#;
+        assert_eq!(
+            event("throttled", Some(throttled)),
+            [
+                ("detail_from", "Text(\"half\")".to_owned()),
+                ("detail_to", "Text(\"paused\")".to_owned()),
+                ("detail_millicelsius", "Int(81500)".to_owned()),
+                ("detail_firmware", "Int(327685)".to_owned()),
+            ]
+        );
+        let lost = r#"{"records":3,"events":0,"seconds":2}"#;
+        assert!(event("records_lost", Some(lost)).contains(&("detail_seconds", "Float(2.0)".to_owned())));
+        assert_eq!(event("keep_faces", Some(r#"{"on":true}"#)), [("detail_on", "Bool(true)".to_owned())]);
+    }
+
+    #[test]
+    fn fields_without_a_column_and_damaged_details_are_kept() {
+        let newer = event("teleported", Some(r#"{"by":"hand","distance":{"m":3}}"#));
+        let other = r#"Text("{\"distance\":{\"m\":3}}")"#.to_owned();
+        assert_eq!(newer, [("detail_by", "Text(\"hand\")".to_owned()), ("detail_other", other)]);
+        let damaged = event("stop", Some("not json"));
+        assert_eq!(damaged, [("detail_other", r#"Text("{\"text\":\"not json\"}")"#.to_owned())]);
+    }
 }

@@ -2,30 +2,45 @@
 
 use std::collections::HashMap;
 use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use expression_engine::error::Context;
+use expression_engine::Error;
 use expression_engine::error::Result;
+use jiff::tz::TimeZone;
 
 use super::Source;
-use super::columns::{self, Column, Of};
+use super::columns::{self, Column};
+use super::output::{ignore_broken_pipe, write_file};
+use super::sink::{Csv, JsonLines, Sink};
 use crate::journal::{EventRow, JournalError, Range, Reader, Row, Session, SessionRow};
-#[cfg(feature = "parquet")]
-use expression_engine::Error;
-use expression_engine::files;
 
-/// Writes records, or events, as CSV, JSON lines or Parquet.
+/// Export records or events as CSV, JSON lines or Parquet.
+///
+/// Records hold what was seen: one row per face and frame. Events hold what happened to the program, such as a lost camera.
+/// docs/journal.md explains every column.
 #[derive(clap::Args)]
+#[command(after_help = "Examples:
+  edge-runtime log export --journal journal.db --since 2h > faces.csv
+  edge-runtime log export --journal journal.db --delimiter ';' --local-time -o faces.csv
+  edge-runtime log export --journal journal.db --events --format jsonl
+  edge-runtime log export --journal journal.db --format parquet -o faces.parquet")]
 pub struct Cmd {
     #[command(flatten)]
     source: Source,
-    /// How.
+    /// Output format.
     #[arg(long, value_enum, default_value_t = Format::Csv)]
     format: Format,
-    /// Events instead of records.
+    /// Export events instead of records.
     #[arg(long)]
     events: bool,
-    /// The file to write, whole or not at all; without it, stdout.
+    /// Separate CSV fields by this character instead of a comma; `tab` stands for a tab.
+    #[arg(long, value_name = "CHAR", value_parser = parse_delimiter)]
+    delimiter: Option<u8>,
+    /// Write times in this machine's time zone, with their offset, instead of UTC: 2026-11-25T11:00:00.000000+01:00.
+    /// Not for Parquet, which stores instants.
+    #[arg(long)]
+    local_time: bool,
+    /// File to write; stdout by default. A regular file is written whole or not at all.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
@@ -35,54 +50,77 @@ pub struct Cmd {
 pub enum Format {
     /// Comma-separated values with a heading.
     Csv,
-    /// A JSON object a line.
+    /// One JSON object per line.
     Jsonl,
-    /// Apache Parquet, Snappy-compressed; needs --output.
+    /// Apache Parquet, compressed with Snappy; requires --output.
     #[cfg(feature = "parquet")]
     Parquet,
 }
 
-/// Takes rows in turn.
-pub trait Sink<R> {
-    /// Writes a row.
-    ///
-    /// # Errors
-    /// Of what is written to.
-    fn put(&mut self, of: Of<'_, R>) -> Result<()>;
-
-    /// Writes what must come at the end.
-    ///
-    /// # Errors
-    /// Of what is written to.
-    fn finish(self: Box<Self>) -> Result<()>;
+/// Reads a character that can separate the fields of CSV.
+fn parse_delimiter(text: &str) -> Result<u8, String> {
+    match text.as_bytes() {
+        b"tab" | b"\\t" => Ok(b'\t'),
+        [byte] if byte.is_ascii() && !matches!(byte, b'"' | b'\r' | b'\n') => Ok(*byte),
+        _ => Err("expected one ASCII character other than a quote, or `tab`".to_owned()),
+    }
 }
 
 impl Cmd {
-    /// Runs the command.
+    /// Writes the export.
     ///
     /// # Errors
-    /// Where the journal is refused, a time is none, or the output cannot be written.
+    /// Returns an error if the journal or a flag is refused, or if the output cannot be written.
     pub fn run(&self) -> Result<()> {
+        self.check()?;
         let (reader, range) = self.source.open()?;
         match &self.output {
-            Some(path) => atomically(path, |file| self.write(&reader, &range, file)),
-            #[cfg(feature = "parquet")]
-            None if self.format == Format::Parquet => {
-                Err(Error::bad_input("Parquet is no format for a terminal or a pipe; give a file with --output"))
-            }
-            None => gone_is_fine(self.write(&reader, &range, &mut BufWriter::new(io::stdout()))),
+            Some(path) => write_file(path, |file| self.write(&reader, &range, file)),
+            None => ignore_broken_pipe(self.write(&reader, &range, &mut BufWriter::new(io::stdout()))),
         }
+    }
+
+    /// Refuses flags that do not fit the format.
+    fn check(&self) -> Result<()> {
+        if self.delimiter.is_some() && self.format != Format::Csv {
+            return Err(Error::bad_input("--delimiter applies to CSV only; leave it out, or use --format csv"));
+        }
+        #[cfg(feature = "parquet")]
+        if self.format == Format::Parquet {
+            if self.output.is_none() {
+                return Err(Error::bad_input("Parquet cannot be written to stdout; name a file with --output"));
+            }
+            if self.local_time {
+                return Err(Error::bad_input("Parquet stores instants, not local times; leave out --local-time"));
+            }
+        }
+        Ok(())
     }
 
     fn write(&self, reader: &Reader, range: &Range, out: &mut (dyn Write + Send)) -> Result<()> {
-        match self.events {
-            false => pour(reader, sink(self.format, columns::RECORD, out)?, |each| reader.each_record(range, each)),
-            true => pour(reader, sink(self.format, columns::EVENT, out)?, |each| reader.each_event(range, each)),
+        if self.events {
+            write_rows(reader, self.sink(columns::EVENT, out)?, |each| reader.each_event(range, each))
+        } else {
+            write_rows(reader, self.sink(columns::RECORD, out)?, |each| reader.each_record(range, each))
         }
+    }
+
+    fn sink<'a, R: 'static>(
+        &self,
+        columns: &'static [Column<R>],
+        out: &'a mut (dyn Write + Send),
+    ) -> Result<Box<dyn Sink<R> + 'a>> {
+        let zone = self.local_time.then(TimeZone::system);
+        Ok(match self.format {
+            Format::Csv => Box::new(Csv::new(columns, self.delimiter.unwrap_or(b','), zone, out)?),
+            Format::Jsonl => Box::new(JsonLines { columns, zone, out }),
+            #[cfg(feature = "parquet")]
+            Format::Parquet => Box::new(super::parquet::Parquet::new(columns, out).map_err(Error::failure)?),
+        })
     }
 }
 
-/// Something that belongs to a session.
+/// A row that belongs to a session.
 trait InSession {
     fn session(&self) -> i64;
 }
@@ -100,130 +138,45 @@ impl InSession for EventRow {
 }
 
 /// Sends all rows to the sink, each with its session.
-fn pour<R: InSession>(
+fn write_rows<R: InSession>(
     reader: &Reader,
     mut sink: Box<dyn Sink<R> + '_>,
     read: impl FnOnce(&mut dyn FnMut(R) -> Result<()>) -> Result<()>,
 ) -> Result<()> {
-    let mut sessions = Sessions::of(reader)?;
+    let mut sessions = Sessions::read(reader)?;
     read(&mut |row| sink.put((&row, sessions.get(reader, row.session())?)))?;
     sink.finish()
 }
 
-/// The sessions of a journal by number.
+/// The sessions of a journal by their numbers.
 pub struct Sessions {
     known: HashMap<i64, SessionRow>,
 }
 
 impl Sessions {
-    /// Those that there are now.
+    /// Reads the sessions that the journal has now.
     ///
     /// # Errors
-    /// Where the journal cannot be read.
-    pub fn of(reader: &Reader) -> Result<Sessions, JournalError> {
+    /// Returns an error if the journal cannot be read.
+    pub fn read(reader: &Reader) -> Result<Sessions, JournalError> {
         let sessions = reader.sessions()?;
         Ok(Sessions { known: sessions.into_iter().map(|session| (session.id, session)).collect() })
     }
 
-    /// The session of a number, also where it began since.
+    /// Returns the session of a number, even if it began since [`Sessions::read`].
     ///
     /// # Errors
-    /// Where the journal cannot be read.
+    /// Returns an error if the journal cannot be read.
     pub fn get(&mut self, reader: &Reader, id: i64) -> Result<&SessionRow, JournalError> {
         if !self.known.contains_key(&id) {
             self.known.extend(reader.sessions()?.into_iter().map(|session| (session.id, session)));
         }
-        // Only a damaged journal lacks it; what is known of its rows is still worth having.
+        // Only a damaged journal lacks it; its rows are still worth exporting.
         Ok(self.known.entry(id).or_insert_with(|| SessionRow {
             id,
             started_wall_us: 0,
             started_monotonic_us: 0,
             session: Session::default(),
         }))
-    }
-}
-
-fn sink<'a, R: 'static>(
-    format: Format,
-    columns: &'static [Column<R>],
-    out: &'a mut (dyn Write + Send),
-) -> Result<Box<dyn Sink<R> + 'a>> {
-    Ok(match format {
-        Format::Csv => {
-            let mut writer = csv::Writer::from_writer(out);
-            writer.write_record(columns.iter().map(|column| column.name)).map_err(from_csv)?;
-            Box::new(Csv { columns, writer })
-        }
-        Format::Jsonl => Box::new(JsonLines { columns, out }),
-        #[cfg(feature = "parquet")]
-        Format::Parquet => Box::new(super::parquet::Parquet::new(columns, out).map_err(Error::failure)?),
-    })
-}
-
-struct Csv<'a, R: 'static> {
-    columns: &'static [Column<R>],
-    writer: csv::Writer<&'a mut (dyn Write + Send)>,
-}
-
-impl<R> Sink<R> for Csv<'_, R> {
-    fn put(&mut self, of: Of<'_, R>) -> Result<()> {
-        for column in self.columns {
-            let value = (column.of)(of);
-            self.writer.write_field(value.to_text().as_ref()).map_err(from_csv)?;
-        }
-        self.writer.write_record(None::<&[u8]>).map_err(from_csv)
-    }
-
-    fn finish(mut self: Box<Self>) -> Result<()> {
-        Ok(self.writer.flush()?)
-    }
-}
-
-/// The error of the file below, so that its kind is seen.
-fn from_csv(error: csv::Error) -> Error {
-    match error.into_kind() {
-        csv::ErrorKind::Io(error) => error.into(),
-        other => Error::failure(format!("cannot write CSV: {other:?}")),
-    }
-}
-
-struct JsonLines<'a, R: 'static> {
-    columns: &'static [Column<R>],
-    out: &'a mut (dyn Write + Send),
-}
-
-impl<R> Sink<R> for JsonLines<'_, R> {
-    fn put(&mut self, of: Of<'_, R>) -> Result<()> {
-        Ok(writeln!(self.out, "{}", columns::to_json(self.columns, of))?)
-    }
-
-    fn finish(self: Box<Self>) -> Result<()> {
-        Ok(self.out.flush()?)
-    }
-}
-
-/// Writes a file whole or not at all, and keeps the error of what writes it.
-pub fn atomically(path: &Path, write: impl FnOnce(&mut (dyn Write + Send)) -> Result<()>) -> Result<()> {
-    let mut own = None;
-    let written = files::write_atomic(path, |file| {
-        write(file).map_err(|error| {
-            let kind = error.downcast_ref::<io::Error>().map_or(io::ErrorKind::Other, io::Error::kind);
-            own = Some(error);
-            kind.into()
-        })
-    });
-    match own {
-        Some(error) => Err(error).with_context(|| format!("cannot write {}", path.display())),
-        None => Ok(written?),
-    }
-}
-
-/// A reader that has gone, such as `head`, is no error.
-pub fn gone_is_fine(result: Result<()>) -> Result<()> {
-    match result {
-        Err(error) if matches!(error.downcast_ref::<io::Error>(), Some(cause) if cause.kind() == io::ErrorKind::BrokenPipe) => {
-            Ok(())
-        }
-        other => other,
     }
 }

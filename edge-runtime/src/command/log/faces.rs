@@ -12,43 +12,45 @@ use image::{ExtendedColorType, ImageEncoder};
 use super::{Source, moment};
 use crate::journal::{Range, Reader, Row};
 
-/// Writes the aligned faces that `run --keep-faces` kept, as PNG files: TIME_session-S_track-T_LABEL_ID.png.
+/// Export the aligned faces that `run --keep-faces` stored, as PNG files.
 ///
-/// TIME is UTC with - for :, LABEL is `unsure` where nothing was likely enough, ID the record's number in `log export`.
+/// Files are named TIME_session-S_track-T_LABEL_ID.png. TIME is UTC with `-` in place of `:`; LABEL is `unsure` if no label
+/// was likely enough, or the reason if the face could not be read; ID is the record's id in `log export`.
 #[derive(clap::Args)]
 pub struct Cmd {
     #[command(flatten)]
     source: Source,
-    /// The folder to write to; made where it is not there.
+    /// Folder to write to; created if it does not exist.
     #[arg(short, long, value_name = "FOLDER")]
     output: PathBuf,
 }
 
 impl Cmd {
-    /// Runs the command; the number of files goes to stdout.
+    /// Writes the files and prints how many there are.
     ///
     /// # Errors
-    /// Where the journal is refused, a time is none, no face was kept in it, or a file cannot be written.
+    /// Returns an error if the journal or a time is refused, if the journal has no faces in the range, or if a file cannot be
+    /// written.
     pub fn run(&self) -> Result<()> {
         let (reader, range) = self.source.open()?;
         match write(&reader, &range, &self.output)? {
-            0 => Err(Error::bad_input("the journal keeps no faces of that time; `run --keep-faces` keeps them")),
+            0 => Err(Error::bad_input("the journal has no faces in this range; `run --keep-faces` stores them")),
             count => expression_engine::error::print(&format!("{count} faces in {}", self.output.display())),
         }
     }
 }
 
-/// Writes the faces of a range; gives how many there are.
+/// Writes the faces of a range and returns how many there are.
 fn write(reader: &Reader, range: &Range, folder: &Path) -> Result<u64> {
     let mut count = 0;
     reader.each_record(range, |row| -> Result<()> {
         let Some((channels, size, pixels)) = reader.face(row.id)? else { return Ok(()) };
         let Some(png) = png(channels, size, &pixels) else {
-            tracing::warn!("the face of record {} is left out: it is no picture", row.id);
+            tracing::warn!("skipped the face of record {}: its bytes are not a picture", row.id);
             return Ok(());
         };
         if count == 0 {
-            fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+            fs::create_dir_all(folder).with_context(|| format!("cannot create the folder {}", folder.display()))?;
         }
         let path = folder.join(name(&row));
         fs::write(&path, png).with_context(|| {
@@ -62,7 +64,7 @@ fn write(reader: &Reader, range: &Range, folder: &Path) -> Result<u64> {
     Ok(count)
 }
 
-/// The name of a record's face: sorted by name, faces are sorted by time.
+/// Returns the file name of a record's face. In the order of their names, faces are in the order of time.
 fn name(row: &Row) -> String {
     let record = &row.record;
     let label = match (record.label, record.scores) {
@@ -74,7 +76,7 @@ fn name(row: &Row) -> String {
     format!("{time}_session-{}_track-{}_{label}_{}.png", row.session, record.track, row.id)
 }
 
-/// A face, u8 `[channels, size, size]`, as PNG; `None` where its bytes are no such face.
+/// Returns a face, u8 `[channels, size, size]`, as PNG, or `None` if its bytes are not such a face.
 fn png(channels: u8, size: u16, pixels: &[u8]) -> Option<Vec<u8>> {
     let plane = usize::from(size) * usize::from(size);
     if plane == 0 || pixels.len() != plane * usize::from(channels) {
@@ -95,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn planes_become_pixels_and_what_is_no_face_is_left_out() {
+    fn planes_become_pixels_and_other_bytes_are_skipped() {
         let decode = |png: Option<Vec<u8>>| image::load_from_memory(&png.unwrap()).unwrap();
         assert_eq!(decode(png(1, 2, &[1, 2, 3, 4])).into_luma8().into_raw(), [1, 2, 3, 4]);
         let planes = [1, 2, 3, 4, 11, 12, 13, 14, 21, 22, 23, 24];

@@ -1,12 +1,14 @@
-//! `edge-runtime log`: what to do with a journal.
+//! `edge-runtime log`: reads a journal.
 
 mod columns;
 pub mod export;
 pub mod faces;
 pub mod moment;
+mod output;
 #[cfg(feature = "parquet")]
 mod parquet;
 pub mod report;
+mod sink;
 pub mod stats;
 pub mod tail;
 pub mod verify;
@@ -17,10 +19,9 @@ use std::path::PathBuf;
 use crate::journal::{Range, Reader};
 use expression_engine::Error;
 
-/// Reads a journal: as CSV, JSON lines or Parquet, in figures, as it grows, or as a page; gives
-/// the faces that were kept; checks that it is whole.
+/// Read a journal: export it, summarise it, follow it, check it, or turn it into a report.
 ///
-/// Works while `run` writes to the journal.
+/// All subcommands work while `run` writes to the journal.
 #[derive(clap::Args)]
 pub struct Cmd {
     #[command(subcommand)]
@@ -38,10 +39,10 @@ enum Log {
 }
 
 impl Cmd {
-    /// Runs the command.
+    /// Runs the subcommand.
     ///
     /// # Errors
-    /// Of the subcommand.
+    /// Returns the error of the subcommand.
     pub fn run(&self) -> Result<()> {
         match &self.command {
             Log::Export(cmd) => cmd.run(),
@@ -54,26 +55,26 @@ impl Cmd {
     }
 }
 
-/// The flags that say which records.
+/// The journal and the range of time that a subcommand reads.
 #[derive(clap::Args)]
 pub struct Source {
-    /// The journal.
+    /// Journal file.
     #[arg(long, value_name = "FILE")]
     journal: PathBuf,
-    /// Only from this time on: 2026-11-25T10:00:00Z, 2026-11-25 10:00 or 2026-11-25 (this machine's time zone), or how
-    /// long ago: 90s, 15m, 2h, 3d, 1w.
+    /// Read entries from this time on: 2026-11-25T10:00:00Z, 2026-11-25 10:00 or 2026-11-25 (in this machine's time zone),
+    /// or how long ago: 90s, 15m, 2h, 3d, 1w.
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
-    /// Only before this time, in the same forms. A date is its first instant.
+    /// Read entries before this time, in the same forms. A date without a time means its midnight.
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
 }
 
 impl Source {
-    /// The journal and the range.
+    /// Opens the journal and works out the range.
     ///
     /// # Errors
-    /// Where the journal is refused, or a time is none.
+    /// Returns an error if the journal or a time is refused.
     pub fn open(&self) -> Result<(Reader, Range)> {
         let now = jiff::Timestamp::now();
         let moment = |flag: &str, text: &Option<String>| -> Result<Option<i64>, Error> {
@@ -85,7 +86,7 @@ impl Source {
         let since_us = moment("since", &self.since)?.unwrap_or(all.since_us);
         let until_us = moment("until", &self.until)?.unwrap_or(all.until_us);
         if since_us >= until_us {
-            return Err(Error::bad_input("--since is not before --until; nothing lies between them"));
+            return Err(Error::bad_input("--since must be earlier than --until"));
         }
         Ok((Reader::open(&self.journal)?, Range { since_us, until_us }))
     }

@@ -1,18 +1,18 @@
-//! Moments as people write them, and as files hold them.
+//! Moments as people write them and as files hold them.
 
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
 
-/// The Unix time in microseconds of an RFC 3339 time, a date with or without a time of day in `zone`, `now`, or a span
-/// such as `2h` or `3d` that lies behind `now`.
+/// Returns the Unix time in microseconds of an RFC 3339 time, a date with or without a time of day in `zone`, the word
+/// `now`, or a time span such as `2h` or `3d`, which is subtracted from `now`.
 ///
 /// # Errors
-/// A sentence that says what is understood.
+/// Returns a sentence that says which forms are accepted.
 pub fn parse(text: &str, now: Timestamp, zone: &TimeZone) -> Result<i64, String> {
     let text = text.trim();
     let unclear = || {
-        "no time; write 2026-11-25T10:00:00Z, 2026-11-25 10:00, 2026-11-25, or how long ago: 90s, 15m, 2h, 3d, 1w"
+        "not a time; expected 2026-11-25T10:00:00Z, 2026-11-25 10:00, 2026-11-25, or how long ago: 90s, 15m, 2h, 3d, 1w"
             .to_owned()
     };
     let moment = if text == "now" {
@@ -31,7 +31,7 @@ pub fn parse(text: &str, now: Timestamp, zone: &TimeZone) -> Result<i64, String>
     Ok(moment.as_microsecond())
 }
 
-/// RFC 3339 in UTC to the microsecond; the bare number where it lies outside of the years that can be written.
+/// Returns a moment in RFC 3339, in UTC, to the microsecond; the bare number if its year cannot be written.
 pub fn text(wall_us: i64) -> String {
     match Timestamp::from_microsecond(wall_us) {
         Ok(moment) => format!("{moment:.6}"),
@@ -39,7 +39,15 @@ pub fn text(wall_us: i64) -> String {
     }
 }
 
-/// The same to the second.
+/// Returns the same as [`text`] with the offset of a time zone, or in UTC if there is none.
+pub fn text_in(wall_us: i64, zone: Option<&TimeZone>) -> String {
+    match (zone, Timestamp::from_microsecond(wall_us)) {
+        (Some(zone), Ok(moment)) => format!("{:.6}", moment.display_with_offset(zone.to_offset(moment))),
+        _ => text(wall_us),
+    }
+}
+
+/// Returns a moment in RFC 3339, in UTC, to the second.
 pub fn brief(wall_us: i64) -> String {
     match Timestamp::from_microsecond(wall_us.saturating_sub(wall_us.rem_euclid(1_000_000))) {
         Ok(moment) => format!("{moment:.0}"),
@@ -47,7 +55,7 @@ pub fn brief(wall_us: i64) -> String {
     }
 }
 
-/// A length of time in the two largest units that it has.
+/// Returns a length of time in its two largest units.
 pub fn length(microseconds: i64) -> String {
     let seconds = microseconds.max(0) / 1_000_000;
     match seconds {
@@ -95,6 +103,10 @@ mod tests {
         let us = 1_795_600_800_000_250;
         assert_eq!(parse(&text(us), Timestamp::UNIX_EPOCH, &TimeZone::UTC), Ok(us));
         assert_eq!(brief(us), "2026-11-25T10:00:00Z");
+        let zone = TimeZone::fixed(jiff::tz::offset(2));
+        assert_eq!(text_in(us, Some(&zone)), "2026-11-25T12:00:00.000250+02:00");
+        assert_eq!(parse(&text_in(us, Some(&zone)), Timestamp::UNIX_EPOCH, &TimeZone::UTC), Ok(us));
+        assert_eq!(text_in(us, None), text(us));
         assert_eq!(text(i64::MAX), i64::MAX.to_string());
         assert_eq!(brief(i64::MAX), i64::MAX.to_string());
         assert_eq!([250_000, 61_000_000, 90_000_000_000].map(length), ["250 ms", "1 min 1 s", "1 d 1 h"]);

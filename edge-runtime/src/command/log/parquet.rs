@@ -1,4 +1,4 @@
-//! Parquet files, written a group of rows at a time.
+//! Parquet files, written one group of rows at a time.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -12,11 +12,11 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
 use parquet::schema::types::Type;
 
-use super::columns::{Column, Kind, Of, Value};
-use super::export::Sink;
+use super::columns::{Column, Kind, Value, WithSession};
+use super::sink::Sink;
 
-/// Rows to a group: what is held in memory.
-const GROUP: usize = 32_768;
+/// Rows per group; a group is held in memory until it is written.
+const ROWS_PER_GROUP: usize = 32_768;
 
 /// Collects rows by column and writes them a group at a time.
 pub struct Parquet<'a, R: 'static> {
@@ -43,7 +43,7 @@ impl<'a, R> Parquet<'a, R> {
     /// Begins a file.
     ///
     /// # Errors
-    /// Of what is written to.
+    /// Returns an error if `out` cannot be written to.
     pub fn new(columns: &'static [Column<R>], out: &'a mut (dyn Write + Send)) -> Result<Parquet<'a, R>, ParquetError> {
         let fields = columns.iter().map(|column| field(column.name, column.kind).map(Arc::new));
         let fields: Vec<_> = fields.collect::<Result<_, _>>()?;
@@ -129,12 +129,12 @@ fn push<T>(values: &mut Vec<T>, value: T) -> i16 {
 }
 
 impl<R> Sink<R> for Parquet<'_, R> {
-    fn put(&mut self, of: Of<'_, R>) -> Result<()> {
+    fn put(&mut self, row: WithSession<'_, R>) -> Result<()> {
         for (column, held) in self.columns.iter().zip(&mut self.held) {
-            held.push((column.of)(of));
+            held.push((column.value)(row));
         }
         self.rows += 1;
-        if self.rows == GROUP {
+        if self.rows == ROWS_PER_GROUP {
             self.write_group().map_err(Error::failure)?;
         }
         Ok(())

@@ -1,98 +1,149 @@
 //! `edge-runtime log report`
 
 mod gathered;
-mod markup;
 mod plots;
 
-use expression_engine::error::Result;
+use std::collections::VecDeque;
 use std::path::PathBuf;
 
-use super::export::atomically;
-use super::{Source, moment};
-use crate::journal::stats::Stats;
-use crate::journal::{EventRow, JournalError, Range, Reader};
+use expression_core::Label;
 use expression_engine::Error;
-use gathered::Gathered;
-use markup::{escape, section, table};
+use expression_engine::error::{Result, print};
+use expression_report::{Bar, Column, Page, Section, Tile, header, small_tiles, table, text_table};
+use maud::{Markup, html};
 
-/// Writes one HTML page that tells a journal's story: who was there when, expressions, latency, gaps. It loads nothing.
+use super::output::write_file;
+use super::{Source, moment, stats as figures};
+use crate::journal::stats::{Gap, Stats};
+use crate::journal::{EventRow, JournalError, Range, Reader, SessionRow};
+use gathered::Gathered;
+
+/// Write a journal as one HTML page: expressions over time, tracks, latency, gaps, events and sessions.
+///
+/// The page holds everything it needs: no script, nothing to load.
 #[derive(clap::Args)]
 pub struct Cmd {
     #[command(flatten)]
     source: Source,
-    /// The page to write.
+    /// Page to write.
     #[arg(short, long, value_name = "FILE", default_value = "journal.html")]
     output: PathBuf,
 }
 
-/// So many of the newest events are listed.
-const EVENTS: usize = 200;
-/// So many of the longest gaps and of the newest sessions are listed.
-const ROWS: usize = 50;
+/// How many of the newest events are listed.
+const MAX_EVENTS: usize = 200;
+/// How many of the longest gaps and of the newest sessions are listed.
+const MAX_ROWS: usize = 50;
 
 impl Cmd {
-    /// Runs the command; the page's path goes to stdout.
+    /// Writes the page and prints its path to stdout.
     ///
     /// # Errors
-    /// Where the journal is refused, nothing lies in the range, or the page cannot be written.
+    /// Returns an error if the journal or a time is refused, if the journal has nothing in the range, or if the page cannot
+    /// be written.
     pub fn run(&self) -> Result<()> {
         let (reader, range) = self.source.open()?;
         let page = page(&reader, &range)?;
-        atomically(&self.output, |file| Ok(file.write_all(page.as_bytes())?))?;
-        expression_engine::error::print(&self.output.display().to_string())
+        write_file(&self.output, |file| Ok(file.write_all(page.as_bytes())?))?;
+        print(&self.output.display().to_string())
     }
 }
 
 fn page(reader: &Reader, range: &Range) -> Result<String> {
     let stats = Stats::of(reader, range)?;
-    let Some(span) = stats.wall_us else {
-        return Err(Error::bad_input("the journal holds nothing in that time; see `log stats`"));
+    let Some((first, last)) = stats.wall_us else {
+        return Err(Error::bad_input("the journal has no entries in this range; `log stats` prints what it covers"));
     };
-    let gathered = Gathered::of(reader, range, &stats, span)?;
+    let gathered = Gathered::read(reader, range, &stats, (first, last))?;
     let name = reader.path().file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-    let mut body = markup::tiles(&stats);
-    body += &section(
-        "Expressions over time",
-        "Share of the scored records in each stretch of time, by smoothed label. Grey is unsure: nothing was likely \
-         enough. An expression is not an emotion.",
-        &plots::expressions(&gathered),
-    );
-    body += &section("Shares", "Of all scored records.", &plots::shares(&stats));
-    let tracks = match gathered.visits.len() {
-        shown if shown < stats.visits.len() => {
-            format!("The {shown} longest of {} tracks, by when they came.", stats.visits.len())
-        }
-        _ => "Each face from its coming to its going.".to_owned(),
+    let about = format!("{} to {}, times in UTC", moment::brief(first), moment::brief(last));
+    let page = Page {
+        title: &format!("Journal {name}"),
+        header: html! { (header("Facial expression recognition, journal of a board", &name, about)) (main_figures(&stats)) },
+        sections: sections(reader, range, &stats, &gathered)?,
+        program: "edge-runtime",
+        version: env!("CARGO_PKG_VERSION"),
     };
-    body += &section(
-        "Tracks",
-        &format!("{tracks} The colour is the label seen most in each stretch; hatched stretches had no frames."),
-        &plots::tracks(&gathered, &stats),
-    );
-    body += &section(
-        "Latency",
-        "From the frame's arrival to its record: half of the records took less than the lower line, 95 % less than the \
-         upper.",
-        &plots::latency(&gathered),
-    );
-    body += &section("Gaps", "Stretches without a frame, the longest first.", &gaps(&stats));
-    body += &section("Events", "The newest first.", &events(reader, range)?);
-    body += &section("Sessions", "From a start to a stop, the newest first.", &sessions(&stats));
-    Ok(markup::document(&name, &moment::brief(span.0), &moment::brief(span.1), &body))
+    Ok(page.render())
 }
 
-fn gaps(stats: &Stats) -> String {
-    let row = |gap: &crate::journal::stats::Gap| {
+fn sections(reader: &Reader, range: &Range, stats: &Stats, gathered: &Gathered) -> Result<Vec<Section>, JournalError> {
+    let tracks = match gathered.visits.len() {
+        shown if shown < stats.visits.len() => {
+            format!("The {shown} longest of {} tracks, in the order of their first record.", stats.visits.len())
+        }
+        _ => "One row per track, from its first record to its last.".to_owned(),
+    };
+    Ok(vec![
+        Section::new(
+            "expressions",
+            "Expressions over time",
+            "Share of the scored records in each stretch of time, by smoothed label. Grey is unsure: no label was likely \
+             enough. An expression is not an emotion.",
+            plots::expressions(gathered),
+        ),
+        Section::new("shares", "Shares", "Share of each expression among all scored records.", shares(stats)),
+        Section::new(
+            "tracks",
+            "Tracks",
+            format!("{tracks} The colour is the most frequent label of each stretch; hatched stretches had no frames."),
+            plots::tracks(gathered, stats),
+        ),
+        Section::new(
+            "latency",
+            "Latency",
+            "From the frame\u{2019}s arrival to its record: half of the records took less than the lower line, 95 % less \
+             than the upper line.",
+            plots::latency(gathered),
+        ),
+        Section::new("gaps", "Gaps", "Stretches without a frame, the longest first.", gaps(stats)),
+        Section::new("events", "Events", "The newest first.", events(reader, range)?),
+        Section::new("sessions", "Sessions", "One row per start of the program, the newest first.", sessions(stats)),
+    ])
+}
+
+/// The figures of `log stats`, without the labels, which have a table of their own.
+fn main_figures(stats: &Stats) -> Markup {
+    let is_label = |name: &str| Label::from_name(name).is_some() || name == plots::class(None);
+    let rows = figures::rows(stats);
+    let tiles: Vec<Tile> = rows
+        .iter()
+        .filter(|(name, _)| !is_label(name))
+        .map(|(name, value)| Tile { name, value: value.clone(), about: "" })
+        .collect();
+    small_tiles(&tiles)
+}
+
+/// The share of each label, and of records without one.
+fn shares(stats: &Stats) -> Markup {
+    let labels = Label::ALL.iter().map(|label| Some(*label)).chain([None]);
+    let counts = stats.labels.iter().copied().chain([stats.abstained]);
+    let rows = html! {
+        @for (label, count) in labels.zip(counts) {
+            @let (class, share) = (plots::class(label), count as f64 / stats.scored.max(1) as f64);
+            tr {
+                th scope="row" { (class) }
+                td.number { (expression_report::count(count)) }
+                td.bars { (Bar { name: "", class, share, interval: None }) }
+            }
+        }
+    };
+    let columns = [Column::text("Expression"), Column::number("Records"), Column::text("Share")];
+    table("Shares of expressions", &columns, rows)
+}
+
+fn gaps(stats: &Stats) -> Markup {
+    let row = |gap: &Gap| {
         let length = moment::length(gap.until_us.saturating_sub(gap.from_us));
         vec![moment::brief(gap.from_us), moment::brief(gap.until_us), length, gap.cause.name().to_owned()]
     };
-    table(&["from", "until", "length", "cause"], stats.gaps.iter().take(ROWS).map(row))
+    text_table("Gaps", &["from", "until", "length", "cause"], stats.gaps.iter().take(MAX_ROWS).map(row))
 }
 
-fn events(reader: &Reader, range: &Range) -> Result<String, JournalError> {
-    let mut newest: std::collections::VecDeque<EventRow> = std::collections::VecDeque::new();
+fn events(reader: &Reader, range: &Range) -> Result<Markup, JournalError> {
+    let mut newest: VecDeque<EventRow> = VecDeque::new();
     reader.each_event(range, |event| {
-        if newest.len() == EVENTS {
+        if newest.len() == MAX_EVENTS {
             newest.pop_front();
         }
         newest.push_back(event);
@@ -100,13 +151,24 @@ fn events(reader: &Reader, range: &Range) -> Result<String, JournalError> {
     })?;
     let row = |event: &EventRow| {
         let time = moment::brief(event.stamp.wall_us);
-        vec![time, event.session.to_string(), event.kind.clone(), event.detail.clone().unwrap_or_default()]
+        vec![time, event.session.to_string(), event.kind.clone(), details(event)]
     };
-    Ok(table(&["time", "session", "event", "detail"], newest.iter().rev().map(row)))
+    Ok(text_table("Events", &["time", "session", "event", "details"], newest.iter().rev().map(row)))
 }
 
-fn sessions(stats: &Stats) -> String {
-    let row = |row: &crate::journal::SessionRow| {
+/// The fields of an event as text: `gap_ms 1500, ...`.
+fn details(event: &EventRow) -> String {
+    let Some(detail) = &event.detail else { return String::new() };
+    let Ok(serde_json::Value::Object(fields)) = serde_json::from_str(detail) else { return detail.clone() };
+    let text = |(name, value): (String, serde_json::Value)| match value {
+        serde_json::Value::String(text) => format!("{name}: {text}"),
+        other => format!("{name}: {other}"),
+    };
+    fields.into_iter().map(text).collect::<Vec<_>>().join(", ")
+}
+
+fn sessions(stats: &Stats) -> Markup {
+    let row = |row: &SessionRow| {
         let session = &row.session;
         vec![
             row.id.to_string(),
@@ -120,10 +182,5 @@ fn sessions(stats: &Stats) -> String {
         ]
     };
     let head = ["session", "start", "bundle", "model", "board", "kernels", "version", "clock synchronised"];
-    table(&head, stats.sessions.iter().rev().take(ROWS).map(row))
-}
-
-/// The name of an expression's colour in the style sheet.
-fn class(label: Option<expression_core::Label>) -> String {
-    escape(label.map_or("unsure", |label| label.name()))
+    text_table("Sessions", &head, stats.sessions.iter().rev().take(MAX_ROWS).map(row))
 }

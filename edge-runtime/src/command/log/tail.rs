@@ -7,53 +7,53 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use super::export::Sessions;
-use super::export::gone_is_fine;
+use super::output::ignore_broken_pipe;
 use super::{columns, moment};
 use crate::journal::{Entry, JournalError, Reader, Row};
 
-/// Shows the newest records and events, a line each; with --follow those to come too.
+/// Print the newest records and events, one line each, and follow new ones with --follow.
 #[derive(clap::Args)]
 pub struct Cmd {
-    /// The journal.
+    /// Journal file.
     #[arg(long, value_name = "FILE")]
     journal: PathBuf,
-    /// How many of the newest.
+    /// Start with the newest N entries.
     #[arg(short = 'n', long, value_name = "N", default_value_t = 10)]
     lines: u32,
-    /// Go on with what is written, until interrupted.
+    /// Keep printing new entries as they are written, until interrupted.
     #[arg(short, long)]
     follow: bool,
-    /// A JSON object a line, with the columns of `log export`.
+    /// Print one JSON object per line, with the columns of `log export`.
     #[arg(long)]
     json: bool,
 }
 
-/// How long to wait before looking for more.
+/// How often the journal is read for new entries.
 const PAUSE: Duration = Duration::from_millis(200);
-/// Entries read at a time.
+/// How many entries are read at a time.
 const PIECE: usize = 1000;
 
 impl Cmd {
-    /// Runs the command.
+    /// Prints the entries.
     ///
     /// # Errors
-    /// Where the journal is refused.
+    /// Returns an error if the journal cannot be read or stdout cannot be written.
     pub fn run(&self) -> Result<()> {
         let reader = Reader::open(&self.journal)?;
         let newest = reader.ids()?.map_or(0, |(_, newest)| newest);
-        gone_is_fine(self.show(reader, newest.saturating_sub(self.lines.into())))
+        ignore_broken_pipe(self.show(reader, newest.saturating_sub(self.lines.into())))
     }
 
     fn show(&self, mut reader: Reader, mut after: i64) -> Result<()> {
-        let mut sessions = Sessions::of(&reader)?;
-        let mut file = number(&self.journal);
+        let mut sessions = Sessions::read(&reader)?;
+        let mut file = identity(&self.journal);
         loop {
-            if number(&self.journal) != file
+            if identity(&self.journal) != file
                 && let Ok(new) = Reader::open(&self.journal)
             {
-                // Another file under the same name counts from its own beginning.
-                sessions = Sessions::of(&new)?;
-                (reader, after, file) = (new, 0, number(&self.journal));
+                // A new journal under the same name has ids of its own.
+                sessions = Sessions::read(&new)?;
+                (reader, after, file) = (new, 0, identity(&self.journal));
             }
             match reader.entries_after(after, PIECE) {
                 Ok(entries) => {
@@ -67,9 +67,9 @@ impl Cmd {
                         continue;
                     }
                 }
-                // The file is being put away, or a damaged one moved aside: the next look finds the new one.
+                // The journal is being moved away or renamed because it is damaged: the next read finds the new one.
                 Err(JournalError::Locked(_)) if self.follow => {}
-                Err(_) if self.follow && number(&self.journal) != file => {}
+                Err(_) if self.follow && identity(&self.journal) != file => {}
                 Err(error) => return Err(error.into()),
             }
             if !self.follow {
@@ -91,18 +91,19 @@ impl Cmd {
     }
 }
 
-/// A record or event as a JSON object, with the columns of `log export`.
+/// Returns a record or event as a JSON object, with the columns of `log export`.
 ///
 /// # Errors
-/// Where the journal cannot be read.
+/// Returns an error if the journal cannot be read.
 pub fn json(reader: &Reader, sessions: &mut Sessions, entry: &Entry) -> Result<String, JournalError> {
     let value = match entry {
-        Entry::Record(row) => columns::to_json(columns::RECORD, (row, sessions.get(reader, row.session)?)),
-        Entry::Event(row) => columns::to_json(columns::EVENT, (row, sessions.get(reader, row.session)?)),
+        Entry::Record(row) => columns::to_json(columns::RECORD, (row, sessions.get(reader, row.session)?), None),
+        Entry::Event(row) => columns::to_json(columns::EVENT, (row, sessions.get(reader, row.session)?), None),
     };
     Ok(value.to_string())
 }
 
+/// Returns a record as a line for people.
 fn sentence(row: &Row) -> String {
     let record = &row.record;
     let bounds = record.bounds;
@@ -124,6 +125,7 @@ fn sentence(row: &Row) -> String {
     )
 }
 
-fn number(path: &Path) -> Option<(u64, u64)> {
+/// Returns the device and inode of a file, which tell it from another file under the same name.
+fn identity(path: &Path) -> Option<(u64, u64)> {
     path.metadata().ok().map(|metadata| (metadata.dev(), metadata.ino()))
 }

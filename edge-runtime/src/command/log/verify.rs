@@ -9,26 +9,30 @@ use expression_engine::error::print;
 use crate::journal::verify::{Finding, verify};
 use crate::journal::{JournalError, Reader};
 
-/// Checks that a journal is whole: pages, constraints, references, order. Exit code 1 where something is damaged.
+/// Check a journal for damage: pages, constraints, references and order.
 ///
-/// Each finding is a line. A session without a stop is worth a note and is no damage: a power cut ended it, or it runs.
+/// Prints one line per finding and exits with code 1 if anything is damaged. A session without a stop event is a note, not
+/// damage: it is still running, or a power cut ended it.
 #[derive(clap::Args)]
 pub struct Cmd {
-    /// The journal.
+    /// Journal file.
     #[arg(long, value_name = "FILE")]
     journal: PathBuf,
 }
 
 impl Cmd {
-    /// Runs the command.
+    /// Prints the findings and a closing line.
     ///
     /// # Errors
-    /// Where something is damaged, or the journal cannot be read.
+    /// Returns an error if something is damaged or the journal cannot be read.
     pub fn run(&self) -> Result<()> {
         let reader = match Reader::open(&self.journal) {
             Err(JournalError::Damaged { reason, .. }) => {
                 print(&format!("damage: {reason}"))?;
-                return Err(Error::failure(format!("{} is damaged: see above", self.journal.display())));
+                return Err(Error::failure(format!(
+                    "{} is damaged; the lines above say where",
+                    self.journal.display()
+                )));
             }
             other => other?,
         };
@@ -48,7 +52,7 @@ impl Cmd {
         if verified.damage > 0 {
             let name = self.journal.display();
             return Err(Error::failure(format!(
-                "{name} is damaged: {} findings among {counts}; see above",
+                "{name} is damaged: {} findings in {counts}; the lines above say where",
                 verified.damage
             )));
         }

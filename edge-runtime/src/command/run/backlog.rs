@@ -31,7 +31,7 @@ impl Journaled {
             Some(opened) => opened,
             None => {
                 let reader = Reader::open(&self.path)?;
-                let sessions = Sessions::of(&reader)?;
+                let sessions = Sessions::read(&reader)?;
                 (reader, sessions)
             }
         };

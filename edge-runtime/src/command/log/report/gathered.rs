@@ -7,12 +7,12 @@ use expression_core::Label;
 use crate::journal::stats::{Stats, Visit};
 use crate::journal::{Histogram, JournalError, Range, Reader, Row};
 
-/// Stretches of time.
+/// How many stretches of time a plot shows.
 pub const BINS: usize = 240;
-/// Tracks shown.
-const TRACKS: usize = 60;
+/// How many tracks a plot shows.
+const MAX_TRACKS: usize = 60;
 
-/// Scored records by label, those without a label last, and those that could not be read after them.
+/// Scored records by label, then records without a label, then faces that could not be read.
 pub type Counts = [u64; Label::COUNT + 2];
 /// Place of records without a label.
 pub const UNSURE: usize = Label::COUNT;
@@ -27,7 +27,7 @@ pub struct Gathered {
     pub counts: Vec<Counts>,
     /// Latency in each stretch, in microseconds.
     pub latency: Vec<Histogram>,
-    /// The longest visits by when they began: session and track, and counts of each stretch.
+    /// The longest visits in the order of their first records: session and track, the visit, and counts of each stretch.
     pub visits: Vec<((i64, u32), Visit, Vec<Counts>)>,
 }
 
@@ -35,11 +35,11 @@ impl Gathered {
     /// Reads the range once more, now that its ends are known.
     ///
     /// # Errors
-    /// Where the journal cannot be read.
-    pub fn of(reader: &Reader, range: &Range, stats: &Stats, span: (i64, i64)) -> Result<Gathered, JournalError> {
+    /// Returns an error if the journal cannot be read.
+    pub fn read(reader: &Reader, range: &Range, stats: &Stats, span: (i64, i64)) -> Result<Gathered, JournalError> {
         let mut visits: Vec<_> = stats.visits.iter().map(|(key, visit)| (*key, *visit)).collect();
         visits.sort_by_key(|(key, visit)| (std::cmp::Reverse(visit.until_us.saturating_sub(visit.from_us)), *key));
-        visits.truncate(TRACKS);
+        visits.truncate(MAX_TRACKS);
         visits.sort_by_key(|(key, visit)| (visit.from_us, *key));
         let places: HashMap<(i64, u32), usize> =
             visits.iter().enumerate().map(|(place, (key, _))| (*key, place)).collect();
@@ -76,20 +76,26 @@ impl Gathered {
         }
     }
 
-    /// The stretch of a moment.
-    pub fn bin(&self, wall_us: i64) -> usize {
+    /// Returns the stretch that a moment lies in.
+    fn bin(&self, wall_us: i64) -> usize {
         ((self.place(wall_us) * BINS as f64) as usize).min(BINS - 1)
     }
 
-    /// Where a moment lies between the first instant and the last, from 0 to 1.
+    /// Returns where a moment lies between the first instant and the last, from 0 to 1.
     pub fn place(&self, wall_us: i64) -> f64 {
         let (first, last) = self.span;
         let length = last.saturating_sub(first).max(1) as f64;
         (wall_us.saturating_sub(first) as f64 / length).clamp(0.0, 1.0)
     }
+
+    /// Returns the moment at a place from 0 (the first instant) to 1 (the last), in microseconds of Unix time.
+    pub fn moment(&self, place: f64) -> i64 {
+        let (first, last) = self.span;
+        first.saturating_add((last.saturating_sub(first) as f64 * place) as i64)
+    }
 }
 
-/// The place that counts most; `None` where nothing was counted.
+/// Returns the place with the highest count, or `None` if nothing was counted.
 pub fn most(counts: &Counts) -> Option<usize> {
     let (place, count) = counts.iter().enumerate().max_by_key(|(place, count)| (**count, std::cmp::Reverse(*place)))?;
     (*count > 0).then_some(place)

@@ -1,138 +1,123 @@
-//! The page's plots, as SVG. Colours come from the style sheet.
-
-use std::fmt::Write;
+//! The page's plots. Colours come from the style sheet of `expression-report`.
 
 use expression_core::Label;
+use expression_report::legend;
+use expression_report::plot::{Axis, Frame, Tick};
+use maud::{Markup, html};
 
 use super::super::moment;
-use super::class;
-use super::gathered::{BINS, Counts, Gathered, UNREAD, UNSURE, most};
+use super::gathered::{BINS, Counts, Gathered, UNREAD, most};
 use crate::journal::stats::Stats;
 
-/// Size of a plot in the units of its drawing, and the edges between which time lies.
-const WIDTH: f64 = 960.0;
-const LEFT: f64 = 90.0;
-const RIGHT: f64 = WIDTH - 14.0;
-/// Height of what lies under the frame: the marks of time.
-const FOOT: f64 = 26.0;
+/// Height of a track's row.
+const ROW: f64 = 14.0;
+/// How many of the longest gaps are drawn; more could not be told apart.
+const MAX_GAPS: usize = 500;
 
-fn x_of(place: f64) -> f64 {
-    LEFT + (RIGHT - LEFT) * place
+/// Returns the class of an expression's colour, which is its name as well.
+pub fn class(label: Option<Label>) -> &'static str {
+    label.map_or("unsure", Label::name)
 }
 
-fn begin(title: &str, height: f64) -> String {
-    format!("<svg viewBox=\"0 0 {WIDTH} {height:.0}\" role=\"img\" aria-label=\"{title}\"><title>{title}</title>\n")
+/// Returns the class of a place in [`Counts`].
+fn place_class(place: usize) -> &'static str {
+    if place == UNREAD { "unread" } else { class(Label::from_index(place)) }
 }
 
-fn rectangle(svg: &mut String, class: &str, (left, right): (f64, f64), (top, bottom): (f64, f64), title: &str) {
-    let (width, height) = ((right - left).max(0.5), (bottom - top).max(0.0));
-    let _ = write!(
-        svg,
-        "<rect class=\"{class}\" x=\"{left:.1}\" y=\"{top:.1}\" width=\"{width:.1}\" height=\"{height:.1}\""
-    );
-    let _ = match title {
-        "" => writeln!(svg, "/>"),
-        _ => writeln!(svg, "><title>{title}</title></rect>"),
-    };
+fn expression_legend() -> Markup {
+    legend((0..=UNREAD).map(place_class).map(|name| (name, name)))
 }
 
-/// Marks of time under a frame.
-fn time_axis(svg: &mut String, gathered: &Gathered, bottom: f64) {
-    let (first, last) = gathered.span;
-    let _ = writeln!(svg, "<path class=\"axis\" d=\"M{LEFT} {bottom:.1}H{RIGHT}\"/>");
-    for mark in 0..=4 {
-        let place = f64::from(mark) / 4.0;
-        let wall_us = first.saturating_add((last.saturating_sub(first) as f64 * place) as i64);
-        let anchor = ["start", "middle", "middle", "middle", "end"].get(mark as usize).copied().unwrap_or("middle");
-        let (x, y, text) = (x_of(place), bottom + 18.0, moment::brief(wall_us));
-        let _ = writeln!(svg, "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{text}</text>");
-    }
+/// Five moments below the frame.
+fn time_marks(frame: &Frame, gathered: &Gathered) -> Markup {
+    let ticks = [0.0, 0.25, 0.5, 0.75, 1.0].map(|place| Tick { place, text: moment::brief(gathered.moment(place)) });
+    frame.wide_marks(&ticks)
 }
 
-fn place_class(place: usize) -> String {
-    if place == UNREAD { "unread".to_owned() } else { class(Label::from_index(place)) }
+fn edges(frame: &Frame, bin: usize) -> [f64; 2] {
+    [bin, bin + 1].map(|edge| frame.x(edge as f64 / BINS as f64))
 }
 
-fn edges(bin: usize) -> (f64, f64) {
-    (x_of(bin as f64 / BINS as f64), x_of((bin + 1) as f64 / BINS as f64))
+/// The first moment of a stretch, as text.
+fn stretch(gathered: &Gathered, bin: usize) -> String {
+    moment::brief(gathered.moment(bin as f64 / BINS as f64))
 }
 
-/// Shares of the labels in each stretch of time, on top of each other.
-pub fn expressions(gathered: &Gathered) -> String {
-    let (top, bottom) = (10.0, 210.0);
-    let mut svg = begin("Shares of expressions over time", bottom + FOOT);
-    for (share, text) in [(0.0, "0 %"), (0.5, "50 %"), (1.0, "100 %")] {
-        let y = bottom - (bottom - top) * share;
-        let _ = writeln!(svg, "<text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{text}</text>", LEFT - 8.0, y + 4.0);
-    }
-    for (bin, counts) in gathered.counts.iter().enumerate() {
+/// Returns the shares of the labels in each stretch of time, stacked.
+pub fn expressions(gathered: &Gathered) -> Markup {
+    let frame = Frame::wide(200.0);
+    let ticks =
+        [(0.0, "0 %"), (0.5, "50 %"), (1.0, "100 %")].map(|(place, text)| Tick { place, text: text.to_owned() });
+    let stack = |bin: usize, counts: &Counts| {
         let scored: u64 = counts.iter().take(UNREAD).sum();
-        let mut y = bottom;
-        for (place, count) in counts.iter().enumerate().take(UNREAD).filter(|(_, count)| **count > 0) {
-            let height = (bottom - top) * *count as f64 / scored as f64;
-            rectangle(&mut svg, &place_class(place), edges(bin), (y - height, y), "");
-            y -= height;
+        let mut below = 0;
+        let parts = counts.iter().enumerate().take(UNREAD).filter(|(_, count)| **count > 0).map(|(place, count)| {
+            let low = below;
+            below += count;
+            (place_class(place), *count, [below, low].map(|count| frame.y(count as f64 / scored as f64)))
+        });
+        let parts: Vec<(&str, u64, [f64; 2])> = parts.collect();
+        let text: Vec<String> = parts.iter().map(|(name, count, _)| format!("{name} {count}")).collect();
+        html! {
+            @for (name, _, heights) in parts { (Frame::rectangle(name, edges(&frame, bin), heights, "")) }
+            @if scored > 0 {
+                (frame.hover(edges(&frame, bin), &format!("{}: {}", stretch(gathered, bin), text.join(", "))))
+            }
         }
-    }
-    time_axis(&mut svg, gathered, bottom);
-    svg + "</svg>\n" + &legend()
+    };
+    let content = html! {
+        (frame.grid(&ticks))
+        @for (bin, counts) in gathered.counts.iter().enumerate() { (stack(bin, counts)) }
+        (time_marks(&frame, gathered))
+        (frame.axes())
+    };
+    html! { (frame.wide_svg("Shares of expressions over time", content)) (expression_legend()) }
 }
 
-/// A bar for each label, and one for unsure.
-pub fn shares(stats: &Stats) -> String {
-    let row = 24.0;
-    let counts = stats.labels.iter().copied().chain([stats.abstained]);
-    let mut svg = begin("Shares of expressions", row * (Label::COUNT + 1) as f64 + 6.0);
-    for (place, count) in counts.enumerate() {
-        let share = if stats.scored == 0 { 0.0 } else { count as f64 / stats.scored as f64 };
-        let (top, name) = (6.0 + row * place as f64, place_class(place));
-        let y = top + 13.0;
-        let _ = writeln!(svg, "<text x=\"{}\" y=\"{y:.1}\" text-anchor=\"end\">{name}</text>", LEFT - 8.0);
-        let end = LEFT + (RIGHT - LEFT - 150.0) * share;
-        rectangle(&mut svg, &name, (LEFT, end), (top, top + row - 7.0), "");
-        let _ = writeln!(svg, "<text x=\"{:.1}\" y=\"{y:.1}\">{:.1} % ({count})</text>", end + 8.0, 100.0 * share);
-    }
-    svg + "</svg>\n"
-}
-
-/// A row for each track, coloured by what it showed most.
-pub fn tracks(gathered: &Gathered, stats: &Stats) -> String {
-    let row = 14.0;
-    let bottom = 6.0 + row * gathered.visits.len().max(1) as f64;
-    let mut svg = begin("Tracks over time", bottom + FOOT);
-    svg += "<defs><pattern id=\"hatch\" width=\"6\" height=\"6\" patternUnits=\"userSpaceOnUse\" \
-            patternTransform=\"rotate(45)\"><path class=\"hatch\" d=\"M0 0V6\"/></pattern></defs>\n";
-    // The longest come first; more than these could not be told apart.
-    for gap in stats.gaps.iter().take(500) {
-        let sides = (x_of(gathered.place(gap.from_us)), x_of(gathered.place(gap.until_us)));
-        let length = moment::length(gap.until_us.saturating_sub(gap.from_us));
-        let title = format!("{} for {length}: {}", moment::brief(gap.from_us), gap.cause.name());
-        rectangle(&mut svg, "gap", sides, (6.0, bottom), &title);
-    }
-    for (index, ((session, track), visit, counts)) in gathered.visits.iter().enumerate() {
-        let top = 6.0 + row * index as f64;
-        let y = top + row - 4.0;
-        let _ = writeln!(svg, "<text x=\"{}\" y=\"{y:.1}\" text-anchor=\"end\">{session}.{track}</text>", LEFT - 8.0);
-        let sides = (x_of(gathered.place(visit.from_us)), x_of(gathered.place(visit.until_us)));
-        let title = format!(
-            "session {session}, track {track}: {} to {}, {} records",
-            moment::brief(visit.from_us),
-            moment::brief(visit.until_us),
-            visit.records
-        );
-        rectangle(&mut svg, "visit", sides, (top + row / 2.0 - 1.0, top + row / 2.0 + 1.0), &title);
-        for (first, last, place) in runs(counts) {
-            let sides =
-                (edges(first).0.max(sides.0), edges(last).1.min(sides.1.max(edges(first).0.max(sides.0) + 2.0)));
-            let name = place_class(place);
-            rectangle(&mut svg, &name, sides, (top + 2.0, top + row - 2.0), &format!("{title}: {name}"));
+/// Returns a row for each track, coloured by its most frequent label.
+pub fn tracks(gathered: &Gathered, stats: &Stats) -> Markup {
+    let frame = Frame::wide(ROW * gathered.visits.len().max(1) as f64);
+    let x = |wall_us: i64| frame.x(gathered.place(wall_us));
+    let content = html! {
+        defs {
+            pattern id="hatch" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)" {
+                path.hatch d="M0 0V6" {}
+            }
         }
-    }
-    time_axis(&mut svg, gathered, bottom);
-    svg + "</svg>\n" + &legend()
+        g fill="url(#hatch)" {
+            // The longest come first.
+            @for gap in stats.gaps.iter().take(MAX_GAPS) {
+                @let length = moment::length(gap.until_us.saturating_sub(gap.from_us));
+                @let text = format!("{} for {length}: {}", moment::brief(gap.from_us), gap.cause.name());
+                (Frame::rectangle("gap", [x(gap.from_us), x(gap.until_us)], [frame.top, frame.bottom], &text))
+            }
+        }
+        @for (index, ((session, track), visit, counts)) in gathered.visits.iter().enumerate() {
+            @let top = frame.top + ROW * index as f64;
+            @let [left, right] = [x(visit.from_us), x(visit.until_us)];
+            @let text = format!(
+                "session {session}, track {track}: {} to {}, {} records",
+                moment::brief(visit.from_us),
+                moment::brief(visit.until_us),
+                visit.records
+            );
+            (frame.row_name(top + ROW - 3.0, format_args!("{session}.{track}")))
+            (Frame::rectangle("visit", [left, right], [top + ROW / 2.0 - 1.0, top + ROW / 2.0 + 1.0], &text))
+            @for (first, last, place) in runs(counts) {
+                @let from = edges(&frame, first)[0].max(left);
+                // A visit of an instant is still two units wide.
+                @let until = edges(&frame, last)[1].min(right.max(from + 2.0));
+                @let name = place_class(place);
+                (Frame::rectangle(name, [from, until], [top + 2.0, top + ROW - 2.0], &format!("{text}: {name}")))
+            }
+        }
+        (time_marks(&frame, gathered))
+        (frame.axes())
+    };
+    html! { (frame.wide_svg("Tracks over time", content)) (expression_legend()) }
 }
 
-/// Neighbouring stretches that show the same: the first, the last, and what they show.
+/// Neighbouring stretches with the same most frequent label: the first, the last, and the place of the label in [`Counts`].
 fn runs(counts: &[Counts]) -> Vec<(usize, usize, usize)> {
     let mut runs: Vec<(usize, usize, usize)> = Vec::new();
     for (bin, counts) in counts.iter().enumerate() {
@@ -145,63 +130,40 @@ fn runs(counts: &[Counts]) -> Vec<(usize, usize, usize)> {
     runs
 }
 
-/// The median and the 95th percentile of each stretch.
-pub fn latency(gathered: &Gathered) -> String {
-    let (top, bottom) = (10.0, 190.0);
-    let values = |share: f64| gathered.latency.iter().map(move |bin| bin.at(share).map(|us| f64::from(us) / 1e3));
-    let highest = values(0.95).flatten().fold(0.0, f64::max);
-    let scale = round_above(highest);
-    let mut svg = begin("Latency over time", bottom + FOOT);
-    for tick in 0..=4 {
-        let value = scale * f64::from(tick) / 4.0;
-        let y = bottom - (bottom - top) * f64::from(tick) / 4.0;
-        let _ = writeln!(svg, "<path class=\"grid\" d=\"M{LEFT} {y:.1}H{RIGHT}\"/>");
-        let _ = writeln!(svg, "<text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{value} ms</text>", LEFT - 8.0, y + 4.0);
-    }
-    for (share, class) in [(0.5, "median"), (0.95, "p95")] {
-        let mut path = String::new();
-        let mut pen_down = false;
-        for (bin, value) in values(share).enumerate() {
-            if let Some(value) = value {
-                let (x, y) = (x_of((bin as f64 + 0.5) / BINS as f64), bottom - (bottom - top) * value / scale);
-                // A stretch between two empty ones is a dot.
-                let _ = write!(path, "{}{x:.1} {y:.1}h.1", if pen_down { "L" } else { "M" });
-            }
-            pen_down = value.is_some();
-        }
-        let _ = writeln!(svg, "<path class=\"line {class}\" d=\"{path}\"/>");
-    }
-    time_axis(&mut svg, gathered, bottom);
-    svg + "</svg>\n<p class=\"legend\"><span><i class=\"median\"></i>median</span><span><i class=\"p95\"></i>95 %</span></p>\n"
-}
-
-/// The next of 1, 2, 4, 10, 20, 40, ... from a value on: quarters of it are short numbers.
-fn round_above(value: f64) -> f64 {
-    let power = 10f64.powf(value.max(1e-3).log10().floor());
-    [1.0, 2.0, 4.0, 10.0].into_iter().map(|factor| factor * power).find(|round| *round >= value).unwrap_or(10.0 * power)
-}
-
-fn legend() -> String {
-    let entry = |place: usize| {
-        let name = place_class(place);
-        format!("<span><i class=\"{name}\"></i>{name}</span>")
+/// Returns the median and the 95th percentile of the latency in each stretch of time.
+pub fn latency(gathered: &Gathered) -> Markup {
+    let frame = Frame::wide(180.0);
+    let milliseconds = |bin: usize, share: f64| {
+        gathered.latency.get(bin).and_then(|latency| latency.at(share)).map(|us| f64::from(us) / 1e3)
     };
-    let entries: String = (0..=UNREAD).map(entry).collect();
-    debug_assert_eq!(UNSURE, Label::COUNT);
-    format!("<p class=\"legend\">{entries}</p>\n")
+    let axis = Axis::around(0.0, (0..BINS).filter_map(|bin| milliseconds(bin, 0.95)).fold(0.0, f64::max));
+    let ticks: Vec<Tick> =
+        axis.ticks().into_iter().map(|tick| Tick { text: format!("{} ms", tick.text), ..tick }).collect();
+    let line = |share: f64| {
+        move |bin: usize| milliseconds(bin, share).map(|value| [(bin as f64 + 0.5) / BINS as f64, axis.place(value)])
+    };
+    let content = html! {
+        (frame.grid(&ticks))
+        (frame.line("blue", (0..BINS).map(line(0.5))))
+        (frame.line("orange", (0..BINS).map(line(0.95))))
+        @for bin in 0..BINS {
+            @if let (Some(median), Some(high)) = (milliseconds(bin, 0.5), milliseconds(bin, 0.95)) {
+                @let text = format!("{}: median {median:.2} ms, 95 % {high:.2} ms", stretch(gathered, bin));
+                (frame.hover(edges(&frame, bin), &text))
+            }
+        }
+        (time_marks(&frame, gathered))
+        (frame.axes())
+    };
+    html! {
+        (frame.wide_svg("Latency over time", content))
+        (legend([("blue", "median"), ("orange", "95 %")]))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn scales_are_round_and_hold_their_values() {
-        for value in [0.0, 0.003, 0.9, 1.0, 3.0, 41.0, 99.0, 4e6] {
-            let scale = round_above(value);
-            assert!(scale >= value && scale <= 10.0 * value.max(1e-3), "{value}: {scale}");
-        }
-    }
 
     #[test]
     fn neighbours_that_show_the_same_are_one_run() {
