@@ -11,7 +11,7 @@ use edge_runtime::camera::{CameraError, Next, Source};
 use edge_runtime::frame::{Frame, Luma, Observation};
 use edge_runtime::pipeline::{Options, Pipeline, Profile};
 use expression_core::Stamp;
-use expression_engine::error::{self, Error, Result};
+use expression_engine::error::{self, Error};
 use expression_engine::{EngineOptions, Picture, selftest};
 
 /// Width and height of a frame in pixels, at most.
@@ -28,7 +28,7 @@ struct Pan {
 }
 
 impl Source for Pan {
-    fn next(&mut self, frame: &mut Frame) -> std::result::Result<Next, CameraError> {
+    fn next(&mut self, frame: &mut Frame) -> Result<Next, CameraError> {
         let left = self.next as usize * STEP;
         let [width, height] = [FRAME[0].min(self.picture.width), FRAME[1].min(self.picture.height)];
         if left + width > self.picture.width {
