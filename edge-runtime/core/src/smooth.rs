@@ -44,12 +44,12 @@ pub struct Smoothing {
     /// By how much the other label must be likelier, in 255ths of probability.
     pub margin: u8,
     /// The smoothed probability below which there is no label, in 255ths.
-    pub least: u8,
+    pub min_confidence: u8,
 }
 
 impl Default for Smoothing {
     fn default() -> Smoothing {
-        Smoothing { constant_ms: 300, hold_ms: 200, margin: 20, least: 0 }
+        Smoothing { constant_ms: 300, hold_ms: 200, margin: 20, min_confidence: 0 }
     }
 }
 
@@ -86,7 +86,7 @@ impl Smoother {
 
     fn decide(&mut self, now: u64, by: &Smoothing, first: bool) {
         let (top, most) = self.top();
-        let candidate = (most * 255 >= u32::from(by.least) * ONE).then_some(top);
+        let candidate = (most * 255 >= u32::from(by.min_confidence) * ONE).then_some(top);
         let held = self.label.map_or(0, |label| self.mean[label as usize]);
         // A label gives way to one that is likelier by the margin, or to none if it is too unlikely itself.
         let ahead = match candidate {
@@ -175,7 +175,7 @@ mod tests {
 
     #[test]
     fn what_is_not_sure_has_no_label() {
-        let by = Smoothing { least: 128, ..Smoothing::default() };
+        let by = Smoothing { min_confidence: 128, ..Smoothing::default() };
         let mut smoother = Smoother::default();
         let mut now = 0;
         for _ in 0..30 {
@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn without_smoothing_each_frame_speaks_for_itself() {
-        let by = Smoothing { constant_ms: 0, hold_ms: 0, margin: 0, least: 0 };
+        let by = Smoothing { constant_ms: 0, hold_ms: 0, margin: 0, min_confidence: 0 };
         let mut smoother = Smoother::default();
         for (now, label) in [Label::Neutral, Label::Anger, Label::Fear, Label::Neutral].into_iter().enumerate() {
             smoother.update(&of(label, ONE / 2), now as u64, &by);

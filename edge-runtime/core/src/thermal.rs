@@ -20,7 +20,7 @@ impl ThermalLimits {
     }
 
     /// Returns the temperature from which this step applies, or `None` for the first.
-    fn of(&self, step: Step) -> Option<i32> {
+    fn threshold(&self, step: Step) -> Option<i32> {
         match step {
             Step::Full => None,
             Step::Half => Some(self.half),
@@ -127,8 +127,8 @@ impl Policy {
     pub fn update(&mut self, millicelsius: Option<i32>, throttled: bool) -> Option<Change> {
         self.throttled = if throttled { CALM } else { self.throttled.saturating_sub(1) };
         self.silent = if millicelsius.is_none() { self.silent.saturating_add(1) } else { 0 };
-        let least = if self.throttled > 0 { Step::Half } else { Step::Full };
-        let to = self.by_temperature(millicelsius).max(least);
+        let at_least = if self.throttled > 0 { Step::Half } else { Step::Full };
+        let to = self.by_temperature(millicelsius).max(at_least);
         let from = core::mem::replace(&mut self.step, to);
         (from != to).then_some(Change { from, to, millicelsius, throttled: self.throttled > 0 })
     }
@@ -139,7 +139,7 @@ impl Policy {
         };
         let holds = |step: &&Step| {
             let slack = if **step <= self.step { self.limits.hysteresis } else { 0 };
-            self.limits.of(**step).is_none_or(|limit| i64::from(now) + i64::from(slack) >= i64::from(limit))
+            self.limits.threshold(**step).is_none_or(|limit| i64::from(now) + i64::from(slack) >= i64::from(limit))
         };
         Step::ALL.iter().rev().find(holds).copied().unwrap_or_default()
     }
@@ -241,7 +241,7 @@ mod tests {
             for t in temperatures {
                 policy.update(Some(t), false);
                 for step in Step::ALL {
-                    let limit = LIMITS.of(step).unwrap_or(i32::MIN);
+                    let limit = LIMITS.threshold(step).unwrap_or(i32::MIN);
                     prop_assert!(t < limit || policy.step() >= step);
                     prop_assert!(t >= limit - 4_000.min(limit.saturating_sub(i32::MIN)) || policy.step() < step);
                 }

@@ -1,4 +1,4 @@
-//! The bundle: the only thing besides code that workstation and board share. Format: `models/README.md`.
+//! The bundle: a folder with a model, all that workstation and board share besides code. `models/README.md` states its format.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,101 +9,101 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Classify, ErrorKind};
 use crate::files;
 
-/// The format that this version writes, and the newest that it reads.
+/// The bundle format that this version writes, and the newest that it reads.
 pub const FORMAT: u32 = 1;
-/// File names inside a bundle.
+/// The file name of the manifest.
 pub const MANIFEST: &str = "manifest.toml";
-/// The int8 graph.
+/// The file name of the int8 graph.
 pub const INT8: &str = "expression.onnx";
-/// The float graph.
+/// The file name of the float graph. It may be absent: boards do not need it.
 pub const FLOAT: &str = "expression-f32.onnx";
-/// The face detector; may be absent from a bundle that is committed or passed on.
+/// The file name of the face detector. It may be absent from a bundle that is committed or passed on.
 pub const DETECTOR: &str = "detector.onnx";
-/// Inputs and expected integer outputs.
+/// The file name of the self-test's inputs and expected integer outputs.
 pub const SELFTEST: &str = "selftest.safetensors";
-/// The model card.
+/// The file name of the model card.
 pub const MODEL_CARD: &str = "MODEL_CARD.md";
 
-/// `manifest.toml`.
+/// The content of `manifest.toml`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// Bundle format; readers refuse a newer one than they know.
+    /// The bundle format. Readers refuse a newer one than they know.
     pub format: u32,
-    /// Name of the model.
+    /// The name of the model.
     pub name: String,
-    /// Class names in the order of the scores.
+    /// The class names in the order of the scores.
     pub labels: Vec<String>,
-    /// Geometry of the aligned face.
+    /// The geometry of the aligned face.
     pub input: Input,
-    /// Affine quantisation of the integer scores.
+    /// The affine quantization of the integer scores.
     pub output: Output,
     /// How the int8 graph was made.
     pub quantization: Quantization,
-    /// When to give no label; absent where it was not calibrated.
+    /// When to give no label, or `None` if that was not calibrated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confidence: Option<Confidence>,
-    /// File name to sha256.
+    /// The sha256 of each file, in lower-case hexadecimal, by file name.
     pub files: BTreeMap<String, String>,
-    /// Where weights and data come from.
+    /// Where weights and data come from, by topic.
     pub provenance: BTreeMap<String, String>,
-    /// Figures by name.
+    /// The model's figures by name.
     pub metrics: BTreeMap<String, f64>,
 }
 
-/// Geometry of the aligned face.
+/// The geometry of the aligned face.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Input {
-    /// 1: grey, 3: RGB.
+    /// The number of channels: 1 for grey, 3 for RGB.
     pub channels: usize,
-    /// Side in pixels to which a face picture is resampled.
+    /// The side in pixels to which a face picture is resampled.
     pub aligned: usize,
-    /// Side in pixels of the centred crop that the net sees.
+    /// The side in pixels of the centred crop that the net sees.
     pub size: usize,
 }
 
-/// Affine quantisation of the integer scores: `logit = scale * (score - zero_point)`.
+/// The affine quantization of the integer scores: `logit = scale * (score - zero_point)`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Output {
-    /// Logit units a step.
+    /// The logit difference of one step.
     pub scale: f32,
-    /// The score that means logit zero.
+    /// The score of logit zero.
     pub zero_point: u8,
 }
 
 /// How the int8 graph was made.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Quantization {
-    /// Type of activations: `u8`.
+    /// The type of activations: `u8`.
     pub activations: String,
-    /// Type and granularity of weights: `s8 per channel` or `s8 per tensor`.
+    /// The type and granularity of weights: `s8 per channel` or `s8 per tensor`.
     pub weights: String,
-    /// How many samples the activation ranges were measured on.
+    /// The number of samples on which activation ranges were measured.
     pub calibration_samples: usize,
 }
 
-/// When to give no label rather than a bad one, chosen on held-out samples.
+/// When to give no label rather than a bad one. Chosen on held-out samples.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Confidence {
-    /// Probability of the likeliest label below which there is none, 0 to 1.
+    /// The least probability of the likeliest label, 0 to 1; below it there is no label.
     pub least: f32,
-    /// Share of the held-out samples that reach it.
+    /// The share of held-out samples that reach it, 0 to 1.
     pub answered: f32,
-    /// Accuracy on those.
+    /// The accuracy on those, 0 to 1.
     pub accuracy: f32,
 }
 
 /// Why a bundle was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum BundleError {
-    /// No manifest there.
+    /// The folder holds no readable manifest.
     #[error("{folder}: no {MANIFEST} here; give the folder of a bundle, such as runs/NAME/bundle ({reason})")]
     NoManifest {
         /// The folder.
         folder: PathBuf,
-        /// What the file system said.
+        /// The file system's message.
         reason: String,
     },
-    /// The manifest does not say what it must.
+    /// The manifest is damaged or contradicts itself.
     #[error("{path}: damaged manifest ({reason}); export the bundle again")]
     Manifest {
         /// The manifest.
@@ -111,7 +111,7 @@ pub enum BundleError {
         /// What is wrong.
         reason: String,
     },
-    /// Written by a newer version.
+    /// A newer version wrote the bundle.
     #[error(
         "{folder}: bundle format {found} is newer than {FORMAT}, the newest this program reads; update edge-runtime"
     )]
@@ -121,17 +121,17 @@ pub enum BundleError {
         /// The format found.
         found: u32,
     },
-    /// A file is missing.
+    /// A file is missing from the bundle.
     #[error("{path}: missing from the bundle ({reason}); {advice}")]
     Missing {
         /// The file.
         path: PathBuf,
-        /// What the file system said.
+        /// The file system's message.
         reason: String,
         /// What to do.
         advice: &'static str,
     },
-    /// A file is not the one that the manifest names.
+    /// A file does not match its hash in the manifest.
     #[error(
         "{path}: sha256 is {found}, the manifest says {expected}; the file was altered or cut: copy the bundle again"
     )]
@@ -151,7 +151,7 @@ impl Classify for BundleError {
     }
 }
 
-/// A bundle whose manifest was read and checked. Files are verified as they are read.
+/// A bundle whose manifest has been read and checked. Each file is verified when it is read.
 #[derive(Debug, Clone)]
 pub struct Bundle {
     folder: PathBuf,
@@ -162,7 +162,7 @@ impl Bundle {
     /// Reads and checks the manifest in `folder`.
     ///
     /// # Errors
-    /// [`BundleError`] where there is none, it is damaged, or its format is newer than [`FORMAT`].
+    /// Returns [`BundleError`] if there is no manifest, if it is damaged, or if its format is newer than [`FORMAT`].
     pub fn open(folder: &Path) -> Result<Bundle, BundleError> {
         let path = folder.join(MANIFEST);
         let text = std::fs::read_to_string(&path).map_err(|error| match error.kind() {
@@ -172,19 +172,19 @@ impl Bundle {
         Ok(Bundle { folder: folder.to_owned(), manifest: Manifest::from_toml(&text, folder)? })
     }
 
-    /// The manifest.
+    /// Returns the manifest.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
     }
 
-    /// Reads a file of the bundle and compares it with its hash.
+    /// Reads a file of the bundle and verifies its hash.
     ///
     /// # Errors
-    /// [`BundleError::Missing`] or [`BundleError::Altered`].
+    /// Returns [`BundleError::Missing`] if the file or its hash is missing, and [`BundleError::Altered`] if they do not match.
     pub fn read(&self, name: &str) -> Result<Vec<u8>, BundleError> {
         let path = self.folder.join(name);
         let advice = match name {
-            DETECTOR => "the bundle came without its face detector; `host-trainer detector DIR` puts it there",
+            DETECTOR => "the bundle came without its face detector; `host-trainer detector DIR` adds it",
             FLOAT => "the bundle was passed on without its float graph; copy it from the run that made the bundle",
             _ => "copy the bundle again",
         };
@@ -198,16 +198,16 @@ impl Bundle {
         Ok(bytes)
     }
 
-    /// Whether `name` lies in the bundle's folder.
+    /// Returns whether the bundle's folder contains a file of this name.
     pub fn has(&self, name: &str) -> bool {
         self.folder.join(name).exists()
     }
 
-    /// Verifies every file that the manifest names. The detector and the float graph may be absent: the one is not always
-    /// ours to pass on, the other no board needs.
+    /// Verifies every file that the manifest names. The detector and the float graph may be absent: the former is not always
+    /// ours to pass on, and boards do not need the latter.
     ///
     /// # Errors
-    /// As [`Bundle::read`], for the first file that does not match.
+    /// Returns the error of [`Bundle::read`] for the first file that is missing or does not match.
     pub fn verify(&self) -> Result<(), BundleError> {
         for name in self.manifest.files.keys() {
             if [DETECTOR, FLOAT].contains(&name.as_str()) && !self.has(name) {
@@ -220,14 +220,14 @@ impl Bundle {
 }
 
 impl Manifest {
-    /// Reads and checks the text of a manifest that lies in `folder`, which errors name.
+    /// Parses and checks the text of a manifest. Errors name `folder` as its place.
     ///
     /// # Errors
-    /// [`BundleError`] where it is damaged or its format is newer than [`FORMAT`].
+    /// Returns [`BundleError`] if the manifest is damaged or its format is newer than [`FORMAT`].
     pub fn from_toml(text: &str, folder: &Path) -> Result<Manifest, BundleError> {
         let damaged =
             |reason: String| BundleError::Manifest { path: folder.join(MANIFEST), reason: reason.replace('\n', " ") };
-        // The format is looked at first: a newer manifest may lack what this version expects.
+        // The format is checked first: a newer manifest may lack what this version expects.
         let table: toml::Table = text.parse().map_err(|error: toml::de::Error| damaged(error.message().to_owned()))?;
         let format = table.get("format").and_then(toml::Value::as_integer);
         match format.map(u32::try_from) {
@@ -235,7 +235,7 @@ impl Manifest {
                 return Err(BundleError::Newer { folder: folder.to_owned(), found });
             }
             Some(Ok(1..)) => {}
-            _ => return Err(damaged("no usable `format`".into())),
+            _ => return Err(damaged("`format` is missing or not a positive number".into())),
         }
         let manifest: Manifest =
             table.try_into().map_err(|error: toml::de::Error| damaged(error.message().to_owned()))?;
@@ -243,12 +243,12 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// The geometry of the aligned face, as `expression-core` takes it.
+    /// Returns the geometry of the aligned face in the form that `expression-core` takes.
     pub fn face_input(&self) -> FaceInput {
         FaceInput { channels: self.input.channels, aligned: self.input.aligned, size: self.input.size }
     }
 
-    /// The labels in the order of the scores; opening a bundle has checked them.
+    /// Returns the labels in the order of the scores, or `None` if they are not a valid set. In an opened bundle they are.
     pub fn label_set(&self) -> Option<LabelSet> {
         LabelSet::from_names(self.labels.iter().map(String::as_str))
     }
@@ -256,17 +256,19 @@ impl Manifest {
     fn check(&self) -> Result<(), String> {
         let Input { channels, aligned, size } = self.input;
         if !matches!(channels, 1 | 3) || size == 0 || size > aligned || aligned > 1024 {
-            return Err(format!("input {channels}x{size}x{size} of {aligned}x{aligned} makes no sense"));
+            return Err(format!(
+                "input {channels}x{size}x{size} of {aligned}x{aligned} is not a geometry of faces: expected 1 or 3 channels and a crop within at most 1024 pixels"
+            ));
         }
         if self.label_set().is_none() {
-            return Err(format!("labels {:?} are not two to {} known ones, once each", self.labels, Label::COUNT));
+            return Err(format!("labels {:?}: expected two to {} known labels, each once", self.labels, Label::COUNT));
         }
         if !(self.output.scale.is_finite() && self.output.scale > 0.0) {
-            return Err(format!("output scale {}", self.output.scale));
+            return Err(format!("output scale {}: expected a positive number", self.output.scale));
         }
         // Names, not paths: a bundle never reaches outside its folder.
         if let Some(name) = self.files.keys().find(|name| name.contains(['/', '\\']) || name.starts_with('.')) {
-            return Err(format!("file name {name:?}"));
+            return Err(format!("file name {name:?}: expected a plain name without a path"));
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
-//! What memory this process has held.
+//! The memory use of this process.
 
-/// The peak resident memory of this process in bytes, or `None` if the system does not tell (`VmHWM` in `/proc/self/status`).
+/// Returns the peak resident memory of this process in bytes (`VmHWM` in `/proc/self/status`), or `None` if the system does not
+/// report it.
 pub fn peak() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

@@ -1,4 +1,4 @@
-//! Replays the vectors of a bundle: the board answers what the workstation predicted, or the bundle is refused.
+//! The self-test of a bundle: if this machine's integer scores differ from what the workstation predicted, the bundle is refused.
 
 use std::path::Path;
 
@@ -8,33 +8,33 @@ use crate::bundle::{self, Bundle, BundleError, Manifest};
 use crate::error::{Classify, ErrorKind};
 use crate::expression::{Engine, EngineError, EngineOptions};
 
-/// Aligned faces in the self-test file: u8 `[n, channels, size, size]`.
+/// The tensor of aligned faces in the self-test file: u8 `[n, channels, size, size]`.
 pub const FACES: &str = "faces";
-/// Expected integer scores in the self-test file: u8 `[n, classes]`.
+/// The tensor of expected integer scores in the self-test file: u8 `[n, classes]`.
 pub const SCORES: &str = "scores";
 
-/// Why the self-test did not pass.
+/// Why the self-test failed or could not run.
 #[derive(Debug, thiserror::Error)]
 pub enum SelfTestError {
     /// The bundle was refused.
     #[error("{0}")]
     Bundle(#[from] BundleError),
-    /// The net could not run.
+    /// The net could not be loaded or run.
     #[error("{0}")]
     Engine(#[from] EngineError),
     /// The vectors cannot be read.
     #[error("{SELFTEST}: damaged self-test vectors ({0}); copy the bundle again", SELFTEST = bundle::SELFTEST)]
     Damaged(String),
-    /// The board answers something else than the workstation predicted.
+    /// This machine's scores differ from what the workstation predicted.
     #[error(
         "self-test vector {vector}: scores {found:?}, the bundle expects {expected:?}; do not use this bundle here"
     )]
     Differs {
-        /// Which vector, from 0.
+        /// The number of the vector, from 0.
         vector: usize,
-        /// What this machine answered.
+        /// The integer scores of this machine.
         found: Vec<u8>,
-        /// What the bundle expects.
+        /// The integer scores in the bundle.
         expected: Vec<u8>,
     },
 }
@@ -50,7 +50,7 @@ impl Classify for SelfTestError {
     }
 }
 
-/// One vector of the self-test.
+/// One vector of a self-test: an input with its expected output.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Vector {
     /// An aligned face, u8 `[channels, size, size]`.
@@ -59,18 +59,19 @@ pub struct Vector {
     pub scores: Vec<u8>,
 }
 
-/// The vectors of a bundle.
+/// Reads the self-test vectors of a bundle.
 ///
 /// # Errors
-/// [`SelfTestError::Bundle`] or [`SelfTestError::Damaged`].
+/// Returns [`SelfTestError::Bundle`] if the file is missing or altered, and [`SelfTestError::Damaged`] if it holds no usable
+/// vectors.
 pub fn vectors(bundle: &Bundle) -> Result<Vec<Vector>, SelfTestError> {
     vectors_from(&bundle.read(bundle::SELFTEST)?, bundle.manifest())
 }
 
-/// The vectors in the bytes of a self-test file.
+/// Reads the vectors from the bytes of a self-test file.
 ///
 /// # Errors
-/// [`SelfTestError::Damaged`].
+/// Returns [`SelfTestError::Damaged`] if the bytes hold no usable vectors for this manifest.
 pub fn vectors_from(bytes: &[u8], manifest: &Manifest) -> Result<Vec<Vector>, SelfTestError> {
     let tensors = SafeTensors::deserialize(bytes).map_err(|error| SelfTestError::Damaged(error.to_string()))?;
     let rows = |name: &str, length: usize| {
@@ -88,7 +89,7 @@ pub fn vectors_from(bytes: &[u8], manifest: &Manifest) -> Result<Vec<Vector>, Se
     Ok(faces.into_iter().zip(scores).map(|(face, scores)| Vector { face, scores }).collect())
 }
 
-/// Opens a bundle as every command does: each file verified, and refused if its self-test gives another answer on this machine.
+/// Opens a bundle as every command does: verifies each file, loads the net, and replays the self-test.
 ///
 /// # Errors
 /// Returns [`SelfTestError`] if the bundle, its graph or its self-test is refused.
@@ -100,10 +101,11 @@ pub fn open(folder: &Path, options: EngineOptions) -> Result<(Bundle, Engine), S
     Ok((bundle, engine))
 }
 
-/// Replays every vector; gives their number.
+/// Replays every vector on `engine` and returns their number.
 ///
 /// # Errors
-/// [`SelfTestError::Differs`] at the first vector with another answer; else why nothing could be replayed.
+/// Returns [`SelfTestError::Differs`] at the first vector whose scores differ, or another [`SelfTestError`] if the vectors cannot be
+/// replayed.
 pub fn replay(bundle: &Bundle, engine: &Engine) -> Result<usize, SelfTestError> {
     let vectors = vectors(bundle)?;
     for (vector, Vector { face, scores: expected }) in vectors.iter().enumerate() {

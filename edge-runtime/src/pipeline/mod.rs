@@ -51,7 +51,7 @@ impl Options {
             detect_every: 1,
             still: true,
             track: TrackLimits { confirm: 1, memory_ms: 0 },
-            smoothing: Smoothing { constant_ms: 0, hold_ms: 0, margin: 0, least: 0 },
+            smoothing: Smoothing { constant_ms: 0, hold_ms: 0, margin: 0, min_confidence: 0 },
             ..Options::moving()
         }
     }
@@ -59,7 +59,7 @@ impl Options {
     /// Gives no label below the confidence that the bundle names.
     pub fn with_confidence_of(mut self, bundle: &Bundle) -> Options {
         if let Some(confidence) = bundle.manifest().confidence {
-            self.smoothing.least = (confidence.least.clamp(0.0, 1.0) * 255.0).round() as u8;
+            self.smoothing.min_confidence = (confidence.least.clamp(0.0, 1.0) * 255.0).round() as u8;
         }
         self
     }

@@ -6,9 +6,9 @@ mod button;
 mod display;
 mod lights;
 
-pub use button::Button;
+pub use button::{Button, DEBOUNCE_MS};
 pub use display::{Display, NoAnswer, Screen, draw};
-pub use lights::{Lamp, Lights, Role};
+pub use lights::{Lamp, Lights, MAX_LAMPS, Role};
 
 use crate::Label;
 

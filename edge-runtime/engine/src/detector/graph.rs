@@ -10,36 +10,36 @@ use tract_onnx::prelude::TractResult;
 
 use crate::graph;
 
-/// BlazeFace: a first layer, separable convolutions one after another, and heads on two of their maps.
+/// BlazeFace: a first layer, a sequence of separable convolutions, and heads on two of their maps.
 #[derive(Debug)]
 pub struct Graph {
-    /// Of a grey picture: the filters of the three colours added up.
+    /// The first layer, for a grey picture: the sum of the filters of the three colours.
     pub stem: Stem,
-    /// In the order they run.
+    /// The separable convolutions in the order they run.
     pub layers: Vec<Separable>,
-    /// For each grid of anchors.
+    /// The heads, one for each grid of anchors.
     pub heads: [Head; 2],
 }
 
-/// What reads a map: a logit and sixteen values for each anchor.
+/// A head: a logit and sixteen values for each anchor of a map.
 #[derive(Debug)]
 pub struct Head {
-    /// Layers before the map.
+    /// The number of layers before the map.
     pub after: usize,
-    /// A logit an anchor.
+    /// The convolution that gives one logit per anchor.
     pub scores: Pointwise,
-    /// Sixteen values an anchor.
+    /// The convolution that gives sixteen values per anchor.
     pub boxes: Pointwise,
 }
 
-/// What a tensor of the graph is.
+/// What a tensor of the graph stands for.
 #[derive(Clone)]
 enum Value {
     Picture,
     Stem(Stem),
-    /// After so many layers.
+    /// The map after this many layers.
     Map(usize),
-    /// Its largest of two by two.
+    /// The 2x2 max-pool of a map.
     Pooled(usize),
     Depthwise {
         map: usize,
@@ -60,10 +60,10 @@ enum Value {
     Heads(Vec<(usize, Pointwise)>),
 }
 
-/// Reads a graph. Nothing is computed, and nothing grows beyond the size of the file.
+/// Reads a graph. It computes nothing, and its memory is bounded by the size of the file.
 ///
 /// # Errors
-/// Where it is not the detector's.
+/// Returns an error if the graph is not the detector's.
 pub fn read(onnx: &[u8]) -> TractResult<Graph> {
     let graph = graph::decoded(onnx)?.graph.context("no graph")?;
     let mut reader = Reader::new(&graph);
@@ -76,12 +76,12 @@ pub fn read(onnx: &[u8]) -> TractResult<Graph> {
 }
 
 /// The most channels of a convolution: ten times BlazeFace's.
-const MOST_CHANNELS: usize = 1024;
-/// The most values of constants that all nodes together read: thirty times BlazeFace's.
-const MOST_VALUES: usize = 4 << 20;
+const MAX_CHANNELS: usize = 1024;
+/// The most values of constants that all nodes together may read: thirty times BlazeFace's.
+const MAX_VALUES: usize = 4 << 20;
 
 struct Reader<'a> {
-    /// Values of constants that were read so far.
+    /// The number of constants' values read so far.
     read: std::cell::Cell<usize>,
     constants: HashMap<&'a str, &'a TensorProto>,
     values: HashMap<&'a str, Value>,
@@ -118,14 +118,14 @@ impl<'a> Reader<'a> {
                 };
                 Value::Heads([(map, pointwise), (other, of_other)].into())
             }
-            _ => bail!("not known here"),
+            _ => bail!("not an operator of the detector"),
         })
     }
 
     fn convolution(&self, node: &NodeProto, input: Value) -> TractResult<Value> {
         let (shape, weight) = self.floats(node, 1)?;
         let [to, from, height, width] = shape[..] else { bail!("filters of other dimensions than four") };
-        ensure!(to.max(from) <= MOST_CHANNELS, "too many channels: {to} from {from}");
+        ensure!(to.max(from) <= MAX_CHANNELS, "too many channels: {to} from {from}");
         let strides = integers(node, "strides")?;
         let stride = match strides[..] {
             [1, 1] => 1,
@@ -159,11 +159,11 @@ impl<'a> Reader<'a> {
                 ensure!([height, width, stride] == [1, 1, 1] && self.channels(map) == Some(from), "its filters");
                 Ok(Value::Head { map, pointwise: Pointwise::new(&weight, &bias) })
             }
-            _ => bail!("of a tensor that is no map"),
+            _ => bail!("of a tensor that is not a map"),
         }
     }
 
-    /// ReLU ends a layer.
+    /// Completes a layer, which a ReLU ends.
     fn layer(&mut self, input: Value) -> TractResult<Value> {
         match input {
             Value::Stem(stem) if self.stem.is_none() => {
@@ -173,13 +173,13 @@ impl<'a> Reader<'a> {
             }
             Value::Separable { map, stride, skip, filters, pointwise } => {
                 ensure!(map == self.layers.len(), "of another map than the last");
-                // Maps hold whole blocks, so that the next layer reads them as they are.
+                // Maps hold whole blocks, so the next layer reads them without copying.
                 ensure!(pointwise.stored() == pointwise.to(), "{} channels", pointwise.to());
                 ensure!(skip == Skip::None || pointwise.from() <= pointwise.to(), "a skip that drops channels");
                 self.layers.push(Separable::new(&filters, pointwise, stride, skip));
                 Ok(Value::Map(self.layers.len()))
             }
-            _ => bail!("of a tensor that is no layer"),
+            _ => bail!("of a tensor that is not a layer"),
         }
     }
 
@@ -197,7 +197,7 @@ impl<'a> Reader<'a> {
         Ok(Graph { stem: self.stem.context("no first layer")?, layers: self.layers, heads })
     }
 
-    /// Channels of a map.
+    /// Returns the number of channels of a map.
     fn channels(&self, map: usize) -> Option<usize> {
         match map.checked_sub(1) {
             None => self.stem.as_ref().map(Stem::to),
@@ -210,14 +210,14 @@ impl<'a> Reader<'a> {
         self.values.get(name.as_str()).with_context(|| format!("no tensor {name}"))
     }
 
-    /// Dimensions and values of a constant.
+    /// Returns the shape and values of a constant.
     fn floats(&self, node: &NodeProto, index: usize) -> TractResult<(Vec<usize>, Vec<f32>)> {
         let name = node.input.get(index).context("an input is missing")?;
         let tensor = self.constants.get(name.as_str()).with_context(|| format!("no constant {name}"))?;
         let dims = tensor.dims.iter().map(|side| usize::try_from(*side)).collect::<Result<Vec<_>, _>>()?;
         let count = dims.iter().try_fold(1usize, |count, side| count.checked_mul(*side)).context("its dimensions")?;
         self.read.set(self.read.get().saturating_add(count));
-        ensure!(self.read.get() <= MOST_VALUES, "too many values of constants");
+        ensure!(self.read.get() <= MAX_VALUES, "too many values of constants");
         ensure!(tensor.data_type == DataType::Float as i32 && tensor.raw_data.len() / 4 == count, "{name}: its values");
         let values: Vec<f32> =
             tensor.raw_data.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
@@ -226,12 +226,12 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// A separable convolution and the map that it was made from.
+/// Adds the skip connection to a separable convolution: the sum with the map that it was made from.
 fn sum(a: Value, b: Value) -> TractResult<Value> {
     let ((Value::Separable { map, stride, filters, pointwise, .. }, other)
     | (other, Value::Separable { map, stride, filters, pointwise, .. })) = (a, b)
     else {
-        bail!("of tensors that are no layer");
+        bail!("of tensors that are not a layer");
     };
     match (other, stride) {
         (Value::Map(input), 1) | (Value::Pooled(input), 2) if input == map => {

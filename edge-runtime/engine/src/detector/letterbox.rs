@@ -1,29 +1,29 @@
-//! A picture brought to the size of the detector's input, in integers.
+//! Resamples a picture to the size of the detector's input, in integers.
 
 use expression_core::View;
 
 use super::Face;
 
-/// The canvas is a multiple of this in pixels: the net halves it five times.
+/// The sides of the canvas are multiples of this many pixels, because the net halves them five times.
 const MULTIPLE: usize = 32;
-/// Bits of a weight.
+/// The number of fraction bits of a weight.
 const BITS: u32 = 14;
 
-/// How a picture lies in the detector's input: scaled to fit, centred, mid-grey around it.
+/// How a picture is placed in the detector's input: scaled to fit and centred, with mid-grey around it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Letterbox {
-    /// Width and height of the canvas in pixels.
+    /// The width and height of the canvas in pixels.
     pub canvas: [usize; 2],
-    /// Width and height of the picture in it.
+    /// The width and height of the picture in the canvas, in pixels.
     pub size: [usize; 2],
-    /// Left and top edge of the picture in it.
+    /// The left and top edge of the picture in the canvas, in pixels.
     pub edge: [usize; 2],
-    /// Pixels of the picture to one of the canvas, across and down.
+    /// Pixels of the picture per pixel of the canvas, horizontally and vertically.
     scale: [f32; 2],
 }
 
 impl Letterbox {
-    /// The picture's longer side becomes `longest` pixels. At least `margin` pixels are left around it.
+    /// Scales the picture's longer side to `longest` pixels and leaves at least `margin` pixels around it.
     pub fn new(picture: View<'_>, longest: usize, margin: usize) -> Letterbox {
         let from = [picture.width(), picture.height()];
         let most = from[0].max(from[1]);
@@ -33,45 +33,45 @@ impl Letterbox {
         Letterbox { canvas, size, edge: [0, 1].map(|axis| (canvas[axis] - size[axis]) / 2), scale }
     }
 
-    /// The detector's input: `canvas` floats from -1 to 1, row by row, 0 around the picture. `rows` is grown as needed.
+    /// Fills `input` with `canvas` floats from -1 to 1, row by row, 0 around the picture. `rows` is working memory.
     pub fn fill(&self, picture: View<'_>, input: &mut Vec<f32>, rows: &mut Vec<i32>) {
         let [width, height] = self.size;
         input.clear();
         input.resize(self.canvas[0] * self.canvas[1], 0.0);
         let (across, down) = (Taps::new(picture.width(), width), Taps::new(picture.height(), height));
-        // Each row of the picture is resampled across once, and kept as long as rows of the canvas are made of it.
-        let kept = down.most() + 1;
+        // Each row of the picture is resampled horizontally once, and kept while rows of the canvas need it.
+        let cached = down.longest() + 1;
         rows.clear();
-        rows.resize(kept * width, 0);
+        rows.resize(cached * width, 0);
         let mut next = 0;
         for y in 0..height {
-            let (first, weights) = down.of(y);
+            let (first, weights) = down.taps(y);
             let last = first + weights.len();
             for from in next.max(first)..last {
-                let row = &mut rows[from % kept * width..][..width];
+                let row = &mut rows[from % cached * width..][..width];
                 for (x, value) in row.iter_mut().enumerate() {
-                    let (left, weights) = across.of(x);
+                    let (left, weights) = across.taps(x);
                     let sum: i32 = weights
                         .iter()
                         .zip(left..)
                         .map(|(weight, column)| weight * i32::from(picture.luma(column, from)))
                         .sum();
-                    // Seven bits after the point are kept: the sum down stays within 31 bits.
+                    // Seven fraction bits are kept, so the vertical sum stays within 31 bits.
                     *value = (sum + (1 << (BITS - 8))) >> (BITS - 7);
                 }
             }
             next = next.max(last);
             let out = &mut input[(self.edge[1] + y) * self.canvas[0] + self.edge[0]..][..width];
             for (x, out) in out.iter_mut().enumerate() {
-                let column = (first..last).map(|from| rows[from % kept * width + x]);
+                let column = (first..last).map(|from| rows[from % cached * width + x]);
                 let sum: i32 = column.zip(weights).map(|(value, weight)| value * weight).sum();
-                // 2^21 units are a grey level.
+                // One grey level is 2^21 units.
                 *out = (f64::from(sum) / (f64::from(1 << (BITS + 7)) * 127.5) - 1.0) as f32;
             }
         }
     }
 
-    /// From pixels of the canvas to pixels of the picture.
+    /// Converts a face from pixels of the canvas to pixels of the picture.
     pub fn to_picture(&self, face: Face) -> Face {
         let at = |place: [f32; 2]| [0, 1].map(|axis| (place[axis] - self.edge[axis] as f32) * self.scale[axis]);
         let [left, top, width, height] = face.bounds;
@@ -81,10 +81,10 @@ impl Letterbox {
     }
 }
 
-/// The pixels that each output pixel of an axis is made of, and their weights in 2^-14: a triangle filter, as wide as an
-/// output pixel where the axis shrinks and as an input pixel where it grows.
+/// For each output pixel of an axis, the input pixels that contribute and their weights in 2^-14. The filter is a triangle, as
+/// wide as an output pixel if the axis is reduced and as wide as an input pixel if it is enlarged.
 struct Taps {
-    /// First pixel, and where its weights begin and end.
+    /// The first input pixel of each output pixel, and the range of its weights.
     ranges: Vec<(usize, usize, usize)>,
     weights: Vec<i32>,
 }
@@ -103,7 +103,7 @@ impl Taps {
             let total: i64 = (first..last).map(raw).sum();
             let begin = weights.len();
             weights.extend((first..last).map(|pixel| ((raw(pixel) << BITS) / total.max(1)) as i32));
-            // What rounding down left over goes to the middle, so that a constant stays one.
+            // What rounding down lost is added in the middle, so that a constant picture stays constant.
             let middle = begin + (weights.len() - begin) / 2;
             let missing = (1 << BITS) - weights[begin..].iter().sum::<i32>();
             if let Some(weight) = weights.get_mut(middle) {
@@ -114,12 +114,14 @@ impl Taps {
         Taps { ranges, weights }
     }
 
-    fn of(&self, at: usize) -> (usize, &[i32]) {
+    /// Returns the first input pixel of an output pixel, and the weights from there on.
+    fn taps(&self, at: usize) -> (usize, &[i32]) {
         let (first, begin, end) = self.ranges[at];
         (first, &self.weights[begin..end])
     }
 
-    fn most(&self) -> usize {
+    /// Returns the largest number of weights of an output pixel.
+    fn longest(&self) -> usize {
         self.ranges.iter().map(|(_, begin, end)| end - begin).max().unwrap_or(0)
     }
 }

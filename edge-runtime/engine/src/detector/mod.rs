@@ -1,18 +1,17 @@
-//! Finds faces in a picture: BlazeFace on our own kernels.
+//! The face detector: BlazeFace on our own kernels.
 //!
-//! Source: MediaPipe's 256x256 BlazeFace as npm `@vladmandic/human` carries it (`src/face/blazeface.ts`), translated to
-//! ONNX by `host-trainer`'s `onnx::detector`, where the tensors are described. It sees the luma of a picture. Overlapping
-//! detections are blended by their scores, as the BlazeFace paper (arXiv 1907.05047, section 3.4) does to keep key points
+//! The weights are MediaPipe's 256x256 BlazeFace from the npm package `@vladmandic/human` (`src/face/blazeface.ts`), translated to
+//! ONNX by `host-trainer`'s `onnx::detector`, which describes the tensors. The net sees the luma of a picture. Overlapping
+//! detections are blended by their scores, as in the BlazeFace paper (arXiv 1907.05047, section 3.4), which keeps key points
 //! steady from frame to frame.
 //!
-//! The net is convolutional, so the canvas that it sees has the shape of the picture, not a square. It computes in single
-//! precision in one fixed order ([`expression_kernels::separable`]): the same picture gives the same faces, to the bit, on
-//! every machine.
+//! The net is convolutional, so its canvas has the shape of the picture rather than a square. It computes in single precision in
+//! one fixed order ([`expression_kernels::separable`]), so the same picture gives the same faces, to the bit, on every machine.
 //!
-//! The net places key points well on faces that span up to 40 % of its input and badly on larger ones: on close-ups,
-//! the distance between the key points of a picture and those of its mirror image falls from 0.23 to 0.05 of the
-//! distance between the eyes when the picture is shrunk to half the input. So a picture is looked at twice, whole and
-//! at half the size, unless the first look is sure of a small face and sees no large one.
+//! The net places key points well on faces that span up to 40 % of its input, and badly on larger ones. On close-ups, the distance
+//! between the key points of a picture and those of its mirror image falls from 0.23 to 0.05 of the distance between the eyes
+//! if the picture is reduced to half the input. So the net runs twice, at full and at half size, unless the first pass is sure of a
+//! small face and finds no large one.
 
 mod graph;
 mod letterbox;
@@ -25,34 +24,34 @@ use crate::error::{Classify, ErrorKind};
 use graph::{Graph, Head};
 use letterbox::Letterbox;
 
-/// The longer side of a picture at the first look, in pixels.
+/// The longer side of a picture in the first pass, in pixels.
 const SIDE: usize = 256;
-/// Grey around a picture at the second look, in pixels: faces that fill it are not at the edge then.
+/// The grey margin around a picture in the second pass, in pixels; it keeps faces that fill the picture away from the edge.
 const MARGIN: usize = 16;
-/// The grids of anchors: pixels a cell, anchors a cell.
+/// The grids of anchors: pixels per cell and anchors per cell.
 const GRIDS: [(usize, usize); 2] = [(16, 2), (32, 6)];
-/// Values of an anchor: centre, width and height of the box, six key points.
+/// The values of an anchor: centre, width and height of the box, and six key points.
 const VALUES: usize = 16;
-/// Below this score (MediaPipe's default) an anchor holds no face.
-const LEAST_SCORE: f32 = 0.5;
-/// From this score on a small face spares the second look: parts of a close-up, such as an eye behind glasses, score
-/// less.
+/// The least score of a face: MediaPipe's default.
+const MIN_SCORE: f32 = 0.5;
+/// The least score of a small face that makes the second pass unnecessary. Parts of a close-up, such as an eye behind glasses,
+/// score less.
 const SURE_SCORE: f32 = 0.8;
-/// The widest box, in pixels of the input, that is taken from the first look.
-const WIDEST_SMALL: f32 = 112.0;
-/// The narrowest box that is taken from the second look, where a face has half the pixels. The two ranges overlap, so
-/// that no face falls between them; a face that is found twice is blended.
-const NARROWEST_LARGE: f32 = 40.0;
-/// Boxes that overlap by more than this (intersection over union) are of one face.
-const OVERLAP: f32 = 0.3;
+/// The widest box that is taken from the first pass, in pixels of the input.
+const MAX_SMALL_WIDTH: f32 = 112.0;
+/// The narrowest box that is taken from the second pass, in pixels of its half-size input. The two ranges overlap, so no face falls
+/// between them; a face that is found twice is blended.
+const MIN_LARGE_WIDTH: f32 = 40.0;
+/// Boxes whose intersection over union is above this belong to one face.
+const MAX_OVERLAP: f32 = 0.3;
 
-/// Why faces could not be looked for.
+/// Why the detector could not be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum DetectError {
     /// The graph is not the detector's.
     #[error("the face detector does not run ({reason}); copy the bundle again")]
     Graph {
-        /// What is wrong with it.
+        /// What is wrong with the graph.
         reason: String,
     },
 }
@@ -63,26 +62,26 @@ impl Classify for DetectError {
     }
 }
 
-/// A face in a picture. Places are in pixels of the picture from its top left corner, and may lie outside it.
+/// A face in a picture. Coordinates are in pixels from the picture's top left corner, and may lie outside it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Face {
-    /// How sure the detector is, from 0.5 to 1.
+    /// The detector's score, from 0.5 to 1.
     pub score: f32,
-    /// Left, top, width and height of the face box: from the brows to the chin.
+    /// Left, top, width and height of the face box, which spans from the brows to the chin.
     pub bounds: [f32; 4],
-    /// x and y of the person's right eye (left in the picture), left eye, tip of the nose, centre of the mouth, right
-    /// ear, left ear.
+    /// The key points as x and y: the person's right eye (left in the picture), left eye, tip of the nose, centre of the mouth,
+    /// right ear, left ear.
     pub points: [[f32; 2]; 6],
 }
 
 impl Face {
-    /// The key points that [`expression_core::align`] needs; `None` where one is too far outside the picture.
+    /// Returns the key points that [`expression_core::align`] needs, or `None` if one is too far outside the picture.
     pub fn key_points(&self) -> Option<KeyPoints> {
         let point = |i: usize| Point::from_pixels(self.points[i][0], self.points[i][1]);
         Some(KeyPoints { eyes: [point(0)?, point(1)?], mouth: point(3)? })
     }
 
-    /// Intersection over union of the two boxes.
+    /// Returns the intersection over union of the two boxes.
     pub fn overlap(&self, other: &Face) -> f32 {
         let [x, y, w, h] = self.bounds;
         let [ox, oy, ow, oh] = other.bounds;
@@ -91,7 +90,7 @@ impl Face {
         both / (w * h + ow * oh - both)
     }
 
-    /// Whether the centre of the other box lies in this one.
+    /// Returns whether the centre of the other box lies in this one.
     fn has_inside(&self, other: &Face) -> bool {
         let [x, y] = [0, 1].map(|axis| other.bounds[axis] + other.bounds[axis + 2] / 2.0 - self.bounds[axis]);
         (0.0..self.bounds[2]).contains(&x) && (0.0..self.bounds[3]).contains(&y)
@@ -105,7 +104,7 @@ pub struct Detector {
     kernel: Kernel,
 }
 
-/// Working memory of a detector: grown by its first pictures, and used again by the next.
+/// The working memory of a detector. It grows with the first pictures and is reused for the next.
 #[derive(Debug, Default)]
 pub struct Workspace {
     input: Vec<f32>,
@@ -120,15 +119,15 @@ impl Detector {
     /// Loads the detector from the bytes of its ONNX file.
     ///
     /// # Errors
-    /// `Graph` where it is not the detector's.
+    /// Returns [`DetectError::Graph`] if the graph is not the detector's.
     pub fn from_onnx(onnx: &[u8]) -> Result<Detector, DetectError> {
         Self::with_kernel(onnx, separable::kernels()[0])
     }
 
-    /// [`Detector::from_onnx`] on a kernel of choice.
+    /// Loads the detector as [`Detector::from_onnx`] does, to run on the given kernel.
     ///
     /// # Errors
-    /// As there.
+    /// Returns [`DetectError::Graph`] if the graph is not the detector's.
     pub fn with_kernel(onnx: &[u8], kernel: Kernel) -> Result<Detector, DetectError> {
         let graph = graph::read(onnx)
             .and_then(|graph| check(&graph).map(|()| graph))
@@ -136,45 +135,45 @@ impl Detector {
         Ok(Detector { graph, kernel })
     }
 
-    /// Name of the instruction set that it computes with.
+    /// Returns the name of the instruction set that the detector uses.
     pub fn kernel(&self) -> &'static str {
         self.kernel.name()
     }
 
-    /// The faces in `picture`, the one with the highest score first.
+    /// Returns the faces in `picture` in descending order of score.
     ///
-    /// Runs the net once when it is sure of a face of at most 44 % of the picture's longer side and sees no larger one,
-    /// and a second time at half the size otherwise, so also on a picture without faces.
+    /// The net runs once if it is sure of a face of at most 44 % of the picture's longer side and finds no larger one. Otherwise,
+    /// also on a picture without faces, it runs a second time at half the size.
     pub fn faces(&self, picture: View<'_>) -> Vec<Face> {
         self.faces_with(picture, &mut Workspace::default())
     }
 
-    /// [`Detector::faces`] with working memory to be used again.
+    /// Returns the faces in `picture` as [`Detector::faces`] does, and reuses `workspace`.
     pub fn faces_with(&self, picture: View<'_>, workspace: &mut Workspace) -> Vec<Face> {
         let whole = Letterbox::new(picture, SIDE, 0);
         let mut found = self.look(picture, &whole, workspace);
-        let once = found.iter().all(|face| face.bounds[2] <= WIDEST_SMALL)
+        let once = found.iter().all(|face| face.bounds[2] <= MAX_SMALL_WIDTH)
             && found.iter().any(|face| face.score >= SURE_SCORE);
-        found.retain(|face| face.bounds[2] <= WIDEST_SMALL);
+        found.retain(|face| face.bounds[2] <= MAX_SMALL_WIDTH);
         let mut found: Vec<Face> = found.into_iter().map(|face| whole.to_picture(face)).collect();
         if !once {
             let half = Letterbox::new(picture, SIDE / 2, MARGIN);
             let large = self.look(picture, &half, workspace).into_iter();
-            found.extend(large.filter(|face| face.bounds[2] >= NARROWEST_LARGE).map(|face| half.to_picture(face)));
+            found.extend(large.filter(|face| face.bounds[2] >= MIN_LARGE_WIDTH).map(|face| half.to_picture(face)));
         }
         found.sort_by(|a, b| b.score.total_cmp(&a.score));
         blend(found)
     }
 
-    /// What the net says of a picture of `canvas` floats (width and height, multiples of 32) from -1 to 1, row by row: `each`
-    /// is called with the centre of an anchor in pixels, its sixteen values and its logit, in the order of the grids. For
-    /// comparisons with other engines.
+    /// Runs the net on a picture of `canvas` floats (width and height, multiples of 32) from -1 to 1, row by row. Calls `each` with
+    /// every anchor's centre in pixels, its sixteen values and its logit, in the order of the grids. This is for comparison with
+    /// other engines.
     pub fn answers(&self, picture: &[f32], canvas: [usize; 2], each: impl FnMut([f32; 2], &[f32], f32)) {
         let mut workspace = Workspace { input: picture.to_vec(), ..Workspace::default() };
         self.run(canvas, &mut workspace, each);
     }
 
-    /// Every anchor that holds a face, in pixels of the canvas.
+    /// Returns the face of every anchor that has one, in pixels of the canvas.
     fn look(&self, picture: View<'_>, letterbox: &Letterbox, workspace: &mut Workspace) -> Vec<Face> {
         letterbox.fill(picture, &mut workspace.input, &mut workspace.rows);
         let mut found = Vec::new();
@@ -182,7 +181,7 @@ impl Detector {
         found
     }
 
-    /// Runs the net on the workspace's input: centre, values and logit of each anchor.
+    /// Runs the net on the workspace's input; calls `each` with the centre, values and logit of every anchor.
     fn run(&self, [width, height]: [usize; 2], workspace: &mut Workspace, mut each: impl FnMut([f32; 2], &[f32], f32)) {
         let Workspace { input, maps, scratch, scores, boxes, .. } = workspace;
         let Graph { stem, layers, heads } = &self.graph;
@@ -211,7 +210,7 @@ impl Detector {
     }
 }
 
-/// Whether the heads are those of the grids.
+/// Checks that the heads fit the grids.
 fn check(graph: &Graph) -> anyhow::Result<()> {
     for (head, (cell, anchors)) in graph.heads.iter().zip(GRIDS) {
         let before = graph.layers.get(..head.after).unwrap_or_default();
@@ -222,17 +221,17 @@ fn check(graph: &Graph) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The face that an anchor holds, in pixels of the canvas; `None` where its score is too low or its values make no
-/// sense.
+/// Returns an anchor's face in pixels of the canvas, or `None` if its score is too low or its values are not finite and
+/// plausible.
 fn decode(anchor: [f32; 2], values: &[f32], logit: f32) -> Option<Face> {
-    // The exponential of a library that is the same everywhere, not the system's.
+    // libm's exponential is the same everywhere; the system's is not.
     let score = 1.0 / (1.0 + libm::expf(-logit));
     let place = |i: usize| [anchor[0] + values[i], anchor[1] + values[i + 1]];
     let ([x, y], width, height) = (place(0), values[2], values[3]);
     let sound = values.iter().all(|v| v.is_finite()) && width > 0.0 && height > 0.0;
     let bounds = [x - width / 2.0, y - height / 2.0, width, height];
     let points = [4, 6, 8, 10, 12, 14].map(place);
-    (score >= LEAST_SCORE && sound).then_some(Face { score, bounds, points })
+    (score >= MIN_SCORE && sound).then_some(Face { score, bounds, points })
 }
 
 /// One face for each group of overlapping ones: their mean, weighted by score, with the score of the best. What has its
@@ -242,7 +241,8 @@ fn decode(anchor: [f32; 2], values: &[f32], logit: f32) -> Option<Face> {
 fn blend(mut faces: Vec<Face>) -> Vec<Face> {
     let mut blended = Vec::new();
     while let Some(&best) = faces.first() {
-        let (group, rest): (Vec<Face>, Vec<Face>) = faces[1..].iter().partition(|face| best.overlap(face) > OVERLAP);
+        let (group, rest): (Vec<Face>, Vec<Face>) =
+            faces[1..].iter().partition(|face| best.overlap(face) > MAX_OVERLAP);
         let group: Vec<Face> = std::iter::once(best).chain(group).collect();
         let total: f32 = group.iter().map(|face| face.score).sum();
         let mean = |value: &dyn Fn(&Face) -> f32| group.iter().map(|f| f.score * value(f)).sum::<f32>() / total;

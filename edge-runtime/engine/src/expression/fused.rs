@@ -1,4 +1,4 @@
-//! A chain of quantised layers as one operator in tract's graph.
+//! A chain of quantized layers as one operator in tract's graph.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,7 +7,7 @@ use expression_kernels::{Chain, Threads, Workspace};
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::*;
 
-/// A chain, the threads that it runs on, and working memory that lies ready.
+/// A chain, the threads it runs on, and spare working memory.
 pub struct Fused {
     chain: Chain,
     threads: Arc<Threads>,
@@ -15,14 +15,14 @@ pub struct Fused {
 }
 
 impl Fused {
-    /// With working memory for one inference at a time; another that runs beside it gets its own.
+    /// Creates the chain with working memory for one inference. Further inferences at the same time allocate their own.
     pub fn new(chain: Chain, threads: Arc<Threads>) -> Fused {
         let spare = Mutex::new(vec![chain.workspace(threads.count())]);
         Fused { chain, threads, spare }
     }
 
-    /// Runs the chain on maps `[channels, height, width]`, u8. Allocates nothing unless more inferences run at once than ever
-    /// before.
+    /// Runs the chain from `input` to `output`, both u8 `[channels, height, width]`. This allocates only if more inferences run at
+    /// once than ever before.
     pub fn run(&self, input: &[u8], output: &mut [u8]) {
         let spare = || self.spare.lock().unwrap_or_else(PoisonError::into_inner);
         let ready = spare().pop();
@@ -31,20 +31,20 @@ impl Fused {
         spare().push(workspace);
     }
 
-    /// The chain.
+    /// Returns the chain.
     pub fn chain(&self) -> &Chain {
         &self.chain
     }
 }
 
-/// The operator: u8 `[1, channels, height, width]` to the same.
+/// The operator, from u8 `[1, channels, height, width]` to the same type with other sides.
 #[derive(Clone)]
 pub struct FusedChain {
-    /// What it runs.
+    /// The chain that it runs.
     pub fused: Arc<Fused>,
-    /// How tract types its output: u8, with or without quantisation.
+    /// tract's type of the output: u8, with or without quantization.
     pub output: DatumType,
-    /// The layers, for people.
+    /// The names of the layers, for messages.
     pub layers: Vec<String>,
 }
 
@@ -79,7 +79,7 @@ impl EvalOp for FusedChain {
 
     fn eval(&self, _: &EvalContext, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
         let shape = self.fused.chain().output();
-        // tract may type bytes as quantised; the bytes are what counts.
+        // tract may type bytes as quantized; only the bytes matter.
         let input = inputs[0].cast_to_dt(inputs[0].datum_type().unquantized())?;
         let mut output = Tensor::zero::<u8>(&[1, shape.channels, shape.height, shape.width])?;
         let bytes = input.to_plain_array_view::<u8>()?;

@@ -1,4 +1,4 @@
-//! Finds the chains of quantised layers in tract's typed graph and makes each of them one operator.
+//! Fuses each chain of quantized layers in tract's typed graph into one operator.
 
 use std::sync::Arc;
 
@@ -11,22 +11,22 @@ use tract_onnx::tract_core::ops::source::TypedSource;
 
 use super::fused::{Fused, FusedChain};
 
-/// A node that tract runs as it stands, and why.
+/// A node that stock tract runs, and why.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct NotFused {
     /// The node's name in the graph.
     pub node: String,
-    /// Its operator.
+    /// The name of its operator.
     pub operator: String,
     /// Why it is not part of a chain.
     pub reason: String,
 }
 
-/// Fuses what can be fused; tells of each other node of the graph why it was not. The graph is typed and not yet optimised:
-/// its convolutions are whole.
+/// Fuses what can be fused. Returns every other node of the graph with the reason why it was not. The graph must be typed and not
+/// yet optimized, because optimizing takes convolutions apart.
 ///
 /// # Errors
-/// Where tract cannot rewire the graph.
+/// Returns an error if tract cannot rewire the graph.
 pub fn fuse(model: &mut TypedModel, kernel: &'static dyn Kernel, threads: &Arc<Threads>) -> TractResult<Vec<NotFused>> {
     let mut not_fused = Vec::new();
     let mut done = vec![false; model.nodes().len()];
@@ -48,14 +48,14 @@ pub fn fuse(model: &mut TypedModel, kernel: &'static dyn Kernel, threads: &Arc<T
                     break;
                 }
             }
-            // An output of the graph, or a map that several read, ends a chain.
+            // A chain ends at an output of the graph and at a map that several nodes read.
             let is_output = model.outputs.iter().any(|outlet| outlet.node == id);
             next = if is_output { None } else { model.single_succ(id)?.map(|node| node.id) };
         }
-        // A max-pool alone is no chain: tract's own does.
+        // A max-pool alone is not worth a chain: tract runs it.
         if !layers.iter().any(|layer| matches!(layer, Layer::Convolution(_))) {
             let node = model.node(id);
-            let reason = reason.unwrap_or_else(|| "no quantised convolution beside it".into());
+            let reason = reason.unwrap_or_else(|| "no quantized convolution beside it".into());
             not_fused.push(NotFused { node: node.name.clone(), operator: node.op().name().into_owned(), reason });
             continue;
         }
@@ -70,23 +70,23 @@ pub fn fuse(model: &mut TypedModel, kernel: &'static dyn Kernel, threads: &Arc<T
     Ok(not_fused)
 }
 
-/// Whether a node is an input of the graph, or computes nothing that depends on one.
+/// Returns whether a node is an input of the graph, or does not depend on one.
 fn is_given(model: &TypedModel, id: usize) -> bool {
     let node = model.node(id);
     node.op_is::<TypedSource>()
         || (0..node.outputs.len()).all(|slot| constant(model, OutletId::new(id, slot), 0).is_some())
 }
 
-/// The deepest chain of constant nodes that is followed: exporters make none but a cast or two.
-const DEEPEST: usize = 8;
+/// The longest chain of constant nodes that is followed; exporters write a cast or two.
+const MAX_DEPTH: usize = 8;
 
-/// A value that depends on no input of the graph. tract folds such only as it optimises.
+/// Returns a value that does not depend on an input of the graph. tract folds such values only when it optimizes.
 fn constant(model: &TypedModel, outlet: OutletId, depth: usize) -> Option<Arc<Tensor>> {
     if let Some(value) = &model.outlet_fact(outlet).ok()?.konst {
         return Some(Arc::clone(value));
     }
     let node = model.node(outlet.node);
-    if depth == DEEPEST || node.inputs.is_empty() {
+    if depth == MAX_DEPTH || node.inputs.is_empty() {
         return None;
     }
     let inputs: Option<TVec<TValue>> =
@@ -106,7 +106,7 @@ fn replace(model: &mut TypedModel, nodes: &[usize], fused: Fused) -> TractResult
     patch.apply(model)
 }
 
-/// The layer that a node is, or why it is none of ours.
+/// Returns the layer that a node computes, or the reason why our kernels cannot run it.
 fn layer(model: &TypedModel, node: &TypedNode) -> Result<Layer, String> {
     if let Some(pool) = node.op_as::<TractMaxPool>() {
         require(pool.with_index_outputs.is_none(), "it gives indices too")?;
@@ -115,12 +115,12 @@ fn layer(model: &TypedModel, node: &TypedNode) -> Result<Layer, String> {
         return Ok(Layer::MaxPool(MaxPool { window }));
     }
     let Some(conv) = node.op_as::<Conv>() else {
-        return Err("not a quantised convolution or a max-pool".into());
+        return Err("not a quantized convolution or a max-pool".into());
     };
     convolution(model, node, conv).map(Layer::Convolution)
 }
 
-/// What `QLinearConv` is to tract: input, weights, bias, then zero point and scale of input, weights and output.
+/// Reads tract's form of `QLinearConv`: input, weights, bias, then zero point and scale of input, weights and output.
 fn convolution(model: &TypedModel, node: &TypedNode, conv: &Conv) -> Result<Convolution, String> {
     let output = conv.q_params.ok_or("a convolution in float")?;
     require(output.unquantized() == u8::datum_type(), "its output is not u8")?;
@@ -135,7 +135,7 @@ fn convolution(model: &TypedModel, node: &TypedNode, conv: &Conv) -> Result<Conv
     let integers = |input: usize| -> Result<Vec<i32>, String> { values::<i32>(&*given(input)?) };
     let one = |values: Vec<i32>| -> Result<u8, String> {
         let byte = values.first().filter(|_| values.len() == 1).and_then(|value| u8::try_from(*value).ok());
-        byte.ok_or_else(|| "a zero point that is no byte".to_owned())
+        byte.ok_or_else(|| "a zero point that is not a byte".to_owned())
     };
     let weight = given(1)?;
     require(weight.datum_type().unquantized() == i8::datum_type(), "its weights are not s8")?;
@@ -143,7 +143,7 @@ fn convolution(model: &TypedModel, node: &TypedNode, conv: &Conv) -> Result<Conv
     require(integers(5)?.iter().all(|zero| *zero == 0), "its weights have a zero point")?;
     let (input_scale, weight_scale, output_scale) = (single(&numbers(4)?)?, numbers(6)?, single(&numbers(8)?)?);
     let spread = |values: Vec<f32>| if values.len() == 1 { vec![values[0]; to] } else { values };
-    // In this order, as onnxruntime does it.
+    // The same order of operations as in onnxruntime.
     let multiplier = spread(weight_scale).into_iter().map(|scale| input_scale * scale / output_scale).collect();
     let bias = integers(2)?;
     let bias = if bias.len() == 1 { vec![bias[0]; to] } else { bias };
@@ -159,7 +159,7 @@ fn convolution(model: &TypedModel, node: &TypedNode, conv: &Conv) -> Result<Conv
     })
 }
 
-/// A map's size, where it is a single one of bytes.
+/// Returns the shape of a single u8 map.
 fn shape(model: &TypedModel, outlet: OutletId) -> Result<Shape, String> {
     let fact = model.outlet_fact(outlet).map_err(|error| error.to_string())?;
     require(fact.datum_type.unquantized() == u8::datum_type(), "its input is not u8")?;
@@ -171,13 +171,13 @@ fn shape(model: &TypedModel, outlet: OutletId) -> Result<Shape, String> {
 
 fn window(spec: &PoolSpec, shape: Shape) -> Result<Window, String> {
     require(spec.data_format == DataFormat::NCHW, "its maps do not lie as channels, rows, columns")?;
-    require(spec.kernel_shape.len() == 2, "its window has not two axes")?;
+    require(spec.kernel_shape.len() == 2, "its window does not have two axes")?;
     require(spec.dilations().iter().all(|dilation| *dilation == 1), "its window is dilated")?;
     let sides = [shape.height, shape.width];
     let padding = spec.computed_padding(&sides);
     let pair = |value: &dyn Fn(usize) -> usize| [value(0), value(1)];
     let output = pair(&|axis| padding[axis].convoluted);
-    // In ceil mode the last window reaches beyond the border that the graph states.
+    // In ceil mode the last window extends beyond the padding that the graph states.
     let after = |axis: usize| {
         let reach = output[axis].saturating_sub(1) * spec.stride(axis) + spec.kernel_shape[axis];
         padding[axis].pad_after.max(reach.saturating_sub(sides[axis] + padding[axis].pad_before))
@@ -188,7 +188,7 @@ fn window(spec: &PoolSpec, shape: Shape) -> Result<Window, String> {
         before: pair(&|axis| padding[axis].pad_before),
         after: pair(&after),
     };
-    require(window.output(sides) == Some(output), "its window leaves a rest")?;
+    require(window.output(sides) == Some(output), "its window does not cover the map evenly")?;
     Ok(window)
 }
 

@@ -1,4 +1,4 @@
-//! The expression net: tract reads its graph, our kernels run its chains of quantised layers.
+//! The int8 expression net: tract reads its graph, and our kernels run its chains of quantized layers.
 
 mod fused;
 mod fusion;
@@ -15,7 +15,7 @@ use crate::bundle::{self, Bundle, BundleError, Manifest, Output};
 use crate::error::{Classify, ErrorKind};
 use crate::graph::{self, Checked, Kind};
 
-/// The node of the int8 graph that holds the integer scores; `DequantizeLinear` follows it.
+/// The name of the int8 graph's tensor of integer scores, the input of its final `DequantizeLinear`.
 pub const INTEGER_SCORES: &str = "scores_u8";
 
 /// Why a net could not be loaded or run.
@@ -27,20 +27,20 @@ pub enum EngineError {
     /// The graph was refused, by [`crate::graph`] or by tract.
     #[error("{file}: this graph cannot be run ({reason}); export the bundle again")]
     Graph {
-        /// The graph.
+        /// The file name of the graph.
         file: &'static str,
-        /// Why.
+        /// Why it was refused.
         reason: String,
     },
-    /// The threads that were asked for cannot be had.
+    /// The threads could not be started.
     #[error("{0}; ask for fewer")]
     Threads(PlanError),
-    /// A face of the wrong length.
+    /// An aligned face has the wrong length.
     #[error("an aligned face has {expected} bytes, not {found}")]
     Face {
-        /// Bytes expected.
+        /// The expected number of bytes.
         expected: usize,
-        /// Bytes given.
+        /// The number of bytes given.
         found: usize,
     },
 }
@@ -55,19 +55,19 @@ impl Classify for EngineError {
     }
 }
 
-/// What the int8 net says of one aligned face.
+/// The int8 net's answer for one aligned face.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scores {
-    /// One integer a class: the output of the int8 graph before it is dequantised.
+    /// One integer per class: the output of the int8 graph before it is dequantized.
     pub integer: Vec<u8>,
-    /// Softmax of the dequantised scores.
+    /// The softmax of the dequantized scores; one probability per class.
     pub probability: Vec<f32>,
-    /// The class with the highest integer score; the first of equals.
+    /// The index of the class with the highest integer score; the first of equals.
     pub class: usize,
 }
 
 impl Scores {
-    /// Reads integer scores by the quantisation of their bundle.
+    /// Interprets integer scores by the quantization of their bundle.
     pub fn from_integer(integer: Vec<u8>, output: Output) -> Scores {
         let top = integer.iter().copied().max().unwrap_or(0);
         let weights: Vec<f32> =
@@ -78,17 +78,17 @@ impl Scores {
     }
 }
 
-/// How an engine runs.
+/// How an engine runs its net.
 #[derive(Clone, Copy)]
 pub struct EngineOptions {
-    /// The kernel that runs chains of quantised layers; `None` leaves everything to stock tract.
+    /// The kernel that runs chains of quantized layers, or `None` to run everything in stock tract.
     pub kernel: Option<&'static dyn Kernel>,
-    /// Threads that share one inference. They change no bit of its result.
+    /// The number of threads that share one inference. It does not change the result.
     pub threads: usize,
 }
 
 impl Default for EngineOptions {
-    /// The best kernel for this processor, one thread.
+    /// Selects the best kernel for this processor, and one thread.
     fn default() -> EngineOptions {
         EngineOptions { kernel: Some(kernel::best()), threads: 1 }
     }
@@ -97,7 +97,7 @@ impl Default for EngineOptions {
 /// The int8 net of a bundle, ready to run.
 pub struct Engine {
     plan: Arc<TypedRunnableModel>,
-    /// The whole net, where it is a single chain: it runs without tract.
+    /// The whole net if it is a single chain, which then runs without tract.
     whole: Option<Arc<Fused>>,
     not_fused: Vec<NotFused>,
     input: FaceInput,
@@ -109,7 +109,7 @@ impl Engine {
     /// Loads the int8 graph of `bundle`.
     ///
     /// # Errors
-    /// [`EngineError::Bundle`] where the file is missing or altered, [`EngineError::Graph`] where it cannot be run.
+    /// Returns [`EngineError::Bundle`] if the file is missing or altered, and the errors of [`Engine::from_bytes`].
     pub fn open(bundle: &Bundle, options: EngineOptions) -> Result<Engine, EngineError> {
         Self::from_bytes(&bundle.read(bundle::INT8)?, bundle.manifest(), options)
     }
@@ -117,7 +117,7 @@ impl Engine {
     /// Loads an int8 graph from the bytes of its ONNX file.
     ///
     /// # Errors
-    /// [`EngineError::Graph`] where it cannot be run, [`EngineError::Threads`] where the threads cannot be had.
+    /// Returns [`EngineError::Graph`] if the graph cannot be run, and [`EngineError::Threads`] if the threads cannot be started.
     pub fn from_bytes(onnx: &[u8], manifest: &Manifest, options: EngineOptions) -> Result<Engine, EngineError> {
         let threads = Arc::new(Threads::new(options.threads).map_err(EngineError::Threads)?);
         let refused = |error: &TractError| graph_error(bundle::INT8, error);
@@ -145,12 +145,12 @@ impl Engine {
         Ok(Engine { plan, whole, not_fused, input, output: manifest.output, labels })
     }
 
-    /// The geometry of the aligned face.
+    /// Returns the geometry of the aligned face.
     pub fn input(&self) -> FaceInput {
         self.input
     }
 
-    /// The labels in the order of the scores.
+    /// Returns the labels in the order of the scores.
     pub fn labels(&self) -> &[Label] {
         &self.labels
     }
@@ -158,18 +158,19 @@ impl Engine {
     /// Classifies one aligned face: u8 `[channels, size, size]`.
     ///
     /// # Errors
-    /// As [`Engine::integer_scores`].
+    /// Returns the errors of [`Engine::integer_scores`].
     pub fn classify(&self, face: &[u8]) -> Result<Scores, EngineError> {
         let mut integer = vec![0; self.labels.len()];
         self.integer_scores(face, &mut integer)?;
         Ok(Scores::from_integer(integer, self.output))
     }
 
-    /// The integer scores of one aligned face, u8 `[channels, size, size]`, one a label. A net that is a single chain
-    /// allocates nothing here.
+    /// Writes the integer scores of one aligned face, u8 `[channels, size, size]`, to `scores`, one per label. This allocates
+    /// nothing if the whole net is a single chain.
     ///
     /// # Errors
-    /// [`EngineError::Face`] for another length, [`EngineError::Graph`] where tract fails or gives other scores than labels.
+    /// Returns [`EngineError::Face`] if `face` has the wrong length, and [`EngineError::Graph`] if `scores` has, if tract fails, or
+    /// if the net gives another number of scores than there are labels.
     pub fn integer_scores(&self, face: &[u8], scores: &mut [u8]) -> Result<(), EngineError> {
         let FaceInput { channels, size, .. } = self.input;
         if face.len() != self.input.len() {
@@ -196,20 +197,20 @@ impl Engine {
         Ok(())
     }
 
-    /// The operators of the optimised graph in the order they run, for instance `FusedChain`.
+    /// Returns the operators of the optimized graph in the order they run, such as `FusedChain`.
     pub fn operators(&self) -> Vec<String> {
         let model = self.plan.model();
         let order = model.eval_order().unwrap_or_default();
         order.into_iter().map(|id| model.nodes()[id].op().name().into_owned()).collect()
     }
 
-    /// The nodes that stock tract runs, and why.
+    /// Returns the nodes that stock tract runs, with the reason for each.
     pub fn not_fused(&self) -> &[NotFused] {
         &self.not_fused
     }
 
-    /// The kernels chosen for this processor, without repeats: those of fused chains, and what tract's matrix products say of
-    /// themselves.
+    /// Returns the names of the kernels in use, sorted and without duplicates: those of fused chains and of tract's matrix
+    /// products.
     pub fn kernels(&self) -> Vec<String> {
         let mut kernels = Vec::new();
         for node in self.plan.model().nodes() {
@@ -227,7 +228,7 @@ impl Engine {
     }
 }
 
-/// The chain that a graph is, where it is nothing else.
+/// Returns the graph's chain if the graph is a single chain and nothing else.
 fn whole(model: &TypedModel) -> Option<Arc<Fused>> {
     let [input, output] = [model.input_outlets().ok()?, model.output_outlets().ok()?];
     let ([input], [output]) = (input, output) else { return None };
@@ -236,13 +237,13 @@ fn whole(model: &TypedModel) -> Option<Arc<Fused>> {
     (node.inputs[..] == [*input]).then(|| Arc::clone(&operator.fused))
 }
 
-/// Runs what reads a graph from outside: a panic inside tract becomes an error.
+/// Runs `body`, which reads a graph from outside; a panic inside tract becomes an error.
 pub(crate) fn guarded<T>(body: impl FnOnce() -> TractResult<T>) -> TractResult<T> {
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(body))
         .unwrap_or_else(|_| Err(anyhow::anyhow!("tract panicked on it")))
 }
 
-/// The float net, for the parity of libtorch and tract.
+/// The float net, for the parity test of libtorch and tract.
 pub struct FloatEngine {
     plan: Arc<TypedRunnableModel>,
     input: FaceInput,
@@ -252,17 +253,17 @@ impl FloatEngine {
     /// Loads a float graph from the bytes of its ONNX file. Its input is the aligned face as f32 in `0..=255`.
     ///
     /// # Errors
-    /// [`EngineError::Graph`] where tract refuses it.
+    /// Returns [`EngineError::Graph`] if the graph is refused.
     pub fn from_bytes(onnx: &[u8], input: FaceInput) -> Result<FloatEngine, EngineError> {
         let plan = guarded(|| typed(&read(onnx, input, Kind::Float)?, None)?.into_optimized()?.into_runnable());
         let plan = plan.map_err(|error| graph_error(bundle::FLOAT, &error))?;
         Ok(FloatEngine { plan, input })
     }
 
-    /// The logits of one aligned face: u8 `[channels, size, size]`.
+    /// Returns the logits of one aligned face, u8 `[channels, size, size]`, one per label.
     ///
     /// # Errors
-    /// [`EngineError::Face`] for another length, [`EngineError::Graph`] where tract fails.
+    /// Returns [`EngineError::Face`] if `face` has the wrong length, and [`EngineError::Graph`] if tract fails.
     pub fn logits(&self, face: &[u8]) -> Result<Vec<f32>, EngineError> {
         let FaceInput { channels, size, .. } = self.input;
         if face.len() != self.input.len() {
@@ -276,13 +277,13 @@ impl FloatEngine {
     }
 }
 
-/// An expression net's graph, whose input is the aligned face.
+/// Reads an expression net's graph, whose input is the aligned face.
 fn read(onnx: &[u8], input: FaceInput, kind: Kind) -> TractResult<Checked> {
     let shape = &[1, input.channels, input.size, input.size];
     Ok(graph::read(onnx, graph::Input { kind, shape })?)
 }
 
-/// The graph as tract types it, before it is optimised.
+/// Returns the graph as tract types it, before it is optimized.
 fn typed(checked: &Checked, output: Option<&str>) -> TractResult<TypedModel> {
     let mut model = tract_onnx::onnx().model_for_proto_model(&checked.model)?;
     if let Some(output) = output {
@@ -292,7 +293,7 @@ fn typed(checked: &Checked, output: Option<&str>) -> TractResult<TypedModel> {
 }
 
 fn integers(value: &TValue) -> TractResult<Vec<u8>> {
-    // tract types the tensor as quantised u8; the bytes are what counts.
+    // tract types the tensor as quantized u8; only the bytes matter.
     let plain = value.cast_to_dt(value.datum_type().unquantized())?;
     Ok(plain.to_plain_array_view::<u8>()?.iter().copied().collect())
 }

@@ -1,10 +1,10 @@
-//! Constants of a graph.
+//! The constants of a graph.
 
 use tract_onnx::pb::TensorProto;
 
 use super::{Kind, Value, require};
 
-/// Type and shape of a constant whose bytes are as many as its shape says.
+/// Returns type and shape of a constant. Its bytes must be as many as its shape says.
 pub fn value(tensor: &TensorProto) -> Result<Value, String> {
     let kind = Kind::try_from(tensor.data_type).map_err(|_| format!("type {}", tensor.data_type))?;
     let size = match kind {
@@ -24,13 +24,13 @@ pub fn value(tensor: &TensorProto) -> Result<Value, String> {
     Ok(value)
 }
 
-/// The values of an i64 constant.
+/// Returns the values of an i64 constant.
 pub fn integers(tensor: &TensorProto) -> Vec<i64> {
     let (values, _) = tensor.raw_data.as_chunks();
     values.iter().map(|bytes| i64::from_le_bytes(*bytes)).collect()
 }
 
-/// The values of an f32 constant.
+/// Returns the values of an f32 constant.
 pub fn floats(tensor: &TensorProto) -> Vec<f32> {
     let (values, _) = tensor.raw_data.as_chunks();
     values.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()

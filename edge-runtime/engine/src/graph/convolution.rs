@@ -1,13 +1,13 @@
-//! Convolutions and what is between them.
+//! The rules of convolutions, pools and dequantization.
 
 use super::attributes::Attributes;
 use super::layout::axis;
 use super::operator::Operator;
 use super::window::Window;
-use super::{Kind, MOST_COLUMNS, Value, require, within};
+use super::{Kind, MAX_COLUMNS, Value, require, within};
 
 impl Operator<'_> {
-    /// A convolution's output, from the map and the weights, which are inputs number `map` and `weights`.
+    /// Returns a convolution's output. Its map and weights are inputs number `map` and `weights`.
     fn convolution(&mut self, attributes: &Attributes, map: usize, weights: usize) -> Result<Value, String> {
         let map = self.inputs[map].0;
         let [channels, height, width] = map.map()?;
@@ -25,7 +25,7 @@ impl Operator<'_> {
         let [height, width] = window.output([height, width], false)?;
         let value = Value::new(map.kind, vec![1, to, height, width])?;
         let area = (each * rows * columns) as u64;
-        within("its columns", area * group as u64 * (height * width) as u64, MOST_COLUMNS)?;
+        within("its columns", area * group as u64 * (height * width) as u64, MAX_COLUMNS)?;
         let effort = &mut self.effort.multiply_accumulates;
         *effort = effort.saturating_add(value.count() as u64 * area);
         Ok(value)
@@ -42,8 +42,9 @@ impl Operator<'_> {
         Ok(value)
     }
 
-    /// Inputs: map, its scale and zero point; weights, theirs; output's scale and zero point; biases.
-    pub fn quantised_conv(&mut self, attributes: &Attributes) -> Result<Value, String> {
+    /// Checks `QLinearConv`. Its inputs are the map with scale and zero point, the weights with theirs, the output's scale and zero
+    /// point, and biases.
+    pub fn quantized_conv(&mut self, attributes: &Attributes) -> Result<Value, String> {
         self.require_inputs(8..=9)?;
         self.inputs[0].0.is_one_of(&[Kind::Uint8])?;
         self.inputs[3].0.is_one_of(&[Kind::Int8])?;

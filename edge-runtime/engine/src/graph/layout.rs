@@ -1,13 +1,13 @@
-//! Operators that only lay values out anew.
+//! The rules of operators that only rearrange values.
 
 use super::attributes::Attributes;
 use super::constant::integers;
-use super::operator::{MOST_INPUTS, Operator, is_for};
-use super::{Kind, MOST_AXES, MOST_WINDOW, Value, require};
+use super::operator::{MAX_INPUTS, Operator, is_for};
+use super::{Kind, MAX_AXES, MAX_WINDOW, Value, require};
 
 impl Operator<'_> {
     pub fn concat(&mut self, attributes: &Attributes) -> Result<Value, String> {
-        self.require_inputs(1..=MOST_INPUTS)?;
+        self.require_inputs(1..=MAX_INPUTS)?;
         let first = self.inputs[0].0;
         first.is_one_of(&[Kind::Float, Kind::Uint8])?;
         require(!first.shape.is_empty(), || "no axis".into())?;
@@ -41,7 +41,7 @@ impl Operator<'_> {
         require(attributes.integer("allowzero", 0)? == 0, || "attribute `allowzero`".into())?;
         let (value, wanted) = self.constant(1, "sides")?;
         value.is_one_of(&[Kind::Int64])?;
-        require(value.shape.len() == 1 && value.shape[0] <= MOST_AXES, || format!("sides of shape {:?}", value.shape))?;
+        require(value.shape.len() == 1 && value.shape[0] <= MAX_AXES, || format!("sides of shape {:?}", value.shape))?;
         let wanted = integers(wanted);
         let wrong = || format!("{:?} as {wanted:?}", map.shape);
         let open = wanted.iter().filter(|side| **side == -1).count();
@@ -89,14 +89,14 @@ impl Operator<'_> {
             require(is_for(filling, 1), || format!("filling of shape {:?}", filling.shape))?;
         }
         let pads = integers(pads);
-        let pad = |index: usize| usize::try_from(pads[index]).ok().filter(|pad| *pad <= MOST_WINDOW);
+        let pad = |index: usize| usize::try_from(pads[index]).ok().filter(|pad| *pad <= MAX_WINDOW);
         let side = |axis: usize| Some(map.shape[axis] + pad(axis)? + pad(axis + axes)?);
         let shape: Option<Vec<usize>> = (0..axes).map(side).collect();
         Value::new(map.kind, shape.ok_or_else(|| format!("borders of {pads:?}"))?)
     }
 }
 
-/// An axis of `axes`, counted from behind where it is below 0, at most `last`.
+/// Returns the index of an axis, which counts from the end if negative and must be at most `last`.
 pub fn axis(axis: i64, axes: usize, last: usize) -> Result<usize, String> {
     let counted = if axis < 0 { axis.checked_add(axes as i64) } else { Some(axis) };
     let found = counted.and_then(|axis| usize::try_from(axis).ok()).filter(|axis| *axis <= last);

@@ -1,8 +1,8 @@
-//! What an ONNX file may hold before tract sees it.
+//! Checks an ONNX file from outside before tract sees it.
 //!
-//! A file from outside may ask for any memory and any time, and may lack what tract takes for granted. So it is read in three
-//! steps, each bounded by what went before: its wire format is scanned without allocating ([`wire`]), decoded, and every tensor's
-//! type and shape inferred by rules of our own ([`operator`]). tract is given a graph made anew of what was checked, and of
+//! Such a file may ask for any amount of memory and time, and may lack what tract takes for granted. So it is read in three steps,
+//! each bounded by the one before: its wire format is scanned without allocating (`wire`); it is decoded; and the type and shape
+//! of every tensor are inferred by our own rules (`operator`). tract receives a graph that is rebuilt from what was checked, and
 //! nothing else.
 
 mod attributes;
@@ -28,28 +28,28 @@ pub use value::Value;
 
 use operator::Effort;
 
-/// The largest file, in bytes. The paper's net in f32 has 40 MB.
-pub const MOST_BYTES: usize = 64 << 20;
-/// The most bytes of a file that are not weights. Decoded they may take some hundred times as much memory; real graphs have some
-/// 20 KiB.
-pub const MOST_STRUCTURE: usize = 128 << 10;
-/// The most operators, and the most constants.
-pub const MOST_NODES: usize = 2048;
+/// The largest file, in bytes. The paper's net in f32 takes 40 MB.
+pub const MAX_BYTES: usize = 64 << 20;
+/// The most bytes of a file that are not weights. Once decoded they may take about a hundred times as much memory. Real graphs
+/// have about 20 KiB.
+pub const MAX_STRUCTURE: usize = 128 << 10;
+/// The most operators, and also the most constants.
+pub const MAX_NODES: usize = 2048;
 /// The most axes of a tensor.
-pub const MOST_AXES: usize = 6;
+pub const MAX_AXES: usize = 6;
 /// The longest side of a tensor.
-pub const MOST_SIDE: usize = 1 << 16;
+pub const MAX_SIDE: usize = 1 << 16;
 /// The most values of one tensor: five times the largest map of the paper's net.
-pub const MOST_VALUES: usize = 16 << 20;
-/// The most values of all tensors that operators make.
-pub const MOST_VALUES_TOGETHER: u64 = 64 << 20;
+pub const MAX_VALUES: usize = 16 << 20;
+/// The most values of all operators' outputs together.
+pub const MAX_VALUES_TOGETHER: u64 = 64 << 20;
 /// The most values of a convolution's columns, which stock tract lays out in memory: twice the largest of the paper's net.
-pub const MOST_COLUMNS: u64 = 64 << 20;
+pub const MAX_COLUMNS: u64 = 64 << 20;
 /// The most multiply-accumulates of one inference: five times the paper's net.
-pub const MOST_MULTIPLY_ACCUMULATES: u64 = 16_000_000_000;
-/// The longest side of a window, its step and its dilation.
-pub const MOST_WINDOW: usize = 256;
-/// The operator sets that are read: what tract is tested with, from the one that `host-trainer` writes.
+pub const MAX_MULTIPLY_ACCUMULATES: u64 = 16_000_000_000;
+/// The largest side, stride and dilation of a window.
+pub const MAX_WINDOW: usize = 256;
+/// The supported operator sets: from the one that `host-trainer` writes to the newest that tract is tested with.
 pub const OPERATOR_SETS: std::ops::RangeInclusive<i64> = 13..=18;
 
 /// Why a graph is refused.
@@ -60,22 +60,22 @@ pub struct GraphError(String);
 /// The one input that a graph must have.
 #[derive(Debug, Clone, Copy)]
 pub struct Input<'a> {
-    /// Type of its values.
+    /// The type of its values.
     pub kind: Kind,
     /// Its shape.
     pub shape: &'a [usize],
 }
 
-/// A graph that holds nothing but what was checked, and what its operators make.
+/// A graph that holds nothing but what was checked, and the types of its tensors.
 #[derive(Debug)]
 pub struct Checked {
-    /// For tract.
+    /// The model for tract.
     pub model: ModelProto,
     values: HashMap<String, Value>,
 }
 
 impl Checked {
-    /// The tensor of that name.
+    /// Returns type and shape of the tensor with this name, or `None` if there is none.
     pub fn value(&self, name: &str) -> Option<&Value> {
         self.values.get(name)
     }
@@ -84,28 +84,28 @@ impl Checked {
 /// Reads an ONNX file whose graph has this input.
 ///
 /// # Errors
-/// [`GraphError`] where it is cut off or damaged, goes beyond a limit of this module, uses an operator, an attribute or a type
-/// that is not known, or lacks a constant.
+/// Returns [`GraphError`] if the file is truncated or damaged, exceeds a limit of this module, uses an unknown operator, attribute
+/// or type, or lacks a constant.
 pub fn read(onnx: &[u8], input: Input<'_>) -> Result<Checked, GraphError> {
     scanned(onnx)
         .and_then(|model| checked(model, input))
         .map_err(|reason| GraphError(reason.replace(['\n', '\r'], " ")))
 }
 
-/// The decoded file and no more, where decoding it cannot take much more memory than its bytes do: for readers that check all
-/// that they take from it, and give nothing of it to tract.
+/// Decodes an ONNX file without checking its graph, within bounded memory. For readers that check everything they use and pass
+/// nothing to tract.
 ///
 /// # Errors
-/// [`GraphError`] where it is cut off, damaged or too large.
+/// Returns [`GraphError`] if the file is truncated, damaged or too large.
 pub fn decoded(onnx: &[u8]) -> Result<ModelProto, GraphError> {
     scanned(onnx).map_err(|reason| GraphError(reason.replace(['\n', '\r'], " ")))
 }
 
 fn scanned(onnx: &[u8]) -> Result<ModelProto, String> {
-    within("its bytes", onnx.len(), MOST_BYTES)?;
-    let weights = wire::raw_data(onnx).ok_or("no ONNX file, or cut off")?;
-    within("its bytes beside weights", onnx.len().saturating_sub(weights), MOST_STRUCTURE)?;
-    ModelProto::decode(onnx).map_err(|error| format!("no ONNX file, or cut off: {error}"))
+    within("its bytes", onnx.len(), MAX_BYTES)?;
+    let weights = wire::raw_data(onnx).ok_or("not an ONNX file, or cut off")?;
+    within("its bytes beside weights", onnx.len().saturating_sub(weights), MAX_STRUCTURE)?;
+    ModelProto::decode(onnx).map_err(|error| format!("not an ONNX file, or cut off: {error}"))
 }
 
 fn checked(model: ModelProto, input: Input<'_>) -> Result<Checked, String> {
@@ -114,8 +114,8 @@ fn checked(model: ModelProto, input: Input<'_>) -> Result<Checked, String> {
     let [version] = sets[..] else { return Err("not one standard operator set".into()) };
     require(OPERATOR_SETS.contains(&version), || format!("operator set {version}, not one of {OPERATOR_SETS:?}"))?;
     let graph = model.graph.ok_or("it holds no graph")?;
-    within("its operators", graph.node.len(), MOST_NODES)?;
-    within("its constants", graph.initializer.len(), MOST_NODES)?;
+    within("its operators", graph.node.len(), MAX_NODES)?;
+    within("its constants", graph.initializer.len(), MAX_NODES)?;
     require(graph.sparse_initializer.is_empty(), || "it has sparse constants".into())?;
 
     let mut values = HashMap::new();
@@ -140,7 +140,7 @@ fn checked(model: ModelProto, input: Input<'_>) -> Result<Checked, String> {
     let outputs: Vec<String> = graph.output.into_iter().map(|output| output.name).collect();
     require((1..=8).contains(&outputs.len()), || format!("{} outputs", outputs.len()))?;
     require(outputs.iter().collect::<HashSet<_>>().len() == outputs.len(), || "an output twice".into())?;
-    // tract takes an output from an operator.
+    // tract expects an operator to make each output.
     if let Some(name) = outputs.iter().find(|name| !nodes.iter().any(|node| node.name == **name)) {
         return Err(format!("no operator makes the output `{}`", shown(name)));
     }
@@ -148,7 +148,7 @@ fn checked(model: ModelProto, input: Input<'_>) -> Result<Checked, String> {
     Ok(Checked { model, values })
 }
 
-/// A model of these parts alone; constants that nothing reads are left out.
+/// Builds a model of these parts alone, without constants that no node reads.
 fn rebuilt(
     version: i64,
     (name, input): (&str, Input<'_>),
@@ -192,7 +192,7 @@ fn rebuilt(
 
 fn check_input(given: &ValueInfoProto, input: Input<'_>) -> Result<(), String> {
     let Some(TypeProto { value: Some(type_proto::Value::TensorType(tensor)), .. }) = &given.r#type else {
-        return Err("its input is no tensor".into());
+        return Err("its input is not a tensor".into());
     };
     let side = |dimension: &Dimension| match dimension.value {
         Some(dimension::Value::DimValue(side)) => usize::try_from(side).ok(),
@@ -207,18 +207,18 @@ fn check_input(given: &ValueInfoProto, input: Input<'_>) -> Result<(), String> {
     })
 }
 
-/// Gives a tensor its name; each name once.
+/// Adds a tensor under its name, which must be new.
 fn define(values: &mut HashMap<String, Value>, name: &str, value: Value) -> Result<(), String> {
     require(!name.is_empty(), || "a tensor without a name".into())?;
     require(values.insert(name.to_owned(), value).is_none(), || format!("two tensors named `{}`", shown(name)))
 }
 
-/// Whether a domain is that of the standard operators.
+/// Returns whether a domain is that of the standard operators.
 fn is_standard(domain: &str) -> bool {
     matches!(domain, "" | "ai.onnx")
 }
 
-/// The beginning of a name from outside, fit for one line.
+/// Returns the beginning of a name from outside, safe to print on one line.
 fn shown(name: &str) -> String {
     name.chars().take(40).map(|c| if c.is_control() { '?' } else { c }).collect()
 }

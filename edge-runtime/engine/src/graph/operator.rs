@@ -1,6 +1,6 @@
-//! The operators that a graph may use, and what each makes of its inputs.
+//! The operators that a graph may use, and the type and shape of each one's output.
 //!
-//! They are those of `host-trainer`'s graphs and a few beside: what tract does with other operators nobody has bounded.
+//! They are those of `host-trainer`'s graphs and a few more. Others are refused, because nobody has bounded what tract does with them.
 
 use std::collections::HashMap;
 
@@ -8,27 +8,27 @@ use tract_onnx::pb::{NodeProto, TensorProto};
 
 use super::attributes::Attributes;
 use super::constant::floats;
-use super::{Kind, MOST_MULTIPLY_ACCUMULATES, MOST_VALUES_TOGETHER, Value, is_standard, require, shown, within};
+use super::{Kind, MAX_MULTIPLY_ACCUMULATES, MAX_VALUES_TOGETHER, Value, is_standard, require, shown, within};
 
-/// The most inputs of an operator.
-pub const MOST_INPUTS: usize = 64;
-/// Scales within these bounds neither vanish nor overflow when three of them are multiplied or divided.
+/// The most inputs of one operator.
+pub const MAX_INPUTS: usize = 64;
+/// The range of scales within which products and quotients of three neither vanish nor overflow.
 const SCALES: std::ops::RangeInclusive<f32> = 1e-9..=1e9;
 
-/// What the operators so far make and cost.
+/// The output and cost of the operators so far.
 #[derive(Debug, Default)]
 pub struct Effort {
     values: u64,
     pub multiply_accumulates: u64,
 }
 
-/// An operator with the tensors that it reads.
+/// An operator with its inputs.
 pub struct Operator<'a> {
     pub inputs: Vec<(&'a Value, Option<&'a TensorProto>)>,
     pub effort: &'a mut Effort,
 }
 
-/// What a node makes, and the node made anew of what was checked, named like the tensor that it makes.
+/// Checks a node. Returns its output, and the node rebuilt from what was checked and named after its output.
 pub fn checked(
     node: &NodeProto,
     values: &HashMap<String, Value>,
@@ -37,7 +37,7 @@ pub fn checked(
 ) -> Result<(Value, NodeProto), String> {
     require(is_standard(&node.domain), || format!("domain `{}`", shown(&node.domain)))?;
     let [output] = &node.output[..] else { return Err(format!("{} outputs, not one", node.output.len())) };
-    within("inputs", node.input.len(), MOST_INPUTS)?;
+    within("inputs", node.input.len(), MAX_INPUTS)?;
     let input = |name: &String| {
         let value = values.get(name).ok_or_else(|| format!("nothing before it makes its input `{}`", shown(name)))?;
         Ok((value, constants.get(name)))
@@ -55,7 +55,7 @@ pub fn checked(
         }
         "QLinearConv" => {
             let attributes = known(&[window, &["group"][..]].concat())?;
-            (operator.quantised_conv(&attributes)?, attributes)
+            (operator.quantized_conv(&attributes)?, attributes)
         }
         "MaxPool" => {
             let attributes = known(&[window, &["ceil_mode", "storage_order"][..]].concat())?;
@@ -85,12 +85,12 @@ pub fn checked(
             let attributes = known(&["mode"])?;
             (operator.pad(&attributes)?, attributes)
         }
-        _ => return Err("this operator is not known here".into()),
+        _ => return Err("this operator is not supported".into()),
     };
     let effort = operator.effort;
     effort.values = effort.values.saturating_add(value.count() as u64);
-    within("values so far", effort.values, MOST_VALUES_TOGETHER)?;
-    within("multiply-accumulates so far", effort.multiply_accumulates, MOST_MULTIPLY_ACCUMULATES)?;
+    within("values so far", effort.values, MAX_VALUES_TOGETHER)?;
+    within("multiply-accumulates so far", effort.multiply_accumulates, MAX_MULTIPLY_ACCUMULATES)?;
     let checked = NodeProto {
         op_type: node.op_type.clone(),
         name: output.clone(),
@@ -135,7 +135,7 @@ impl<'a> Operator<'a> {
         Value::new(Kind::Float, shape.collect::<Result<_, _>>()?)
     }
 
-    /// Input number `input` is one scale, or one for each of `channels`.
+    /// Checks that input number `input` is one scale, or one per channel.
     pub fn scale(&self, input: usize, channels: usize) -> Result<(), String> {
         let (value, constant) = self.constant(input, "scales")?;
         value.is_one_of(&[Kind::Float])?;
@@ -151,7 +151,7 @@ impl<'a> Operator<'a> {
     }
 }
 
-/// Whether a constant is one value, or a row of one for each channel.
+/// Returns whether a constant is a single value, or has one value per channel.
 pub fn is_for(value: &Value, channels: usize) -> bool {
     value.shape.is_empty() || value.shape == [1] || value.shape == [channels]
 }

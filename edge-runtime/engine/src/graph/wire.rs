@@ -1,11 +1,11 @@
-//! The wire format of protobuf, as far as it tells what decoding will take. Allocates nothing.
+//! Scans protobuf's wire format, without allocating, to learn how much memory decoding will take.
 
-/// Numbers of fields in ONNX's messages.
+/// Field numbers of ONNX's messages.
 const MODEL_GRAPH: u64 = 7;
 const GRAPH_INITIALIZER: u64 = 5;
 const TENSOR_RAW_DATA: u64 = 9;
 
-/// How many bytes of a model's file are raw values of its constants; `None` where the file is damaged.
+/// Returns how many bytes of a model's file are raw values of its constants, or `None` if the file is damaged.
 pub fn raw_data(model: &[u8]) -> Option<usize> {
     let mut bytes = 0usize;
     let mut each = |tensor: &[u8]| {
@@ -25,7 +25,7 @@ pub fn raw_data(model: &[u8]) -> Option<usize> {
     Some(bytes)
 }
 
-/// Visits the number and content of every field that has a length.
+/// Visits the number and content of every length-delimited field.
 fn fields(mut message: &[u8], mut visit: impl FnMut(u64, &[u8]) -> Option<()>) -> Option<()> {
     while !message.is_empty() {
         let key = varint(&mut message)?;
@@ -41,7 +41,7 @@ fn fields(mut message: &[u8], mut visit: impl FnMut(u64, &[u8]) -> Option<()>) -
                 message = rest;
             }
             5 => message = message.get(4..)?,
-            // Groups: ONNX has none.
+            // ONNX has no groups.
             _ => return None,
         }
     }

@@ -39,12 +39,12 @@ pub fn bytes(model: &ModelProto) -> Vec<u8> {
     prost::Message::encode_to_vec(model)
 }
 
-/// Two quantised convolutions with a max-pool between them.
+/// Two quantized convolutions with a max-pool between them.
 pub fn int8() -> ModelProto {
     let mut graph = GraphProto { name: "int8".into(), ..GraphProto::default() };
-    quantised(&mut graph, "face", "first", [3, 1, 3, 3], true);
+    quantized(&mut graph, "face", "first", [3, 1, 3, 3], true);
     push(&mut graph, "MaxPool", &["first"], "pooled", pool());
-    quantised(&mut graph, "pooled", "scores_u8", [2, 3, 4, 4], false);
+    quantized(&mut graph, "pooled", "scores_u8", [2, 3, 4, 4], false);
     push(&mut graph, "DequantizeLinear", &["scores_u8", "scores_u8_y_scale", "scores_u8_y_zero"], "logits", vec![]);
     graph.input = vec![info("face", DataType::Uint8, &[1, 1, SIDE, SIDE])];
     graph.output = vec![info("logits", DataType::Float, &[1, 2, 1, 1])];
@@ -137,7 +137,7 @@ fn model(graph: GraphProto) -> ModelProto {
     }
 }
 
-fn quantised(graph: &mut GraphProto, input: &str, name: &str, shape: [usize; 4], pad: bool) {
+fn quantized(graph: &mut GraphProto, input: &str, name: &str, shape: [usize; 4], pad: bool) {
     let key = |part: &str| format!("{name}_{part}");
     let names = ["x_scale", "x_zero", "weight", "w_scale", "w_zero", "y_scale", "y_zero", "bias"].map(key);
     let scale = |value: f32, count: usize| value.to_le_bytes().repeat(count);
