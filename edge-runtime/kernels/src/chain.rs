@@ -6,7 +6,7 @@ use crate::entry::Entry;
 use crate::kernel::Kernel;
 use crate::layer::{Convolution, Layer, MaxPool, Shape};
 use crate::map::Layout;
-use crate::threads::Threads;
+use crate::threads::{Progress, Threads};
 use crate::winograd;
 
 /// The most bytes of working memory that a chain may need: far more than nets for boards do.
@@ -78,6 +78,8 @@ pub struct Workspace {
     /// One per thread.
     pub(crate) scratch: Vec<Scratch>,
     pub(crate) images: usize,
+    /// Of copying the input, and of each step.
+    pub(crate) progress: Vec<Progress>,
 }
 
 /// What a thread works with alone.
@@ -232,7 +234,12 @@ impl Chain {
         let (values, sums) = (2 * most(winograd::Layer::values), 4 * most(winograd::Layer::sums));
         let scratch =
             || Scratch { line: Buffer::new(longest, 0), values: Buffer::new(values, 0), sums: Buffer::new(sums, 0) };
-        Workspace { maps: maps.collect(), scratch: (0..threads.max(1)).map(|_| scratch()).collect(), images }
+        Workspace {
+            maps: maps.collect(),
+            scratch: (0..threads.max(1)).map(|_| scratch()).collect(),
+            images,
+            progress: (0..=self.steps.len()).map(|_| Progress::default()).collect(),
+        }
     }
 }
 

@@ -138,6 +138,11 @@ impl Layer {
         self.blocks.len()
     }
 
+    /// Tiles of one image.
+    pub fn tiles(&self) -> usize {
+        self.tiles.len()
+    }
+
     /// Tiles that are multiplied at once at most.
     pub fn group(&self) -> usize {
         self.arithmetic.sizes().tiles
