@@ -12,6 +12,9 @@ use crate::winograd;
 /// The most bytes of working memory that a chain may need: far more than nets for boards do.
 const MAX_MEMORY: usize = 256 << 20;
 
+/// Fewer channels than this are not left to Winograd's algorithm, whose transforms they would have to make up for.
+const MIN_CHANNELS: usize = 16;
+
 /// Why a chain cannot be planned.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
@@ -276,7 +279,10 @@ fn uses_winograd(layer: &Layer, to: Shape, kernel: &dyn Kernel, algorithm: Algor
     let wanted = match algorithm {
         Algorithm::Direct => false,
         Algorithm::Winograd => true,
-        Algorithm::Fastest => kernel.prefers_winograd(layer.from, layer.to, [to.height, to.width]),
+        Algorithm::Fastest => {
+            let weights = kernel.max_winograd_weights().saturating_mul(to.height).saturating_mul(to.width);
+            layer.from.min(layer.to) >= MIN_CHANNELS && layer.from * layer.to <= weights
+        }
     };
     wanted && winograd::fits(layer, kernel.flip())
 }

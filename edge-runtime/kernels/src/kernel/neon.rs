@@ -75,8 +75,8 @@ impl Kernel for Neon {
         &winograd::NEON
     }
 
-    fn prefers_winograd(&self, from: usize, to: usize, sides: [usize; 2]) -> bool {
-        from.min(to) >= 16 && sides[0] * sides[1] >= 4
+    fn max_winograd_weights(&self) -> usize {
+        4096
     }
 }
 
