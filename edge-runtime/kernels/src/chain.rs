@@ -6,11 +6,14 @@ use crate::entry::Entry;
 use crate::kernel::Kernel;
 use crate::layer::{Convolution, Layer, MaxPool, Shape};
 use crate::map::Layout;
-use crate::threads::Threads;
+use crate::threads::{Progress, Threads};
 use crate::winograd;
 
 /// The most bytes of working memory that a chain may need: far more than nets for boards do.
 const MAX_MEMORY: usize = 256 << 20;
+
+/// Fewer channels than this are not left to Winograd's algorithm, whose transforms they would have to make up for.
+const MIN_CHANNELS: usize = 16;
 
 /// Why a chain cannot be planned.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -78,6 +81,8 @@ pub struct Workspace {
     /// One per thread.
     pub(crate) scratch: Vec<Scratch>,
     pub(crate) images: usize,
+    /// Of copying the input, and of each step.
+    pub(crate) progress: Vec<Progress>,
 }
 
 /// What a thread works with alone.
@@ -232,7 +237,12 @@ impl Chain {
         let (values, sums) = (2 * most(winograd::Layer::values), 4 * most(winograd::Layer::sums));
         let scratch =
             || Scratch { line: Buffer::new(longest, 0), values: Buffer::new(values, 0), sums: Buffer::new(sums, 0) };
-        Workspace { maps: maps.collect(), scratch: (0..threads.max(1)).map(|_| scratch()).collect(), images }
+        Workspace {
+            maps: maps.collect(),
+            scratch: (0..threads.max(1)).map(|_| scratch()).collect(),
+            images,
+            progress: (0..=self.steps.len()).map(|_| Progress::default()).collect(),
+        }
     }
 }
 
@@ -269,7 +279,10 @@ fn uses_winograd(layer: &Layer, to: Shape, kernel: &dyn Kernel, algorithm: Algor
     let wanted = match algorithm {
         Algorithm::Direct => false,
         Algorithm::Winograd => true,
-        Algorithm::Fastest => kernel.prefers_winograd(layer.from, layer.to, [to.height, to.width]),
+        Algorithm::Fastest => {
+            let weights = kernel.max_winograd_weights().saturating_mul(to.height).saturating_mul(to.width);
+            layer.from.min(layer.to) >= MIN_CHANNELS && layer.from * layer.to <= weights
+        }
     };
     wanted && winograd::fits(layer, kernel.flip())
 }

@@ -100,24 +100,23 @@ impl Direct {
             for panel in &self.panels[panels.clone()] {
                 // Even tiles: 9 places are 5 and 4, not 6 and 3.
                 let tiles = count.div_ceil(self.kernel.places(panel.blocks));
-                let mut cursor = Cursor::new(self, first);
-                for tile in 0..tiles {
-                    let places = (tile + 1) * count / tiles - tile * count / tiles;
-                    let mut tile = Tile {
-                        input: input.0,
-                        input_at: [0; MAX_PLACES],
-                        output: output.0,
-                        output_at: [0; MAX_PLACES],
-                        places,
-                        panel,
-                        reduction: self.reduction,
-                        zero: self.zero,
-                        flip: self.flip,
-                    };
-                    for (input_at, output_at) in tile.input_at.iter_mut().zip(&mut tile.output_at).take(places) {
-                        *input_at = cursor.image * input.1 + cursor.input;
-                        *output_at = cursor.image * output.1 + cursor.output + panel.first;
-                        cursor.advance(self);
+                let mut cursor = Cursor::new(self, (input.1, output.1), first);
+                let mut tile = Tile {
+                    input: input.0,
+                    input_at: [0; MAX_PLACES],
+                    output: output.0.wrapping_add(panel.first),
+                    output_at: [0; MAX_PLACES],
+                    places: 0,
+                    panel,
+                    reduction: self.reduction,
+                    zero: self.zero,
+                    flip: self.flip,
+                };
+                for index in 0..tiles {
+                    tile.places = (index + 1) * count / tiles - index * count / tiles;
+                    for place in 0..tile.places {
+                        (tile.input_at[place], tile.output_at[place]) = (cursor.input, cursor.output);
+                        cursor.advance();
                     }
                     // SAFETY: the caller's: every place lies within the reach.
                     unsafe { self.kernel.tile(&tile) };
@@ -128,34 +127,48 @@ impl Direct {
 }
 
 /// A place, and where it lies.
-struct Cursor {
+struct Cursor<'a> {
+    direct: &'a Direct,
+    /// Bytes of the input and of the output from an image to the next.
+    images: (usize, usize),
     image: usize,
     row: usize,
-    column: usize,
+    /// Places up to the end of the row.
+    left: usize,
     input: usize,
     output: usize,
 }
 
-impl Cursor {
-    fn new(direct: &Direct, place: usize) -> Cursor {
+impl Cursor<'_> {
+    fn new(direct: &Direct, images: (usize, usize), place: usize) -> Cursor<'_> {
         let (image, place) = (place / direct.places(), place % direct.places());
         let (row, column) = (place / direct.sides[1], place % direct.sides[1]);
-        let at = |steps: [usize; 2]| row * steps[0] + column * steps[1];
-        Cursor { image, row, column, input: at(direct.input), output: direct.first + at(direct.output) }
+        let mut cursor = Cursor { direct, images, image, row, left: 0, input: 0, output: 0 };
+        cursor.begin_row();
+        cursor.left -= column;
+        cursor.input += column * direct.input[1];
+        cursor.output += column * direct.output[1];
+        cursor
     }
 
     #[inline(always)]
-    fn advance(&mut self, direct: &Direct) {
-        self.column += 1;
-        self.input += direct.input[1];
-        self.output += direct.output[1];
-        if self.column == direct.sides[1] {
-            (self.column, self.row) = (0, self.row + 1);
-            if self.row == direct.sides[0] {
+    fn advance(&mut self) {
+        self.left -= 1;
+        self.input += self.direct.input[1];
+        self.output += self.direct.output[1];
+        if self.left == 0 {
+            self.row += 1;
+            if self.row == self.direct.sides[0] {
                 (self.row, self.image) = (0, self.image + 1);
             }
-            self.input = self.row * direct.input[0];
-            self.output = direct.first + self.row * direct.output[0];
+            self.begin_row();
         }
+    }
+
+    fn begin_row(&mut self) {
+        let Direct { input, output, first, sides, .. } = self.direct;
+        self.left = sides[1];
+        self.input = self.image * self.images.0 + self.row * input[0];
+        self.output = self.image * self.images.1 + first + self.row * output[0];
     }
 }

@@ -18,6 +18,7 @@ mod panel;
 mod pool;
 mod run;
 mod threads;
+mod unroll;
 mod winograd;
 
 pub mod kernel;

@@ -9,6 +9,35 @@ use crate::map::Layout;
 /// right included, where each byte becomes exclusive-or `flip`. `line`: a row of `from`, for what lies between.
 pub fn rows(
     pool: &MaxPool,
+    from: (Shape, &[u8]),
+    into: (&Layout, &mut [u8]),
+    rows: Range<usize>,
+    rest: (u8, &mut [u8]),
+) {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx2") {
+        // SAFETY: the processor has it.
+        return unsafe { with_avx2(pool, from, into, rows, rest) };
+    }
+    each_row(pool, from, into, rows, rest);
+}
+
+/// The same, compiled for longer registers.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn with_avx2(
+    pool: &MaxPool,
+    from: (Shape, &[u8]),
+    into: (&Layout, &mut [u8]),
+    rows: Range<usize>,
+    rest: (u8, &mut [u8]),
+) {
+    each_row(pool, from, into, rows, rest);
+}
+
+#[inline(always)]
+fn each_row(
+    pool: &MaxPool,
     (shape, from): (Shape, &[u8]),
     (layout, into): (&Layout, &mut [u8]),
     rows: Range<usize>,

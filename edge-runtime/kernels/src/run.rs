@@ -1,12 +1,24 @@
 //! Runs a planned chain.
 
-use std::sync::{Mutex, PoisonError};
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use crate::buffer::Buffer;
 use crate::chain::{Chain, Step, Workspace};
 use crate::layer::MaxPool;
-use crate::threads::{Member, Threads};
+use crate::threads::{Member, Progress, Threads, share};
 use crate::{map, pool, winograd};
+
+/// Parts of a step per thread: if one thread is late, the others do more of them.
+const PARTS: usize = 2;
+
+/// How a step is cut into parts.
+#[derive(Clone, Copy)]
+struct Split {
+    parts: usize,
+    /// Whether each part computes other channels of all places.
+    by_channels: bool,
+}
 
 impl Chain {
     /// Runs it: `input` and `output` are `[channels, height, width]`. Allocates nothing; the number of threads changes no bit.
@@ -30,6 +42,7 @@ impl Chain {
         let images = workspace.images;
         for (inputs, output) in inputs.chunks(images).zip(output.chunks_mut(images * to)) {
             let workspace = &*workspace;
+            workspace.progress.iter().for_each(Progress::reset);
             threads.run(&|member| self.steps(member, workspace, inputs));
             let last = self.maps.len() - 1;
             let bytes = self.map_bytes(last);
@@ -44,6 +57,7 @@ impl Chain {
     /// Panics if the memory is not as [`Chain::batch_workspace`] makes it: all bounds of a run but those that planning has seen.
     fn check(&self, workspace: &Workspace, threads: usize) {
         assert!(workspace.scratch.len() >= threads, "a workspace for fewer threads");
+        assert_eq!(workspace.progress.len(), self.steps.len() + 1, "a workspace of another chain");
         let maps = workspace.maps.len() == self.maps.len()
             && (0..self.maps.len()).all(|map| workspace.maps[map].len() == workspace.images * self.map_bytes(map));
         let scratch = workspace.scratch.iter().all(|scratch| {
@@ -69,90 +83,115 @@ impl Chain {
     pub fn step_times(&self, workspace: &mut Workspace, input: &[u8]) -> Vec<Duration> {
         assert_eq!(input.len(), self.input().len(), "an input of a chain");
         self.check(workspace, 1);
-        let threads = Threads::new(1).expect("the caller's thread");
-        let times = Mutex::new(Vec::new());
-        threads.run(&|member| {
-            self.enter(member, workspace, &[input]);
-            for index in 0..self.steps.len() {
-                let start = Instant::now();
-                self.step(member, workspace, 1, index);
-                times.lock().unwrap_or_else(PoisonError::into_inner).push(start.elapsed());
-            }
-        });
-        times.into_inner().unwrap_or_else(PoisonError::into_inner)
+        self.enter(workspace, &[input], 0..self.maps[0].layout.shape.height);
+        let step = |index| {
+            let start = Instant::now();
+            self.part(workspace, (0, 1), index, (0, Split { parts: 1, by_channels: false }));
+            start.elapsed()
+        };
+        (0..self.steps.len()).map(step).collect()
     }
 
-    /// A thread's share of all steps.
+    /// What one of the threads does.
     fn steps(&self, member: &Member, workspace: &Workspace, inputs: &[&[u8]]) {
-        self.enter(member, workspace, inputs);
-        for index in 0..self.steps.len() {
-            member.wait();
-            self.step(member, workspace, inputs.len(), index);
+        let (first, rest) = workspace.progress.split_at(1);
+        let rows = self.maps[0].layout.shape.height;
+        let parts = rows.min(member.count);
+        member.step(&first[0], parts, |part| self.enter(workspace, inputs, share(part, parts, rows)));
+        for (index, progress) in rest.iter().enumerate() {
+            let split = self.split(index, inputs.len(), member.count);
+            member.step(progress, split.parts, |part| {
+                self.part(workspace, (member.index, inputs.len()), index, (part, split));
+            });
         }
     }
 
-    /// A thread's share of a step.
-    fn step(&self, member: &Member, workspace: &Workspace, images: usize, index: usize) {
-        let input = (workspace.maps[index].pointer().cast_const(), self.map_bytes(index));
-        let output = (workspace.maps[index + 1].pointer(), self.map_bytes(index + 1));
-        let scratch = &workspace.scratch[member.index];
-        match &self.steps[index] {
-            Step::MaxPool(pool) => self.pool(member, workspace, images, index, pool),
+    /// How a step is cut into parts: by places, or by channels if there are few places.
+    fn split(&self, step: usize, images: usize, threads: usize) -> Split {
+        let (places, group, channels) = match &self.steps[step] {
+            Step::MaxPool(_) => (self.maps[step + 1].layout.shape.height, 1, 1),
+            Step::Direct(direct) => (images * direct.places(), direct.tile(), direct.panels()),
+            Step::Winograd(layer) => (images * layer.tiles(), layer.group(), layer.blocks()),
+        };
+        if threads == 1 {
+            Split { parts: 1, by_channels: false }
+        } else if places < threads * group && channels > 1 {
+            Split { parts: channels, by_channels: true }
+        } else {
+            Split { parts: (places / group).clamp(1, PARTS * threads), by_channels: false }
+        }
+    }
+
+    /// Computes a part of a step.
+    fn part(
+        &self,
+        workspace: &Workspace,
+        (thread, images): (usize, usize),
+        step: usize,
+        (part, split): (usize, Split),
+    ) {
+        let input = (workspace.maps[step].pointer().cast_const(), self.map_bytes(step));
+        let output = (workspace.maps[step + 1].pointer(), self.map_bytes(step + 1));
+        let scratch = &workspace.scratch[thread];
+        let ranges = |places: usize, channels: usize| {
+            if split.by_channels {
+                (0..places, share(part, split.parts, channels))
+            } else {
+                (share(part, split.parts, places), 0..channels)
+            }
+        };
+        match &self.steps[step] {
+            Step::MaxPool(pool) => {
+                let rows = share(part, split.parts, self.maps[step + 1].layout.shape.height);
+                self.pool(workspace, &scratch.line, images, (step, pool), rows);
+            }
             Step::Direct(direct) => {
-                let places = direct.places() * images;
-                // Few places: each thread computes other channels of all of them.
-                let by_panels = places < member.count * direct.tile() && direct.panels() > 1;
-                let (places, panels) = if by_panels {
-                    (0..places, member.share(direct.panels()))
-                } else {
-                    (member.share(places), 0..direct.panels())
-                };
-                // SAFETY: planning has compared reach and maps; threads have shares that do not overlap, and wait for each
-                // other before one reads what another has written.
+                let (places, panels) = ranges(images * direct.places(), direct.panels());
+                // SAFETY: planning has compared reach and maps; parts do not overlap, and a step begins when all parts of the
+                // one before are done.
                 unsafe { direct.compute(input, output, places, panels) };
             }
             Step::Winograd(layer) => {
                 let (values, sums) = (scratch.values.pointer().cast(), scratch.sums.pointer().cast());
                 let run = winograd::Run { layer, images, input, output, values, sums };
-                let by_blocks = run.tiles() < member.count * layer.group() && layer.blocks() > 1;
-                let (tiles, blocks) = if by_blocks {
-                    (0..run.tiles(), member.share(layer.blocks()))
-                } else {
-                    (member.share(run.tiles()), 0..layer.blocks())
-                };
+                let (tiles, blocks) = ranges(run.tiles(), layer.blocks());
                 // SAFETY: as above; `check` has seen the scratch memory, which is this thread's alone.
                 unsafe { run.compute(tiles, blocks) };
             }
         }
     }
 
-    /// A thread's share of the images' rows, copied into the first map.
-    fn enter(&self, member: &Member, workspace: &Workspace, inputs: &[&[u8]]) {
+    /// Copies rows of the images into the first map.
+    fn enter(&self, workspace: &Workspace, inputs: &[&[u8]], rows: Range<usize>) {
         let (map, bytes) = (&self.maps[0], self.map_bytes(0));
-        let rows = member.share(map.layout.shape.height);
         let row = map.layout.row();
         for (image, input) in inputs.iter().enumerate() {
             let first = image * bytes + (map.layout.before[0] + rows.start) * row;
-            // SAFETY: threads have rows that do not overlap, and nobody reads before all have passed the barrier.
+            // SAFETY: parts have rows that do not overlap, and nobody reads before all are done.
             let into = unsafe { workspace.maps[0].slice_mut(first, rows.len() * row) };
             self.entry.enter(input, &map.layout, map.flip, rows.clone(), into);
         }
     }
 
-    /// A thread's share of a max-pool's rows.
-    fn pool(&self, member: &Member, workspace: &Workspace, images: usize, index: usize, pool: &MaxPool) {
-        let (source, target) = (&self.maps[index], &self.maps[index + 1]);
-        let (height, row) = (target.layout.shape.height, target.layout.row());
-        let rows = member.share(height);
-        let line = &workspace.scratch[member.index].line;
+    /// Computes rows of a max-pool.
+    fn pool(
+        &self,
+        workspace: &Workspace,
+        line: &Buffer,
+        images: usize,
+        (step, pool): (usize, &MaxPool),
+        rows: Range<usize>,
+    ) {
+        let (source, target) = (&self.maps[step], &self.maps[step + 1]);
+        let row = target.layout.row();
         for image in 0..images {
-            let bytes = self.map_bytes(index);
-            let first = image * self.map_bytes(index + 1) + (target.layout.before[0] + rows.start) * row;
-            // SAFETY: the map that is read is written by nobody in this step; threads have rows that do not overlap, and each
-            // its own line.
+            let bytes = self.map_bytes(step);
+            let first = image * self.map_bytes(step + 1) + (target.layout.before[0] + rows.start) * row;
+            // SAFETY: the map that is read is written by nobody in this step; parts have rows that do not overlap, and each
+            // thread its own line.
             unsafe {
-                let from = workspace.maps[index].slice(image * bytes, bytes);
-                let into = workspace.maps[index + 1].slice_mut(first, rows.len() * row);
+                let from = workspace.maps[step].slice(image * bytes, bytes);
+                let into = workspace.maps[step + 1].slice_mut(first, rows.len() * row);
                 let line = line.slice_mut(0, line.len());
                 pool::rows(
                     pool,

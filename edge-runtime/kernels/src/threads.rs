@@ -1,13 +1,15 @@
-//! Threads that run one job together, with a barrier between its steps.
+//! Threads that run the steps of one job together.
+//!
+//! Each step is cut into parts that threads claim one by one, and is over when all parts are done. So nobody waits for a thread
+//! that the system has not yet woken, or lets wait: the others do its parts.
 
-use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-/// How often a thread looks again before it sleeps: some tens of microseconds. Steps of a net are shorter than what it takes to
-/// wake a thread; from one frame to the next it is far longer, so threads sleep then.
+/// How often a thread looks whether there is something to do before it sleeps: some tens of microseconds. Steps of a net are
+/// shorter than what it takes to wake a thread; from one frame to the next it is far longer, so threads sleep then.
 const MAX_SPINS: usize = 2000;
 
 /// A fixed number of threads, of which the caller of [`Threads::run`] is one.
@@ -24,87 +26,54 @@ pub struct Member<'a> {
     pub index: usize,
     /// How many there are.
     pub count: usize,
-    shared: &'a Shared,
+    failed: &'a AtomicBool,
 }
 
+/// How far a step has got.
+#[derive(Default)]
+pub struct Progress {
+    claimed: AtomicUsize,
+    done: AtomicUsize,
+}
+
+#[derive(Default)]
 struct Shared {
-    barrier: Signal,
-    /// Threads that have reached the barrier.
-    arrived: AtomicUsize,
-    /// Counts jobs.
-    begun: Signal,
-    /// Counts workers that have finished a job.
-    finished: Signal,
-    job: Mutex<Option<Job>>,
-    /// Whether a thread has panicked.
+    state: Mutex<State>,
+    begun: Condvar,
+    left: Condvar,
+    /// The number of the last job, for threads that look before they sleep.
+    last: AtomicUsize,
+    /// Whether a thread has panicked in this job.
     failed: AtomicBool,
 }
 
-/// A job, valid until every worker has finished it. `None` tells workers to end.
+#[derive(Default)]
+struct State {
+    /// The job that workers may join.
+    job: Option<Job>,
+    number: usize,
+    /// Workers that have joined it.
+    inside: usize,
+    ends: bool,
+}
+
 #[derive(Clone, Copy)]
 struct Job(*const (dyn Fn(&Member) + Sync));
 
-// SAFETY: what it points to is Sync, and `run` keeps it alive for as long as workers use it.
+// SAFETY: what it points to is Sync, and `run` keeps it alive for as long as workers are inside.
 unsafe impl Send for Job {}
-
-/// A number that grows, and that threads wait for: at first by looking, then asleep.
-#[derive(Default)]
-struct Signal {
-    value: AtomicUsize,
-    sleepers: AtomicUsize,
-    lock: Mutex<()>,
-    changed: Condvar,
-}
-
-impl Signal {
-    fn get(&self) -> usize {
-        self.value.load(Ordering::SeqCst)
-    }
-
-    fn increase(&self) {
-        self.value.fetch_add(1, Ordering::SeqCst);
-        if self.sleepers.load(Ordering::SeqCst) > 0 {
-            // Whoever counts as a sleeper holds the lock until it sleeps.
-            drop(lock(&self.lock));
-            self.changed.notify_all();
-        }
-    }
-
-    fn wait(&self, reached: impl Fn(usize) -> bool) {
-        for _ in 0..MAX_SPINS {
-            if reached(self.value.load(Ordering::Acquire)) {
-                return;
-            }
-            std::hint::spin_loop();
-        }
-        let mut guard = lock(&self.lock);
-        self.sleepers.fetch_add(1, Ordering::SeqCst);
-        while !reached(self.get()) {
-            guard = self.changed.wait(guard).unwrap_or_else(PoisonError::into_inner);
-        }
-        self.sleepers.fetch_sub(1, Ordering::SeqCst);
-    }
-}
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Threads {
-    /// Starts threads, so many that with the caller's they are `threads`, or fewer than two.
+    /// Starts threads, so many that there are `threads` with the caller's.
     ///
     /// # Errors
     /// Returns the system's error if it refuses.
     pub(crate) fn start(threads: usize) -> std::io::Result<Threads> {
-        let shared = Arc::new(Shared {
-            barrier: Signal::default(),
-            arrived: AtomicUsize::new(0),
-            begun: Signal::default(),
-            finished: Signal::default(),
-            job: Mutex::new(None),
-            failed: AtomicBool::new(false),
-        });
-        let mut started = Threads { shared, workers: Vec::new(), turn: Mutex::new(()) };
+        let mut started = Threads { shared: Arc::default(), workers: Vec::new(), turn: Mutex::new(()) };
         for index in 1..threads {
             let shared = Arc::clone(&started.shared);
             let worker = std::thread::Builder::new().name(format!("kernels {index}"));
@@ -118,87 +87,165 @@ impl Threads {
         self.workers.len() + 1
     }
 
-    /// Runs `job` on every thread at once, and returns when all have finished.
+    /// Runs `job` on the caller's thread and on all others that are ready before it ends. Returns when all have finished.
     ///
     /// # Panics
     /// Panics if the job panics on any thread.
     pub(crate) fn run(&self, job: &(dyn Fn(&Member) + Sync)) {
-        let count = self.count();
-        let member = Member { index: 0, count, shared: &self.shared };
-        if count == 1 {
+        let shared = &*self.shared;
+        let member = Member { index: 0, count: self.count(), failed: &shared.failed };
+        if self.workers.is_empty() {
             return job(&member);
         }
         let _turn = lock(&self.turn);
-        let finished = self.shared.finished.get();
-        // SAFETY: the lifetime alone changes; below, this function waits until every worker has finished with it.
+        shared.failed.store(false, Ordering::SeqCst);
+        // SAFETY: the lifetime alone changes; below, this function waits until nobody is inside any more.
         let erased: *const (dyn Fn(&Member) + Sync) = unsafe { std::mem::transmute(std::ptr::from_ref(job)) };
-        *lock(&self.shared.job) = Some(Job(erased));
-        self.shared.begun.increase();
-        let result = self.shared.guarded(|| job(&member));
-        self.shared.finished.wait(|value| value.wrapping_sub(finished) == self.workers.len());
-        let failed = self.shared.failed.swap(false, Ordering::SeqCst);
-        self.shared.arrived.store(0, Ordering::SeqCst);
+        let mut state = lock(&shared.state);
+        state.job = Some(Job(erased));
+        state.number += 1;
+        shared.last.store(state.number, Ordering::Release);
+        drop(state);
+        shared.begun.notify_all();
+        let result = catch_unwind(AssertUnwindSafe(|| job(&member)));
+        if result.is_err() {
+            shared.failed.store(true, Ordering::SeqCst);
+        }
+        let mut state = lock(&shared.state);
+        state.job = None;
+        while state.inside > 0 {
+            state = shared.left.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        drop(state);
         match result {
             Err(panic) => resume_unwind(panic),
-            Ok(()) => assert!(!failed, "a thread of the kernels panicked"),
+            Ok(()) => assert!(!shared.failed.load(Ordering::SeqCst), "a thread of the kernels panicked"),
         }
     }
 }
 
 impl Drop for Threads {
     fn drop(&mut self) {
-        *lock(&self.shared.job) = None;
-        self.shared.begun.increase();
+        lock(&self.shared.state).ends = true;
+        self.shared.begun.notify_all();
         for worker in self.workers.drain(..) {
-            // A worker's panic has been reported by `run`.
+            // A worker catches panics of jobs, and `run` reports them.
             let _ = worker.join();
         }
     }
 }
 
-impl Shared {
-    /// Runs a thread's part of a job. If it panics, threads that wait for it at a barrier panic too.
-    fn guarded(&self, part: impl FnOnce()) -> Result<(), Box<dyn Any + Send>> {
-        let result = catch_unwind(AssertUnwindSafe(part));
-        if result.is_err() {
-            self.failed.store(true, Ordering::SeqCst);
-            self.barrier.increase();
-        }
-        result
-    }
-}
-
 fn work(shared: &Shared, index: usize, count: usize) {
-    let mut jobs = 0;
+    let mut seen = 0;
     loop {
-        shared.begun.wait(|value| value != jobs);
-        jobs += 1;
-        let Some(job) = *lock(&shared.job) else { return };
-        let member = Member { index, count, shared };
-        // SAFETY: `run` keeps the job alive until this worker counts as finished.
-        let _ = shared.guarded(|| unsafe { (*job.0)(&member) });
-        shared.finished.increase();
+        for _ in 0..MAX_SPINS {
+            if shared.last.load(Ordering::Acquire) != seen {
+                break;
+            }
+            std::hint::spin_loop();
+        }
+        let mut state = lock(&shared.state);
+        let job = loop {
+            match state.job {
+                _ if state.ends => return,
+                Some(job) if state.number != seen => break job,
+                _ => state = shared.begun.wait(state).unwrap_or_else(PoisonError::into_inner),
+            }
+        };
+        seen = state.number;
+        state.inside += 1;
+        drop(state);
+        let member = Member { index, count, failed: &shared.failed };
+        // SAFETY: `run` keeps the job alive while this worker is inside.
+        if catch_unwind(AssertUnwindSafe(|| unsafe { (*job.0)(&member) })).is_err() {
+            shared.failed.store(true, Ordering::SeqCst);
+        }
+        lock(&shared.state).inside -= 1;
+        shared.left.notify_one();
     }
 }
 
 impl Member<'_> {
-    /// Waits until every thread has got here.
-    pub fn wait(&self) {
+    /// Does parts of a step until none is left, and returns when all of them are done. All members call it with the same
+    /// `parts`, for one step after the other.
+    pub fn step(&self, progress: &Progress, parts: usize, mut part: impl FnMut(usize)) {
         if self.count == 1 {
-            return;
+            return (0..parts).for_each(part);
         }
-        let passed = self.shared.barrier.get();
-        if self.shared.arrived.fetch_add(1, Ordering::SeqCst) + 1 == self.count {
-            self.shared.arrived.store(0, Ordering::SeqCst);
-            self.shared.barrier.increase();
-        } else {
-            self.shared.barrier.wait(|value| value != passed || self.shared.failed.load(Ordering::SeqCst));
+        loop {
+            let number = progress.claimed.fetch_add(1, Ordering::Relaxed);
+            if number >= parts {
+                break;
+            }
+            part(number);
+            progress.done.fetch_add(1, Ordering::Release);
         }
-        assert!(!self.shared.failed.load(Ordering::SeqCst), "another thread of the kernels panicked");
+        let mut spins = 0;
+        while progress.done.load(Ordering::Acquire) < parts {
+            assert!(!self.failed.load(Ordering::Relaxed), "another thread of the kernels panicked");
+            if spins < MAX_SPINS {
+                spins += 1;
+                std::hint::spin_loop();
+            } else {
+                // Whoever has claimed a part lacks a core.
+                std::thread::yield_now();
+            }
+        }
+    }
+}
+
+impl Progress {
+    /// Begins anew.
+    pub fn reset(&self) {
+        self.claimed.store(0, Ordering::Relaxed);
+        self.done.store(0, Ordering::Relaxed);
+    }
+}
+
+/// Returns the range of `count` things that a part of `parts` has.
+pub fn share(part: usize, parts: usize, count: usize) -> std::ops::Range<usize> {
+    part * count / parts..(part + 1) * count / parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_part_of_every_step_is_done_once_and_in_order() {
+        let threads = Threads::start(3).unwrap();
+        for _ in 0..200 {
+            let progress = [const { Progress { claimed: AtomicUsize::new(0), done: AtomicUsize::new(0) } }; 5];
+            let counts = [const { AtomicUsize::new(0) }; 5];
+            threads.run(&|member| {
+                for (step, progress) in progress.iter().enumerate() {
+                    member.step(progress, 7, |_| {
+                        assert!(step == 0 || counts[step - 1].load(Ordering::SeqCst) == 7, "a step before its time");
+                        counts[step].fetch_add(1, Ordering::SeqCst);
+                    });
+                }
+            });
+            assert!(counts.iter().all(|count| count.load(Ordering::SeqCst) == 7));
+        }
     }
 
-    /// Returns this thread's share of `count` things.
-    pub fn share(&self, count: usize) -> std::ops::Range<usize> {
-        self.index * count / self.count..(self.index + 1) * count / self.count
+    #[test]
+    fn a_panic_reaches_the_caller_and_the_next_job_runs() {
+        let threads = Threads::start(3).unwrap();
+        let parts = AtomicUsize::new(0);
+        for broken in [0, 4, 11] {
+            let progress = Progress::default();
+            let failed = catch_unwind(AssertUnwindSafe(|| {
+                threads.run(&|member| member.step(&progress, 12, |part| assert!(part != broken, "broken")));
+            }));
+            assert!(failed.is_err(), "part {broken}");
+            let progress = Progress::default();
+            threads.run(&|member| {
+                member.step(&progress, 12, |_| {
+                    parts.fetch_add(1, Ordering::SeqCst);
+                });
+            });
+        }
+        assert_eq!(parts.into_inner(), 36);
     }
 }

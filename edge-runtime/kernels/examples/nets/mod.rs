@@ -3,12 +3,14 @@
 use expression_kernels::{Convolution, Layer, MaxPool, Shape, Window};
 
 /// Nets: name, input channels, side, output channels of each convolution and whether a max-pool follows it, hidden neurons.
-const NETS: [(&str, usize, usize, &[(usize, bool)], usize); 4] = [
+const NETS: [(&str, usize, usize, Convolutions, usize); 4] = [
     ("fer48", 1, 48, &[(32, true), (64, false), (64, true), (128, false), (128, true), (256, false), (256, true)], 128),
     ("edge64", 1, 64, &[(32, true), (64, true), (128, true), (256, true), (256, true)], 128),
     ("edge96", 1, 96, &[(32, true), (64, true), (128, true), (256, true), (256, true)], 128),
     ("paper224", 3, 224, &[(64, true), (128, true), (256, true), (512, true), (512, true)], 256),
 ];
+
+type Convolutions = &'static [(usize, bool)];
 
 /// A net.
 pub struct Net {

@@ -73,8 +73,8 @@ impl Kernel for Avx2 {
         &winograd::AVX2
     }
 
-    fn prefers_winograd(&self, from: usize, to: usize, sides: [usize; 2]) -> bool {
-        from.min(to) >= 32 && from * to <= 600 * sides[0] * sides[1]
+    fn max_winograd_weights(&self) -> usize {
+        16384
     }
 }
 

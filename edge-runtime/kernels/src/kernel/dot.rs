@@ -3,19 +3,22 @@
 use std::arch::aarch64::*;
 use std::arch::{asm, is_aarch64_feature_detected};
 
-use super::neon::{blocks, load, write};
-use super::{Kernel, Tile};
+use super::neon::{blocks, load, write_block};
+use super::{Kernel, MAX_CHANNELS, Tile};
+use crate::unroll::each;
 use crate::winograd;
 
-/// Dot products: a block is two registers of four sums.
+/// Dot products: a block is four registers of four sums.
 struct Dot;
 
 /// Bytes of a place loaded at once: four quads, each the factor of one instruction.
 const GRANULE: usize = 16;
-/// Channels of a block.
-const BLOCK: usize = 8;
-/// Blocks of a panel: not more than registers hold, for they are computed one after the other; see `neon`.
-const MAX_BLOCKS: usize = 4;
+/// Bytes of a quad.
+const QUAD: usize = 4;
+/// Channels of a block: four registers of sums.
+const BLOCK: usize = 16;
+/// Registers of sums of a block.
+const REGISTERS: usize = BLOCK / 4;
 
 /// Returns the kernel if this processor has the instructions.
 pub fn available() -> Option<&'static dyn Kernel> {
@@ -33,12 +36,12 @@ impl Kernel for Dot {
     }
 
     fn max_blocks(&self) -> usize {
-        MAX_BLOCKS
+        MAX_CHANNELS / BLOCK
     }
 
     fn places(&self, _blocks: usize) -> usize {
-        // 16 sums, the bytes of eight places and the weights of two quads fit into 32 registers.
-        8
+        // 24 sums, the bytes of six places and the weights of a quad fit into 32 registers.
+        6
     }
 
     fn granule(&self) -> usize {
@@ -51,45 +54,51 @@ impl Kernel for Dot {
 
     /// `[block][quad][channel of the block][4]`.
     fn pack(&self, filters: &[i8], channels: usize, granules: usize) -> Vec<u8> {
-        blocks(filters, channels, granules * GRANULE / 4, BLOCK)
+        blocks(filters, channels, granules * GRANULE / QUAD, BLOCK)
     }
 
     unsafe fn tile(&self, tile: &Tile) {
         macro_rules! by_places {
-            ($($places:literal)*) => {
+            ($whole:literal, $($places:literal)*) => {
                 match tile.places {
                     // SAFETY: the caller's.
-                    $($places => unsafe { places::<$places>(tile) },)*
+                    $($places => unsafe { places::<$places, $whole>(tile) },)*
                     _ => {}
                 }
             };
         }
-        by_places!(1 2 3 4 5 6 7 8);
+        // The last granule of a run may have a quad that does not count: a window of 3x3 over one channel has three in all.
+        if tile.reduction.run.div_ceil(QUAD) % 4 == 3 {
+            by_places!(false, 1 2 3 4 5 6);
+        } else {
+            by_places!(true, 1 2 3 4 5 6);
+        }
     }
 
     fn winograd(&self) -> &'static dyn winograd::Arithmetic {
         &winograd::NEON
     }
 
-    fn prefers_winograd(&self, from: usize, to: usize, sides: [usize; 2]) -> bool {
-        let _ = (from, to, sides);
-        false
+    fn max_winograd_weights(&self) -> usize {
+        0
     }
 }
 
+/// Unless runs are `WHOLE`, the last quad of each is left out.
+///
 /// # Safety
 /// As [`Kernel::tile`].
 #[target_feature(enable = "neon,dotprod")]
-unsafe fn places<const PLACES: usize>(tile: &Tile) {
+unsafe fn places<const PLACES: usize, const WHOLE: bool>(tile: &Tile) {
     let panel = tile.panel;
-    let mut whole = [[vdupq_n_s32(0); 2 * MAX_BLOCKS]; PLACES];
     let mut weights: *const u8 = panel.weight.as_ptr().cast();
     for block in 0..panel.blocks {
-        // SAFETY: the caller's: as many biases as the blocks have channels.
-        let bias = unsafe {
-            let first = panel.bias.as_ptr().add(BLOCK * block);
-            [vld1q_s32(first), vld1q_s32(first.add(4))]
-        };
+        let mut bias = [vdupq_n_s32(0); REGISTERS];
+        for (register, bias) in bias.iter_mut().enumerate() {
+            // SAFETY: the caller's: as many biases as the blocks have channels.
+            *bias =
+                unsafe { panel.bias.as_ptr().add(BLOCK * block + 4 * register).cast::<int32x4_t>().read_unaligned() };
+        }
         let mut sums = [bias; PLACES];
         for row in 0..tile.reduction.rows {
             let mut runs = [tile.input; PLACES];
@@ -106,21 +115,22 @@ unsafe fn places<const PLACES: usize>(tile: &Tile) {
                 // SAFETY: the caller's: four quads for each step and channel.
                 unsafe {
                     quad::<0, PLACES>(&mut sums, &values, weights);
-                    quad::<1, PLACES>(&mut sums, &values, weights.add(4 * BLOCK));
-                    quad::<2, PLACES>(&mut sums, &values, weights.add(8 * BLOCK));
-                    quad::<3, PLACES>(&mut sums, &values, weights.add(12 * BLOCK));
+                    quad::<1, PLACES>(&mut sums, &values, weights.add(QUAD * BLOCK));
+                    quad::<2, PLACES>(&mut sums, &values, weights.add(2 * QUAD * BLOCK));
+                    if WHOLE || step + 1 < tile.reduction.steps {
+                        quad::<3, PLACES>(&mut sums, &values, weights.add(3 * QUAD * BLOCK));
+                    }
                 }
                 // SAFETY: at most one past the end of the weights.
                 weights = unsafe { weights.add(GRANULE * BLOCK) };
             }
         }
-        for (whole, sums) in whole.iter_mut().zip(sums) {
-            whole[2 * block..2 * block + 2].copy_from_slice(&sums);
-        }
-    }
-    for (place, sums) in whole.iter().enumerate() {
-        // SAFETY: the caller's.
-        unsafe { write(tile, place, sums) };
+        each!(PLACE in 0 1 2 3 4 5 => {
+            if PLACE < PLACES {
+                // SAFETY: the caller's.
+                unsafe { write_block(tile, PLACE, block, &sums[PLACE]) };
+            }
+        });
     }
 }
 
@@ -130,24 +140,24 @@ unsafe fn places<const PLACES: usize>(tile: &Tile) {
 /// The processor has the instructions, and the weights of a quad can be read.
 #[inline]
 #[target_feature(enable = "neon,dotprod")]
-unsafe fn quad<const QUAD: usize, const PLACES: usize>(
-    sums: &mut [[int32x4_t; 2]; PLACES],
+unsafe fn quad<const NUMBER: usize, const PLACES: usize>(
+    sums: &mut [[int32x4_t; REGISTERS]; PLACES],
     values: &[int8x16_t; PLACES],
     weights: *const u8,
 ) {
-    // SAFETY: as for this function.
-    let filters = unsafe { [load(weights), load(weights.add(16))] };
-    for half in 0..2 {
+    for register in 0..REGISTERS {
+        // SAFETY: as for this function.
+        let filters = unsafe { load(weights.add(16 * register)) };
         for (sums, values) in sums.iter_mut().zip(values) {
-            sums[half] = dot::<QUAD>(sums[half], filters[half], *values);
+            sums[register] = dot::<NUMBER>(sums[register], filters, *values);
         }
     }
 }
 
-/// Adds to each sum the dot product of its four weights and quad `QUAD` of `values`. As text: the intrinsic is not stable.
+/// Adds to each sum the dot product of its four weights and quad `NUMBER` of `values`. As text: the intrinsic is not stable.
 #[inline]
 #[target_feature(enable = "neon,dotprod")]
-fn dot<const QUAD: usize>(mut sums: int32x4_t, weights: int8x16_t, values: int8x16_t) -> int32x4_t {
+fn dot<const NUMBER: usize>(mut sums: int32x4_t, weights: int8x16_t, values: int8x16_t) -> int32x4_t {
     // SAFETY: it changes this register alone.
     unsafe {
         asm!(
@@ -155,7 +165,7 @@ fn dot<const QUAD: usize>(mut sums: int32x4_t, weights: int8x16_t, values: int8x
             sums = inout(vreg) sums,
             weights = in(vreg) weights,
             values = in(vreg) values,
-            quad = const QUAD,
+            quad = const NUMBER,
             options(pure, nomem, nostack, preserves_flags),
         );
     }

@@ -74,9 +74,8 @@ impl Kernel for Mmla {
         &winograd::NEON
     }
 
-    fn prefers_winograd(&self, from: usize, to: usize, sides: [usize; 2]) -> bool {
-        let _ = (from, to, sides);
-        false
+    fn max_winograd_weights(&self) -> usize {
+        0
     }
 }
 

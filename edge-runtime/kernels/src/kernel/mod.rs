@@ -50,9 +50,10 @@ pub trait Kernel: Send + Sync {
     unsafe fn tile(&self, tile: &Tile);
     /// Returns what computes 3x3 convolutions by Winograd's algorithm.
     fn winograd(&self) -> &'static dyn winograd::Arithmetic;
-    /// Returns whether Winograd's algorithm is faster than [`Kernel::tile`] for `images` of `from` input and `to` output
-    /// channels, with so many output rows and columns. `docs/benchmarks.md` says how it was measured.
-    fn prefers_winograd(&self, from: usize, to: usize, sides: [usize; 2]) -> bool;
+    /// Returns up to how many weights (pairs of an input and an output channel) per output pixel Winograd's algorithm is faster
+    /// than [`Kernel::tile`]: transformed weights take eight times the memory, which pays only if enough pixels use them.
+    /// `docs/exactness.md` says how it was measured. 0: never.
+    fn max_winograd_weights(&self) -> usize;
 }
 
 /// A tile of a convolution.

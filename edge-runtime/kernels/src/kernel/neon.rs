@@ -75,8 +75,8 @@ impl Kernel for Neon {
         &winograd::NEON
     }
 
-    fn prefers_winograd(&self, from: usize, to: usize, sides: [usize; 2]) -> bool {
-        from.min(to) >= 16 && sides[0] * sides[1] >= 4
+    fn max_winograd_weights(&self) -> usize {
+        4096
     }
 }
 
@@ -153,27 +153,40 @@ pub unsafe fn load(bytes: *const u8) -> int8x16_t {
     unsafe { (*bytes.cast::<Unaligned>()).0 }
 }
 
-/// Requantises the sums of a place, four a register, and writes them. They are clamped after they are rounded, and not before as
-/// in [`crate::reference`]: the bounds are whole numbers, so it makes no difference.
+/// Requantises the sums of a place, four a register, and writes them.
 ///
 /// # Safety
 /// As [`Kernel::tile`].
 #[inline]
 #[target_feature(enable = "neon")]
 pub unsafe fn write(tile: &Tile, place: usize, sums: &[int32x4_t; 8]) {
-    let (zero, flip) = (vdupq_n_s16(i16::from(tile.zero)), vdupq_n_u8(tile.flip));
-    let parts = tile.panel.multiplier.as_chunks::<PADDING>().0.iter().zip(sums.as_chunks::<4>().0);
-    for (part, (multiplier, sums)) in parts.enumerate() {
-        // Rounds half to even; what is beyond an i32, an i16 or a byte becomes the nearest that is not.
-        let value = |part: usize| {
-            // SAFETY: sixteen multipliers.
-            let multiplier = unsafe { vld1q_f32(multiplier.as_ptr().add(4 * part)) };
-            vcvtnq_s32_f32(vmulq_f32(vcvtq_f32_s32(sums[part]), multiplier))
-        };
-        let words = |low, high| vqaddq_s16(vqmovn_high_s32(vqmovn_s32(low), high), zero);
-        let (low, high) = (words(value(0), value(1)), words(value(2), value(3)));
-        let bytes = veorq_u8(vqmovun_high_s16(vqmovun_s16(low), high), flip);
-        // SAFETY: a register of bytes is bytes; the caller's.
-        unsafe { tile.write(place, PADDING * part, std::mem::transmute::<uint8x16_t, [u8; PADDING]>(bytes)) };
+    for (block, sums) in sums.as_chunks::<4>().0.iter().enumerate().take(tile.panel.multiplier.len() / PADDING) {
+        // SAFETY: as for this function; sixteen multipliers each.
+        unsafe { write_block(tile, place, block, sums) };
     }
+}
+
+/// Requantises sixteen sums of a place and writes them. They are clamped after they are rounded, and not before as in
+/// [`crate::reference`]: the bounds are whole numbers, so it makes no difference.
+///
+/// # Safety
+/// As [`Kernel::tile`]; the panel has multipliers for the block.
+#[inline]
+#[target_feature(enable = "neon")]
+pub unsafe fn write_block(tile: &Tile, place: usize, block: usize, sums: &[int32x4_t; 4]) {
+    let (zero, flip) = (vdupq_n_s16(i16::from(tile.zero)), vdupq_n_u8(tile.flip));
+    // Rounds half to even; what is beyond an i32, an i16 or a byte becomes the nearest that is not.
+    let value = |part: usize| {
+        // SAFETY: the caller's.
+        let multiplier = unsafe {
+            let first = tile.panel.multiplier.as_ptr().add(PADDING * block + 4 * part);
+            first.cast::<float32x4_t>().read_unaligned()
+        };
+        vcvtnq_s32_f32(vmulq_f32(vcvtq_f32_s32(sums[part]), multiplier))
+    };
+    let words = |low, high| vqaddq_s16(vqmovn_high_s32(vqmovn_s32(low), high), zero);
+    let (low, high) = (words(value(0), value(1)), words(value(2), value(3)));
+    let bytes = veorq_u8(vqmovun_high_s16(vqmovun_s16(low), high), flip);
+    // SAFETY: a register of bytes is bytes; the caller's.
+    unsafe { tile.write(place, PADDING * block, std::mem::transmute::<uint8x16_t, [u8; PADDING]>(bytes)) };
 }

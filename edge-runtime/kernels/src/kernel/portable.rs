@@ -65,8 +65,7 @@ impl Kernel for Portable {
         &winograd::PORTABLE
     }
 
-    fn prefers_winograd(&self, from: usize, to: usize, sides: [usize; 2]) -> bool {
-        let _ = (from, to, sides);
-        false
+    fn max_winograd_weights(&self) -> usize {
+        16384
     }
 }

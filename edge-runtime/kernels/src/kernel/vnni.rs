@@ -88,8 +88,8 @@ impl Kernel for Avx512 {
         &winograd::AVX512
     }
 
-    fn prefers_winograd(&self, from: usize, to: usize, sides: [usize; 2]) -> bool {
-        from.min(to) >= 32 && from * to <= 600 * sides[0] * sides[1]
+    fn max_winograd_weights(&self) -> usize {
+        600
     }
 }
 
@@ -191,8 +191,8 @@ impl Kernel for Ymm {
         self.winograd
     }
 
-    fn prefers_winograd(&self, from: usize, to: usize, sides: [usize; 2]) -> bool {
-        from.min(to) >= 32 && from * to <= 600 * sides[0] * sides[1]
+    fn max_winograd_weights(&self) -> usize {
+        600
     }
 }
 

@@ -61,7 +61,6 @@ macro_rules! arithmetic {
             }
         }
 
-        // SAFETY of all methods: the caller's, as the trait says.
         impl Lanes for $lanes {
             type Words = __m256i;
             type Sums = __m256i;
@@ -77,56 +76,67 @@ macro_rules! arithmetic {
 
             #[inline(always)]
             unsafe fn widen(bytes: *const u8) -> __m256i {
+                // SAFETY: the caller's.
                 unsafe { _mm256_cvtepu8_epi16(_mm_loadu_si128(bytes.cast())) }
             }
 
             #[inline(always)]
             unsafe fn store_words(words: __m256i, into: *mut i16) {
+                // SAFETY: the caller's.
                 unsafe { _mm256_storeu_si256(into.cast(), words) }
             }
 
             #[inline(always)]
             unsafe fn add_words(a: __m256i, b: __m256i) -> __m256i {
+                // SAFETY: the caller's.
                 unsafe { _mm256_add_epi16(a, b) }
             }
 
             #[inline(always)]
             unsafe fn sub_words(a: __m256i, b: __m256i) -> __m256i {
+                // SAFETY: the caller's.
                 unsafe { _mm256_sub_epi16(a, b) }
             }
 
             #[inline(always)]
             unsafe fn add_words_4(a: __m256i, b: __m256i) -> __m256i {
+                // SAFETY: the caller's.
                 unsafe { _mm256_add_epi16(a, _mm256_slli_epi16::<2>(b)) }
             }
 
             #[inline(always)]
             unsafe fn sub_words_4(a: __m256i, b: __m256i) -> __m256i {
+                // SAFETY: the caller's.
                 unsafe { _mm256_sub_epi16(a, _mm256_slli_epi16::<2>(b)) }
             }
 
             #[inline(always)]
             unsafe fn load_sums(from: *const i32) -> __m256i {
+                // SAFETY: the caller's.
                 unsafe { _mm256_loadu_si256(from.cast()) }
             }
 
             #[inline(always)]
             unsafe fn add(a: __m256i, b: __m256i) -> __m256i {
+                // SAFETY: the caller's.
                 unsafe { _mm256_add_epi32(a, b) }
             }
 
             #[inline(always)]
             unsafe fn sub(a: __m256i, b: __m256i) -> __m256i {
+                // SAFETY: the caller's.
                 unsafe { _mm256_sub_epi32(a, b) }
             }
 
             #[inline(always)]
             unsafe fn add_shifted<const SHIFT: i32>(a: __m256i, b: __m256i) -> __m256i {
+                // SAFETY: the caller's.
                 unsafe { _mm256_add_epi32(a, _mm256_slli_epi32::<SHIFT>(b)) }
             }
 
             #[inline(always)]
             unsafe fn multiply<const TILES: usize, const REGISTERS: usize>(product: Product) {
+                // SAFETY: the caller's.
                 unsafe {
                     let mut sums = [[_mm256_setzero_si256(); REGISTERS]; TILES];
                     let mut weights = product.weights;
@@ -155,6 +165,7 @@ macro_rules! arithmetic {
 
             #[inline(always)]
             unsafe fn scale(bias: *const i32, multiplier: *const f32, zero: u8, flip: u8) -> Scale {
+                // SAFETY: the caller's.
                 unsafe {
                     Scale {
                         bias: _mm256_loadu_si256(bias.cast()),

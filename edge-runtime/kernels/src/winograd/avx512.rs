@@ -52,7 +52,6 @@ struct Scale {
     flip: __m128i,
 }
 
-// SAFETY of all methods: the caller's, as the trait says.
 impl Lanes for Zmm {
     type Words = __m512i;
     type Sums = __m512i;
@@ -68,56 +67,67 @@ impl Lanes for Zmm {
 
     #[inline(always)]
     unsafe fn widen(bytes: *const u8) -> __m512i {
+        // SAFETY: the caller's.
         unsafe { _mm512_cvtepu8_epi16(_mm256_loadu_si256(bytes.cast())) }
     }
 
     #[inline(always)]
     unsafe fn store_words(words: __m512i, into: *mut i16) {
+        // SAFETY: the caller's.
         unsafe { _mm512_storeu_si512(into.cast(), words) }
     }
 
     #[inline(always)]
     unsafe fn add_words(a: __m512i, b: __m512i) -> __m512i {
+        // SAFETY: the caller's.
         unsafe { _mm512_add_epi16(a, b) }
     }
 
     #[inline(always)]
     unsafe fn sub_words(a: __m512i, b: __m512i) -> __m512i {
+        // SAFETY: the caller's.
         unsafe { _mm512_sub_epi16(a, b) }
     }
 
     #[inline(always)]
     unsafe fn add_words_4(a: __m512i, b: __m512i) -> __m512i {
+        // SAFETY: the caller's.
         unsafe { _mm512_add_epi16(a, _mm512_slli_epi16::<2>(b)) }
     }
 
     #[inline(always)]
     unsafe fn sub_words_4(a: __m512i, b: __m512i) -> __m512i {
+        // SAFETY: the caller's.
         unsafe { _mm512_sub_epi16(a, _mm512_slli_epi16::<2>(b)) }
     }
 
     #[inline(always)]
     unsafe fn load_sums(from: *const i32) -> __m512i {
+        // SAFETY: the caller's.
         unsafe { _mm512_loadu_si512(from.cast()) }
     }
 
     #[inline(always)]
     unsafe fn add(a: __m512i, b: __m512i) -> __m512i {
+        // SAFETY: the caller's.
         unsafe { _mm512_add_epi32(a, b) }
     }
 
     #[inline(always)]
     unsafe fn sub(a: __m512i, b: __m512i) -> __m512i {
+        // SAFETY: the caller's.
         unsafe { _mm512_sub_epi32(a, b) }
     }
 
     #[inline(always)]
     unsafe fn add_shifted<const SHIFT: i32>(a: __m512i, b: __m512i) -> __m512i {
+        // SAFETY: the caller's.
         unsafe { _mm512_add_epi32(a, _mm512_sll_epi32(b, _mm_cvtsi32_si128(SHIFT))) }
     }
 
     #[inline(always)]
     unsafe fn multiply<const TILES: usize, const REGISTERS: usize>(product: Product) {
+        // SAFETY: the caller's.
         unsafe {
             let mut sums = [[_mm512_setzero_si512(); REGISTERS]; TILES];
             let mut weights = product.weights;
@@ -145,6 +155,7 @@ impl Lanes for Zmm {
 
     #[inline(always)]
     unsafe fn scale(bias: *const i32, multiplier: *const f32, zero: u8, flip: u8) -> Scale {
+        // SAFETY: the caller's.
         unsafe {
             Scale {
                 bias: _mm512_loadu_si512(bias.cast()),

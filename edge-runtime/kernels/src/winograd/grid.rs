@@ -29,7 +29,11 @@ fn pieces(side: usize) -> impl Iterator<Item = Piece> + Clone {
 
 /// Input pixels along a side that the tiles of `side` output pixels read, from the border's first.
 pub fn reach(side: usize) -> usize {
-    pieces(side).last().map_or(0, |(first, long, _)| first + if long { 6 } else { 4 })
+    match side % 4 {
+        0 => side + 2,
+        3 => side + 3,
+        rest => side - rest + 4,
+    }
 }
 
 /// The tiles that cover the output map: tall and narrow ones, tall and wide ones, short and wide ones, short and narrow ones, so
@@ -53,4 +57,18 @@ pub fn tiles(input: &Layout, output: &Layout) -> (Vec<Tile>, [usize; 3]) {
         tiles.len()
     });
     (tiles, [ends[0], ends[1], ends[2]])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_cover_a_side_and_read_as_far_as_reach_says() {
+        for side in 1..30 {
+            let covered: usize = pieces(side).map(|(.., length)| length).sum();
+            let read = pieces(side).map(|(first, long, _)| first + if long { 6 } else { 4 }).max();
+            assert_eq!((covered, read), (side, Some(reach(side))), "{side}");
+        }
+    }
 }

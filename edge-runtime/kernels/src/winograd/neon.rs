@@ -50,7 +50,7 @@ struct Scale {
     flip: uint8x16_t,
 }
 
-// SAFETY of all methods: the caller's, as the trait says. Registers are read and written by plain pointers: loads by intrinsics
+// Registers are read and written by plain pointers: loads by intrinsics
 // are checked where debug assertions are on, and such checks cost loops their registers.
 impl Lanes for Registers {
     type Words = int16x8_t;
@@ -67,56 +67,67 @@ impl Lanes for Registers {
 
     #[inline(always)]
     unsafe fn widen(bytes: *const u8) -> int16x8_t {
+        // SAFETY: the caller's.
         unsafe { vmovl_s8(bytes.cast::<int8x8_t>().read_unaligned()) }
     }
 
     #[inline(always)]
     unsafe fn store_words(words: int16x8_t, into: *mut i16) {
+        // SAFETY: the caller's.
         unsafe { into.cast::<int16x8_t>().write_unaligned(words) }
     }
 
     #[inline(always)]
     unsafe fn add_words(a: int16x8_t, b: int16x8_t) -> int16x8_t {
+        // SAFETY: the caller's.
         unsafe { vaddq_s16(a, b) }
     }
 
     #[inline(always)]
     unsafe fn sub_words(a: int16x8_t, b: int16x8_t) -> int16x8_t {
+        // SAFETY: the caller's.
         unsafe { vsubq_s16(a, b) }
     }
 
     #[inline(always)]
     unsafe fn add_words_4(a: int16x8_t, b: int16x8_t) -> int16x8_t {
+        // SAFETY: the caller's.
         unsafe { vaddq_s16(a, vshlq_n_s16::<2>(b)) }
     }
 
     #[inline(always)]
     unsafe fn sub_words_4(a: int16x8_t, b: int16x8_t) -> int16x8_t {
+        // SAFETY: the caller's.
         unsafe { vsubq_s16(a, vshlq_n_s16::<2>(b)) }
     }
 
     #[inline(always)]
     unsafe fn load_sums(from: *const i32) -> int32x4_t {
+        // SAFETY: the caller's.
         unsafe { from.cast::<int32x4_t>().read_unaligned() }
     }
 
     #[inline(always)]
     unsafe fn add(a: int32x4_t, b: int32x4_t) -> int32x4_t {
+        // SAFETY: the caller's.
         unsafe { vaddq_s32(a, b) }
     }
 
     #[inline(always)]
     unsafe fn sub(a: int32x4_t, b: int32x4_t) -> int32x4_t {
+        // SAFETY: the caller's.
         unsafe { vsubq_s32(a, b) }
     }
 
     #[inline(always)]
     unsafe fn add_shifted<const SHIFT: i32>(a: int32x4_t, b: int32x4_t) -> int32x4_t {
+        // SAFETY: the caller's.
         unsafe { vaddq_s32(a, vshlq_n_s32::<SHIFT>(b)) }
     }
 
     #[inline(always)]
     unsafe fn multiply<const TILES: usize, const REGISTERS: usize>(product: Product) {
+        // SAFETY: the caller's.
         unsafe {
             let mut sums = [[vdupq_n_s32(0); REGISTERS]; TILES];
             let mut weights = product.weights;
@@ -147,6 +158,7 @@ impl Lanes for Registers {
 
     #[inline(always)]
     unsafe fn scale(bias: *const i32, multiplier: *const f32, zero: u8, flip: u8) -> Scale {
+        // SAFETY: the caller's.
         unsafe {
             Scale {
                 bias: bias.cast::<int32x4_t>().read_unaligned(),
@@ -160,6 +172,7 @@ impl Lanes for Registers {
     /// Four pixels are narrowed in one register.
     #[inline(always)]
     unsafe fn write<const COLUMNS: usize>(sums: [int32x4_t; COLUMNS], scale: Scale, pixels: Pixels) {
+        // SAFETY: the caller's.
         unsafe {
             let inverse = vdupq_n_s32(INVERSE);
             // Rounds half to even; what is beyond an i16 or a byte becomes the nearest that is not.

@@ -14,7 +14,7 @@ const MAX_SUM: i64 = 1 << 25;
 /// The smallest multiplier other than zero, of which a 64th loses no bits, and the largest, by which no sum leaves an i32.
 const MULTIPLIERS: std::ops::RangeInclusive<f32> = 1e-30..=16.0;
 /// Bytes of transformed inputs and sums that are worked on at once: what fits into a second-level cache beside the weights.
-const BAND: usize = 256 << 10;
+const BAND: usize = 128 << 10;
 
 // Whatever the weights and inputs are, they fit into 16 bits once transformed: of each transform, this is the largest sum of a
 // row's absolute values, once for rows and once for columns.
@@ -136,6 +136,11 @@ impl Layer {
     /// Blocks of output channels.
     pub fn blocks(&self) -> usize {
         self.blocks.len()
+    }
+
+    /// Tiles of one image.
+    pub fn tiles(&self) -> usize {
+        self.tiles.len()
     }
 
     /// Tiles that are multiplied at once at most.

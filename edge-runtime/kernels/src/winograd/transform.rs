@@ -7,16 +7,7 @@ use std::ops::Range;
 
 use super::lanes::{Lanes, Pixels, Product};
 use super::{Block, POSITIONS, Run, SIDE, Tile};
-
-/// Repeats a block with a constant as the index, so that arrays indexed by it stay in registers.
-macro_rules! each {
-    ($index:ident in $($value:literal)* => $body:block) => {
-        $({
-            const $index: usize = $value;
-            $body
-        })*
-    };
-}
+use crate::unroll::each;
 
 /// Transforms the inputs of `tiles`.
 ///
