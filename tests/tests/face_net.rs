@@ -75,7 +75,10 @@ fn write_vgg(path: &Path) {
 
 fn vgg(path: &Path, layer: &str) -> host_trainer::Result<FaceNet> {
     let weights = path.display().to_string();
-    FaceNet::open(&config::FaceNet { model: "vgg-16".into(), weights, layer: layer.into(), size: 224 }, Device::Cpu)
+    FaceNet::open(
+        &config::FaceNet { model: config::FaceNetModel::Vgg16, weights, layer: layer.into(), size: 224 },
+        Device::Cpu,
+    )
 }
 
 #[test]

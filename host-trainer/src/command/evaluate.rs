@@ -41,10 +41,7 @@ impl Cmd {
         let request = Request { rendered: DRAWN, limit: None, calibration, seed: self.seed };
         let part = dataset::part(&self.data, self.split, request)?;
         let evaluation = Evaluation::new(&bundle, &engine, &part)?;
-        let text = match self.json {
-            true => serde_json::to_string(&evaluation)?,
-            false => evaluation.table(),
-        };
+        let text = if self.json { serde_json::to_string(&evaluation)? } else { evaluation.table() };
         crate::error::print(text.trim_end())
     }
 }

@@ -12,7 +12,8 @@ use super::average::Average;
 use super::checkpoint::Checkpoint;
 use super::curve::{Curve, Epoch};
 use super::optimizer::Optimizer;
-use super::schedule::Schedule;
+use super::schedule;
+use crate::config::Schedule;
 use crate::error::ensure;
 use crate::progress;
 use crate::random::rng;
@@ -120,7 +121,8 @@ impl Stage<'_> {
             if batch.len() < 2 {
                 continue;
             }
-            let rate = self.rate * self.schedule.factor(epoch * batches + step, self.epochs * batches, batches);
+            let rate =
+                self.rate * schedule::factor(self.schedule, epoch * batches + step, self.epochs * batches, batches);
             let loss = loss(batch, &mut rng)?;
             optimizer.step(&loss, rate);
             if let Some(average) = &mut average {

@@ -9,7 +9,6 @@ use tch::{Kind, Tensor};
 
 use super::curve::Curve;
 use super::faces::Faces;
-use super::schedule::Schedule;
 use super::stage::Stage;
 use super::target_maps::TargetMaps;
 use super::views::{self, Views};
@@ -46,7 +45,7 @@ pub fn train(
         name: "stage one",
         epochs: stage.epochs,
         batch: stage.batch,
-        schedule: Schedule::parse(&stage.schedule).unwrap_or(Schedule::Constant),
+        schedule: stage.schedule,
         rate: stage.rate,
         momentum: stage.momentum,
         weight_decay: stage.weight_decay,

@@ -8,7 +8,6 @@ use tch::{Kind, Tensor};
 use super::curve::Curve;
 use super::faces::Faces;
 use super::loss::{cross_entropy, share_right, shares_right, target};
-use super::schedule::Schedule;
 use super::stage::{HeldOut, Stage};
 use super::teacher::Teacher;
 use super::views::{self, Views};
@@ -40,7 +39,7 @@ pub fn train(
         name: "stage two",
         epochs: stage.epochs,
         batch: stage.batch,
-        schedule: Schedule::parse(&stage.schedule).unwrap_or(Schedule::Constant),
+        schedule: stage.schedule,
         rate: stage.rate,
         momentum: stage.momentum,
         weight_decay: stage.weight_decay,
