@@ -2,7 +2,7 @@
 
 use expression_engine::files;
 
-use super::training::Training;
+use super::training::{Numbering, Training};
 use crate::device;
 use crate::report;
 use crate::study::Plan;
@@ -31,7 +31,7 @@ impl Cmd {
     /// Bad input, or an interruption.
     pub fn run(&self) -> crate::Result<()> {
         let (config, device) = self.training.configuration()?;
-        let folder = self.training.folder("-study");
+        let folder = self.training.folder("-study", Numbering::Next);
         eprintln!("study {} on {}", folder.display(), device::name(device));
         let sizes: Vec<usize> = self.samples.iter().map(|count| *count as usize).collect();
         let plan = Plan {
@@ -41,6 +41,7 @@ impl Cmd {
             sizes: &sizes,
             seeds: self.seeds.into(),
             resume: self.training.resume,
+            overwrite: self.training.overwrite,
             device,
         };
         let study = plan.run()?;

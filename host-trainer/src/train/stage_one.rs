@@ -2,11 +2,10 @@
 //!
 //! No labels are used. The face net's response is the target of the expression net's last convolution.
 
-use std::path::Path;
-
 use rand::RngExt;
 use tch::{Kind, Tensor};
 
+use super::checkpoint::CheckpointPlace;
 use super::curve::Curve;
 use super::faces::Faces;
 use super::stage::Stage;
@@ -34,7 +33,7 @@ pub fn train(
     (held_out, held_out_targets): (&Faces, &TargetMaps),
     config: &Config,
     seed: u64,
-    checkpoint: &Path,
+    checkpoint: &CheckpointPlace,
 ) -> crate::Result<Curve> {
     let stage = &config.stage_one;
     let side = config.net.size as i64;

@@ -1,10 +1,9 @@
 //! Stage two, refining: fully-connected layers are appended and everything is trained jointly with cross-entropy
 //! (paper, section III-C). The face net is gone.
 
-use std::path::Path;
-
 use tch::{Kind, Tensor};
 
+use super::checkpoint::CheckpointPlace;
 use super::curve::Curve;
 use super::faces::Faces;
 use super::loss::{cross_entropy, share_right, shares_right, target};
@@ -29,7 +28,7 @@ pub fn train(
     held_out: &Faces,
     config: &Config,
     seed: u64,
-    checkpoint: &Path,
+    checkpoint: &CheckpointPlace,
 ) -> crate::Result<Curve> {
     let stage = &config.stage_two;
     let side = config.net.size as i64;
