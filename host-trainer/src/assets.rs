@@ -1,11 +1,48 @@
-//! Where `cargo xtask setup` keeps what it fetched.
+//! Where files lie that are not part of the program: what `cargo xtask setup` downloaded, and what it built.
 
+use std::env;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
-/// The folder of fetched assets: `EXPRESSION_ASSETS`, else `.assets` of the workspace that this program was built in.
+static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+
+/// Sets the folder of downloaded assets, in place of the one that [`folder`] looks for. The first call counts.
+pub fn set_folder(folder: PathBuf) {
+    let _ = FOLDER.set(folder);
+}
+
+/// Returns the folder of downloaded assets: the one that was set, else `EXPRESSION_ASSETS`, else the nearest `.assets` in the
+/// current folder or the program's, or above them.
 pub fn folder() -> PathBuf {
-    match std::env::var_os("EXPRESSION_ASSETS") {
-        Some(folder) => PathBuf::from(folder),
-        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../.assets"),
+    FOLDER.get().cloned().or_else(|| env::var_os("EXPRESSION_ASSETS").map(PathBuf::from)).unwrap_or_else(|| {
+        let nearest = find(".assets");
+        nearest.unwrap_or_else(|| PathBuf::from(".assets"))
+    })
+}
+
+/// Looks for a file or folder by its relative path: in the current folder and those above it, then in the program's folder
+/// and those above it.
+pub fn find(path: &str) -> Option<PathBuf> {
+    let program = env::current_exe().ok();
+    let starts = [env::current_dir().ok(), program.as_deref().and_then(Path::parent).map(Path::to_owned)];
+    starts
+        .iter()
+        .flatten()
+        .flat_map(|start| start.ancestors())
+        .map(|folder| folder.join(path))
+        .find(|path| path.exists())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_found_above_the_program() {
+        let program = env::current_exe().unwrap();
+        let name = program.file_name().unwrap().to_str().unwrap();
+        // The tests run elsewhere; their program lies in a folder of its own.
+        assert_eq!(find(name), Some(program.clone()));
+        assert_eq!(find("no such file"), None);
     }
 }

@@ -157,7 +157,8 @@ pub fn print(line: &str) -> Result<()> {
 /// Returns [`Error::Failed`] with a formatted message unless a condition holds.
 macro_rules! ensure {
     ($holds:expr, $($message:tt)+) => {
-        if !$holds {
+        if $holds {
+        } else {
             return Err($crate::error::Error::Failed(format!($($message)+)));
         }
     };

@@ -9,6 +9,9 @@ use host_trainer::command::{crossval, deploy, detector, draw, evaluate, inspect,
 #[derive(Parser)]
 #[command(version)]
 struct Cli {
+    /// Folder of downloaded assets; by default $EXPRESSION_ASSETS, else the nearest .assets here, beside the program or above.
+    #[arg(long, value_name = "DIR", global = true)]
+    assets: Option<std::path::PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -31,6 +34,9 @@ fn main() -> std::process::ExitCode {
     let cli = Cli::parse();
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(tracing::Level::WARN).without_time().init();
     host_trainer::interrupt::listen();
+    if let Some(folder) = cli.assets {
+        host_trainer::assets::set_folder(folder);
+    }
     expression_engine::error::finish(|| Ok(cli.command.run()?))
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::config::Config;
+use crate::config::{Config, FaceNetModel};
 use crate::dataset::DataSet;
 use crate::detector;
 use crate::export;
@@ -46,13 +46,13 @@ pub fn run(
 
 fn export(run: &Run, config: &Config, measurement: &Measurement, fixed: &export::Fixed) -> crate::Result<Rung> {
     let Measurement { summary, net, float_onnx, int8_onnx, confidence, .. } = measurement;
-    let face_net = match config.face_net.model.as_str() {
+    let face_net = match config.face_net.model {
         _ if config.stage_one.epochs == 0 => "none: trained from scratch.",
-        "mobilenet-v1" => {
+        FaceNetModel::MobileNetV1 => {
             "MobileNetV1 `faceres` of the npm package @vladmandic/human 3.3.6 (MIT; upstream Apache-2.0), trained on \
              VGGFace2 identities, which are for research: mind their terms."
         }
-        _ => "VGG-16 from a file of the user's; its terms apply.",
+        FaceNetModel::Vgg16 => "VGG-16 from a file of the user's; its terms apply.",
     };
     let command = run.command();
     let facts = export::CardFacts {

@@ -1,6 +1,6 @@
 //! A run's folder: its configuration, checkpoints, bundle and report.
 
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use expression_engine::files;
@@ -42,13 +42,17 @@ pub struct FoldOf {
     pub collection_sha256: String,
 }
 
-/// A run's folder.
+/// A run's folder, locked against other programs.
 #[derive(Debug)]
 pub struct Run {
     folder: PathBuf,
     identity: Identity,
     preset: String,
     resume: bool,
+    /// Whether the run has written its configuration.
+    started: bool,
+    /// The system unlocks it when the program ends, however it ends. None on a file system without locks.
+    lock: Option<File>,
 }
 
 /// What the command line says of a run.
@@ -64,6 +68,8 @@ pub struct Request {
     pub seed: u64,
     /// `--resume`.
     pub resume: bool,
+    /// `--overwrite`.
+    pub overwrite: bool,
     /// Which fold of a cross-validation it is, if it is one.
     pub fold: Option<FoldOf>,
 }
@@ -90,6 +96,8 @@ pub const BUNDLE: &str = "bundle";
 pub const REPORT: &str = "report.html";
 /// One line for each test sample.
 pub const ANSWERS: &str = "answers.jsonl";
+/// The lock of the program that works on the run.
+pub const LOCK: &str = "run.lock";
 /// Every figure; it is written last, and says that the run is finished.
 pub const METRICS: &str = "metrics.json";
 
@@ -100,33 +108,87 @@ impl Identity {
     }
 }
 
-/// Whether an entry of a folder is a file that was being written when its program was killed.
-fn is_unfinished(entry: std::io::Result<fs::DirEntry>) -> bool {
-    entry.is_ok_and(|entry| entry.file_name().to_string_lossy().starts_with(files::UNFINISHED))
+/// Whether a folder holds what its user would miss: more than a lock and what was being written when a program was killed.
+fn holds_something(folder: &Path) -> bool {
+    let is_leftover = |entry: std::io::Result<fs::DirEntry>| {
+        entry.is_ok_and(|entry| {
+            let name = entry.file_name();
+            name == LOCK || name.to_string_lossy().starts_with(files::UNFINISHED)
+        })
+    };
+    fs::read_dir(folder).is_ok_and(|mut entries| entries.any(|entry| !is_leftover(entry)))
+}
+
+/// The folders that runs of one name get: `stem`, `stem-2`, `stem-3`, ...
+fn numbered(stem: &Path) -> impl Iterator<Item = PathBuf> {
+    let name = stem.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let stem = stem.to_owned();
+    (1usize..)
+        .map(move |number| if number == 1 { stem.clone() } else { stem.with_file_name(format!("{name}-{number}")) })
+}
+
+/// Returns the first of `stem`, `stem-2`, `stem-3`, ... that does not exist.
+pub fn free_folder(stem: &Path) -> PathBuf {
+    numbered(stem).find(|folder| !folder.exists()).unwrap_or_else(|| stem.to_owned())
+}
+
+/// Returns the last of `stem`, `stem-2`, `stem-3`, ... that exists, or `stem` if none does.
+pub fn last_folder(stem: &Path) -> PathBuf {
+    numbered(stem).take_while(|folder| folder.exists()).last().unwrap_or_else(|| stem.to_owned())
 }
 
 impl Run {
-    /// A new run in `folder`, or the one that lies there and is gone on with. Changes nothing yet: [`Run::start`] does.
+    /// Opens a new run in `folder`, or the one there that is to be resumed or overwritten, and locks it. Nothing of an older
+    /// run is changed: [`Run::start`] does that.
     ///
     /// # Errors
-    /// [`Error::BadInput`] where there is nothing to resume, it was started otherwise, or `folder` is not a run's.
+    /// Returns [`Error::BadInput`] if there is nothing to resume, the run there was started with other settings, it is
+    /// neither to be resumed nor to be overwritten, another program works on it, or `folder` is not a run's.
     pub fn open(folder: &Path, config: &Config, request: Request) -> crate::Result<Run> {
-        let Request { data, preset, limit, seed, resume, fold } = request;
+        let Request { data, preset, limit, seed, resume, overwrite, fold } = request;
         let identity = Identity { data, data_sha256: None, limit, seed, fold, config: config.clone() };
-        let run = Run { folder: folder.to_owned(), identity, preset, resume };
+        let mut run = Run { folder: folder.to_owned(), identity, preset, resume, started: false, lock: None };
+        let place = folder.display();
         match Identity::of(folder) {
             Some(older) if resume && (Identity { data_sha256: None, ..older.clone() }) != run.identity => {
-                Err(run.otherwise())
+                return Err(run.otherwise());
+            }
+            Some(older) if !resume && !overwrite => {
+                let whose = if older.data == run.identity.data { "a run" } else { "a run of other data" };
+                let advice = "give another --name, --resume to continue it, or --overwrite to replace it";
+                return Err(Error::BadInput(format!("{place} holds {whose}; {advice}")));
             }
             None if resume => {
-                Err(Error::BadInput(format!("{}: no run to resume here; leave --resume out", folder.display())))
+                return Err(Error::BadInput(format!("{place}: no run to resume here; leave --resume out")));
             }
-            None if fs::read_dir(folder).is_ok_and(|mut entries| entries.any(|entry| !is_unfinished(entry))) => {
+            None if holds_something(folder) => {
                 let advice = "give another --name; this folder was not made by a run";
-                Err(Error::BadInput(format!("{}: {advice}", folder.display())))
+                return Err(Error::BadInput(format!("{place}: {advice}")));
             }
-            _ => Ok(run),
+            _ => {}
         }
+        run.lock()?;
+        Ok(run)
+    }
+
+    fn lock(&mut self) -> crate::Result<()> {
+        let path = self.path(LOCK);
+        let place = || format!("cannot write {}", path.display());
+        fs::create_dir_all(&self.folder).with_context(place)?;
+        let file = File::options().create(true).append(true).open(&path).with_context(place)?;
+        match file.try_lock() {
+            Ok(()) => self.lock = Some(file),
+            Err(TryLockError::WouldBlock) => {
+                let advice = "wait for it, or give another --name";
+                return Err(Error::BadInput(format!(
+                    "{}: another program works on this run; {advice}",
+                    path.display()
+                )));
+            }
+            // Some network file systems have no locks.
+            Err(TryLockError::Error(error)) => tracing::warn!("{}: cannot be locked ({error})", path.display()),
+        }
+        Ok(())
     }
 
     fn otherwise(&self) -> Error {
@@ -134,16 +196,16 @@ impl Run {
         Error::BadInput(format!("{}: was started otherwise; {advice}", self.path(CONFIG).display()))
     }
 
-    /// Writes the configuration; a new run clears what an older one left in its folder first.
+    /// Writes the configuration. A run that overwrites an older one removes that first.
     ///
     /// # Errors
-    /// [`Error::BadInput`] where a run that goes on began with other pictures, and of the file system.
-    pub fn start(&self, data: &DataSet) -> crate::Result<()> {
+    /// Returns [`Error::BadInput`] if a resumed run began with other pictures, or another error if a file cannot be written.
+    pub fn start(&mut self, data: &DataSet) -> crate::Result<()> {
         let data_sha256 = Some(data.sha256());
         if self.resume && Identity::of(&self.folder).is_none_or(|older| older.data_sha256 != data_sha256) {
             return Err(self.otherwise()).context("the pictures of the data set have changed");
         }
-        let identity = Identity { data_sha256, ..self.identity.clone() };
+        self.identity.data_sha256 = data_sha256;
         for old in Self::OWN.map(|name| self.path(name)).into_iter().filter(|_| !self.resume) {
             if old.is_dir() {
                 fs::remove_dir_all(&old)?
@@ -151,10 +213,22 @@ impl Run {
                 fs::remove_file(&old)?
             }
         }
-        Ok(files::write_bytes(&self.path(CONFIG), toml::to_string(&identity)?.as_bytes())?)
+        files::write_bytes(&self.path(CONFIG), toml::to_string(&self.identity)?.as_bytes())?;
+        self.started = true;
+        Ok(())
     }
 
-    /// What a run writes beside its configuration. Target maps are kept: they carry a key of what they depend on.
+    /// What the run's checkpoints belong to: sha256 of its configuration and data. Known once the run has started.
+    ///
+    /// # Errors
+    /// Returns an error if the configuration cannot be written as TOML.
+    pub fn key(&self) -> crate::Result<String> {
+        let Identity { data_sha256, seed, config, .. } = &self.identity;
+        let data = data_sha256.as_deref().unwrap_or_default();
+        Ok(files::sha256(format!("{data} {seed}\n{}", toml::to_string(config)?).as_bytes()))
+    }
+
+    /// What a run writes beside its configuration. Cached target maps stay: they carry a key of what they depend on.
     const OWN: [&str; 8] = [TUNED_FACE_NET, STAGE_ONE, STAGE_TWO, BUNDLE, ANSWERS, METRICS, REPORT, SAMPLES];
 
     /// Where the run's files lie.
@@ -201,5 +275,97 @@ impl Run {
     /// Talk: on stderr.
     pub fn say(&self, text: &str) {
         eprintln!("{text}");
+    }
+}
+
+impl Drop for Run {
+    /// A run that never started leaves nothing behind.
+    fn drop(&mut self) {
+        if !self.started && self.lock.is_some() && Identity::of(&self.folder).is_none() {
+            let _ = fs::remove_file(self.path(LOCK));
+            // It fails if anything else lies there.
+            let _ = fs::remove_dir(&self.folder);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::Sample;
+    use expression_core::Label;
+    use expression_engine::Picture;
+
+    fn request(data: &str) -> Request {
+        Request {
+            data: data.into(),
+            preset: "smoke".into(),
+            limit: None,
+            seed: 1,
+            resume: false,
+            overwrite: false,
+            fold: None,
+        }
+    }
+
+    fn data(shade: u8) -> DataSet {
+        let picture = Picture { width: 1, height: 1, channels: 1, data: vec![shade] };
+        let samples = vec![Sample::labelled("a".into(), None, picture, Label::Fear)];
+        let (train, calibration, test) = (samples.clone(), samples.clone(), samples);
+        DataSet { name: "set".into(), source: String::new(), train, calibration, test, skipped: Vec::new() }
+    }
+
+    fn open(folder: &Path, request: Request) -> crate::Result<Run> {
+        Run::open(folder, &Config::preset("smoke").unwrap(), request)
+    }
+
+    /// Case 15: a second run, of other data, deleted the bundle of the first one without a word.
+    #[test]
+    fn a_run_is_neither_overwritten_nor_shared() {
+        let runs = tempfile::tempdir().unwrap();
+        let folder = runs.path().join("faces-smoke");
+        let refused = |request: Request| open(&folder, request).unwrap_err().to_string();
+        let mut first = open(&folder, request("folder:A")).unwrap();
+        assert!(refused(request("folder:B")).contains("another program"), "two programs work on one run");
+        first.start(&data(1)).unwrap();
+        drop(first);
+        fs::write(folder.join(METRICS), "figures").unwrap();
+        let line = refused(request("folder:B"));
+        assert!(line.contains("holds a run of other data") && line.contains("--overwrite"), "{line}");
+        assert!(folder.join(METRICS).exists(), "a refused run removed a file");
+        assert!(refused(Request { resume: true, ..request("folder:B") }).contains("started otherwise"));
+
+        assert_eq!(free_folder(&folder), runs.path().join("faces-smoke-2"));
+        assert_eq!(last_folder(&folder), folder);
+        let mut resumed = open(&folder, Request { resume: true, ..request("folder:A") }).unwrap();
+        assert!(resumed.start(&data(2)).unwrap_err().to_string().contains("pictures"), "other pictures");
+        drop(resumed);
+        let mut overwriting = open(&folder, Request { overwrite: true, ..request("folder:B") }).unwrap();
+        assert!(folder.join(METRICS).exists(), "an older run goes once the new one starts");
+        overwriting.start(&data(2)).unwrap();
+        assert!(!folder.join(METRICS).exists());
+    }
+
+    #[test]
+    fn a_run_that_never_starts_leaves_nothing() {
+        let runs = tempfile::tempdir().unwrap();
+        let folder = runs.path().join("faces-smoke");
+        drop(open(&folder, request("folder:A")).unwrap());
+        assert!(!folder.exists());
+        assert_eq!(free_folder(&folder), folder);
+    }
+
+    #[test]
+    fn checkpoints_of_other_data_or_settings_have_another_key() {
+        let runs = tempfile::tempdir().unwrap();
+        let key = |name: &str, request: Request, shade: u8| {
+            let mut run = open(&runs.path().join(name), request).unwrap();
+            run.start(&data(shade)).unwrap();
+            run.key().unwrap()
+        };
+        let first = key("a", request("folder:A"), 1);
+        assert_eq!(key("b", request("folder:A"), 1), first);
+        assert_ne!(key("c", request("folder:A"), 2), first);
+        assert_ne!(key("d", Request { seed: 2, ..request("folder:A") }, 1), first);
     }
 }

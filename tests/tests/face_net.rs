@@ -6,6 +6,7 @@ use expression_engine::error::{Classify, ErrorKind};
 use host_trainer::config::{self, Config};
 use host_trainer::dataset::rendered;
 use host_trainer::net::FaceNet;
+use host_trainer::train::checkpoint::CheckpointPlace;
 use host_trainer::train::face_net_tuning::FaceClassifier;
 use host_trainer::train::faces::{Faces, face_net_input};
 use host_trainer::train::teacher::Teacher;
@@ -75,7 +76,10 @@ fn write_vgg(path: &Path) {
 
 fn vgg(path: &Path, layer: &str) -> host_trainer::Result<FaceNet> {
     let weights = path.display().to_string();
-    FaceNet::open(&config::FaceNet { model: "vgg-16".into(), weights, layer: layer.into(), size: 224 }, Device::Cpu)
+    FaceNet::open(
+        &config::FaceNet { model: config::FaceNetModel::Vgg16, weights, layer: layer.into(), size: 224 },
+        Device::Cpu,
+    )
 }
 
 #[test]
@@ -96,7 +100,7 @@ fn vgg_is_read_from_a_file_of_the_users_and_tuned() {
     let input = face_net_input(&pictures, 224, Device::Cpu).unwrap();
     let before = tch::no_grad(|| net.maps(&input, "pool5", Kind::Float)).unwrap();
     assert_eq!(before.size(), [8, 6, 7, 7]);
-    let checkpoint = folder.path().join("face-net.safetensors");
+    let checkpoint = CheckpointPlace { path: folder.path().join("face-net.safetensors"), owner: "a run".into() };
     let parts = ((train, &faces(train)), (held_out, &faces(held_out)));
     let classifier = FaceClassifier::new(&mut net, &config, train).unwrap();
     let curve = classifier.train(parts.0, parts.1, 1, &checkpoint).unwrap();
@@ -110,6 +114,13 @@ fn vgg_is_read_from_a_file_of_the_users_and_tuned() {
     FaceClassifier::new(&mut resumed, &config, train).unwrap().train(parts.0, parts.1, 1, &checkpoint).unwrap();
     let again = tch::no_grad(|| resumed.maps(&input, "pool5", Kind::Float)).unwrap();
     assert_eq!(again, after);
+
+    // Case 15: runs of other data took up each other's checkpoints.
+    let elsewhere = CheckpointPlace { owner: "another run".into(), ..checkpoint };
+    let mut other = vgg(&path, "pool5").unwrap();
+    let classifier = FaceClassifier::new(&mut other, &config, train).unwrap();
+    let refused = classifier.train(parts.0, parts.1, 1, &elsewhere).unwrap_err();
+    assert!(refused.to_string().contains("other settings or data"), "{refused}");
 }
 
 #[test]

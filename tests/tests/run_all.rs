@@ -34,7 +34,7 @@ fn a_folder_becomes_a_bundle_that_answers_on_the_edge_as_on_the_host() {
     std::fs::write(pictures.join("fear/broken.png"), b"no picture").unwrap();
     let output = succeed(&mut run_all(&runs, &["--data", &format!("folder:{}", pictures.display())]));
     let table = String::from_utf8_lossy(&output.stdout).into_owned();
-    let run = runs.join("folder-smoke");
+    let run = runs.join("pictures-smoke");
     let bundle = run.join("bundle");
 
     let metrics = metrics(&run);

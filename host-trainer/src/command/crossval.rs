@@ -1,6 +1,6 @@
 //! `host-trainer crossval`
 
-use super::training::Training;
+use super::training::{Numbering, Training};
 use crate::crossval::{CrossValidation, Joined};
 use crate::dataset::{self, Protocol};
 use crate::device;
@@ -29,10 +29,12 @@ impl Cmd {
     /// # Errors
     /// Bad input, or an interruption.
     pub fn run(&self) -> crate::Result<()> {
-        let Training { seed, resume, .. } = &self.training;
+        let Training { seed, resume, overwrite, .. } = &self.training;
         let data = &self.training.source()?;
         let (config, device) = self.training.configuration()?;
-        let folder = self.training.folder("-crossval");
+        // Folds that are trained apart share a folder.
+        let numbering = if self.fold.is_some() { Numbering::None } else { Numbering::Next };
+        let folder = self.training.folder("-crossval", numbering);
         eprintln!("cross-validation {} on {}", folder.display(), device::name(device));
         let protocol = self.protocol.unwrap_or_else(|| Protocol::of(data));
         let request = self.training.request(&config, None);
@@ -47,6 +49,7 @@ impl Cmd {
             request,
             seed: *seed,
             resume: *resume,
+            overwrite: *overwrite,
             device,
         };
         match self.fold {

@@ -1,8 +1,13 @@
 //! `host-trainer deploy`
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use crate::assets;
 use crate::deploy::{Action, Ssh, Version};
+use crate::error::Error;
+
+/// The bundle that the repository carries.
+const SHIPPED: &str = "models/ferplus-edge";
 
 /// Puts the runtime onto a board over ssh and starts it: program, bundle, board file and service, as one version.
 ///
@@ -59,9 +64,15 @@ impl Cmd {
         let (service, settle) = (!self.no_service, self.settle);
         let answer = match &self.board {
             Some(board) => {
-                let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/ferplus-edge");
-                let bundle = self.bundle.as_ref().unwrap_or(&shipped);
-                let version = Version::gather(board, self.binary.as_deref(), bundle)?;
+                let bundle = match &self.bundle {
+                    Some(folder) => folder.clone(),
+                    None => assets::find(SHIPPED).ok_or_else(|| {
+                        Error::BadInput(format!(
+                            "no {SHIPPED} in this folder, the program's or above; give --bundle DIR"
+                        ))
+                    })?,
+                };
+                let version = Version::gather(board, self.binary.as_deref(), &bundle)?;
                 ssh.perform(&Action::Deploy { version: &version, service, settle })?
             }
             None if self.rollback => ssh.perform(&Action::Rollback { service, settle })?,

@@ -47,10 +47,7 @@ impl Cmd {
         let source = self.data.clone().with_classes(self.classes.clone())?;
         let part = dataset::part(&source, self.split, request)?;
         let evaluation = Evaluation::new(&bundle, &engine, &part)?;
-        let text = match self.json {
-            true => serde_json::to_string(&evaluation)?,
-            false => evaluation.table(),
-        };
+        let text = if self.json { serde_json::to_string(&evaluation)? } else { evaluation.table() };
         crate::error::print(text.trim_end())
     }
 }

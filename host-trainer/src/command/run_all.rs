@@ -5,7 +5,7 @@ use std::time::Instant;
 use expression_core::Label;
 use expression_engine::{Scores, files};
 
-use super::training::Training;
+use super::training::{Numbering, Training};
 use crate::dataset::{self, DataSet, Sample, contact_sheet};
 use crate::device;
 use crate::error::ensure;
@@ -35,7 +35,7 @@ impl Cmd {
     /// # Errors
     /// Bad input, an interruption, or a parity rung that does not hold.
     pub fn run(&self) -> crate::Result<()> {
-        let Training { preset, seed, resume, .. } = &self.training;
+        let Training { preset, seed, resume, overwrite, .. } = &self.training;
         let data = &self.training.source()?;
         let (config, device) = self.training.configuration()?;
         let asked = run::Request {
@@ -44,9 +44,10 @@ impl Cmd {
             limit: self.limit,
             seed: *seed,
             resume: *resume,
+            overwrite: *overwrite,
             fold: None,
         };
-        let run = Run::open(&self.training.folder(""), &config, asked)?;
+        let mut run = Run::open(&self.training.folder("", Numbering::Next), &config, asked)?;
         run.say(&format!("run {} on {}", run.folder().display(), device::name(device)));
         // Whatever is wrong with the input is reported before anything is written.
         let prerequisites = Prerequisites {

@@ -2,7 +2,7 @@
 
 use expression_engine::files;
 
-use super::training::Training;
+use super::training::{Numbering, Training};
 use crate::device;
 use crate::report;
 use crate::study::Plan;
@@ -32,7 +32,7 @@ impl Cmd {
     pub fn run(&self) -> crate::Result<()> {
         let (config, device) = self.training.configuration()?;
         let data = self.training.source()?;
-        let folder = self.training.folder("-study");
+        let folder = self.training.folder("-study", Numbering::Next);
         eprintln!("study {} on {}", folder.display(), device::name(device));
         let sizes: Vec<usize> = self.samples.iter().map(|count| *count as usize).collect();
         let plan = Plan {
@@ -42,6 +42,7 @@ impl Cmd {
             sizes: &sizes,
             seeds: self.seeds.into(),
             resume: self.training.resume,
+            overwrite: self.training.overwrite,
             device,
         };
         let study = plan.run()?;

@@ -7,6 +7,7 @@ use tch::Device;
 use crate::config::Config;
 use crate::dataset::{ClassNames, Request, Source};
 use crate::device;
+use crate::run;
 
 /// What the commands that train are asked alike.
 #[derive(clap::Args)]
@@ -28,15 +29,19 @@ pub struct Training {
     /// Where training runs.
     #[arg(long, value_enum, default_value_t = device::Choice::Auto)]
     pub device: device::Choice,
-    /// Name of the run: its files lie in RUNS/NAME, in the place of an older run's. By default made of data and preset.
+    /// Name of the run, whose files go to RUNS/NAME. By default the data set's name, the preset's and, from the second run
+    /// on, a number: faces-edge, faces-edge-2.
     #[arg(long)]
     pub name: Option<String>,
-    /// Folder of runs.
+    /// Folder that holds all runs.
     #[arg(long, value_name = "DIR", default_value = "runs")]
     pub runs: PathBuf,
-    /// Goes on with what was interrupted.
-    #[arg(long)]
+    /// Resume the run of this name, or the last one. At most one epoch is lost.
+    #[arg(long, conflicts_with = "overwrite")]
     pub resume: bool,
+    /// Replace the run of this name, or the last one. Without this flag no run is ever removed.
+    #[arg(long)]
+    pub overwrite: bool,
     /// Weights of VGG-16 for presets with that face net: a safetensors file of VGG-Face (Parkhi et al. 2015; input BGR
     /// in 0..255 less its mean) under torchvision's names. torchvision's own ImageNet weights do not fit.
     #[arg(long, value_name = "FILE")]
@@ -76,10 +81,50 @@ impl Training {
         }
     }
 
-    /// RUNS/NAME; a name that was not given is made of data, preset and `suffix`.
-    pub fn folder(&self, suffix: &str) -> PathBuf {
-        let stem = Path::new(&self.preset).file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let kind = self.data.kind();
-        self.runs.join(self.name.clone().unwrap_or_else(|| format!("{kind}-{stem}{suffix}")))
+    /// Returns the folder RUNS/NAME. A name that was not given is made of the data set's name, the preset's and `suffix`, and
+    /// gets a number if runs of that name exist: a new one, or with --resume and --overwrite the last one.
+    pub fn folder(&self, suffix: &str, numbering: Numbering) -> PathBuf {
+        if let Some(name) = &self.name {
+            return self.runs.join(name);
+        }
+        let preset = Path::new(&self.preset).file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let stem = self.runs.join(format!("{}-{preset}{suffix}", data_name(&self.data)));
+        match numbering {
+            Numbering::None => stem,
+            Numbering::Next if self.resume || self.overwrite => run::last_folder(&stem),
+            Numbering::Next => run::free_folder(&stem),
+        }
+    }
+}
+
+/// Whether a run whose name was not given gets a number of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Numbering {
+    /// It shares its folder with other programs.
+    None,
+    /// It gets the next number.
+    Next,
+}
+
+/// The name of a data set, for folders: that of its folder or file in lower case, or its kind if it has none.
+fn data_name(source: &Source) -> String {
+    let path = source.path().map(|path| std::path::absolute(path).unwrap_or_default());
+    let name = path.as_deref().and_then(Path::file_stem);
+    let name = name.map_or(source.kind().to_owned(), |name| name.to_string_lossy().to_lowercase());
+    let plain = |c: char| if c.is_alphanumeric() || "._-".contains(c) { c } else { '-' };
+    name.chars().map(plain).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_are_named_after_their_data() {
+        let name = |source: &str| data_name(&source.parse().unwrap());
+        assert_eq!(name("folder:/data/Our Faces/"), "our-faces");
+        assert_eq!(name("ferplus:FERPlus"), "ferplus");
+        assert_eq!(name("rendered:64"), "rendered");
+        assert_eq!(name("tfd:TFD_info.mat"), "tfd_info");
     }
 }

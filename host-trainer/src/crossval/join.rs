@@ -119,14 +119,13 @@ impl Joined {
         let (mut missing, mut folds, mut lines, mut source) = (Vec::new(), Vec::new(), Vec::new(), None);
         for number in 1..=fold.count {
             let place = folder.join(folder_of(number));
-            match place.join(run::METRICS).exists() && begun.iter().any(|(_, of)| of.number == number) {
-                true => {
-                    let (figures, of_fold, terms) = read(&place, number)?;
-                    folds.push(figures);
-                    lines.extend(of_fold);
-                    source.get_or_insert(terms);
-                }
-                false => missing.push(number),
+            if place.join(run::METRICS).exists() && begun.iter().any(|(_, of)| of.number == number) {
+                let (figures, of_fold, terms) = read(&place, number)?;
+                folds.push(figures);
+                lines.extend(of_fold);
+                source.get_or_insert(terms);
+            } else {
+                missing.push(number)
             }
         }
         if folds.is_empty() {
@@ -159,9 +158,10 @@ impl Joined {
     /// Which folds are missing, in words.
     pub fn missing_folds(&self) -> String {
         let numbers: Vec<String> = self.missing.iter().map(usize::to_string).collect();
-        match numbers.is_empty() {
-            true => "no fold is missing".into(),
-            false => format!("missing of {} folds: {}", self.count, numbers.join(", ")),
+        if numbers.is_empty() {
+            "no fold is missing".into()
+        } else {
+            format!("missing of {} folds: {}", self.count, numbers.join(", "))
         }
     }
 }

@@ -36,6 +36,8 @@ pub struct CrossValidation<'a> {
     pub seed: u64,
     /// `--resume`: folds that were begun go on, finished ones stay.
     pub resume: bool,
+    /// `--overwrite`: folds that were begun are trained again.
+    pub overwrite: bool,
     /// Where training runs.
     pub device: Device,
 }
@@ -64,6 +66,7 @@ impl CrossValidation<'_> {
             limit: None,
             seed: self.seed,
             resume: self.resume && run::Identity::of(&folder).is_some(),
+            overwrite: self.overwrite,
             fold: Some(FoldOf {
                 number,
                 count,
@@ -72,7 +75,7 @@ impl CrossValidation<'_> {
                 collection_sha256: self.sha256.clone(),
             }),
         };
-        let run = Run::open(&folder, self.config, asked)?;
+        let mut run = Run::open(&folder, self.config, asked)?;
         // Opened before anything of an older run goes.
         let face_net = FaceNet::open(&self.config.face_net, self.device)?;
         run.start(&data)?;

@@ -20,6 +20,17 @@ pub struct Board {
     pub text: String,
 }
 
+/// The boards that the program knows: name and board file.
+const BUILT_IN: [(&str, &str); 7] = [
+    ("generic-x86-64", include_str!("../../../boards/generic-x86-64.toml")),
+    ("jetson-nano", include_str!("../../../boards/jetson-nano.toml")),
+    ("jetson-orin-nano", include_str!("../../../boards/jetson-orin-nano.toml")),
+    ("raspberry-pi-3b", include_str!("../../../boards/raspberry-pi-3b.toml")),
+    ("raspberry-pi-4b", include_str!("../../../boards/raspberry-pi-4b.toml")),
+    ("raspberry-pi-5", include_str!("../../../boards/raspberry-pi-5.toml")),
+    ("raspberry-pi-zero-2-w", include_str!("../../../boards/raspberry-pi-zero-2-w.toml")),
+];
+
 #[derive(Deserialize)]
 struct File {
     name: String,
@@ -33,21 +44,26 @@ struct Paths {
 }
 
 impl Board {
-    /// Reads a board file: `name` is that of a file in `boards/`, or the path of another.
+    /// Reads a board file: `name` is that of a built-in board, or the path of a board file.
     ///
     /// # Errors
-    /// Returns [`Error::BadInput`] if there is no such file or it is not a board file.
-    pub fn open(name: &str, boards: &Path) -> crate::Result<Board> {
-        let is_path = name.contains('/') || name.ends_with(".toml");
-        let path = if is_path { PathBuf::from(name) } else { boards.join(format!("{name}.toml")) };
-        if !is_path && !path.is_file() {
-            let known = known(boards).join(", ");
-            return Err(Error::BadInput(format!(
-                "no board is called {name:?}; give one of {known}, or the path of a board file"
-            )));
-        }
-        let text =
-            std::fs::read_to_string(&path).with_context(|| format!("cannot read the board file {}", path.display()))?;
+    /// Returns [`Error::BadInput`] if there is no such board or the file is not a board file.
+    pub fn open(name: &str) -> crate::Result<Board> {
+        let built_in = BUILT_IN.iter().find(|(known, _)| *known == name);
+        let (path, text) = match built_in {
+            Some((name, text)) => (Path::new("boards").join(format!("{name}.toml")), (*text).to_owned()),
+            None if name.contains('/') || name.ends_with(".toml") => {
+                let text =
+                    std::fs::read_to_string(name).with_context(|| format!("cannot read the board file {name}"))?;
+                (PathBuf::from(name), text)
+            }
+            None => {
+                let known = BUILT_IN.map(|(name, _)| name).join(", ");
+                return Err(Error::BadInput(format!(
+                    "no board is called {name:?}; give one of {known}, or the path of a board file"
+                )));
+            }
+        };
         let file: File = toml::from_str(&text).map_err(|error| {
             let reason = error.message().replace('\n', " ");
             Error::BadInput(format!("{}: {reason}; boards/README.md explains each key", path.display()))
@@ -56,11 +72,20 @@ impl Board {
     }
 }
 
-/// The names of the board files in `boards`, in order.
-fn known(boards: &Path) -> Vec<String> {
-    let entries = std::fs::read_dir(boards).into_iter().flatten().flatten();
-    let mut names: Vec<String> =
-        entries.filter_map(|entry| Some(entry.file_name().to_str()?.strip_suffix(".toml")?.to_owned())).collect();
-    names.sort();
-    names
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_built_in_board_parses_and_none_is_forgotten() {
+        for (name, _) in BUILT_IN {
+            assert_eq!(Board::open(name).unwrap().name, name);
+        }
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../boards");
+        let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        assert_eq!(
+            files.filter(|path| path.extension().is_some_and(|ending| ending == "toml")).count(),
+            BUILT_IN.len()
+        );
+    }
 }

@@ -1,11 +1,12 @@
 //! A version of the runtime, as it lies in a folder of a board.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use expression_engine::{Bundle, bundle, files};
 
 use super::board::Board;
 use super::elf;
+use crate::assets;
 use crate::detector;
 use crate::error::{Context, Error};
 
@@ -91,7 +92,7 @@ impl Version {
 
 /// Reads the board file and checks that the board looks for its bundle at the place that deploying fills.
 fn read_board(name: &str) -> crate::Result<Board> {
-    let board = Board::open(name, &workspace().join("boards"))?;
+    let board = Board::open(name)?;
     if board.bundle != Path::new(BUNDLE_PLACE) {
         let found = board.bundle.display();
         let message = format!("{}: paths.bundle is {found}; deploy needs {BUNDLE_PLACE} there", board.path.display());
@@ -102,7 +103,10 @@ fn read_board(name: &str) -> crate::Result<Board> {
 
 fn read_binary(board: &Board, binary: Option<&Path>) -> crate::Result<Vec<u8>> {
     let build = format!("cargo xtask build --board {}", board.path.display());
-    let built = || workspace().join("target/boards").join(&board.target).join("edge-runtime");
+    let built = || {
+        let path = format!("target/boards/{}/edge-runtime", board.target);
+        assets::find(&path).unwrap_or_else(|| path.into())
+    };
     let path = binary.map_or_else(built, Path::to_owned);
     let bytes = std::fs::read(&path).map_err(|error| {
         Error::BadInput(format!("{}: {error}; build it with `{build}`, or give --binary", path.display()))
@@ -122,9 +126,10 @@ fn read_bundle(folder: &Path, bundle: &Bundle) -> crate::Result<Vec<(String, Vec
     let manifest = folder.join(bundle::MANIFEST);
     let mut parts = vec![(bundle::MANIFEST.to_owned(), files::read(&manifest)?)];
     for name in bundle.manifest().files.keys().filter(|name| *name != bundle::FLOAT) {
-        let bytes = match name == bundle::DETECTOR && !bundle.has(name) {
-            true => detector::for_bundle(bundle).context("the bundle came without its face detector")?,
-            false => bundle.read(name)?,
+        let bytes = if name == bundle::DETECTOR && !bundle.has(name) {
+            detector::for_bundle(bundle).context("the bundle came without its face detector")?
+        } else {
+            bundle.read(name)?
         };
         parts.push((name.clone(), bytes));
     }
@@ -132,9 +137,4 @@ fn read_bundle(folder: &Path, bundle: &Bundle) -> crate::Result<Vec<(String, Vec
         return Err(Error::BadInput(format!("{} names no detector; export the bundle again", manifest.display())));
     }
     Ok(parts)
-}
-
-/// The workspace that this program was built in, without a detour in its name.
-fn workspace() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(".")).to_owned()
 }

@@ -44,12 +44,11 @@ impl Evaluation {
             .map(|sample| Ok(sample.picture.aligned_face(engine.input())?))
             .collect::<crate::Result<Vec<_>>>()?;
         let int8 = answers(&faces, labels, |face| Ok(engine.classify(face)?.class))?;
-        let float = match bundle.has(bundle::FLOAT) {
-            true => {
-                let engine = FloatEngine::from_bytes(&bundle.read(bundle::FLOAT)?, engine.input())?;
-                Some(answers(&faces, labels, |face| Ok(largest(&engine.logits(face)?)))?)
-            }
-            false => None,
+        let float = if bundle.has(bundle::FLOAT) {
+            let engine = FloatEngine::from_bytes(&bundle.read(bundle::FLOAT)?, engine.input())?;
+            Some(answers(&faces, labels, |face| Ok(largest(&engine.logits(face)?)))?)
+        } else {
+            None
         };
         Ok(Evaluation {
             bundle: bundle.manifest().name.clone(),

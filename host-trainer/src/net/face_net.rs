@@ -6,7 +6,7 @@ use tch::nn::{self, ModuleT};
 use tch::{Device, Kind, Tensor};
 
 use super::expression_net::channels_last;
-use crate::config;
+use crate::config::{self, FaceNetModel};
 use crate::error::{Context, Error};
 use crate::onnx::tfjs;
 
@@ -50,10 +50,10 @@ impl Convolution {
         // The gradient of a depthwise convolution in bf16 with a stride runs through a general path of oneDNN's, as long as
         // all other gradients of MobileNetV1 together; without a stride it does not.
         let all_places = self.stride > 1 && self.groups > 1 && kind == Kind::BFloat16 && padded.device() == Device::Cpu;
-        match all_places {
-            // A pool of one place, not a slice: its gradient keeps the channels next to each other.
-            true => convolve(1).avg_pool2d([1, 1], [self.stride; 2], [0, 0], false, true, None),
-            false => convolve(self.stride),
+        if all_places {
+            convolve(1).avg_pool2d([1, 1], [self.stride; 2], [0, 0], false, true, None)
+        } else {
+            convolve(self.stride)
         }
     }
 
@@ -69,17 +69,16 @@ impl FaceNet {
     /// # Errors
     /// [`Error::BadInput`] where the model or layer is unknown or the weights are missing or do not fit.
     pub fn open(config: &config::FaceNet, device: Device) -> crate::Result<FaceNet> {
-        let net = match config.model.as_str() {
-            "mobilenet-v1" => mobilenet_v1(&crate::assets::folder().join("human/faceres.json"), device)?,
-            "vgg-16" if config.weights.is_empty() => {
+        let net = match config.model {
+            FaceNetModel::MobileNetV1 => mobilenet_v1(&crate::assets::folder().join("human/faceres.json"), device)?,
+            FaceNetModel::Vgg16 if config.weights.is_empty() => {
                 let advice =
                     "name a safetensors file by --face-net-weights, or set [face_net] model = \"mobilenet-v1\"";
                 return Err(Error::BadInput(format!(
                     "the face net vgg-16 needs weights that no package carries; {advice}"
                 )));
             }
-            "vgg-16" => vgg_16(Path::new(&config.weights), device)?,
-            other => return Err(Error::BadInput(format!("no face net {other:?}; there are mobilenet-v1 and vgg-16"))),
+            FaceNetModel::Vgg16 => vgg_16(Path::new(&config.weights), device)?,
         };
         net.position(&config.layer)?;
         Ok(net)

@@ -42,10 +42,11 @@ pub fn ranges(net: &FloatNet, faces: &Tensor, percentile: f64) -> Vec<Range> {
         .iter()
         .zip(&whole)
         .zip(&histograms)
-        .map(|((layer, range), histogram)| match layer.relu {
-            true => Range { low: 0.0, high: covering(histogram, range.high, percentile) },
-            false => *range,
-        })
+        .map(
+            |((layer, range), histogram)| {
+                if layer.relu { Range { low: 0.0, high: covering(histogram, range.high, percentile) } } else { *range }
+            },
+        )
         .collect()
 }
 

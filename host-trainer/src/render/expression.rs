@@ -221,9 +221,10 @@ impl Folds {
 /// The files of a unit: right and left, or one for units of the whole face.
 fn halves(unit: &str) -> Vec<String> {
     let whole = ["jaw", "browInner", "mouthFunnel", "mouthPucker", "mouthRoll", "mouthShrug"];
-    match whole.iter().any(|start| unit.starts_with(start)) {
-        true => vec![unit.to_owned()],
-        false => vec![format!("{unit}Right"), format!("{unit}Left")],
+    if whole.iter().any(|start| unit.starts_with(start)) {
+        vec![unit.to_owned()]
+    } else {
+        vec![format!("{unit}Right"), format!("{unit}Left")]
     }
 }
 

@@ -51,7 +51,7 @@ impl Light {
         folds: &Folds,
     ) -> Vec<Option<Vec3>> {
         let normals = mesh.normals(positions);
-        let shadow = DepthView::draw(mesh, positions, self.towards_key, SHADOW);
+        let shadow = DepthView::draw(&mesh.triangles, positions, self.towards_key, SHADOW);
         let pixel = |hit: &Hit| {
             let corner = mesh.triangles.get(hit.triangle as usize)?.map(|vertex| vertex as usize);
             let [wb, wc] = hit.weight;

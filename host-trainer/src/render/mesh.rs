@@ -115,7 +115,7 @@ impl Mesh {
             // Points on a spiral over the sphere, evenly spread.
             let height = 1.0 - (2 * view + 1) as f32 / VIEWS as f32;
             let towards = direction(view as f32 * 137.507_77, height.asin().to_degrees());
-            let depth = DepthView::draw(self, &self.rest, towards, SIZE);
+            let depth = DepthView::draw(&self.triangles, &self.rest, towards, SIZE);
             for (vertex, seen) in seen.iter_mut().enumerate() {
                 let cosine = dot(normals[vertex], towards).max(0.0);
                 seen[0] += cosine * depth.lit(add(self.rest[vertex], scale(normals[vertex], 0.01)));

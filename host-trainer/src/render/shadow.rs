@@ -1,6 +1,5 @@
 //! What light from one direction reaches: a shadow map.
 
-use super::mesh::Mesh;
 use super::raster::Raster;
 use super::vector::{Vec3, dot, sub, view_axes};
 
@@ -19,10 +18,10 @@ impl DepthView {
     const BIAS: f32 = 0.02;
 
     /// Looks at the head in the shape `positions` from `towards` (a unit vector from the head to the viewer).
-    pub fn draw(mesh: &Mesh, positions: &[Vec3], towards: Vec3, size: usize) -> DepthView {
+    pub fn draw(triangles: &[[u32; 3]], positions: &[Vec3], towards: Vec3, size: usize) -> DepthView {
         let axes = view_axes(towards);
         let screen: Vec<_> = positions.iter().map(|&position| Self::screen(&axes, size, position)).collect();
-        DepthView { axes, raster: Raster::draw(size, &screen, &mesh.triangles) }
+        DepthView { axes, raster: Raster::draw(size, &screen, triangles) }
     }
 
     fn screen(axes: &[Vec3; 3], size: usize, position: Vec3) -> Vec3 {

@@ -68,9 +68,10 @@ pub fn read_text(path: &Path) -> Result<String, RenderError> {
     let file = BufReader::new(File::open(path).map_err(unreadable)?);
     let mut text = String::new();
     let packed = path.extension().is_some_and(|ending| ending == "gz");
-    let result = match packed {
-        true => GzDecoder::new(file).take(LARGEST).read_to_string(&mut text),
-        false => file.take(LARGEST).read_to_string(&mut text),
+    let result = if packed {
+        GzDecoder::new(file).take(LARGEST).read_to_string(&mut text)
+    } else {
+        file.take(LARGEST).read_to_string(&mut text)
     };
     result.map_err(unreadable)?;
     Ok(text)

@@ -75,6 +75,8 @@ pub struct Plan<'a> {
     pub seeds: u64,
     /// Finished cells stay, those that were begun go on.
     pub resume: bool,
+    /// Cells that were begun are trained again.
+    pub overwrite: bool,
     /// Where training runs.
     pub device: Device,
 }
@@ -153,9 +155,10 @@ impl Plan<'_> {
             limit: Some(size as u32),
             seed,
             resume: self.resume && run::Identity::of(&folder).is_some(),
+            overwrite: self.overwrite,
             fold: None,
         };
-        let run = Run::open(&folder, config, asked)?;
+        let mut run = Run::open(&folder, config, asked)?;
         run.start(data)?;
         Ok(run)
     }

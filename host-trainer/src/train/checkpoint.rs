@@ -20,9 +20,22 @@ const AVERAGE: &str = "average/";
 /// The curve, as JSON, in the file's metadata.
 const CURVE: &str = "curve";
 
+/// What the checkpoint belongs to, in the file's metadata.
+const OWNER: &str = "owner";
+
+/// Where the checkpoint of a stage lies, and what it belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckpointPlace {
+    /// The file.
+    pub path: PathBuf,
+    /// The key of the run's configuration and data.
+    pub owner: String,
+}
+
 /// A checkpoint that was read.
 pub struct Checkpoint {
     path: PathBuf,
+    owner: String,
     tensors: HashMap<String, Tensor>,
     curve: Curve,
 }
@@ -41,8 +54,9 @@ impl Checkpoint {
             Error::BadInput(format!("{}: damaged ({reason}); delete it", path.display()))
         };
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| damaged(&error))?;
-        let curve = header.metadata().as_ref().and_then(|metadata| metadata.get(CURVE)).map_or("[]", String::as_str);
-        let curve = serde_json::from_str(curve).map_err(|error| damaged(&error))?;
+        let metadata = |name| header.metadata().as_ref().and_then(|metadata| metadata.get(name).map(String::as_str));
+        let owner = metadata(OWNER).unwrap_or_default().to_owned();
+        let curve = serde_json::from_str(metadata(CURVE).unwrap_or("[]")).map_err(|error| damaged(&error))?;
         let file = SafeTensors::deserialize(&bytes).map_err(|error| damaged(&error))?;
         let mut tensors = HashMap::new();
         for (name, view) in file.tensors() {
@@ -52,7 +66,7 @@ impl Checkpoint {
             }
             tensors.insert(name, Tensor::from_data_size(view.data(), &shape, Kind::Float));
         }
-        Ok(Some(Checkpoint { path: path.to_owned(), tensors, curve }))
+        Ok(Some(Checkpoint { path: path.to_owned(), owner, tensors, curve }))
     }
 
     /// Writes a checkpoint; an older one stays until the new one is whole.
@@ -60,7 +74,7 @@ impl Checkpoint {
     /// # Errors
     /// Of the file system.
     pub fn write(
-        path: &Path,
+        place: &CheckpointPlace,
         store: &nn::VarStore,
         optimizer: &Optimizer,
         average: Option<&Average>,
@@ -81,9 +95,25 @@ impl Checkpoint {
             TensorView::new(Dtype::F32, shape.clone(), bytes).map(|view| (name.as_str(), view))
         });
         let views = views.collect::<Result<Vec<_>, _>>()?;
-        let metadata = HashMap::from([(CURVE.to_owned(), serde_json::to_string(curve)?)]);
+        let metadata =
+            HashMap::from([(CURVE.to_owned(), serde_json::to_string(curve)?), (OWNER.to_owned(), place.owner.clone())]);
         let bytes = safetensors::serialize(views, Some(metadata))?;
-        Ok(expression_engine::files::write_bytes(path, &bytes)?)
+        Ok(expression_engine::files::write_bytes(&place.path, &bytes)?)
+    }
+
+    /// Returns the checkpoint if it belongs to `owner`.
+    ///
+    /// # Errors
+    /// Returns [`Error::BadInput`] if it was written by a run of another configuration or of other data.
+    pub fn of_owner(self, owner: &str) -> crate::Result<Checkpoint> {
+        if self.owner == owner {
+            return Ok(self);
+        }
+        let advice = "delete it, or give another --name";
+        Err(Error::BadInput(format!(
+            "{}: the checkpoint of a run with other settings or data; {advice}",
+            self.path.display()
+        )))
     }
 
     /// Copies the weights into `store`, velocities and averages into `optimizer` and `average`; gives the curve.

@@ -7,14 +7,13 @@ use expression_core::Label;
 use tch::nn::{self, Module};
 use tch::{Device, Kind, Tensor};
 
-use super::checkpoint::Checkpoint;
+use super::checkpoint::{Checkpoint, CheckpointPlace};
 use super::curve::Curve;
 use super::faces::{self, Faces};
 use super::loss;
-use super::schedule::Schedule;
 use super::stage::Stage;
 use super::views::{self, View, Views};
-use crate::config::Config;
+use crate::config::{Config, Schedule};
 use crate::dataset::Sample;
 use crate::error::Error;
 use crate::net::FaceNet;
@@ -54,7 +53,7 @@ impl FaceClassifier<'_> {
         (samples, faces): (&[Sample], &Faces),
         (held_out, held_out_faces): (&[Sample], &Faces),
         seed: u64,
-        checkpoint: &Path,
+        checkpoint: &CheckpointPlace,
     ) -> crate::Result<Curve> {
         let tuning = &self.config.face_net_tuning;
         let device = self.device();

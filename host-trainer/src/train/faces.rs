@@ -63,9 +63,10 @@ pub fn face_net_input(pictures: &[&Picture], side: i64, device: Device) -> crate
                 .narrow(0, top, native)
                 .narrow(1, left, native);
             let planar = square.permute([2, 0, 1]).unsqueeze(0).to_device(device).to_kind(Kind::Float).contiguous();
-            let scaled = match native > side {
-                true => planar.internal_upsample_bilinear2d_aa([side, side], false, None, None),
-                false => planar.upsample_bilinear2d([side, side], false, None, None),
+            let scaled = if native > side {
+                planar.internal_upsample_bilinear2d_aa([side, side], false, None, None)
+            } else {
+                planar.upsample_bilinear2d([side, side], false, None, None)
             };
             Ok(scaled.expand([1, 3, side, side], false))
         })

@@ -5,6 +5,7 @@ use std::time::Instant;
 use expression_core::Label;
 use tch::Kind;
 
+use super::checkpoint::CheckpointPlace;
 use super::curve::Curve;
 use super::face_net_tuning::FaceClassifier;
 use super::faces::Faces;
@@ -38,6 +39,8 @@ pub fn train(run: &Run, config: &Config, data: &DataSet, mut face_net: FaceNet) 
         seconds.push((step.to_owned(), started.elapsed().as_secs_f64()));
         started = Instant::now();
     };
+    let owner = run.key()?;
+    let checkpoint = |name: &str| CheckpointPlace { path: run.path(name), owner: owner.clone() };
     let input = config.face_input();
     let faces = Faces::new(&data.train, input, device)?;
     let held_out = Faces::new(&data.calibration, input, device)?;
@@ -49,7 +52,7 @@ pub fn train(run: &Run, config: &Config, data: &DataSet, mut face_net: FaceNet) 
     if config.face_net_tuning.epochs > 0 {
         let (train, calibration) = ((&data.train[..], &faces), (&data.calibration[..], &held_out));
         let classifier = FaceClassifier::new(&mut face_net, config, &data.train)?;
-        let curve = classifier.train(train, calibration, run.seed(), &run.path(run::TUNED_FACE_NET))?;
+        let curve = classifier.train(train, calibration, run.seed(), &checkpoint(run::TUNED_FACE_NET))?;
         curves.push(("tuning the face net".to_owned(), curve));
         clock("tuning the face net");
         if config.stage_two.teacher > 0.0 {
@@ -66,7 +69,7 @@ pub fn train(run: &Run, config: &Config, data: &DataSet, mut face_net: FaceNet) 
         let targets = maps(&data.train, run::TRAIN_TARGET_MAPS)?;
         let held_out_targets = maps(&data.calibration, run::CALIBRATION_TARGET_MAPS)?;
         clock("target maps");
-        let checkpoint = run.path(run::STAGE_ONE);
+        let checkpoint = checkpoint(run::STAGE_ONE);
         let (of_train, of_held_out) = ((&faces, &targets), (&held_out, &held_out_targets));
         let curve = stage_one::train(&net, of_train, of_held_out, config, run.seed(), &checkpoint)?;
         curves.push(("stage one".to_owned(), curve));
@@ -74,7 +77,7 @@ pub fn train(run: &Run, config: &Config, data: &DataSet, mut face_net: FaceNet) 
     }
     drop(face_net);
 
-    let checkpoint = run.path(run::STAGE_TWO);
+    let checkpoint = checkpoint(run::STAGE_TWO);
     let curve = stage_two::train(&net, (&faces, teacher.as_ref()), &held_out, config, run.seed(), &checkpoint)?;
     curves.push(("stage two".to_owned(), curve));
     clock("stage two");

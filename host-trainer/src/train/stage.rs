@@ -1,6 +1,5 @@
 //! The training loop that all stages share.
 
-use std::path::Path;
 use std::time::Instant;
 
 use indicatif::ProgressBar;
@@ -9,10 +8,11 @@ use rand_chacha::ChaCha8Rng;
 use tch::{Tensor, nn};
 
 use super::average::Average;
-use super::checkpoint::Checkpoint;
+use super::checkpoint::{Checkpoint, CheckpointPlace};
 use super::curve::{Curve, Epoch};
 use super::optimizer::Optimizer;
-use super::schedule::Schedule;
+use super::schedule;
+use crate::config::Schedule;
 use crate::error::ensure;
 use crate::progress;
 use crate::random::rng;
@@ -38,7 +38,7 @@ pub struct Stage<'a> {
     /// Of the run.
     pub seed: u64,
     /// Written after every epoch; a stage goes on from it.
-    pub checkpoint: &'a Path,
+    pub checkpoint: &'a CheckpointPlace,
 }
 
 /// Loss and, where the stage classifies, accuracy on the calibration samples.
@@ -64,8 +64,10 @@ impl Stage<'_> {
     ) -> crate::Result<Curve> {
         let mut optimizer = Optimizer::new(store, trained, self.momentum, self.weight_decay);
         let mut average = (self.average > 0.0).then(|| Average::new(store, self.average));
-        let mut curve = match Checkpoint::open(self.checkpoint)? {
-            Some(checkpoint) => checkpoint.restore(store, &mut optimizer, average.as_mut())?,
+        let mut curve = match Checkpoint::open(&self.checkpoint.path)? {
+            Some(checkpoint) => {
+                checkpoint.of_owner(&self.checkpoint.owner)?.restore(store, &mut optimizer, average.as_mut())?
+            }
             None => Vec::new(),
         };
         let batches = samples.div_ceil(self.batch);
@@ -120,7 +122,8 @@ impl Stage<'_> {
             if batch.len() < 2 {
                 continue;
             }
-            let rate = self.rate * self.schedule.factor(epoch * batches + step, self.epochs * batches, batches);
+            let rate =
+                self.rate * schedule::factor(self.schedule, epoch * batches + step, self.epochs * batches, batches);
             let loss = loss(batch, &mut rng)?;
             optimizer.step(&loss, rate);
             if let Some(average) = &mut average {

@@ -2,14 +2,12 @@
 //!
 //! No labels are used. The face net's response is the target of the expression net's last convolution.
 
-use std::path::Path;
-
 use rand::RngExt;
 use tch::{Kind, Tensor};
 
+use super::checkpoint::CheckpointPlace;
 use super::curve::Curve;
 use super::faces::Faces;
-use super::schedule::Schedule;
 use super::stage::Stage;
 use super::target_maps::TargetMaps;
 use super::views::{self, Views};
@@ -35,7 +33,7 @@ pub fn train(
     (held_out, held_out_targets): (&Faces, &TargetMaps),
     config: &Config,
     seed: u64,
-    checkpoint: &Path,
+    checkpoint: &CheckpointPlace,
 ) -> crate::Result<Curve> {
     let stage = &config.stage_one;
     let side = config.net.size as i64;
@@ -46,7 +44,7 @@ pub fn train(
         name: "stage one",
         epochs: stage.epochs,
         batch: stage.batch,
-        schedule: Schedule::parse(&stage.schedule).unwrap_or(Schedule::Constant),
+        schedule: stage.schedule,
         rate: stage.rate,
         momentum: stage.momentum,
         weight_decay: stage.weight_decay,

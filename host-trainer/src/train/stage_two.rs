@@ -1,14 +1,12 @@
 //! Stage two, refining: fully-connected layers are appended and everything is trained jointly with cross-entropy
 //! (paper, section III-C). The face net is gone.
 
-use std::path::Path;
-
 use tch::{Kind, Tensor};
 
+use super::checkpoint::CheckpointPlace;
 use super::curve::Curve;
 use super::faces::Faces;
 use super::loss::{cross_entropy, share_right, shares_right, target};
-use super::schedule::Schedule;
 use super::stage::{HeldOut, Stage};
 use super::teacher::Teacher;
 use super::views::{self, Views};
@@ -30,7 +28,7 @@ pub fn train(
     held_out: &Faces,
     config: &Config,
     seed: u64,
-    checkpoint: &Path,
+    checkpoint: &CheckpointPlace,
 ) -> crate::Result<Curve> {
     let stage = &config.stage_two;
     let side = config.net.size as i64;
@@ -40,7 +38,7 @@ pub fn train(
         name: "stage two",
         epochs: stage.epochs,
         batch: stage.batch,
-        schedule: Schedule::parse(&stage.schedule).unwrap_or(Schedule::Constant),
+        schedule: stage.schedule,
         rate: stage.rate,
         momentum: stage.momentum,
         weight_decay: stage.weight_decay,
