@@ -48,6 +48,14 @@ pub fn of_geometry(face: &Detection, frame: [usize; 2], limits: &Limits) -> Qual
     Quality::Good
 }
 
+/// Returns the quality of an aligned face of `side` x `side` bytes a channel, as far as its pixels tell.
+pub fn of_aligned(face: &[u8], side: usize, limits: &Limits) -> Quality {
+    if sharpness(face, side) < u32::from(limits.sharpness) {
+        return Quality::Blurred;
+    }
+    Quality::Good
+}
+
 fn place(point: Point) -> [i64; 2] {
     [i64::from(point.x()), i64::from(point.y())]
 }

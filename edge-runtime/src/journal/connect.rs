@@ -6,7 +6,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use super::aside::beside;
+use super::quarantine::beside;
 use super::failure::{Failure, Kind};
 use super::schema::{self, State};
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Row as Columns, params};
 
-use super::aside::beside;
+use super::quarantine::beside;
 use super::connect::{self, BUSY};
 use super::failure::{Failure, Kind};
 use super::{Entry, EventRow, JournalError, Minute, Range, Row, SessionRow, columns};
