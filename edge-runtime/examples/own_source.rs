@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use edge_runtime::camera::{CameraError, Next, Source};
 use edge_runtime::frame::{Frame, Luma, Observation};
-use edge_runtime::pipeline::{Options, Pipeline, Profile};
+use edge_runtime::pipeline::{Observe, Pipeline, PipelineOptions, Profile};
 use expression_core::Stamp;
 use expression_engine::error::{self, Error};
 use expression_engine::{EngineOptions, Picture, selftest};
@@ -61,7 +61,7 @@ fn main() -> ExitCode {
         };
         let mut source = Pan { picture: Picture::open(picture.as_ref())?, next: 0 };
         let (bundle, engine) = selftest::open(bundle.as_ref(), EngineOptions::default())?;
-        let mut pipeline = Pipeline::new(&bundle, engine, Options::moving().with_confidence_of(&bundle))?;
+        let mut pipeline = Pipeline::new(&bundle, engine, PipelineOptions::moving().with_confidence_from(&bundle))?;
         let mut profile = Profile::new(Instant::now());
         let (mut frame, mut observation) = (Frame::default(), Observation::default());
         eprintln!("{}", source.describe());

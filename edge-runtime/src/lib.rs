@@ -6,9 +6,11 @@ pub mod camera;
 pub mod clock;
 pub mod command;
 pub mod doctor;
+pub mod event;
 pub mod frame;
 pub mod journal;
 pub mod pipeline;
+pub mod run;
 pub mod service;
 pub mod telemetry;
 

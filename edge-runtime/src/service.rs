@@ -11,6 +11,8 @@ use sd_notify::NotifyState;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
+use crate::run::Notify;
+
 /// A counter that the pipeline bumps each time it gets round: a frame taken, skipped or waited for, paused or not. The
 /// watchdog is fed by nothing else.
 #[derive(Debug, Clone, Default)]
@@ -80,18 +82,19 @@ impl Service {
         Service { stop, thread }
     }
 
-    /// The service does its work from now on.
+    /// Says that the service does its work from now on.
     pub fn ready(&self, status: &str) {
         notify(&[NotifyState::Ready, NotifyState::Status(&one_line(status))]);
     }
+}
 
-    /// What it does, in a line that `systemctl status` shows.
-    pub fn status(&self, status: &str) {
+impl Notify for Service {
+    /// Sets the line that `systemctl status` shows.
+    fn status(&self, status: &str) {
         notify(&[NotifyState::Status(&one_line(status))]);
     }
 
-    /// It was asked to stop, and is putting its things away.
-    pub fn stopping(&self) {
+    fn stopping(&self) {
         notify(&[NotifyState::Stopping]);
     }
 }

@@ -6,7 +6,8 @@ mod journal_common;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use edge_runtime::journal::{Config, Event, Face, JournalError, Range, Reader};
+use edge_runtime::event::Event;
+use edge_runtime::journal::{Config, Face, JournalError, Range, Reader};
 use journal_common::*;
 use rusqlite::Connection;
 

@@ -8,7 +8,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use edge_runtime::journal::{Config, Event, Reader, Writer};
+use edge_runtime::event::Event;
+use edge_runtime::journal::{Config, Reader, Writer};
 use journal_common::*;
 
 /// Runs a child and gives what it said.

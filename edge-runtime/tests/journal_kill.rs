@@ -8,7 +8,8 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use edge_runtime::journal::{Event, Reader};
+use edge_runtime::event::Event;
+use edge_runtime::journal::Reader;
 use journal_common::*;
 
 /// Kills.

@@ -7,7 +7,8 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use edge_runtime::journal::{Config, Event, Face};
+use edge_runtime::event::Event;
+use edge_runtime::journal::{Config, Face};
 use journal_common::*;
 use serde_json::Value;
 

@@ -6,7 +6,8 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use edge_runtime::journal::{Config, Event, Face, JournalError, Reader, Writer};
+use edge_runtime::event::Event;
+use edge_runtime::journal::{Config, Face, JournalError, Reader, Writer};
 use expression_core::Quality;
 use journal_common::*;
 use rusqlite::Connection;

@@ -8,7 +8,8 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
 
-use edge_runtime::telemetry::{Event, Options, Token};
+use edge_runtime::event::{Event, Rate, Throttling};
+use edge_runtime::telemetry::{Options, Token};
 use serde_json::{Value, json};
 use support::*;
 
@@ -149,7 +150,7 @@ fn the_page_shows_moving_pictures_scores_and_past_without_an_error() {
     }
     let telemetry = start(options("127.0.0.1:0"));
     let _feeder = Feeder::new(&telemetry);
-    telemetry.event(Event::Throttled { frames_per_second: Some(15.0) });
+    telemetry.event(&Event::Throttled(Throttling { to: Some(Rate::Half), ..Throttling::default() }));
     let browser = Browser::open(1280, 900);
     browser.visit(&format!("http://{}/", telemetry.preview_address().unwrap()));
 
@@ -174,7 +175,7 @@ fn the_page_shows_moving_pictures_scores_and_past_without_an_error() {
     );
     browser.until("document.querySelector('[data-track=\"2\"] .label').textContent === 'too small'");
     browser.until("Number(document.getElementById('plot').dataset.points) >= 3");
-    browser.until("document.getElementById('lines').textContent.includes('throttled to 15.0 frames/s')");
+    browser.until("document.getElementById('lines').textContent.includes('processing every second frame')");
     browser.until("Number(document.getElementById('rate').textContent) > 1");
 
     browser.screenshot("light");
@@ -198,11 +199,12 @@ fn a_paused_recording_and_a_lost_camera_are_shown() {
     let browser = Browser::open(800, 600);
     browser.visit(&format!("http://{}/", telemetry.preview_address().unwrap()));
     browser.until("document.getElementById('state').textContent === 'no frames'");
-    telemetry.event(Event::CameraLost);
+    telemetry.event(&Event::CameraLost { reason: "unplugged".into() });
     browser.until("document.getElementById('lines').textContent.includes('camera lost')");
+    telemetry.event(&Event::CameraBack { gap_ms: 100 });
     let feeder = Feeder::new(&telemetry);
     browser.until("document.getElementById('state').textContent === 'live'");
-    telemetry.event(Event::Paused(true));
+    telemetry.event(&Event::RecordingPaused { by: "button".into() });
     browser.until("document.getElementById('state').textContent === 'recording paused'");
     drop(feeder);
     assert_eq!(browser.console(), Vec::<String>::new());

@@ -8,8 +8,9 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use edge_runtime::event::Event;
 use edge_runtime::frame::{Frame, Luma};
-use edge_runtime::telemetry::{Event, Limits, Options, Telemetry, TelemetryError, Token};
+use edge_runtime::telemetry::{Limits, Options, Telemetry, TelemetryError, Token};
 use expression_engine::error::{Classify, ErrorKind};
 use support::*;
 
@@ -56,7 +57,7 @@ fn the_state_tells_what_was_observed() {
     let address = telemetry.preview_address().unwrap();
     assert!(get(address, "/api/state", &[]).json()["observation"].is_null());
     telemetry.observe(&frame(7), &observation(7));
-    telemetry.event(Event::CameraBack { gap_ms: 1500 });
+    telemetry.event(&Event::CameraBack { gap_ms: 1500 });
     let state = get(address, "/api/state", &[]).json();
     let seen = &state["observation"];
     assert_eq!(seen["sequence"], 7);
@@ -167,7 +168,7 @@ fn observations_and_events_are_sent_as_they_happen() {
     assert_eq!(head(&mut reader.0).header("content-type"), Some("text/event-stream"));
     let hello = reader.chunk();
     assert!(hello.starts_with(b":"));
-    telemetry.event(Event::Note("two\nlines".into()));
+    telemetry.event(&Event::Stop { reason: "two\nlines".into() });
     telemetry.observe(&frame(3), &observation(3));
     let mut text = String::new();
     while text.matches("\n\n").count() < 2 {
@@ -177,7 +178,7 @@ fn observations_and_events_are_sent_as_they_happen() {
         text.trim_end().split("\n\n").map(|message| message.split_once("\ndata: ").unwrap()).collect();
     assert_eq!(messages[0].0, "event: event");
     let event: serde_json::Value = serde_json::from_str(messages[0].1).unwrap();
-    assert_eq!(event["line"], "two lines");
+    assert_eq!(event["line"], "stopped: two lines");
     assert_eq!(messages[1].0, "event: observation");
     let seen: serde_json::Value = serde_json::from_str(messages[1].1).unwrap();
     assert_eq!(seen["sequence"], 3);

@@ -7,7 +7,8 @@ mod support;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use edge_runtime::telemetry::{About, Event, Options, Telemetry};
+use edge_runtime::event::Event;
+use edge_runtime::telemetry::{About, Options, Telemetry};
 use support::*;
 
 /// Prints every sample as JSON: name, labels, value and the type of its metric; fails on what the format forbids.
@@ -54,13 +55,13 @@ fn every_metric_says_what_was_fed() {
     let mut late = observation(6);
     late.latency_us = 3_000_000;
     telemetry.observe(&frame(6), &late);
-    telemetry.event(Event::CameraLost);
-    telemetry.event(Event::CameraBack { gap_ms: 100 });
+    telemetry.event(&Event::CameraLost { reason: "unplugged".into() });
+    telemetry.event(&Event::CameraBack { gap_ms: 100 });
     telemetry.observe(&frame(900), &observation(900));
-    telemetry.event(Event::JournalCommitted { records: 12 });
-    telemetry.event(Event::JournalCommitted { records: 3 });
-    telemetry.event(Event::JournalDropped { records: 4 });
-    telemetry.event(Event::Paused(true));
+    telemetry.event(&Event::JournalCommitted { batches: 1, records: 12 });
+    telemetry.event(&Event::JournalCommitted { batches: 1, records: 3 });
+    telemetry.event(&Event::RecordsLost { records: 4, events: 0, seconds: 1.0 });
+    telemetry.event(&Event::RecordingPaused { by: "button".into() });
 
     let answer = get(telemetry.metrics_address().unwrap(), "/metrics", &[]);
     assert_eq!(answer.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
@@ -76,7 +77,10 @@ fn every_metric_says_what_was_fed() {
         ("edge_runtime_frames_total", "", 6.0),
         // 3 and 4; what a lost camera counted meanwhile is no loss of frames.
         ("edge_runtime_frames_lost_total", "", 2.0),
-        ("edge_runtime_faces", "", 2.0),
+        // Nothing is observed while recording is paused.
+        ("edge_runtime_faces", "", 0.0),
+        ("edge_runtime_camera_up", "", 1.0),
+        ("edge_runtime_journal_failing", "", 0.0),
         ("edge_runtime_faces_total", "good", 6.0),
         ("edge_runtime_faces_total", "small", 6.0),
         ("edge_runtime_faces_total", "turned", 0.0),

@@ -59,7 +59,7 @@ pub fn whole() -> io::Result<Vec<u8>> {
         writer.observe_with_faces(&observation, &[Some(face)]);
     }
     for (kind, detail) in common_events() {
-        let event = edge_runtime::journal::Event::from_parts(kind, Some(detail));
+        let event = edge_runtime::event::Event::from_parts(kind, Some(detail));
         event.into_iter().for_each(|event| writer.event(event));
     }
     writer.set_cursor("mqtt", 3);

@@ -49,6 +49,14 @@ pub fn from_geometry(face: &Detection, frame: [usize; 2], limits: &QualityLimits
     Quality::Good
 }
 
+/// Returns the quality of an aligned face of `side` x `side` bytes a channel, as far as its pixels tell.
+pub fn from_aligned(face: &[u8], side: usize, limits: &QualityLimits) -> Quality {
+    if sharpness(face, side) < u32::from(limits.sharpness) {
+        return Quality::Blurred;
+    }
+    Quality::Good
+}
+
 fn place(point: Point) -> [i64; 2] {
     [i64::from(point.x()), i64::from(point.y())]
 }

@@ -24,6 +24,18 @@ pub struct Bounds {
     pub height: u16,
 }
 
+impl Bounds {
+    /// Returns the area in pixels.
+    pub fn area(self) -> u32 {
+        u32::from(self.width) * u32::from(self.height)
+    }
+}
+
+/// Returns the face with the largest box, the one in front as a rule; the last of equals, `None` if there is no face.
+pub fn largest<T>(faces: impl IntoIterator<Item = T>, bounds: impl Fn(&T) -> Bounds) -> Option<T> {
+    faces.into_iter().max_by_key(|face| bounds(face).area())
+}
+
 /// Whether a face can be read, and if not, why not. Journals store the discriminant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[repr(u8)]

@@ -22,6 +22,8 @@ const MAX_DISTANCE: i64 = 180;
 const HIDDEN_REACH: i64 = 256;
 /// Patches that differ by more than this, in 256ths, show different things.
 const MAX_DIFFERENCE: u32 = 150;
+/// Beyond this difference (of 256) from one frame to the next, a track may be following something else than its face.
+const MAX_FOLLOWED_DIFFERENCE: u32 = 110;
 /// What a completely different patch adds to the cost of a match, in 256ths of a face's width.
 const PATCH_COST: i64 = 96;
 /// Velocities are clamped to this many face widths per second.
@@ -88,6 +90,8 @@ pub struct Track {
     seen: u64,
     detections: u8,
     hidden: bool,
+    /// Whether what is at its place no longer looks like its face.
+    doubtful: bool,
 }
 
 impl Track {
@@ -118,6 +122,7 @@ impl Track {
             seen: now,
             detections: 1,
             hidden: false,
+            doubtful: false,
         }
     }
 
@@ -159,7 +164,7 @@ impl Track {
             mouth: point(old.mouth, new.mouth),
         };
         self.patch = Patch::new(view, centre, size[0]);
-        (self.seen, self.hidden) = (self.now, false);
+        (self.seen, self.hidden, self.doubtful) = (self.now, false, false);
         self.detections = self.detections.saturating_add(1);
     }
 
@@ -226,6 +231,12 @@ impl Tracker {
         self.faces().any(|track| now.saturating_sub(track.seen) >= half)
     }
 
+    /// Whether a track in sight no longer looks like its face, because the scene was cut or something moved in front of it:
+    /// only the detector can tell whether the face is still there.
+    pub fn in_doubt(&self) -> bool {
+        self.faces().any(|track| track.doubtful)
+    }
+
     /// Takes a frame at `now` (ns, monotonic) on which the detector did not run: tracks follow their patches in `view`.
     pub fn follow(&mut self, view: View<'_>, now: u64) {
         for track in &mut self.tracks {
@@ -234,7 +245,8 @@ impl Tracker {
                 continue;
             }
             let (by, difference) = track.patch.search(view, track.centre, track.size[0]);
-            if difference <= MAX_DIFFERENCE {
+            track.doubtful = difference > MAX_FOLLOWED_DIFFERENCE;
+            if !track.doubtful {
                 track.shift(by);
             }
         }

@@ -52,6 +52,7 @@ pub mod bundle;
 pub mod detector;
 pub mod error;
 pub mod expression;
+pub mod face;
 pub mod files;
 pub mod graph;
 pub mod memory;

@@ -37,6 +37,7 @@ impl Board {
                 return Err(format!("paths.{key} {} does not begin with a slash", path.display()));
             }
         }
+        self.journal.check().map_err(|error| error.to_string())?;
         self.gpio.as_ref().map_or(Ok(()), Gpio::check)
     }
 }

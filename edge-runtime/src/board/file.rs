@@ -7,6 +7,8 @@ use expression_core::thermal::ThermalLimits;
 use expression_engine::error::{Classify, ErrorKind};
 use serde::Deserialize;
 
+use crate::journal;
+
 /// Why a board was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum BoardError {
@@ -72,6 +74,9 @@ pub struct Board {
     pub thermal: Thermal,
     /// Where its files lie.
     pub paths: Paths,
+    /// Settings of the journal; flags override them.
+    #[serde(default)]
+    pub journal: journal::Config,
     /// What to expect of it.
     pub expect: Expectation,
 }

@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use expression_core::indicator::{Screen, State};
 
 use super::Board;
+use crate::run::Indicate;
 
 /// What pipeline and threads share.
 #[derive(Default)]
@@ -15,8 +16,6 @@ struct Shared {
     /// Presses that nobody asked for yet.
     presses: AtomicU32,
     stop: AtomicBool,
-    /// Every state that was shown, where a test asked for it.
-    shown: Option<Mutex<Vec<State>>>,
 }
 
 /// Lights, privacy button and display of a board. What is missing or broken is reported once in the log and tried again; it
@@ -53,32 +52,6 @@ impl Indicator {
         Indicator { shared, threads }
     }
 
-    /// An indicator for tests: nothing is wired, and what it shows can be read.
-    pub fn fake() -> (Indicator, FakeIndicator) {
-        let shared = Arc::new(Shared { shown: Some(Mutex::default()), ..Shared::default() });
-        (Indicator { shared: Arc::clone(&shared), threads: Vec::new() }, FakeIndicator { shared })
-    }
-
-    /// Shows a state. Does not wait for the lights.
-    pub fn show(&self, state: State) {
-        self.change(|screen| screen.state = state);
-        if let Some(shown) = &self.shared.shown {
-            lock(shown).push(state);
-        }
-    }
-
-    /// Shows a number of frames a second on the display. Does not wait either.
-    pub fn show_rate(&self, frames_per_second: f32) {
-        // Saturates, and makes nothing of what is not a number.
-        self.change(|screen| screen.rate = (frames_per_second * 10.0).round() as u16);
-    }
-
-    /// Whether the privacy button was pressed; `true` once for each press.
-    pub fn pressed(&self) -> bool {
-        let take = |presses: u32| presses.checked_sub(1);
-        self.shared.presses.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
-    }
-
     fn change(&self, change: impl FnOnce(&mut Screen)) {
         let changed = {
             let mut screen = lock(&self.shared.screen);
@@ -89,6 +62,22 @@ impl Indicator {
         if changed {
             self.threads.iter().for_each(|thread| thread.thread().unpark());
         }
+    }
+}
+
+impl Indicate for Indicator {
+    fn show(&self, state: State) {
+        self.change(|screen| screen.state = state);
+    }
+
+    fn show_rate(&self, frames_per_second: f32) {
+        // In tenths. The conversion saturates, and turns what is not a number into 0.
+        self.change(|screen| screen.rate = (frames_per_second * 10.0).round() as u16);
+    }
+
+    fn take_press(&self) -> bool {
+        let take = |presses: u32| presses.checked_sub(1);
+        self.shared.presses.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
     }
 }
 
@@ -122,28 +111,6 @@ impl Shared {
     }
 }
 
-/// The other side of [`Indicator::fake`].
-pub struct FakeIndicator {
-    shared: Arc<Shared>,
-}
-
-impl FakeIndicator {
-    /// Presses the privacy button.
-    pub fn press(&self) {
-        self.shared.presses.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Every state that was shown so far, in order, repeats included.
-    pub fn shown(&self) -> Vec<State> {
-        self.shared.shown.as_ref().map(|shown| lock(shown).clone()).unwrap_or_default()
-    }
-
-    /// Frames a second in tenths, as they stand on the display.
-    pub fn rate(&self) -> u16 {
-        lock(&self.shared.screen).rate
-    }
-}
-
 /// A thread that panicked leaves nothing half done here.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -154,19 +121,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fake_tells_what_was_shown_and_counts_presses() {
-        let (indicator, fake) = Indicator::fake();
-        indicator.show(State::Watching);
+    fn the_screen_holds_state_and_rate_and_each_press_counts_once() {
+        let indicator = Indicator { shared: Arc::default(), threads: Vec::new() };
+        let screen = || *lock(&indicator.shared.screen);
         indicator.show(State::Paused);
         indicator.show_rate(29.96);
-        assert_eq!(fake.shown(), [State::Watching, State::Paused]);
-        assert_eq!(fake.rate(), 300);
+        assert_eq!((screen().state, screen().rate), (State::Paused, 300));
         indicator.show_rate(f32::NAN);
-        assert_eq!(fake.rate(), 0);
-        assert!(!indicator.pressed());
-        fake.press();
-        fake.press();
-        assert_eq!([indicator.pressed(), indicator.pressed(), indicator.pressed()], [true, true, false]);
+        assert_eq!(screen().rate, 0);
+        assert!(!indicator.take_press());
+        indicator.shared.presses.store(2, Ordering::Relaxed);
+        assert_eq!([indicator.take_press(), indicator.take_press(), indicator.take_press()], [true, true, false]);
     }
 
     /// No machine that tests run on is expected to have these: nothing may fail, and dropping must end the threads.
@@ -177,7 +142,7 @@ mod tests {
         board.display.as_mut().unwrap().bus = "/dev/no-such-bus".into();
         let indicator = Indicator::open(&board);
         indicator.show(State::Watching);
-        assert!(!indicator.pressed());
+        assert!(!indicator.take_press());
         let shared = Arc::clone(&indicator.shared);
         drop(indicator);
         assert_eq!(Arc::strong_count(&shared), 1, "a thread is left");

@@ -15,7 +15,7 @@ mod worker;
 use std::path::{Path, PathBuf};
 
 pub use file::{Bias, Board, BoardError, Camera, DisplayBus, Expectation, Gpio, Line, Offset, Paths, Thermal};
-pub use indicator::{FakeIndicator, Indicator};
+pub use indicator::Indicator;
 
 /// The boards that are built in, in the order of their names.
 const BUILT_IN: [(&str, &str); 7] = [

@@ -9,7 +9,7 @@ use expression_engine::Error;
 use expression_engine::error::Result;
 use serde_json::json;
 
-use super::options;
+use super::engine_options;
 
 /// Measures one inference of a bundle: median and percentiles, operators and kernels, peak memory.
 #[derive(clap::Args)]
@@ -44,7 +44,7 @@ impl Cmd {
     /// Where the bundle is refused.
     pub fn run(&self) -> Result<()> {
         let started = Instant::now();
-        let options = options(&self.kernel, usize::from(self.threads))?;
+        let options = engine_options(&self.kernel, usize::from(self.threads))?;
         let (bundle, engine) = expression_engine::selftest::open(&self.bundle, options)?;
         let start_up = started.elapsed();
         let faces: Vec<Vec<u8>> =

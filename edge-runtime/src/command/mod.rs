@@ -2,27 +2,77 @@
 
 pub mod bench;
 pub mod classify;
+pub mod console;
 pub mod doctor;
 pub mod log;
+pub mod manual;
 pub mod run;
 pub mod selftest;
 
-use expression_kernels::kernel;
+use std::time::Instant;
 
+use clap::{Parser, Subcommand};
 use expression_engine::EngineOptions;
 use expression_engine::Error;
+use expression_engine::error::Result;
+use expression_kernels::kernel;
 
-/// How an engine runs, by the name of a kernel: `best`, one that this processor has, or `stock-tract`.
+/// Run expression bundles on the board: watch a camera, classify pictures, test and measure
+///
+/// Results go to stdout, logs to stderr. Exit codes: 0 done, 1 failed, 2 bad usage or bad input.
+#[derive(Parser)]
+#[command(name = "edge-runtime", version)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    verbosity: console::Verbosity,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Run(Box<run::Cmd>),
+    Classify(classify::Cmd),
+    Selftest(selftest::Cmd),
+    Bench(bench::Cmd),
+    Doctor(doctor::Cmd),
+    Log(log::Cmd),
+    Completions(manual::Completions),
+    Man(manual::Man),
+}
+
+impl Cli {
+    /// Runs the subcommand. `started` is when the program started.
+    ///
+    /// # Errors
+    /// Returns the subcommand's error, or one if RUST_LOG cannot be read.
+    pub fn run(&self, started: Instant) -> Result<()> {
+        self.verbosity.start_logging()?;
+        match &self.command {
+            Command::Run(cmd) => cmd.run(started),
+            Command::Classify(cmd) => cmd.run(),
+            Command::Selftest(cmd) => cmd.run(),
+            Command::Bench(cmd) => cmd.run(),
+            Command::Doctor(cmd) => cmd.run(),
+            Command::Log(cmd) => cmd.run(),
+            Command::Completions(cmd) => cmd.run(),
+            Command::Man(cmd) => cmd.run(),
+        }
+    }
+}
+
+/// Returns the engine's options for a kernel of this name: `best`, one that this processor has, or `stock-tract`.
 ///
 /// # Errors
-/// [`Error`] where this processor has no such kernel.
-pub fn options(name: &str, threads: usize) -> Result<EngineOptions, Error> {
-    let kernel = match name {
+/// Returns an error if this processor has no such kernel.
+pub fn engine_options(kernel: &str, threads: usize) -> Result<EngineOptions> {
+    let kernel = match kernel {
         "best" => Some(kernel::best()),
         "stock-tract" => None,
-        _ => Some(kernel::all().into_iter().find(|kernel| kernel.name() == name).ok_or_else(|| {
+        name => Some(kernel::all().into_iter().find(|kernel| kernel.name() == name).ok_or_else(|| {
             let names: Vec<_> = kernel::all().iter().map(|kernel| kernel.name()).collect();
-            Error::bad_input(format!("--kernel {name}: this processor has best, stock-tract, {}", names.join(", ")))
+            let names = names.join(", ");
+            Error::bad_input(format!("--kernel {name}: not on this processor; give best, stock-tract, {names}"))
         })?),
     };
     Ok(EngineOptions { kernel, threads })

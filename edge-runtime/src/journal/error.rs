@@ -1,4 +1,4 @@
-//! What the journal refuses, and what to do about it.
+//! Errors of the journal, each with what to do.
 
 use std::path::PathBuf;
 
@@ -10,14 +10,14 @@ use super::schema::VERSION;
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
     /// There is no such file.
-    #[error("there is no journal at {}; give the path that `run --journal` was given", .0.display())]
+    #[error("no journal at {}; give the path that was given to `run --journal`", .0.display())]
     Missing(PathBuf),
-    /// It is a SQLite file of another program.
-    #[error("{} is no journal but a database of another program; give another path", .0.display())]
+    /// The file belongs to another program. It was not touched.
+    #[error("{} is not a journal but a file of another program; it was left as it is: give another path", .0.display())]
     Foreign(PathBuf),
     /// It was written by a newer program.
     #[error(
-        "{} has schema version {found}, this program knows up to {VERSION}; use the program that wrote it, or a newer one",
+        "{} has schema version {found}, this program reads up to {VERSION}; use the version that wrote it, or a newer one",
         .path.display()
     )]
     Newer {
@@ -27,7 +27,7 @@ pub enum JournalError {
         found: i64,
     },
     /// The file does not hold what SQLite or the schema demands.
-    #[error("{} is damaged ({reason}); `log verify` says where, a writer moves it aside and begins a new one", .path.display())]
+    #[error("{} is damaged ({reason}); `log verify` says where, and `run --journal` moves it out of the way and begins a new one", .path.display())]
     Damaged {
         /// The journal.
         path: PathBuf,
@@ -35,10 +35,10 @@ pub enum JournalError {
         reason: String,
     },
     /// Another program holds it.
-    #[error("{} is locked by another program; try again when that has finished", .0.display())]
+    #[error("{} is locked by another program; try again when it has finished", .0.display())]
     Locked(PathBuf),
     /// It cannot be opened or read.
-    #[error("cannot read the journal {}: {reason}; check that the file and its folder may be read", .path.display())]
+    #[error("cannot read the journal {}: {reason}; check that this user may read the file and its folder", .path.display())]
     Unreadable {
         /// The journal.
         path: PathBuf,
@@ -53,7 +53,7 @@ pub enum JournalError {
         /// What stands in the way.
         reason: String,
     },
-    /// A writer was closed while it could not write.
+    /// The writer was closed while it could not write.
     #[error("the journal could not be written at the end: {reason}")]
     Unsaved {
         /// What stood in the way, and how much was lost.

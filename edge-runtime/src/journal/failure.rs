@@ -1,4 +1,4 @@
-//! Why an attempt to write failed: each kind asks for another answer.
+//! Why an attempt to write failed; each kind calls for another response.
 
 use std::fmt;
 use std::io;
@@ -24,13 +24,13 @@ pub(super) enum Kind {
     ReadOnly,
     /// Another program holds the file.
     Locked,
-    /// The file is damaged, or is no database.
+    /// The journal is damaged.
     Damaged,
-    /// It is a database of another program.
+    /// The file belongs to another program.
     Foreign,
     /// The schema is newer than this program; with its version.
     Newer(i64),
-    /// The file is another one than was opened, or none.
+    /// The file was moved or removed.
     Gone,
     /// Anything else, such as an input or output error of a dying card.
     Other,
@@ -48,6 +48,22 @@ impl Kind {
             Kind::Newer(_) => "newer",
             Kind::Gone => "gone",
             Kind::Other => "other",
+        }
+    }
+}
+
+impl Kind {
+    /// What the user can do.
+    pub fn advice(self) -> &'static str {
+        match self {
+            Kind::Full => "make room on the disk or lower max_bytes",
+            Kind::ReadOnly => {
+                "give a --journal in a folder that this user may write, on a disk that is mounted read-write"
+            }
+            Kind::Locked => "end the program that holds it",
+            Kind::Gone => "leave the file in its place while it is written",
+            Kind::Foreign | Kind::Newer(_) => "give another --journal",
+            Kind::Damaged | Kind::Other => "look at the disk (`dmesg`), or give another --journal",
         }
     }
 }
@@ -94,7 +110,7 @@ impl From<rusqlite::Error> for Failure {
                 ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => Kind::Damaged,
                 // SQLite calls only ENOSPC a full disk; a quota or a limit on file sizes comes as an error of input
                 // and output whose cause the system has just said.
-                ErrorCode::SystemIoFailure => of_system(&io::Error::last_os_error()),
+                ErrorCode::SystemIoFailure => kind_of_system_error(&io::Error::last_os_error()),
                 _ => Kind::Other,
             },
             // A value of another type than the schema's.
@@ -110,11 +126,11 @@ impl From<rusqlite::Error> for Failure {
 
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Failure {
-        Failure::new(of_system(&error), error.to_string())
+        Failure::new(kind_of_system_error(&error), error.to_string())
     }
 }
 
-fn of_system(error: &io::Error) -> Kind {
+fn kind_of_system_error(error: &io::Error) -> Kind {
     use io::ErrorKind::*;
     match error.kind() {
         StorageFull | QuotaExceeded | FileTooLarge => Kind::Full,

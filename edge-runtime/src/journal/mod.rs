@@ -4,31 +4,33 @@
 //! batches. A [`Reader`] reads the same file at the same time, in pieces, so that neither waits long for the other.
 //! `docs/journal.md` states the schema, what is guaranteed, and the flash wear.
 
-mod aside;
+mod backlog;
 mod clock;
 mod columns;
 mod config;
 mod connect;
 mod error;
-mod event;
 mod failure;
 mod histogram;
+mod owner;
+mod quarantine;
 mod queue;
 mod range;
+mod rate_limit;
 mod reader;
 mod row;
 mod schema;
 mod session;
+mod shared;
 pub mod stats;
 mod store;
-mod thin;
 pub mod verify;
 mod worker;
 mod writer;
 
+pub use backlog::{Journaled, WriteEntry};
 pub use config::Config;
 pub use error::JournalError;
-pub use event::{Event, Rate, Throttling};
 pub use histogram::Histogram;
 pub use range::Range;
 pub use reader::Reader;

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use expression_core::Stamp;
 
-use super::{Event, Row};
+use super::Row;
+use crate::event::Event;
 
 /// Something to be written.
 #[derive(Debug, Clone)]
@@ -59,8 +60,8 @@ impl std::ops::AddAssign for Tally {
     }
 }
 
-/// So many minutes of counts wait at most: a week.
-const MINUTES: usize = 7 * 24 * 60;
+/// Most minutes of counts that wait: those of a week.
+const MAX_MINUTES: usize = 7 * 24 * 60;
 
 /// What was dropped since it was last said.
 #[derive(Debug, Clone, Copy, Default)]
@@ -86,7 +87,7 @@ impl Lost {
         self.records + self.events == 0
     }
 
-    /// The event that says so; `None` where nothing was lost.
+    /// The event that says so; `None` if nothing was lost.
     pub fn event(&self) -> Option<Event> {
         let seconds = self.last_ns.saturating_sub(self.first_ns) as f64 / 1e9;
         (!self.is_none()).then_some(Event::RecordsLost { records: self.records, events: self.events, seconds })
@@ -119,7 +120,10 @@ pub(super) struct Queue {
     cursors: BTreeMap<String, i64>,
     bytes: usize,
     capacity: usize,
+    /// What was dropped since the journal last said so.
     pub lost: Lost,
+    /// What was dropped since [`super::Writer::reports`] last said so.
+    pub unreported: Lost,
     /// Records lost since the writer was opened.
     pub lost_records: u64,
 }
@@ -133,6 +137,7 @@ impl Queue {
             bytes: 0,
             capacity,
             lost: Lost::default(),
+            unreported: Lost::default(),
             lost_records: 0,
         }
     }
@@ -145,7 +150,7 @@ impl Queue {
 
     pub fn count(&mut self, minute: i64, tally: Tally) {
         *self.minutes.entry(minute).or_default() += tally;
-        while self.minutes.len() > MINUTES {
+        while self.minutes.len() > MAX_MINUTES {
             // Counts are not lost: the oldest join their neighbour.
             if let Some((_, oldest)) = self.minutes.pop_first()
                 && let Some((_, next)) = self.minutes.iter_mut().next()
@@ -210,11 +215,12 @@ impl Queue {
     /// Drops the oldest records while there is too much; events only where they alone fill an eighth.
     fn trim(&mut self) {
         while self.bytes > self.capacity && self.items.len() > 1 {
-            let most_events = self.capacity / 8 / 256;
-            let front = self.items.iter().take(most_events).position(|item| matches!(item, Item::Record(..)));
+            let max_events = self.capacity / 8 / 256;
+            let front = self.items.iter().take(max_events).position(|item| matches!(item, Item::Record(..)));
             let Some(item) = self.items.remove(front.unwrap_or(0)) else { return };
             self.bytes -= item.bytes();
             self.lost.count(&item);
+            self.unreported.count(&item);
             self.lost_records += u64::from(matches!(item, Item::Record(..)));
         }
     }

@@ -77,6 +77,6 @@ fn events_alone_do_not_fill_the_memory() {
     assert!(queue.bytes <= 64 << 10 && queue.lost.events > 9000);
     (0..11_000).for_each(|minute| queue.count(minute, Tally { frames: 1, with_faces: 0, thinned: 0 }));
     queue.count(20_000, Tally { frames: 1, ..Tally::default() });
-    assert_eq!(queue.minutes.len(), MINUTES);
+    assert_eq!(queue.minutes.len(), MAX_MINUTES);
     assert_eq!(queue.minutes.values().map(|tally| tally.frames).sum::<u64>(), 11_001);
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use expression_core::{Label, Record, Stamp};
 use serde::Serialize;
 
-use super::{Event, Session};
+use super::Session;
+use crate::event::Event;
 
 /// A row of the table `record`: one face in one frame.
 #[derive(Debug, Clone, PartialEq)]

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use expression_core::{Label, Quality};
 
-use super::{Event, Histogram, JournalError, Range, Reader, SessionRow};
+use super::{Histogram, JournalError, Range, Reader, SessionRow};
+use crate::event::Event;
 
 /// Figures of a journal, or of a range of it.
 #[derive(Debug, Clone, Default)]

@@ -7,12 +7,12 @@ use std::time::Duration;
 use expression_core::Stamp;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
 
-use super::aside::{beside, sync_folder};
 use super::failure::{Failure, Kind};
+use super::quarantine::{beside, sync_folder};
 use super::queue::{Batch, Item, Tally};
 use super::row::label_code;
 use super::schema::{self, PAGE, State};
-use super::{Config, Row, Session};
+use super::{Config, Row, Session, owner};
 
 /// How long an attempt waits for another program to release the file. The pipeline does not wait with it.
 const BUSY: Duration = Duration::from_secs(1);
@@ -30,11 +30,12 @@ pub(super) struct Store {
 }
 
 impl Store {
-    /// Opens or makes the file and finds or writes the session's row.
+    /// Opens or creates the file, and finds or writes the session's row. A file of another program is not touched.
     pub fn open(path: &Path, config: &Config, session: &Session, started: Stamp) -> Result<Store, Failure> {
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             std::fs::create_dir_all(folder)?;
         }
+        owner::check(path)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let conn = Connection::open_with_flags(path, flags)?;
         conn.busy_timeout(BUSY)?;
@@ -228,9 +229,10 @@ pub(super) fn minute_of(stamp: Stamp) -> i64 {
     stamp.wall_us.div_euclid(60_000_000)
 }
 
-/// So many numbers go at a time, and so many times before one commit.
+/// How many ids are deleted at a time.
 const STEP: i64 = 128;
-const STEPS: usize = 256;
+/// How many times before one commit.
+const MAX_STEPS: usize = 256;
 
 /// Deletes the oldest until the batch has room. What the file has above the cap, once it is lowered, is given back
 /// some pages a commit.
@@ -238,7 +240,7 @@ fn make_room(conn: &Connection, budget: u64, need: u64, session: i64) -> Result<
     let pragma = |name: &str| -> Result<u64, Failure> {
         Ok(conn.prepare_cached(&format!("PRAGMA {name}"))?.query_row([], |row| row.get::<_, i64>(0))?.max(0) as u64)
     };
-    for _ in 0..STEPS {
+    for _ in 0..MAX_STEPS {
         if pragma("page_count")?.saturating_sub(pragma("freelist_count")?) + need <= budget
             || !drop_oldest(conn, session)?
         {

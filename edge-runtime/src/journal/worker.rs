@@ -10,17 +10,18 @@ use expression_core::Stamp;
 use super::clock::Watch;
 use super::failure::{Failure, Kind};
 use super::queue::Item;
+use super::shared::{Failing, Shared};
 use super::store::Store;
-use super::writer::{Failing, Shared};
-use super::{Config, Event, Session, aside};
+use super::{Config, Session, quarantine};
 use crate::clock;
+use crate::event::Event;
 
-/// Counts of frames without faces wait so long for records to be committed with.
+/// How long counts of frames without faces wait for records to be committed with.
 const COUNTS_WAIT: Duration = Duration::from_secs(30);
 /// The first pause after a failure.
 const FIRST_RETRY: Duration = Duration::from_millis(250);
-/// So often a last attempt is made when the writer is closed.
-const LAST_ATTEMPTS: usize = 3;
+/// Attempts to write what is left when the writer is closed.
+const CLOSING_ATTEMPTS: usize = 3;
 
 /// All that the thread owns.
 pub(super) struct Worker {
@@ -65,7 +66,7 @@ impl Worker {
             };
             self.look_at_the_clock();
             let mut written = self.write_all();
-            for _ in 1..if closing { LAST_ATTEMPTS } else { 1 } {
+            for _ in 1..if closing { CLOSING_ATTEMPTS } else { 1 } {
                 if !written {
                     std::thread::sleep(FIRST_RETRY);
                     written = self.write_all();
@@ -105,7 +106,7 @@ impl Worker {
         let now = clock::now();
         if let Some((synchronised, step_ms)) = self.watch.change(synchronised, now) {
             self.shared.synchronised.store(synchronised, Ordering::Relaxed);
-            self.shared.lock().queue.push(Item::Event(now, Event::ClockChanged { synchronised, step_ms }));
+            self.shared.lock().record(now, Event::ClockChanged { synchronised, step_ms });
         }
     }
 
@@ -148,7 +149,13 @@ impl Worker {
         if !batch.is_empty() {
             let Some(store) = self.store.as_mut() else { return Ok(true) };
             match store.write(&batch) {
-                Ok(newest) => self.shared.committed.store(newest, Ordering::Release),
+                Ok(newest) => {
+                    self.shared.committed.store(newest, Ordering::Release);
+                    let records = batch.items.iter().filter(|item| matches!(item, Item::Record(..))).count() as u64;
+                    let mut state = self.shared.lock();
+                    state.unreported_batches += 1;
+                    state.unreported_records += records;
+                }
                 Err(failure) => {
                     self.shared.lock().queue.put_back(batch);
                     return Err(failure);
@@ -171,8 +178,13 @@ impl Worker {
             Event::WritingRecovered { seconds }
         });
         let lost = std::mem::take(&mut state.queue.lost).event();
-        for event in [recovered, lost].into_iter().flatten() {
-            state.queue.push(Item::Event(now, event));
+        if let Some(recovered) = recovered {
+            state.record(now, recovered);
+            *left = state.queue.len();
+        }
+        // Reported as it happened: here it is only written.
+        if let Some(lost) = lost {
+            state.queue.push(Item::Event(now, lost));
             *left = state.queue.len();
         }
     }
@@ -187,27 +199,36 @@ impl Worker {
         let now = clock::now();
         let mut state = self.shared.lock();
         if state.failing.is_none() {
-            let (path, limit) = (self.path.display(), self.config.queue_bytes);
-            tracing::warn!("cannot write the journal {path}: {failure}; up to {limit} bytes wait in memory");
+            let (path, kib) = (self.path.display(), self.config.queue_bytes >> 10);
+            let advice = failure.kind.advice();
+            tracing::warn!(
+                "cannot write the journal {path}: {failure}; {advice}; until then up to {kib} KiB of records wait in memory"
+            );
             let event = Event::WritingFailed { cause: failure.kind.name().into(), message: failure.message.clone() };
-            state.queue.push(Item::Event(now, event));
+            state.record(now, event);
             state.failing = Some(Failing { since_ns: now.monotonic_ns, message: failure.message.clone() });
         }
     }
 
-    /// Moves a damaged file aside, so that a new one is begun; false where that cannot be done.
+    /// Moves a damaged file out of the way, so that a new one is begun; `false` if that cannot be done.
     pub fn replace(&mut self, failure: &Failure) -> bool {
         self.store = None;
-        match aside::move_aside(&self.path) {
+        match quarantine::quarantine(&self.path) {
             Ok(target) => {
                 let moved_to = target.display().to_string();
-                tracing::warn!("the journal {} is damaged ({failure}): moved to {moved_to}", self.path.display());
+                tracing::warn!(
+                    "the journal {} is damaged ({failure}); it was moved to {moved_to} and a new one is begun",
+                    self.path.display()
+                );
                 let event = Event::JournalDamaged { reason: failure.message.clone(), moved_to };
-                self.shared.lock().queue.push(Item::Event(clock::now(), event));
+                self.shared.lock().record(clock::now(), event);
                 true
             }
             Err(error) => {
-                tracing::warn!("cannot move the damaged journal {} aside: {error}", self.path.display());
+                tracing::warn!(
+                    "cannot move the damaged journal {} out of the way: {error}; move it, or give another --journal",
+                    self.path.display()
+                );
                 false
             }
         }

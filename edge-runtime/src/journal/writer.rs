@@ -1,25 +1,27 @@
 //! The pipeline's end of the journal.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::failure::Kind;
 use super::queue::{Item, KeptFace, Queue, Tally};
+use super::rate_limit::RateLimit;
+use super::shared::Shared;
 use super::store::minute_of;
-use super::thin::Thinner;
 use super::worker::Worker;
-use super::{Config, Event, Face, JournalError, Row, Session};
+use super::{Config, Face, JournalError, Row, Session};
 use crate::clock;
+use crate::event::Event;
 use crate::frame::Observation;
 
 /// Writes a journal. No method but [`Writer::flush`] and [`Writer::close`] waits for the disk; all may be called from any
 /// thread. Dropping it writes what waits, as [`Writer::close`] does.
 pub struct Writer {
     shared: Arc<Shared>,
-    thinner: Mutex<Thinner>,
+    rate_limit: Mutex<RateLimit>,
     keep_faces: bool,
     thread: Option<JoinHandle<()>>,
 }
@@ -35,49 +37,6 @@ pub struct Health {
     pub lost_records: u64,
     /// Why nothing can be written at present, where that is so.
     pub failing: Option<String>,
-}
-
-/// What the writer and its thread share.
-pub(super) struct Shared {
-    state: Mutex<State>,
-    work: Condvar,
-    settled: Condvar,
-    pub committed: AtomicI64,
-    pub synchronised: AtomicBool,
-}
-
-pub(super) struct State {
-    pub queue: Queue,
-    pub closing: bool,
-    /// Requests to flush so far, and how many of them had their attempt.
-    pub asked: u64,
-    pub settled: u64,
-    pub failing: Option<Failing>,
-    /// Whether the last attempt wrote all that waited.
-    written: bool,
-}
-
-pub(super) struct Failing {
-    pub since_ns: u64,
-    pub message: String,
-}
-
-impl Shared {
-    pub fn lock(&self) -> MutexGuard<'_, State> {
-        // No code that holds the lock leaves the state half changed, so a panic elsewhere is no reason to stop.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub fn wait_for_work<'a>(&self, state: MutexGuard<'a, State>, pause: Duration) -> MutexGuard<'a, State> {
-        self.work.wait_timeout(state, pause).unwrap_or_else(PoisonError::into_inner).0
-    }
-
-    pub fn settle(&self, ticket: u64, written: bool) {
-        let mut state = self.lock();
-        state.settled = ticket;
-        state.written = written;
-        self.settled.notify_all();
-    }
 }
 
 impl Writer {
@@ -99,14 +58,8 @@ impl Writer {
         if config.keep_faces {
             queue.push(Item::Event(started, Event::KeepFaces { on: true }));
         }
-        let shared = Arc::new(Shared {
-            state: Mutex::new(State { queue, closing: false, asked: 0, settled: 0, failing: None, written: true }),
-            work: Condvar::new(),
-            settled: Condvar::new(),
-            committed: AtomicI64::new(0),
-            synchronised: AtomicBool::new(session.clock_synchronised),
-        });
-        let thinner = Mutex::new(Thinner::new(config.max_records_per_second));
+        let shared = Arc::new(Shared::new(queue, session.clock_synchronised));
+        let rate_limit = Mutex::new(RateLimit::new(config.max_records_per_second));
         let keep_faces = config.keep_faces;
         let mut worker = Worker::new(shared.clone(), path.to_owned(), config, session, started);
         match worker.open() {
@@ -116,7 +69,7 @@ impl Writer {
         }
         let thread = std::thread::Builder::new().name("journal".into()).spawn(move || worker.run());
         let thread = thread.map_err(|error| unwritable(format!("no thread to write it: {error}")))?;
-        Ok(Writer { shared, thinner, keep_faces, thread: Some(thread) })
+        Ok(Writer { shared, rate_limit, keep_faces, thread: Some(thread) })
     }
 
     /// Counts a frame and records its faces, as many a second of each track as the configuration allows.
@@ -137,10 +90,10 @@ impl Writer {
         let synchronised = self.shared.synchronised.load(Ordering::Relaxed);
         let name: Option<Arc<str>> = observation.name.as_deref().map(Arc::from);
         let mut tally = Tally { frames: 1, with_faces: u64::from(!observation.faces.is_empty()), thinned: 0 };
-        let mut thinner = self.thinner.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rate_limit = self.rate_limit.lock().unwrap_or_else(PoisonError::into_inner);
         let mut state = self.shared.lock();
         for (index, record) in observation.faces.iter().enumerate() {
-            if name.is_none() && !thinner.keeps(record.track, stamp.monotonic_ns / 1000) {
+            if name.is_none() && !rate_limit.admits(record.track, stamp.monotonic_ns / 1000) {
                 tally.thinned += 1;
                 continue;
             }
@@ -182,7 +135,13 @@ impl Writer {
         self.shared.committed.load(Ordering::Acquire)
     }
 
-    /// How the writing goes.
+    /// Events of the writer itself since the last call: that writing failed or recovered, what was committed or lost, that the
+    /// clock was set. They are in the journal, or will be, and are here for everybody else.
+    pub fn reports(&self) -> Vec<Event> {
+        self.shared.lock().take_reports()
+    }
+
+    /// How writing goes.
     pub fn health(&self) -> Health {
         let state = self.shared.lock();
         Health {
@@ -220,7 +179,13 @@ impl Writer {
         self.finish(reason)
     }
 
-    fn finish(&mut self, reason: &str) -> Result<i64, JournalError> {
+    /// Whether aligned faces are kept.
+    pub fn keeps_faces(&self) -> bool {
+        self.keep_faces
+    }
+
+    /// [`Writer::close`] for a writer whose last reports are still wanted.
+    pub(crate) fn finish(&mut self, reason: &str) -> Result<i64, JournalError> {
         let Some(thread) = self.thread.take() else { return Ok(self.committed()) };
         self.event(Event::Stop { reason: reason.to_owned() });
         self.shared.lock().closing = true;

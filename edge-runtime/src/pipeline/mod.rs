@@ -5,25 +5,25 @@ mod profile;
 use expression_engine::error::Result;
 use std::collections::HashMap;
 
-use expression_core::align::{Point, align};
-use expression_core::quality::{self, QualityLimits};
-use expression_core::smooth::{Smoother, Smoothing, Softmax};
+use expression_core::quality::QualityLimits;
+use expression_core::smooth::{Smoother, Smoothing};
 use expression_core::track::{self, Detection, TrackLimits, Tracker};
-use expression_core::{Bounds, Label, Quality, Record, View};
+use expression_core::{FaceInput, Label, Quality, Record, View};
 
-pub use profile::{Profile, Step};
+pub use profile::{Profile, ProfileStep};
 
 use crate::frame::{Frame, Observation};
 use expression_engine::bundle::{self, Bundle};
-use expression_engine::detector::{self, Detector, Face};
+use expression_engine::detector::{self, Detector};
 use expression_engine::expression::{Engine, EngineError};
+use expression_engine::face::{self, Aligner};
 
-/// How frames are treated.
+/// How frames are processed.
 #[derive(Debug, Clone, Copy)]
-pub struct Options {
-    /// Faces are looked for in every so manieth frame, and followed between.
+pub struct PipelineOptions {
+    /// The detector runs on every Nth frame; faces are tracked in between.
     pub detect_every: u32,
-    /// Whether the frames are pictures that have nothing to do with each other: each is looked through, nothing is smoothed.
+    /// Whether the frames are pictures that have nothing to do with each other: the detector runs on each, nothing is smoothed.
     pub still: bool,
     /// When tracks begin and end.
     pub track: TrackLimits,
@@ -33,10 +33,10 @@ pub struct Options {
     pub smoothing: Smoothing,
 }
 
-impl Options {
+impl PipelineOptions {
     /// For a camera or a video.
-    pub fn moving() -> Options {
-        Options {
+    pub fn moving() -> PipelineOptions {
+        PipelineOptions {
             detect_every: 4,
             still: false,
             track: TrackLimits::default(),
@@ -46,18 +46,18 @@ impl Options {
     }
 
     /// For pictures that have nothing to do with each other.
-    pub fn still() -> Options {
-        Options {
+    pub fn still() -> PipelineOptions {
+        PipelineOptions {
             detect_every: 1,
             still: true,
             track: TrackLimits { confirm: 1, memory_ms: 0 },
             smoothing: Smoothing { constant_ms: 0, hold_ms: 0, margin: 0, min_confidence: 0 },
-            ..Options::moving()
+            ..PipelineOptions::moving()
         }
     }
 
-    /// Gives no label below the confidence that the bundle names.
-    pub fn with_confidence_of(mut self, bundle: &Bundle) -> Options {
+    /// Sets the confidence below which there is no label to that of a bundle.
+    pub fn with_confidence_from(mut self, bundle: &Bundle) -> PipelineOptions {
         if let Some(confidence) = bundle.manifest().confidence {
             self.smoothing.min_confidence = (confidence.least.clamp(0.0, 1.0) * 255.0).round() as u8;
         }
@@ -65,15 +65,36 @@ impl Options {
     }
 }
 
+/// What makes an [`Observation`] of a frame: a [`Pipeline`], or what a test puts in its place.
+pub trait Observe {
+    /// Fills `observation` with what there is to say about a frame; `face` is called with the aligned face of each record that
+    /// has scores. A frame that has fewer bytes than its layout says has no faces.
+    ///
+    /// # Errors
+    /// Returns an error if the engine fails.
+    fn observe(
+        &mut self,
+        frame: &Frame,
+        observation: &mut Observation,
+        profile: &mut Profile,
+        face: &mut dyn FnMut(&Record, &[u8]),
+    ) -> Result<(), EngineError>;
+
+    /// Forgets the faces, after a gap for instance; the numbers of tracks go on.
+    fn forget(&mut self);
+
+    /// The geometry of the aligned faces.
+    fn input(&self) -> FaceInput;
+}
+
 /// A bundle at work on frames that follow each other.
 pub struct Pipeline {
     detector: Detector,
     engine: Engine,
-    softmax: Softmax,
-    options: Options,
+    options: PipelineOptions,
     tracker: Tracker,
     smoothers: HashMap<u32, Smoother>,
-    /// Frames since faces were looked for.
+    /// Frames since the detector ran.
     since: u32,
     workspace: detector::Workspace,
     found: Vec<Detection>,
@@ -82,16 +103,14 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// Of a bundle that was opened and tested.
+    /// Creates the pipeline of a bundle that was opened and tested.
     ///
     /// # Errors
-    /// Where the bundle has no detector, or another file than the manifest names.
-    pub fn new(bundle: &Bundle, engine: Engine, options: Options) -> Result<Pipeline> {
+    /// Returns an error if the bundle has no detector, or another one than its manifest names.
+    pub fn new(bundle: &Bundle, engine: Engine, options: PipelineOptions) -> Result<Pipeline> {
         let detector = Detector::from_onnx(&bundle.read(bundle::DETECTOR)?)?;
-        let softmax = Softmax::new(bundle.manifest().output.scale);
         Ok(Pipeline {
             detector,
-            softmax,
             options,
             tracker: Tracker::new(options.track),
             smoothers: HashMap::new(),
@@ -109,29 +128,65 @@ impl Pipeline {
         &self.engine
     }
 
-    /// Name of the instruction set that the detector computes with.
-    pub fn detector_kernel(&self) -> &'static str {
-        self.detector.kernel()
+    /// Brings the tracks up to a frame.
+    fn find(&mut self, view: View<'_>, now: u64, profile: &mut Profile) {
+        if self.options.still {
+            self.tracker.clear();
+            self.smoothers.clear();
+        }
+        self.since = self.since.saturating_add(1);
+        // A new face is confirmed at once, and so is one that a slow board has not detected for a long time.
+        if self.since < self.options.detect_every && !self.tracker.unconfirmed() && !self.tracker.aging(now) {
+            profile.time(ProfileStep::Track, || self.tracker.follow(view, now));
+            // What no longer looks like its face, after a cut for instance, gets no label until the detector has seen it.
+            if !self.tracker.in_doubt() {
+                return;
+            }
+        }
+        self.since = 0;
+        let faces = profile.time(ProfileStep::Detect, || self.detector.faces_with(view, &mut self.workspace));
+        self.found.clear();
+        self.found.extend(faces.iter().filter_map(face::detection));
+        profile.time(ProfileStep::Track, || self.tracker.detected(&self.found, view, now));
     }
 
-    /// Forgets the faces, after a gap for instance; numbers of tracks go on.
-    pub fn forget(&mut self) {
-        self.tracker.clear();
-        self.smoothers.clear();
-        self.since = u32::MAX;
+    /// What there is to say about a face.
+    fn record(
+        &mut self,
+        id: u32,
+        found: &Detection,
+        view: View<'_>,
+        now: u64,
+        profile: &mut Profile,
+    ) -> Result<Record, EngineError> {
+        let aligner = Aligner { input: self.engine.input(), limits: self.options.quality };
+        let quality = profile.time(ProfileStep::Align, || aligner.align(found, view, &mut self.face));
+        let scores = match quality {
+            Quality::Good => {
+                profile.time(ProfileStep::Classify, || self.engine.integer_scores(&self.face, &mut self.scores))?;
+                Some(by_label(self.engine.labels(), &self.scores))
+            }
+            _ => None,
+        };
+        let smoother = self.smoothers.entry(id).or_default();
+        let (label, confidence) = profile.time(ProfileStep::Smooth, || {
+            if scores.is_some() {
+                let probability = by_label(self.engine.labels(), &self.engine.softmax().probabilities(&self.scores));
+                smoother.update(&probability, now, &self.options.smoothing);
+            }
+            (smoother.label(), smoother.confidence())
+        });
+        Ok(Record { track: id, bounds: found.bounds, quality, scores, label, confidence })
     }
+}
 
-    /// Fills `observation` with what there is to say of a frame; `face` is called with the aligned face of each record that
-    /// has scores. A frame whose bytes are fewer than its layout says has no faces.
-    ///
-    /// # Errors
-    /// Where the engine fails.
-    pub fn observe(
+impl Observe for Pipeline {
+    fn observe(
         &mut self,
         frame: &Frame,
         observation: &mut Observation,
         profile: &mut Profile,
-        mut face: impl FnMut(&Record, &[u8]),
+        face: &mut dyn FnMut(&Record, &[u8]),
     ) -> Result<(), EngineError> {
         observation.stamp = frame.stamp;
         observation.sequence = frame.sequence;
@@ -157,91 +212,20 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Brings the tracks up to a frame.
-    fn find(&mut self, view: View<'_>, now: u64, profile: &mut Profile) {
-        if self.options.still {
-            self.tracker.clear();
-            self.smoothers.clear();
-        }
-        self.since = self.since.saturating_add(1);
-        // A new face need not wait its turn to be confirmed, nor one that a slow board has not looked for in a long time.
-        if self.since < self.options.detect_every && !self.tracker.unconfirmed() && !self.tracker.aging(now) {
-            return profile.time(Step::Track, || self.tracker.follow(view, now));
-        }
-        self.since = 0;
-        let faces = profile.time(Step::Detect, || self.detector.faces_with(view, &mut self.workspace));
-        self.found.clear();
-        self.found.extend(faces.iter().filter_map(detection));
-        profile.time(Step::Track, || self.tracker.detected(&self.found, view, now));
+    fn forget(&mut self) {
+        self.tracker.clear();
+        self.smoothers.clear();
+        self.since = u32::MAX;
     }
 
-    /// What there is to say of a face.
-    fn record(
-        &mut self,
-        id: u32,
-        found: &Detection,
-        view: View<'_>,
-        now: u64,
-        profile: &mut Profile,
-    ) -> Result<Record, EngineError> {
-        let quality = profile.time(Step::Align, || self.aligned(found, view));
-        let scores = match quality {
-            Quality::Good => {
-                profile.time(Step::Classify, || self.engine.integer_scores(&self.face, &mut self.scores))?;
-                Some(self.by_label())
-            }
-            _ => None,
-        };
-        let smoother = self.smoothers.entry(id).or_default();
-        let (label, confidence) = profile.time(Step::Smooth, || {
-            if scores.is_some() {
-                let of_model = self.softmax.probabilities(&self.scores);
-                let mut probability = [0; Label::COUNT];
-                self.engine
-                    .labels()
-                    .iter()
-                    .zip(of_model)
-                    .for_each(|(label, value)| probability[*label as usize] = value);
-                smoother.update(&probability, now, &self.options.smoothing);
-            }
-            (smoother.label(), smoother.confidence())
-        });
-        Ok(Record { track: id, bounds: found.bounds, quality, scores, label, confidence })
-    }
-
-    /// Aligns a face into its place, and judges it.
-    fn aligned(&mut self, found: &Detection, view: View<'_>) -> Quality {
-        let (limits, input) = (&self.options.quality, self.engine.input());
-        let quality = quality::from_geometry(found, [view.width(), view.height()], limits);
-        if quality != Quality::Good {
-            return quality;
-        }
-        if align(&found.key_points(), view, input, &mut self.face).is_err() {
-            return Quality::Turned;
-        }
-        match quality::sharpness(&self.face, input.size) < u32::from(limits.sharpness) {
-            true => Quality::Blurred,
-            false => Quality::Good,
-        }
-    }
-
-    /// The last scores in the order of [`Label::ALL`].
-    fn by_label(&self) -> [u8; Label::COUNT] {
-        let mut scores = [0; Label::COUNT];
-        self.engine.labels().iter().zip(&self.scores).for_each(|(label, score)| scores[*label as usize] = *score);
-        scores
+    fn input(&self) -> FaceInput {
+        self.engine.input()
     }
 }
 
-/// A face of the detector as the tracker takes it; `None` where its points are too far outside the picture.
-fn detection(face: &Face) -> Option<Detection> {
-    let [left, top, width, height] = face.bounds;
-    let bounds = Bounds {
-        left: left.round() as i16,
-        top: top.round() as i16,
-        width: width.round() as u16,
-        height: height.round() as u16,
-    };
-    let point = |index: usize| Point::from_pixels(face.points[index][0], face.points[index][1]);
-    Some(Detection { bounds, eyes: [point(0)?, point(1)?], nose: point(2)?, mouth: point(3)? })
+/// Brings values of a model's labels, `labels`, into the order of [`Label::ALL`]; a label that the model lacks gets the default.
+pub fn by_label<T: Copy + Default>(labels: &[Label], values: &[T]) -> [T; Label::COUNT] {
+    let mut found = [T::default(); Label::COUNT];
+    labels.iter().zip(values).for_each(|(label, value)| found[*label as usize] = *value);
+    found
 }

@@ -1,41 +1,51 @@
-//! Where the time goes: each step's share of a frame.
+//! Where the time goes: the share of each step in a frame.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde::Serialize;
 
 /// A step of a frame, in the order they run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProfileStep {
     /// Waiting for the source and reading the frame.
     Read,
-    /// Looking for faces.
+    /// Detecting faces.
     Detect,
-    /// Matching detections to tracks, and following tracks between them.
+    /// Matching detections to tracks, and following tracks in between.
     Track,
     /// Judging and aligning faces.
     Align,
     /// The expression net.
     Classify,
-    /// Smoothing and what else a record needs.
+    /// Smoothing labels.
     Smooth,
-    /// Handing records on: journal, indicator, telemetry.
+    /// Handing records to journal, telemetry and indicator.
     Record,
 }
 
-impl Step {
-    const ALL: [Step; 7] =
-        [Step::Read, Step::Detect, Step::Track, Step::Align, Step::Classify, Step::Smooth, Step::Record];
+impl ProfileStep {
+    const ALL: [ProfileStep; 7] = [
+        ProfileStep::Read,
+        ProfileStep::Detect,
+        ProfileStep::Track,
+        ProfileStep::Align,
+        ProfileStep::Classify,
+        ProfileStep::Smooth,
+        ProfileStep::Record,
+    ];
 
     fn name(self) -> &'static str {
         match self {
-            Step::Read => "read",
-            Step::Detect => "detect",
-            Step::Track => "track",
-            Step::Align => "align",
-            Step::Classify => "classify",
-            Step::Smooth => "smooth",
-            Step::Record => "record",
+            ProfileStep::Read => "read",
+            ProfileStep::Detect => "detect",
+            ProfileStep::Track => "track",
+            ProfileStep::Align => "align",
+            ProfileStep::Classify => "classify",
+            ProfileStep::Smooth => "smooth",
+            ProfileStep::Record => "record",
         }
     }
 }
@@ -44,20 +54,20 @@ impl Step {
 #[derive(Debug, Clone)]
 pub struct Profile {
     started: Instant,
-    steps: [(Duration, u64); Step::ALL.len()],
+    steps: [(Duration, u64); ProfileStep::ALL.len()],
     frames: u64,
     faces: u64,
     first_record: Option<Duration>,
 }
 
 impl Profile {
-    /// Counting from `started`, the start of the program.
+    /// Begins to count; `started` is the start of the program.
     pub fn new(started: Instant) -> Profile {
         Profile { started, steps: Default::default(), frames: 0, faces: 0, first_record: None }
     }
 
     /// Runs a step and adds its time.
-    pub fn time<T>(&mut self, step: Step, body: impl FnOnce() -> T) -> T {
+    pub fn time<T>(&mut self, step: ProfileStep, body: impl FnOnce() -> T) -> T {
         let before = Instant::now();
         let result = body();
         let (time, count) = &mut self.steps[step as usize];
@@ -66,7 +76,7 @@ impl Profile {
         result
     }
 
-    /// A frame with so many faces is done.
+    /// Counts a frame that is done, and its faces.
     pub fn frame(&mut self, faces: usize) {
         self.frames += 1;
         self.faces += faces as u64;
@@ -75,56 +85,81 @@ impl Profile {
         }
     }
 
-    /// Frames that are done.
+    /// Returns the number of frames that are done.
     pub fn frames(&self) -> u64 {
         self.frames
     }
 
-    /// Everything by name. Times are in milliseconds.
-    pub fn report(&self) -> Value {
+    /// Returns the report. Times are in milliseconds.
+    pub fn report(&self) -> Report {
         let milliseconds = |time: Duration| (time.as_secs_f64() * 1e6).round() / 1e3;
-        let total: Duration = self.steps.iter().map(|(time, _)| *time).sum();
-        let share = |time: Duration| time.as_secs_f64() / total.as_secs_f64().max(1e-9);
-        let steps = Step::ALL.iter().map(|step| {
-            let (time, count) = self.steps[*step as usize];
-            let each = milliseconds(time) / (count.max(1) as f64);
-            let value = json!({ "runs": count, "ms_each": each, "ms_a_frame": milliseconds(time) / self.frames.max(1) as f64,
-                "share": share(time) });
-            (step.name().to_owned(), value)
+        let total = self.steps.iter().map(|(time, _)| *time).sum::<Duration>().as_secs_f64().max(1e-9);
+        let steps = ProfileStep::ALL.iter().map(|step| {
+            let (time, runs) = self.steps[*step as usize];
+            let report = StepReport {
+                runs,
+                ms_each: milliseconds(time) / runs.max(1) as f64,
+                ms_a_frame: milliseconds(time) / self.frames.max(1) as f64,
+                share: time.as_secs_f64() / total,
+            };
+            (*step, report)
         });
-        json!({
-            "frames": self.frames,
-            "faces": self.faces,
-            "frames_per_second": self.frames as f64 / total.as_secs_f64().max(1e-9),
-            "start_to_first_record_ms": self.first_record.map(milliseconds),
-            "peak_memory_bytes": expression_engine::memory::peak(),
-            "steps": Value::Object(steps.collect()),
-        })
+        Report {
+            frames: self.frames,
+            faces: self.faces,
+            frames_per_second: self.frames as f64 / total,
+            start_to_first_record_ms: self.first_record.map(milliseconds),
+            peak_memory_bytes: expression_engine::memory::peak(),
+            steps: steps.collect(),
+        }
     }
+}
 
-    /// The report as a table.
-    pub fn table(&self) -> String {
-        let report = self.report();
-        let number = |value: &Value| value.as_f64().unwrap_or(0.0);
-        let mut rows = vec!["step         runs   ms each  ms a frame   share".to_owned()];
-        for step in Step::ALL {
-            let of = &report["steps"][step.name()];
-            let (each, frame, share) =
-                (number(&of["ms_each"]), number(&of["ms_a_frame"]), 100.0 * number(&of["share"]));
-            rows.push(format!("{:<10} {:>6} {each:>9.3} {frame:>11.3} {share:>6.1}%", step.name(), of["runs"]));
+/// Where the time went.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Report {
+    /// Frames that were processed.
+    pub frames: u64,
+    /// Faces, counted in every frame.
+    pub faces: u64,
+    /// Frames per second of the time in all steps.
+    pub frames_per_second: f64,
+    /// Milliseconds from the start of the program to the first face; `None` if there was none.
+    pub start_to_first_record_ms: Option<f64>,
+    /// Most memory used, in bytes; `None` if the system does not tell.
+    pub peak_memory_bytes: Option<u64>,
+    /// The steps in the order in which they run.
+    pub steps: BTreeMap<ProfileStep, StepReport>,
+}
+
+/// One step's part of a [`Report`].
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct StepReport {
+    /// How often it ran.
+    pub runs: u64,
+    /// Milliseconds of a run, on average.
+    pub ms_each: f64,
+    /// Milliseconds per frame, on average.
+    pub ms_a_frame: f64,
+    /// Share of the time of all steps, 0 to 1.
+    pub share: f64,
+}
+
+impl fmt::Display for Report {
+    /// A table.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "step         runs   ms each  ms/frame   share")?;
+        for (step, StepReport { runs, ms_each, ms_a_frame, share }) in &self.steps {
+            let share = 100.0 * share;
+            writeln!(f, "{:<10} {runs:>6} {ms_each:>9.3} {ms_a_frame:>9.3} {share:>6.1}%", step.name())?;
         }
-        rows.push(format!(
-            "frames {}, faces {}, frames a second {:.1}",
-            self.frames,
-            self.faces,
-            number(&report["frames_per_second"])
-        ));
-        if let Some(first) = self.first_record {
-            rows.push(format!("start to first record {:.0} ms", first.as_secs_f64() * 1e3));
+        write!(f, "{} frames, {} faces, {:.1} frames/s", self.frames, self.faces, self.frames_per_second)?;
+        if let Some(first) = self.start_to_first_record_ms {
+            write!(f, "\nstart to first record {first:.0} ms")?;
         }
-        if let Some(bytes) = report["peak_memory_bytes"].as_f64() {
-            rows.push(format!("peak memory {:.1} MiB", bytes / f64::from(1 << 20)));
+        if let Some(bytes) = self.peak_memory_bytes {
+            write!(f, "\npeak memory {:.1} MiB", bytes as f64 / f64::from(1 << 20))?;
         }
-        rows.join("\n")
+        Ok(())
     }
 }

@@ -82,6 +82,27 @@ pub struct Options {
 }
 
 impl Args {
+    /// Whether anybody can watch.
+    pub fn is_any(&self) -> bool {
+        #[cfg(feature = "preview")]
+        if self.preview.is_some() {
+            return true;
+        }
+        #[cfg(feature = "metrics")]
+        if self.metrics.is_some() {
+            return true;
+        }
+        self.publishes()
+    }
+
+    /// Whether there is a broker to publish to.
+    pub fn publishes(&self) -> bool {
+        #[cfg(feature = "mqtt")]
+        return self.mqtt.is_some();
+        #[cfg(not(feature = "mqtt"))]
+        false
+    }
+
     /// What the flags ask for; reads the files that they name.
     ///
     /// # Errors

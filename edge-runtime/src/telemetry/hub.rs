@@ -10,7 +10,8 @@ use expression_core::Record;
 use super::counters::Counters;
 use super::history::History;
 use super::rate::Rate;
-use super::{About, Event, Options};
+use super::{About, Options};
+use crate::event::Event;
 use crate::frame::{Frame, Observation};
 
 /// Faces of a frame that watchers are shown; the counters count all.
@@ -45,6 +46,10 @@ pub struct Now {
     /// Unix time in seconds and a line, the oldest first.
     pub events: VecDeque<(i64, String)>,
     pub paused: bool,
+    /// Unix time in seconds since when the camera is lost; `None` while it delivers.
+    pub camera_lost: Option<i64>,
+    /// Why the journal cannot be written; `None` while it can, or if there is none.
+    pub journal_failing: Option<String>,
 }
 
 impl Hub {
@@ -95,26 +100,42 @@ impl Hub {
     }
 
     /// See [`super::Telemetry::event`].
-    pub fn event(&self, event: Event) {
+    pub fn event(&self, event: &Event) {
         let counters = &self.counters;
-        match &event {
-            Event::CameraLost => {
+        let second = i64::try_from(unix_time().as_secs()).unwrap_or(0);
+        match event {
+            Event::CameraLost { .. } => {
                 counters.camera_losses.fetch_add(1, Relaxed);
-                // Its next frames are counted from anywhere.
-                self.now().at = None;
+                let mut now = self.now();
+                // Nothing is known about faces until it is back, and its next frames are counted from anywhere.
+                (now.at, now.camera_lost) = (None, Some(second));
+                now.observation.faces.clear();
             }
-            Event::JournalCommitted { records } => {
-                counters.journal_commits.fetch_add(1, Relaxed);
+            Event::CameraBack { .. } => self.now().camera_lost = None,
+            Event::JournalCommitted { batches, records } => {
+                counters.journal_commits.fetch_add(*batches, Relaxed);
                 counters.journal_records.fetch_add(*records, Relaxed);
             }
-            Event::JournalDropped { records } => {
+            Event::RecordsLost { records, .. } => {
                 counters.journal_dropped.fetch_add(*records, Relaxed);
             }
-            Event::Paused(paused) => self.now().paused = *paused,
-            Event::CameraBack { .. } | Event::Throttled { .. } | Event::Note(_) => {}
+            Event::WritingFailed { message, .. } => self.now().journal_failing = Some(message.clone()),
+            Event::WritingRecovered { .. } => self.now().journal_failing = None,
+            Event::RecordingPaused { .. } | Event::RecordingResumed { .. } => {
+                let mut now = self.now();
+                now.paused = matches!(event, Event::RecordingPaused { .. });
+                now.observation.faces.clear();
+            }
+            Event::Start
+            | Event::Stop { .. }
+            | Event::FramesDropped { .. }
+            | Event::Throttled(_)
+            | Event::Unthrottled(_)
+            | Event::JournalDamaged { .. }
+            | Event::KeepFaces { .. }
+            | Event::ClockChanged { .. } => {}
         }
         let Some(line) = event.line() else { return };
-        let second = i64::try_from(unix_time().as_secs()).unwrap_or(0);
         let mut now = self.now();
         if now.events.len() == MAX_EVENTS {
             now.events.pop_front();
@@ -128,8 +149,7 @@ impl Hub {
 impl Now {
     /// The face that fills most of the picture, the one in front as a rule.
     pub fn front(&self) -> Option<&Record> {
-        let area = |face: &&Record| u32::from(face.bounds.width) * u32::from(face.bounds.height);
-        self.observation.faces.iter().max_by_key(area)
+        expression_core::record::largest(&self.observation.faces, |face| face.bounds)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The present as JSON, the same to the page, to other programs and to the broker.
 
+use std::sync::atomic::Ordering::Relaxed;
 #[cfg(feature = "preview")]
 use std::time::Duration;
 
@@ -7,7 +8,6 @@ use expression_core::{Label, Record};
 use serde_json::{Value, json};
 
 use super::About;
-#[cfg(feature = "preview")]
 use super::hub::{Hub, Now};
 
 /// An observation for the page: `time` is Unix time in seconds, boxes are pixels of a frame of `size`, scores are probabilities.
@@ -49,7 +49,10 @@ pub fn state(hub: &Hub) -> Value {
         let now = hub.now();
         let observation = now.at.map(|_| observation(&hub.about, &now, at));
         let points: Vec<_> = now.history.points().copied().collect();
-        (json!({ "observation": observation, "paused": now.paused }), points, now.events.clone())
+        let mut state =
+            json!({ "observation": observation, "paused": now.paused, "camera_lost_since": now.camera_lost });
+        state["journal"] = journal(hub, &now);
+        (state, points, now.events.clone())
     };
     let rows = points
         .iter()
@@ -63,6 +66,11 @@ pub fn state(hub: &Hub) -> Value {
     state["labels"] = known.collect();
     state["uptime_s"] = at.as_secs().into();
     state
+}
+
+/// How the journal is doing: why it cannot be written, `null` if it can, and how many records were lost.
+pub fn journal(hub: &Hub, now: &Now) -> Value {
+    json!({ "failing": now.journal_failing, "dropped": hub.counters.journal_dropped.load(Relaxed) })
 }
 
 /// With four digits after the point.

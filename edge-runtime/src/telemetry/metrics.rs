@@ -54,11 +54,12 @@ impl Text {
 pub fn text(hub: &Hub) -> String {
     let counters = &hub.counters;
     let at = hub.started.elapsed();
-    let (rate, faces, millicelsius, since, paused) = {
+    let (rate, faces, millicelsius, since, paused, lost, failing) = {
         let now = hub.now();
         let since = now.at.map(|then| at.saturating_sub(then));
         let seen = &now.observation;
-        (now.rate.per_second(at), seen.faces.len(), seen.millicelsius, since, now.paused)
+        let (lost, failing) = (now.camera_lost.is_some(), now.journal_failing.is_some());
+        (now.rate.per_second(at), seen.faces.len(), seen.millicelsius, since, now.paused, lost, failing)
     };
     let mut text = Text::default();
     text.metric("build_info", "gauge", "Always 1; its labels tell program and model.");
@@ -72,7 +73,10 @@ pub fn text(hub: &Hub) -> String {
     if let Some(since) = since {
         text.gauge("last_frame_age_seconds", "Time since the last frame.", since.as_secs_f64());
     }
-    text.gauge("faces", "Faces in the last frame.", faces);
+    // Nothing is known about faces while the camera is lost.
+    if !lost {
+        text.gauge("faces", "Faces in the last frame.", faces);
+    }
     let qualities = Quality::ALL.iter().map(|quality| quality.name()).zip(&counters.faces);
     text.counters("faces_total", "Faces, counted in every frame, by their quality.", "quality", qualities);
     let labels = Label::ALL.iter().map(|label| label.name()).zip(&counters.labels);
@@ -82,10 +86,12 @@ pub fn text(hub: &Hub) -> String {
         text.gauge("temperature_celsius", "Temperature of the board.", f64::from(value) / 1e3);
     }
     text.gauge("paused", "1 while recording is paused, else 0.", u8::from(paused));
+    text.gauge("camera_up", "0 while the camera is lost, else 1.", u8::from(!lost));
     text.counter("camera_losses_total", "Times that the camera was lost.", &counters.camera_losses);
     text.counter("journal_commits_total", "Batches that the journal has committed.", &counters.journal_commits);
     text.counter("journal_records_total", "Records that the journal has committed.", &counters.journal_records);
     text.counter("journal_dropped_total", "Records that the journal had to drop.", &counters.journal_dropped);
+    text.gauge("journal_failing", "1 while the journal cannot be written, else 0.", u8::from(failing));
     text.counter("preview_pictures_total", "Pictures that were encoded for watchers.", &counters.pictures);
     #[cfg(feature = "mqtt")]
     if hub.publishes {

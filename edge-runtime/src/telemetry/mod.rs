@@ -12,7 +12,6 @@ mod about;
 mod args;
 mod counters;
 mod error;
-mod event;
 mod history;
 mod hub;
 mod rate;
@@ -37,11 +36,11 @@ use std::sync::Arc;
 pub use about::About;
 pub use args::{Args, Options};
 pub use error::TelemetryError;
-pub use event::Event;
 #[cfg(feature = "http")]
 pub use http::Limits;
 pub use token::Token;
 
+use crate::event::Event;
 use crate::frame::{Frame, Observation};
 use hub::Hub;
 
@@ -120,8 +119,8 @@ impl Telemetry {
         self.hub.observe(frame, observation);
     }
 
-    /// Takes in that something happened besides.
-    pub fn event(&self, event: Event) {
+    /// Takes in an event.
+    pub fn event(&self, event: &Event) {
         self.hub.event(event);
     }
 

@@ -4,6 +4,7 @@ mod fused;
 mod fusion;
 
 use anyhow::{Context, ensure};
+use expression_core::smooth::{ONE, Softmax};
 use expression_core::{FaceInput, Label, LabelSet};
 use expression_kernels::{Kernel, PlanError, Threads, kernel};
 use tract_onnx::prelude::*;
@@ -69,12 +70,15 @@ pub struct Scores {
 impl Scores {
     /// Interprets integer scores by the quantization of their bundle.
     pub fn from_integer(integer: Vec<u8>, output: Output) -> Scores {
+        Scores::with_softmax(integer, &Softmax::new(output.scale))
+    }
+
+    /// Reads integer scores by the softmax of their bundle.
+    pub fn with_softmax(integer: Vec<u8>, softmax: &Softmax) -> Scores {
         let top = integer.iter().copied().max().unwrap_or(0);
-        let weights: Vec<f32> =
-            integer.iter().map(|score| (output.scale * (f32::from(*score) - f32::from(top))).exp()).collect();
-        let sum: f32 = weights.iter().sum();
         let class = integer.iter().position(|score| *score == top).unwrap_or(0);
-        Scores { probability: weights.iter().map(|weight| weight / sum).collect(), integer, class }
+        let probability = softmax.probabilities(&integer).map(|value| value as f32 / ONE as f32);
+        Scores { probability: probability[..integer.len().min(probability.len())].to_vec(), integer, class }
     }
 }
 
@@ -101,7 +105,7 @@ pub struct Engine {
     whole: Option<Arc<Fused>>,
     not_fused: Vec<NotFused>,
     input: FaceInput,
-    output: Output,
+    softmax: Softmax,
     labels: LabelSet,
 }
 
@@ -142,7 +146,7 @@ impl Engine {
             let (from, to) = (fused.chain().input(), fused.chain().output());
             from.len() == input.len() && to.len() == labels.len()
         });
-        Ok(Engine { plan, whole, not_fused, input, output: manifest.output, labels })
+        Ok(Engine { plan, whole, not_fused, input, softmax: Softmax::new(manifest.output.scale), labels })
     }
 
     /// Returns the geometry of the aligned face.
@@ -155,6 +159,11 @@ impl Engine {
         &self.labels
     }
 
+    /// The softmax of the integer scores.
+    pub fn softmax(&self) -> &Softmax {
+        &self.softmax
+    }
+
     /// Classifies one aligned face: u8 `[channels, size, size]`.
     ///
     /// # Errors
@@ -162,7 +171,7 @@ impl Engine {
     pub fn classify(&self, face: &[u8]) -> Result<Scores, EngineError> {
         let mut integer = vec![0; self.labels.len()];
         self.integer_scores(face, &mut integer)?;
-        Ok(Scores::from_integer(integer, self.output))
+        Ok(Scores::with_softmax(integer, &self.softmax))
     }
 
     /// Writes the integer scores of one aligned face, u8 `[channels, size, size]`, to `scores`, one per label. This allocates

@@ -1,112 +1,117 @@
 //! `edge-runtime run`
 
-mod backlog;
-mod watch;
+mod mqtt_payload;
+mod print;
+mod terminal;
 
-use expression_engine::error::Result;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use expression_core::Label;
-use expression_engine::error::Context;
+use expression_engine::error::{Context, Result};
+use expression_engine::{Bundle, EngineOptions, Error, bundle};
 
 use crate::board::{Board, Indicator, thermal};
 use crate::camera::{self, Format, Spec};
-use crate::journal::{self, Session};
-use crate::pipeline::{Options, Pipeline, Profile};
+use crate::journal::{self, Journaled, Session};
+use crate::pipeline::{Pipeline, PipelineOptions, Profile};
+use crate::run::{OnObservation, Run, Sinks};
 use crate::service::{Progress, Service, Stop};
 use crate::telemetry::{self, Telemetry};
-use expression_engine::EngineOptions;
-use expression_engine::Error;
-use expression_engine::{Bundle, bundle};
 
-/// Watches a camera, or reads a video or pictures: finds faces, follows them, names their expressions and journals them.
+/// Watch a camera, a video or pictures: find faces, track them, classify their expressions and record them
 ///
-/// What is not given comes from the board: the built-in file of the machine at hand, or that of --board. SIGTERM or Ctrl-C ends
-/// it with nothing lost.
+/// Defaults come from the board file: the built-in one of this machine, or the one of --board. SIGTERM or Ctrl-C ends the run
+/// without losing a record.
+///
+/// Examples:
+///   edge-runtime run --journal --preview 127.0.0.1:8080
+///   edge-runtime run --source dir:pictures --print
 #[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
 pub struct Cmd {
-    /// Folder of the bundle; by default the board's.
+    /// Folder of the bundle [default: the board's]
     #[arg(long, value_name = "DIR")]
     bundle: Option<PathBuf>,
-    /// v4l2:/dev/video0, command:"PROGRAM ARGUMENTS", y4m:FILE, y4m:- (stdin), dir:FOLDER or images:PATTERN; by default the
-    /// board's camera.
-    #[arg(long, value_name = "SOURCE")]
-    source: Option<Spec>,
-    /// The journal to write, made where it is missing; without FILE the board's. Without the flag nothing is kept.
-    #[arg(long, value_name = "FILE", num_args = 0..=1, overrides_with = "journal")]
-    journal: Option<Option<PathBuf>>,
-    /// A built-in board by its name, or a board file; by default the machine at hand.
+    /// Name of a built-in board, or path of a board file [default: this machine]
     #[arg(long, value_name = "NAME|FILE")]
     board: Option<String>,
-    /// Threads that share one inference; by default the board's.
+    /// Threads that share one inference [default: the board's]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: Option<u16>,
-    /// Look for faces in every so manieth frame, and follow them between; by default the board's.
+    /// Run the face detector on every Nth frame and track faces in between [default: the board's]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     detect_every: Option<u32>,
-    /// Width and height in pixels: what a camera is asked for, and what a program writes.
-    #[arg(long, value_name = "WxH", value_parser = size)]
-    frame_size: Option<[u32; 2]>,
-    /// Format that a camera is asked for, or that a program writes: yuyv, uyvy, nv12, i420, grey, mjpeg or y4m.
-    #[arg(long, value_name = "FORMAT")]
-    frame_format: Option<Format>,
-    /// Frames a second that a camera is asked for.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
-    frame_rate: Option<u32>,
-    /// Play a video at its frame rate instead of as fast as possible.
-    #[arg(long)]
-    realtime: bool,
-    /// Refuse a camera that cannot be opened at the start, instead of waiting for it.
-    #[arg(long)]
-    require_camera: bool,
-    /// Stop after so many frames.
+    /// Stop after N frames
     #[arg(long, value_name = "N")]
     frames: Option<u64>,
-    /// Seconds between commits of the journal: what a power cut can lose.
-    #[arg(long, value_name = "SECONDS", default_value_t = 2.0)]
-    commit_every: f64,
-    /// Most records a second of each face in the journal.
-    #[arg(long, value_name = "N", default_value_t = 5.0)]
-    records_per_second: f32,
-    /// Most MiB of the journal; the oldest records go first.
-    #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
-    journal_size: u64,
-    /// Also keep the aligned faces of records, as pictures of people. The journal says so.
-    #[arg(long, requires = "journal")]
-    keep_faces: bool,
-    /// Write a JSON line a frame to stdout.
+    /// Write one JSON object per frame to stdout
     #[arg(long)]
     print: bool,
-    /// At the end, write each step's share of the time to stdout, as a table or as JSON.
+    /// At the end, write each step's share of the time to stdout, as a table or as JSON
     #[arg(long, value_name = "FORM", num_args = 0..=1, default_missing_value = "table")]
-    profile: Option<Form>,
+    profile: Option<ProfileForm>,
+    /// v4l2:/dev/video0, command:"PROGRAM ARGUMENTS", y4m:FILE, y4m:- (stdin), dir:FOLDER or images:PATTERN [default: the
+    /// board's camera]
+    #[arg(long, value_name = "SOURCE", help_heading = "Source")]
+    source: Option<Spec>,
+    /// Width and height in pixels that a camera is asked for, or that a program writes, such as 640x480
+    #[arg(long, value_name = "WxH", value_parser = size, help_heading = "Source")]
+    frame_size: Option<[u32; 2]>,
+    /// Format that a camera is asked for, or that a program writes: yuyv, uyvy, nv12, i420, grey, mjpeg or y4m
+    #[arg(long, value_name = "FORMAT", help_heading = "Source")]
+    frame_format: Option<Format>,
+    /// Frames per second that a camera is asked for
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000), help_heading = "Source")]
+    frame_rate: Option<u32>,
+    /// Play a video at its frame rate instead of as fast as possible
+    #[arg(long, help_heading = "Source")]
+    realtime: bool,
+    /// Fail if the camera cannot be opened at the start, instead of waiting for it
+    #[arg(long, help_heading = "Source")]
+    require_camera: bool,
+    /// Record to this journal, which is created if it is missing; without FILE to the board's
+    #[arg(long, value_name = "FILE", num_args = 0..=1, overrides_with = "journal", help_heading = "Journal")]
+    journal: Option<Option<PathBuf>>,
+    /// Commit the journal every SECONDS; a power cut loses at most this much [default: the board's, or 2]
+    #[arg(long, value_name = "SECONDS", help_heading = "Journal")]
+    commit_every: Option<f64>,
+    /// Record each face at most N times per second; inf records every frame [default: the board's, or 5]
+    #[arg(long, value_name = "N", help_heading = "Journal")]
+    records_per_second: Option<f32>,
+    /// Keep the journal below this size; the oldest records are deleted first [default: the board's, or 256]
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1_000_000), help_heading = "Journal")]
+    journal_size: Option<u64>,
+    /// Also store the aligned face of each record. These are pictures of people; the journal says that it holds them
+    #[arg(long, requires = "journal", help_heading = "Journal")]
+    keep_faces: bool,
     #[command(flatten)]
     watching: telemetry::Args,
 }
 
 /// How the profile is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Form {
+enum ProfileForm {
     Table,
     Json,
 }
 
 impl Cmd {
-    /// Runs the command until its source ends or a signal asks it to stop. `started`: when the program did.
+    /// Runs the command until its source ends or a signal asks it to stop. `started` is when the program started.
     ///
     /// # Errors
-    /// Where the bundle is refused, or board, source, journal or addresses are bad input.
+    /// Returns an error if the bundle is refused, if board, source, journal or addresses are bad input, or if the source ended
+    /// without a frame.
     pub fn run(&self, started: Instant) -> Result<()> {
-        let config = self.journal_config()?;
-        let stop = Stop::on_signals().context("signals cannot be listened to")?;
-        let progress = Progress::default();
-        let service = Service::start(progress.clone());
         let board = match &self.board {
             Some(name) => Board::open(name)?,
             None => Board::detect()?,
         };
+        let config = self.journal_config(&board)?;
+        let stop = Stop::on_signals().context("cannot handle signals")?;
+        let progress = Progress::default();
+        let service = terminal::Terminal::new(Service::start(progress.clone()));
         let indicator = Indicator::open(&board);
         let spec = self.source.clone().map_or_else(|| board.camera.source.parse(), Ok)?;
         let folder = self.bundle.as_deref().unwrap_or(Path::new(&board.paths.bundle));
@@ -114,39 +119,54 @@ impl Cmd {
         let (bundle, engine) =
             expression_engine::selftest::open(folder, EngineOptions { threads, ..EngineOptions::default() })?;
         let still = matches!(spec, Spec::Dir { .. } | Spec::Images { .. });
-        let mut options = if still { Options::still() } else { Options::moving() };
+        let mut options = if still { PipelineOptions::still() } else { PipelineOptions::moving() };
         if !still {
             options.detect_every = self.detect_every.unwrap_or(board.camera.detect_every.into());
         }
-        let pipeline = Pipeline::new(&bundle, engine, options.with_confidence_of(&bundle))?;
+        let pipeline = Pipeline::new(&bundle, engine, options.with_confidence_from(&bundle))?;
         let source = camera::open(&spec, &self.camera_options())?;
+        let description = source.describe();
         let kernels = pipeline.engine().kernels().join(" ");
         let path = self.journal.as_ref().map(|given| given.as_deref().unwrap_or(Path::new(&board.paths.journal)));
-        let journal = path.map(|path| open_journal(path, config.clone(), &bundle, &board, &kernels)).transpose()?;
+        let journal = path.map(|path| open_journal(path, config, &bundle, &board, &kernels)).transpose()?;
         let journal = journal.map(Arc::new);
         let telemetry = self.telemetry(&bundle, pipeline.engine().labels(), path.zip(journal.as_ref()))?;
-        service.ready(&format!("watching {}", source.describe()));
-        let watch = watch::Watch {
+        self.warn_if_unheard();
+        service.ready(&format!("watching {description}"));
+        let run = Run {
             source,
             pipeline,
-            journal,
-            telemetry,
-            indicator,
+            sinks: Sinks::new(journal, telemetry, indicator, service),
+            on_observation: self.on_observation(),
             policy: expression_core::thermal::Policy::new(board.thermal.limits()),
             thermometer: thermal::Thermometer::start(thermal::Sensors::find(Path::new("/"), &board.thermal)),
-            service,
             progress,
-            stop,
+            stop: stop.clone(),
             profile: Profile::new(started),
-            most_frames: self.frames.unwrap_or(u64::MAX),
-            print: self.print,
+            max_frames: self.frames.unwrap_or(u64::MAX),
             still,
         };
-        let profile = watch.run()?;
+        let outcome = run.run()?;
+        terminal::summary(&outcome.summary);
         match self.profile {
-            Some(Form::Table) => expression_engine::error::print(&profile.table()),
-            Some(Form::Json) => expression_engine::error::print(&profile.report().to_string()),
-            None => Ok(()),
+            Some(ProfileForm::Table) => expression_engine::error::print(&outcome.profile.report().to_string())?,
+            Some(ProfileForm::Json) => expression_engine::error::print(&json(&outcome.profile.report())?)?,
+            None => {}
+        }
+        if outcome.summary.delivered == 0 && self.frames != Some(0) && !stop.is_asked() {
+            return Err(Error::bad_input(format!(
+                "{description} ended without a single frame; check that it holds pictures that can be read"
+            )));
+        }
+        Ok(())
+    }
+
+    fn on_observation(&self) -> OnObservation {
+        match self.print {
+            true => {
+                Box::new(|observation| expression_engine::error::print(&json(&print::FrameLine::from(observation))?))
+            }
+            false => Box::new(|_| Ok(())),
         }
     }
 
@@ -161,18 +181,35 @@ impl Cmd {
         }
     }
 
-    fn journal_config(&self) -> Result<journal::Config> {
-        let seconds = self.commit_every;
-        let config = journal::Config {
-            commit_every: Duration::try_from_secs_f64(seconds)
-                .map_err(|error| Error::bad_input(format!("--commit-every {seconds}: {error}")))?,
-            max_records_per_second: self.records_per_second,
-            max_bytes: self.journal_size << 20,
-            keep_faces: self.keep_faces,
-            ..journal::Config::default()
-        };
+    /// The board's settings of the journal, with those of the flags above them.
+    fn journal_config(&self, board: &Board) -> Result<journal::Config> {
+        let mut config = board.journal.clone();
+        if let Some(seconds) = self.commit_every {
+            config.commit_every = Duration::try_from_secs_f64(seconds)
+                .map_err(|error| Error::bad_input(format!("--commit-every {seconds}: {error}; give seconds")))?;
+        }
+        config.max_records_per_second = self.records_per_second.unwrap_or(config.max_records_per_second);
+        config.max_bytes = self.journal_size.map_or(config.max_bytes, |mib| mib << 20);
+        config.keep_faces |= self.keep_faces;
         config.check()?;
         Ok(config)
+    }
+
+    /// Says so if results go nowhere, or only to a part of where one would expect them.
+    fn warn_if_unheard(&self) {
+        let is_recorded = self.journal.is_some();
+        if !(is_recorded || self.print || self.profile.is_some() || self.watching.is_any()) {
+            tracing::warn!(
+                "nobody will see the results: give --journal to record them, --print to write them to stdout, \
+                 --preview 127.0.0.1:8080 to watch them, or --mqtt mqtt://HOST to publish them"
+            );
+        }
+        if self.watching.publishes() && !is_recorded {
+            tracing::warn!(
+                "--mqtt without --journal publishes the present state only: PREFIX/records stays empty, and what happens \
+                 while the broker is away is lost; add --journal to publish every record"
+            );
+        }
     }
 
     fn telemetry(
@@ -182,7 +219,8 @@ impl Cmd {
         journal: Option<(&Path, &Arc<journal::Writer>)>,
     ) -> Result<Telemetry> {
         let backlog = journal.map(|(path, writer)| {
-            Box::new(backlog::Journaled::new(path, Arc::clone(writer))) as Box<dyn telemetry::Backlog>
+            let payload = mqtt_payload::Export::default();
+            Box::new(Journaled::new(path, Arc::clone(writer), payload)) as Box<dyn telemetry::Backlog>
         });
         let manifest = bundle.manifest();
         let about = telemetry::About {
@@ -214,8 +252,14 @@ fn open_journal(
     Ok(journal::Writer::open(path, config, session)?)
 }
 
+fn json(value: &impl serde::Serialize) -> Result<String> {
+    serde_json::to_string(value).map_err(Error::failure)
+}
+
 fn size(text: &str) -> Result<[u32; 2], String> {
-    let (width, height) = text.split_once(['x', 'X']).ok_or("write WIDTHxHEIGHT, such as 640x480")?;
-    let side = |text: &str| text.parse().map_err(|_| format!("{text:?} is no number of pixels"));
-    Ok([side(width)?, side(height)?])
+    let (width, height) = text.split_once(['x', 'X']).ok_or("expected WIDTHxHEIGHT in pixels, such as 640x480")?;
+    let side = |name: &str, text: &str| {
+        text.parse().map_err(|_| format!("invalid {name} {text:?}: expected a number of pixels, as in 640x480"))
+    };
+    Ok([side("width", width)?, side("height", height)?])
 }

@@ -13,7 +13,6 @@ use tokio::time::{sleep, timeout};
 
 use super::line::{Broken, Line};
 use super::{Options, Topics, address, discovery};
-use crate::frame::Observation;
 use crate::telemetry::hub::Hub;
 use crate::telemetry::{Backlog, Entry, json};
 
@@ -169,8 +168,12 @@ impl Publishing {
         let fresh = now.at.is_some_and(|then| at.saturating_sub(then) < STALE);
         let (seen, front) = if fresh { (now.observation.clone(), now.front().copied()) } else { Default::default() };
         let (rate, paused) = (now.rate.per_second(at), now.paused);
+        let (camera_lost, journal) = (now.camera_lost, json::journal(&self.hub, &now));
         drop(now);
-        State::new(&self.hub, &seen, front, rate, paused)
+        let mut value = json::summary(&self.hub.about, &seen, front.as_ref(), rate, paused);
+        value["camera_lost_since"] = camera_lost.into();
+        value["journal"] = journal;
+        State::new(&value)
     }
 
     /// Publishes the next entries of the backlog and has it remember those that are acknowledged; whether there may be more.
@@ -229,10 +232,9 @@ struct State {
 }
 
 impl State {
-    fn new(hub: &Hub, seen: &Observation, front: Option<expression_core::Record>, rate: f32, paused: bool) -> State {
-        let value = json::summary(&hub.about, seen, front.as_ref(), rate, paused);
-        let gist = ["faces", "label", "track", "quality", "paused"].map(|key| value[key].to_string()).join(" ");
-        State { text: value.to_string(), gist }
+    fn new(value: &serde_json::Value) -> State {
+        let keys = ["faces", "label", "track", "quality", "paused", "camera_lost_since", "journal"];
+        State { text: value.to_string(), gist: keys.map(|key| value[key].to_string()).join(" ") }
     }
 }
 

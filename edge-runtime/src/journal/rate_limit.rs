@@ -1,26 +1,26 @@
-//! Which records are written: so many a second of each track.
+//! Limits the records that are written to a number per second for each track.
 
-/// Keeps to a rate for each track, by the frames' own time, so that a video read fast is thinned as a camera is.
+/// Limits the rate of each track by the frames' own time, so that a video that is read fast keeps as many records as a camera.
 #[derive(Debug)]
-pub(super) struct Thinner {
-    /// Microseconds between records; 0 keeps all.
+pub(super) struct RateLimit {
+    /// Microseconds between records; 0 lets all of them through.
     interval_us: u64,
-    /// Tracks seen lately, each with the time from which its next record is kept.
+    /// Tracks seen lately, each with the time from which its next record passes.
     due: Vec<(u32, u64)>,
 }
 
-/// So many tracks are remembered before those that are long over due are forgotten.
-const REMEMBERED: usize = 64;
+/// Most tracks that are remembered; beyond that those that are overdue are forgotten.
+const MAX_TRACKS: usize = 64;
 
-impl Thinner {
-    pub fn new(max_records_per_second: f32) -> Thinner {
+impl RateLimit {
+    pub fn new(max_records_per_second: f32) -> RateLimit {
         // Infinity gives 0: every record.
         let interval_us = (1e6 / f64::from(max_records_per_second)).round();
-        Thinner { interval_us: interval_us as u64, due: Vec::new() }
+        RateLimit { interval_us: interval_us as u64, due: Vec::new() }
     }
 
-    /// Whether a record of this track at this monotonic time is kept.
-    pub fn keeps(&mut self, track: u32, time_us: u64) -> bool {
+    /// Whether a record of this track at this monotonic time may be written.
+    pub fn admits(&mut self, track: u32, time_us: u64) -> bool {
         if self.interval_us == 0 {
             return true;
         }
@@ -36,10 +36,10 @@ impl Thinner {
             *due = if behind { time_us.saturating_add(interval) } else { next };
             return true;
         }
-        if self.due.len() >= REMEMBERED {
+        if self.due.len() >= MAX_TRACKS {
             self.due.retain(|(_, due)| *due > time_us);
         }
-        if self.due.len() < REMEMBERED {
+        if self.due.len() < MAX_TRACKS {
             self.due.push((track, time_us.saturating_add(interval)));
         }
         true
@@ -51,8 +51,8 @@ mod tests {
     use super::*;
 
     fn kept(rate: f32, frames_per_second: u64, seconds: u64) -> usize {
-        let mut thinner = Thinner::new(rate);
-        (0..seconds * frames_per_second).filter(|frame| thinner.keeps(1, frame * 1_000_000 / frames_per_second)).count()
+        let mut limit = RateLimit::new(rate);
+        (0..seconds * frames_per_second).filter(|frame| limit.admits(1, frame * 1_000_000 / frames_per_second)).count()
     }
 
     #[test]
@@ -67,18 +67,18 @@ mod tests {
 
     #[test]
     fn tracks_do_not_share_a_rate_and_a_clock_that_begins_anew_does_not_silence_them() {
-        let mut thinner = Thinner::new(5.0);
-        assert!(thinner.keeps(1, 1_000_000) && thinner.keeps(2, 1_000_000));
-        assert!(!thinner.keeps(1, 1_100_000) && thinner.keeps(3, 1_100_000));
-        assert!(thinner.keeps(1, 0) && !thinner.keeps(1, 1000));
+        let mut limit = RateLimit::new(5.0);
+        assert!(limit.admits(1, 1_000_000) && limit.admits(2, 1_000_000));
+        assert!(!limit.admits(1, 1_100_000) && limit.admits(3, 1_100_000));
+        assert!(limit.admits(1, 0) && !limit.admits(1, 1000));
     }
 
     #[test]
     fn memory_of_tracks_is_bounded() {
-        let mut thinner = Thinner::new(5.0);
+        let mut limit = RateLimit::new(5.0);
         for track in 0..10_000 {
-            assert!(thinner.keeps(track, u64::from(track) * 1000));
+            assert!(limit.admits(track, u64::from(track) * 1000));
         }
-        assert!(thinner.due.len() <= REMEMBERED);
+        assert!(limit.due.len() <= MAX_TRACKS);
     }
 }

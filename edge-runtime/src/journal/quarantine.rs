@@ -1,10 +1,10 @@
-//! Puts a damaged journal out of the way, with nothing of it lost.
+//! Moves a damaged journal out of the way without losing any of it.
 
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The file that SQLite keeps beside a database, such as `-wal`.
+/// The path of a file that SQLite keeps beside a database, such as `-wal`.
 pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(suffix);
@@ -15,14 +15,14 @@ pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
 /// recover from both.
 ///
 /// # Errors
-/// Of the file system.
-pub(super) fn move_aside(path: &Path) -> io::Result<PathBuf> {
+/// Returns an error if a file cannot be renamed, or if 99 damaged journals lie there already.
+pub(super) fn quarantine(path: &Path) -> io::Result<PathBuf> {
     let free = |number: &u32| {
         let candidate = beside(path, &format!(".damaged-{number}"));
         (candidate.symlink_metadata().is_err()).then_some(candidate)
     };
     let target = (1..=99).find_map(|number| free(&number)).ok_or_else(|| {
-        io::Error::new(io::ErrorKind::AlreadyExists, "there are 99 damaged journals beside it; remove some")
+        io::Error::new(io::ErrorKind::AlreadyExists, "99 damaged journals lie beside it; remove some of them")
     })?;
     // The log first: a file without its log is whole, a log beside a new file would be replayed into it.
     for suffix in ["-wal", "-shm"] {
@@ -39,7 +39,7 @@ pub(super) fn move_aside(path: &Path) -> io::Result<PathBuf> {
 /// Makes sure that the names in a file's folder survive a power cut.
 ///
 /// # Errors
-/// Of the file system.
+/// Returns an error if the folder cannot be opened or synced.
 pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::File::open(folder)?.sync_all()
@@ -56,11 +56,11 @@ mod tests {
         for number in 1..4 {
             std::fs::write(&path, format!("{number}")).unwrap();
             std::fs::write(beside(&path, "-wal"), "log").unwrap();
-            let target = move_aside(&path).unwrap();
+            let target = quarantine(&path).unwrap();
             assert_eq!(target, folder.path().join(format!("journal.damaged-{number}")));
             assert_eq!(std::fs::read_to_string(&target).unwrap(), format!("{number}"));
             assert!(beside(&target, "-wal").exists() && !path.exists() && !beside(&path, "-wal").exists());
         }
-        assert!(move_aside(&path).is_err());
+        assert!(quarantine(&path).is_err());
     }
 }
