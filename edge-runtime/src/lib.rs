@@ -9,6 +9,8 @@ pub mod doctor;
 pub mod frame;
 pub mod journal;
 pub mod pipeline;
+pub mod record;
+pub mod score;
 pub mod service;
 pub mod telemetry;
 

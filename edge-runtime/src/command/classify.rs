@@ -10,9 +10,11 @@ use expression_engine::Error;
 use expression_engine::detector::Detector;
 use expression_engine::error::Result;
 use expression_engine::{Engine, Picture, PictureError, Scores, bundle};
-use serde_json::json;
 
-/// Classifies face pictures: a JSON line a file with label, scores and milliseconds.
+use crate::record::{FaceRecord, FrameRecord};
+use crate::score::{self, rounded};
+
+/// Classifies face pictures and prints one JSON line per file: label and scores of its face, and milliseconds.
 ///
 /// A picture that holds just a face (aligned, or cropped loosely) is taken as it is: its centred square is resampled to
 /// what the net sees. With --align a face is found in each picture first and aligned by its eyes and mouth.
@@ -43,7 +45,9 @@ impl Cmd {
         let mut unreadable = 0;
         for file in &self.files {
             match classify(&engine, detector.as_ref(), file) {
-                Ok(line) => expression_engine::error::print(&line.to_string())?,
+                Ok(record) => {
+                    expression_engine::error::print(&serde_json::to_string(&record).map_err(Error::failure)?)?
+                }
                 Err(error) if error.downcast_ref::<PictureError>().is_some() => {
                     eprintln!("skipped: {}", error);
                     unreadable += 1;
@@ -62,23 +66,23 @@ impl Cmd {
     }
 }
 
-fn classify(engine: &Engine, detector: Option<&Detector>, file: &Path) -> Result<serde_json::Value> {
+fn classify(engine: &Engine, detector: Option<&Detector>, file: &Path) -> Result<FrameRecord> {
     let picture = Picture::open(file)?;
     let started = Instant::now();
-    let (face, bounds) = match detector {
-        None => (picture.aligned_face(engine.input())?, None),
-        Some(detector) => match find(detector, &picture, engine.input())? {
-            Some((face, bounds)) => (face, Some(bounds)),
-            None => return Ok(json!({ "file": file.display().to_string(), "label": null, "faces": 0 })),
-        },
+    let found = match detector {
+        None => Some((picture.aligned_face(engine.input())?, None)),
+        Some(detector) => find(detector, &picture, engine.input())?.map(|(face, bounds)| (face, Some(bounds))),
     };
-    let scores = engine.classify(&face)?;
-    let ms = started.elapsed().as_secs_f64() * 1e3;
-    let mut line = line(file, engine, &scores, ms);
-    if let Some(bounds) = bounds {
-        line["face_box"] = json!(bounds.map(f32::round));
-    }
-    Ok(line)
+    let faces = found.map(|(face, bounds)| Ok(record(engine, &engine.classify(&face)?, bounds)));
+    let [frame_width, frame_height] = picture.view().map_or([0, 0], |view| [view.width() as u32, view.height() as u32]);
+    Ok(FrameRecord {
+        file: Some(file.display().to_string()),
+        frame_width,
+        frame_height,
+        faces: faces.into_iter().collect::<Result<_>>()?,
+        latency_ms: started.elapsed().as_micros() as f64 / 1e3,
+        ..FrameRecord::default()
+    })
 }
 
 /// The aligned face that the detector is surest of, and its box: left, top, width and height in pixels.
@@ -94,17 +98,15 @@ fn find(detector: &Detector, picture: &Picture, input: FaceInput) -> Result<Opti
     Ok(None)
 }
 
-fn line(file: &Path, engine: &Engine, scores: &Scores, ms: f64) -> serde_json::Value {
-    let names = engine.labels().iter().map(|label| label.name().to_owned());
-    let probability: serde_json::Map<_, _> = names
-        .zip(&scores.probability)
-        .map(|(name, value)| (name, json!((f64::from(*value) * 1e4).round() / 1e4)))
-        .collect();
-    json!({
-        "file": file.display().to_string(),
-        "label": engine.labels()[scores.class].name(),
-        "scores": probability,
-        "integer_scores": scores.integer,
-        "ms": (ms * 1e3).round() / 1e3,
-    })
+/// The record of one face; nothing is smoothed, as there is no track.
+fn record(engine: &Engine, scores: &Scores, bounds: Option<[f32; 4]>) -> FaceRecord {
+    let shares = scores.probability.iter().map(|share| rounded(*share));
+    FaceRecord {
+        bounds: bounds.map(|sides| sides.map(|side| side.round() as i32)),
+        label: Some(engine.labels()[scores.class].name().to_owned()),
+        confidence: scores.probability.get(scores.class).copied().map(rounded),
+        scores: Some(score::Scores(engine.labels().iter().copied().zip(shares).collect())),
+        integer_scores: Some(scores.integer.clone()),
+        ..FaceRecord::default()
+    }
 }

@@ -1,4 +1,4 @@
-//! What the pipeline tells, as those who serve it read it.
+//! The present state of the run, shared by the pipeline, which tells it, and by those who serve it.
 
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering::Relaxed;
@@ -6,134 +6,205 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use expression_core::Record;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
 
+use super::about::About;
 use super::counters::Counters;
+use super::event::Event;
 use super::history::History;
 use super::rate::Rate;
-use super::{About, Event, Options};
-use crate::frame::{Frame, Observation};
+use crate::frame::Observation;
+use crate::record::{self, EventRecord};
+use crate::score::ScoreScale;
 
 /// Faces of a frame that watchers are shown; the counters count all.
 const MAX_FACES: usize = 16;
-/// Lines about events that are kept.
+/// Events that are remembered.
 const MAX_EVENTS: usize = 50;
+/// Characters of a note that are kept.
+const MAX_NOTE: usize = 200;
 
-/// The meeting place of the pipeline and those who watch.
+/// The state of the run, and its counters.
 pub struct Hub {
     pub about: About,
+    pub scale: ScoreScale,
     pub counters: Counters,
     pub started: Instant,
     /// Unix time of the start, in seconds.
     pub started_at: f64,
-    /// Whether there is a broker to be connected with.
-    #[cfg(all(feature = "metrics", feature = "mqtt"))]
-    pub publishes: bool,
     now: Mutex<Now>,
-    #[cfg(feature = "preview")]
-    pub watch: super::picture::Watch,
 }
 
 /// The present.
 #[derive(Default)]
 pub struct Now {
-    /// What was observed last, with [`MAX_FACES`] faces at most and no name.
+    /// What was observed last, with at most [`MAX_FACES`] faces. It has no faces while the camera is lost or recording is paused.
     pub observation: Observation,
-    /// When, since the start; `None` before the first frame.
-    pub at: Option<Duration>,
+    /// When that was, since the start; `None` before the first frame and while the camera is lost.
+    pub observed_at: Option<Duration>,
     pub rate: Rate,
     pub history: History,
-    /// Unix time in seconds and a line, the oldest first.
-    pub events: VecDeque<(i64, String)>,
+    /// The newest events, oldest first.
+    pub events: VecDeque<ToldEvent>,
     pub paused: bool,
+    /// Unix time in microseconds since when the camera delivers no frames, if it once did.
+    pub camera_lost_since: Option<i64>,
+    /// Frames per second that the temperature allows; `None` if it sets no limit.
+    pub rate_limit: Option<f32>,
+    /// Unix time in microseconds since when the journal cannot be written, and why.
+    pub journal_failing: Option<(i64, String)>,
+}
+
+/// An event, and the line that people read.
+#[derive(Debug, Clone, Serialize)]
+pub struct ToldEvent {
+    #[serde(flatten)]
+    pub record: EventRecord,
+    pub line: String,
 }
 
 impl Hub {
-    pub fn new(about: About, options: &Options) -> Hub {
-        let _ = options;
+    /// The state of a run that begins now.
+    pub fn new(about: About) -> Hub {
         Hub {
+            scale: about.scale(),
             about,
             counters: Counters::default(),
             started: Instant::now(),
             started_at: unix_time().as_secs_f64(),
-            #[cfg(all(feature = "metrics", feature = "mqtt"))]
-            publishes: options.mqtt.is_some(),
             now: Mutex::default(),
-            #[cfg(feature = "preview")]
-            watch: super::picture::Watch::new(options.preview_rate),
         }
     }
 
-    /// The present. Whoever holds it keeps the pipeline waiting: look, copy, let go.
+    /// The present. The pipeline waits while it is held: look, copy, release.
     pub fn now(&self) -> MutexGuard<'_, Now> {
         self.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// See [`super::Telemetry::observe`].
-    pub fn observe(&self, frame: &Frame, observation: &Observation) {
+    /// Takes in what was observed in a frame; returns the time since the start.
+    pub fn observe(&self, observation: &Observation) -> Duration {
         self.counters.observe(observation);
         let at = self.started.elapsed();
-        {
-            let mut now = self.now();
-            if now.at.is_some() {
-                let step = observation.sequence.saturating_sub(now.observation.sequence);
-                self.counters.lost_frames.fetch_add(step.saturating_sub(1), Relaxed);
-            }
-            now.at = Some(at);
-            now.rate.count(at);
-            now.observation.stamp = observation.stamp;
-            now.observation.sequence = observation.sequence;
-            now.observation.size = observation.size;
-            now.observation.latency_us = observation.latency_us;
-            now.observation.millicelsius = observation.millicelsius;
-            now.observation.faces.clear();
-            now.observation.faces.extend(observation.faces.iter().take(MAX_FACES));
-            now.history.add(observation.stamp.wall_us.div_euclid(1_000_000), &observation.faces);
+        let mut now = self.now();
+        if now.observed_at.is_some() {
+            let step = observation.sequence.saturating_sub(now.observation.sequence);
+            self.counters.lost_frames.fetch_add(step.saturating_sub(1), Relaxed);
         }
-        #[cfg(feature = "preview")]
-        self.watch.observe(self, frame, at);
-        let _ = frame;
+        now.observed_at = Some(at);
+        now.camera_lost_since = None;
+        now.rate.count(at);
+        let seen = &mut now.observation;
+        seen.stamp = observation.stamp;
+        seen.sequence = observation.sequence;
+        seen.name.clone_from(&observation.name);
+        seen.size = observation.size;
+        seen.latency_us = observation.latency_us;
+        seen.millicelsius = observation.millicelsius;
+        seen.faces.clear();
+        seen.faces.extend(observation.faces.iter().take(MAX_FACES));
+        now.history.add(observation.stamp.wall_us.div_euclid(1_000_000), &observation.faces);
+        at
     }
 
-    /// See [`super::Telemetry::event`].
-    pub fn event(&self, event: Event) {
-        let counters = &self.counters;
-        match &event {
+    /// Takes in an event; returns what listeners are told, `None` for what happens all the time and is only counted.
+    pub fn event(&self, event: Event) -> Option<ToldEvent> {
+        let (counters, wall_us) = (&self.counters, unix_time().as_micros() as i64);
+        let mut now = self.now();
+        let (name, detail, line) = match event {
             Event::CameraLost => {
                 counters.camera_losses.fetch_add(1, Relaxed);
-                // Its next frames are counted from anywhere.
-                self.now().at = None;
+                // The numbers of its next frames may start anywhere, and nothing stale is told meanwhile.
+                now.observed_at = None;
+                now.observation.faces.clear();
+                now.camera_lost_since.get_or_insert(wall_us);
+                ("camera_lost", Value::Null, "camera lost".to_owned())
+            }
+            Event::CameraBack { gap_ms } => {
+                now.camera_lost_since = None;
+                ("camera_back", json!({ "gap_ms": gap_ms }), format!("camera back after {:.1} s", gap_ms as f64 / 1e3))
+            }
+            Event::Throttled { frames_per_second: limit } => {
+                now.rate_limit = limit;
+                match limit {
+                    Some(limit) => (
+                        "throttled",
+                        json!({ "frames_per_second": crate::score::rounded(limit) }),
+                        format!("throttled to {limit:.1} frames/s"),
+                    ),
+                    None => ("unthrottled", Value::Null, "no longer throttled".to_owned()),
+                }
+            }
+            Event::Paused(true) => {
+                now.paused = true;
+                now.observation.faces.clear();
+                ("recording_paused", Value::Null, "recording paused".to_owned())
+            }
+            Event::Paused(false) => {
+                now.paused = false;
+                ("recording_resumed", Value::Null, "recording resumed".to_owned())
             }
             Event::JournalCommitted { records } => {
                 counters.journal_commits.fetch_add(1, Relaxed);
-                counters.journal_records.fetch_add(*records, Relaxed);
+                counters.journal_records.fetch_add(records, Relaxed);
+                return None;
             }
             Event::JournalDropped { records } => {
-                counters.journal_dropped.fetch_add(*records, Relaxed);
+                counters.journal_dropped.fetch_add(records, Relaxed);
+                ("records_lost", json!({ "records": records }), format!("journal dropped {records} records"))
             }
-            Event::Paused(paused) => self.now().paused = *paused,
-            Event::CameraBack { .. } | Event::Throttled { .. } | Event::Note(_) => {}
-        }
-        let Some(line) = event.line() else { return };
-        let second = i64::try_from(unix_time().as_secs()).unwrap_or(0);
-        let mut now = self.now();
+            Event::JournalFailing { reason } => {
+                let detail = json!({ "message": reason });
+                let line = format!("journal cannot be written: {}", shortened(&reason));
+                now.journal_failing.get_or_insert((wall_us, shortened(&reason)));
+                ("writing_failed", detail, line)
+            }
+            Event::JournalRecovered => {
+                let since = now.journal_failing.take().map_or(wall_us, |(since, _)| since);
+                let seconds = (wall_us - since).max(0) as f64 / 1e6;
+                let line = format!("journal can be written again after {seconds:.1} s");
+                ("writing_recovered", json!({ "seconds": seconds }), line)
+            }
+            Event::Note(text) => ("note", json!({ "text": shortened(&text) }), shortened(&text)),
+        };
+        let detail: Option<Map<_, _>> = match detail {
+            Value::Object(fields) => Some(fields),
+            _ => None,
+        };
+        let told =
+            ToldEvent { record: EventRecord { time: record::time(wall_us), event: name.to_owned(), detail }, line };
         if now.events.len() == MAX_EVENTS {
             now.events.pop_front();
         }
-        #[cfg(feature = "preview")]
-        self.watch.event(second, &line, now.paused);
-        now.events.push_back((second, line));
+        now.events.push_back(told.clone());
+        Some(told)
     }
 }
 
 impl Now {
-    /// The face that fills most of the picture, the one in front as a rule.
-    pub fn front(&self) -> Option<&Record> {
+    /// The face that fills most of the picture, as a rule the one in front.
+    pub fn largest_face(&self) -> Option<&Record> {
         let area = |face: &&Record| u32::from(face.bounds.width) * u32::from(face.bounds.height);
         self.observation.faces.iter().max_by_key(area)
     }
+
+    /// Whether frames arrive: false before the first one, and while the camera is lost.
+    pub fn camera_is_up(&self) -> bool {
+        self.observed_at.is_some()
+    }
+
+    /// How many faces there are; `None` if nobody knows, because no frame is looked at.
+    pub fn face_count(&self) -> Option<usize> {
+        (self.camera_is_up() && !self.paused).then_some(self.observation.faces.len())
+    }
 }
 
-/// By the wall clock.
+/// One line of plain text, cut after [`MAX_NOTE`] characters.
+fn shortened(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_NOTE).collect()
+}
+
+/// The time since 1970, by the wall clock.
 pub fn unix_time() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }

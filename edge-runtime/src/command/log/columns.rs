@@ -63,6 +63,12 @@ fn score(row: &Row, label: Label) -> Value<'static> {
     score.map_or(Value::Null, |score| Value::Int(score.into()))
 }
 
+fn probability(row: &Row, session: &SessionRow, label: Label) -> Value<'static> {
+    let scores = row.record.scores.zip(session.scale.as_ref()).map(|(scores, scale)| scale.probabilities(&scores));
+    let found = scores.and_then(|scores| scores.0.into_iter().find(|(known, _)| *known == label));
+    found.map_or(Value::Null, |(_, share)| Value::Float(share))
+}
+
 macro_rules! columns {
     ($row:ident: $type:ty, $session:ident; $($name:literal $kind:ident $value:expr;)*) => {
         &[$(Column {
@@ -102,6 +108,14 @@ pub const RECORD: &[Column<Row>] = columns! {
     "score_disgust" Int score(row, Label::Disgust);
     "score_fear" Int score(row, Label::Fear);
     "score_contempt" Int score(row, Label::Contempt);
+    "probability_neutral" Float probability(row, session, Label::Neutral);
+    "probability_happiness" Float probability(row, session, Label::Happiness);
+    "probability_surprise" Float probability(row, session, Label::Surprise);
+    "probability_sadness" Float probability(row, session, Label::Sadness);
+    "probability_anger" Float probability(row, session, Label::Anger);
+    "probability_disgust" Float probability(row, session, Label::Disgust);
+    "probability_fear" Float probability(row, session, Label::Fear);
+    "probability_contempt" Float probability(row, session, Label::Contempt);
     "latency_ms" Float Value::Float(f64::from(row.latency_us) / 1e3);
     "celsius" Float row.millicelsius.map_or(Value::Null, |millicelsius| Value::Float(f64::from(millicelsius) / 1e3));
     "bundle" Text text(&session.session.bundle);
@@ -132,21 +146,4 @@ impl Value<'_> {
             Value::Time(value) => moment::text(*value).into(),
         }
     }
-
-    /// As JSON.
-    pub fn to_json(&self) -> serde_json::Value {
-        match self {
-            Value::Null => serde_json::Value::Null,
-            Value::Int(value) => (*value).into(),
-            Value::Float(value) => (*value).into(),
-            Value::Bool(value) => (*value).into(),
-            Value::Text(value) => value.as_ref().into(),
-            Value::Time(value) => moment::text(*value).into(),
-        }
-    }
-}
-
-/// A row as a JSON object.
-pub fn to_json<R>(columns: &[Column<R>], of: Of<'_, R>) -> serde_json::Value {
-    columns.iter().map(|column| (column.name.to_owned(), (column.of)(of).to_json())).collect()
 }

@@ -10,7 +10,7 @@ use expression_engine::error::Result;
 use super::Source;
 use super::columns::{self, Column, Of};
 use crate::journal::{EventRow, JournalError, Range, Reader, Row, Session, SessionRow};
-#[cfg(feature = "parquet")]
+use crate::record::{JournalEvent, JournalFace};
 use expression_engine::Error;
 use expression_engine::files;
 
@@ -85,17 +85,28 @@ impl Cmd {
 /// Something that belongs to a session.
 trait InSession {
     fn session(&self) -> i64;
+
+    /// The row as a JSON object; see [`crate::record`].
+    fn json(&self, session: &SessionRow) -> serde_json::Result<String>;
 }
 
 impl InSession for Row {
     fn session(&self) -> i64 {
         self.session
     }
+
+    fn json(&self, session: &SessionRow) -> serde_json::Result<String> {
+        serde_json::to_string(&JournalFace::new(self, session))
+    }
 }
 
 impl InSession for EventRow {
     fn session(&self) -> i64 {
         self.session
+    }
+
+    fn json(&self, session: &SessionRow) -> serde_json::Result<String> {
+        serde_json::to_string(&JournalEvent::new(self, session))
     }
 }
 
@@ -139,11 +150,12 @@ impl Sessions {
             started_wall_us: 0,
             started_monotonic_us: 0,
             session: Session::default(),
+            scale: None,
         }))
     }
 }
 
-fn sink<'a, R: 'static>(
+fn sink<'a, R: InSession + 'static>(
     format: Format,
     columns: &'static [Column<R>],
     out: &'a mut (dyn Write + Send),
@@ -154,7 +166,7 @@ fn sink<'a, R: 'static>(
             writer.write_record(columns.iter().map(|column| column.name)).map_err(from_csv)?;
             Box::new(Csv { columns, writer })
         }
-        Format::Jsonl => Box::new(JsonLines { columns, out }),
+        Format::Jsonl => Box::new(JsonLines(out)),
         #[cfg(feature = "parquet")]
         Format::Parquet => Box::new(super::parquet::Parquet::new(columns, out).map_err(Error::failure)?),
     })
@@ -187,18 +199,15 @@ fn from_csv(error: csv::Error) -> Error {
     }
 }
 
-struct JsonLines<'a, R: 'static> {
-    columns: &'static [Column<R>],
-    out: &'a mut (dyn Write + Send),
-}
+struct JsonLines<'a>(&'a mut (dyn Write + Send));
 
-impl<R> Sink<R> for JsonLines<'_, R> {
-    fn put(&mut self, of: Of<'_, R>) -> Result<()> {
-        Ok(writeln!(self.out, "{}", columns::to_json(self.columns, of))?)
+impl<R: InSession> Sink<R> for JsonLines<'_> {
+    fn put(&mut self, (row, session): Of<'_, R>) -> Result<()> {
+        Ok(writeln!(self.0, "{}", row.json(session).map_err(Error::failure)?)?)
     }
 
     fn finish(self: Box<Self>) -> Result<()> {
-        Ok(self.out.flush()?)
+        Ok(self.0.flush()?)
     }
 }
 

@@ -33,10 +33,7 @@ pub fn parse(text: &str, now: Timestamp, zone: &TimeZone) -> Result<i64, String>
 
 /// RFC 3339 in UTC to the microsecond; the bare number where it lies outside of the years that can be written.
 pub fn text(wall_us: i64) -> String {
-    match Timestamp::from_microsecond(wall_us) {
-        Ok(moment) => format!("{moment:.6}"),
-        Err(_) => wall_us.to_string(),
-    }
+    crate::record::time(wall_us)
 }
 
 /// The same to the second.

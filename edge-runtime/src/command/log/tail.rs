@@ -8,8 +8,9 @@ use std::time::Duration;
 
 pub use super::export::Sessions;
 use super::export::gone_is_fine;
-use super::{columns, moment};
+use super::moment;
 use crate::journal::{Entry, JournalError, Reader, Row};
+use crate::record::{JournalEvent, JournalFace};
 
 /// Shows the newest records and events, a line each; with --follow those to come too.
 #[derive(clap::Args)]
@@ -23,7 +24,7 @@ pub struct Cmd {
     /// Go on with what is written, until interrupted.
     #[arg(short, long)]
     follow: bool,
-    /// A JSON object a line, with the columns of `log export`.
+    /// Print JSON lines, as `log export --format jsonl` writes them.
     #[arg(long)]
     json: bool,
 }
@@ -91,16 +92,16 @@ impl Cmd {
     }
 }
 
-/// A record or event as a JSON object, with the columns of `log export`.
+/// A record or event as a JSON object; see [`crate::record`].
 ///
 /// # Errors
 /// Where the journal cannot be read.
-pub fn json(reader: &Reader, sessions: &mut Sessions, entry: &Entry) -> Result<String, JournalError> {
-    let value = match entry {
-        Entry::Record(row) => columns::to_json(columns::RECORD, (row, sessions.get(reader, row.session)?)),
-        Entry::Event(row) => columns::to_json(columns::EVENT, (row, sessions.get(reader, row.session)?)),
+pub fn json(reader: &Reader, sessions: &mut Sessions, entry: &Entry) -> Result<String> {
+    let text = match entry {
+        Entry::Record(row) => serde_json::to_string(&JournalFace::new(row, sessions.get(reader, row.session)?)),
+        Entry::Event(row) => serde_json::to_string(&JournalEvent::new(row, sessions.get(reader, row.session)?)),
     };
-    Ok(value.to_string())
+    text.map_err(expression_engine::Error::failure)
 }
 
 fn sentence(row: &Row) -> String {

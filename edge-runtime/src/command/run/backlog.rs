@@ -7,7 +7,7 @@ use expression_engine::error::Result;
 
 use crate::command::log::tail::{self, Sessions};
 use crate::journal::{Reader, Writer};
-use crate::telemetry::{Backlog, Entry};
+use crate::telemetry::{Backlog, BacklogEntry};
 
 /// Name of the cursor that remembers how far the broker has come.
 const CURSOR: &str = "mqtt";
@@ -40,13 +40,13 @@ impl Journaled {
 }
 
 impl Backlog for Journaled {
-    fn after(&mut self, position: i64, limit: usize) -> Result<Vec<Entry>> {
+    fn after(&mut self, position: i64, limit: usize) -> Result<Vec<BacklogEntry>> {
         let entries = self.opened()?.0.entries_after(position, limit);
         // A file that was moved aside is opened anew the next time.
         let entries = entries.inspect_err(|_| self.opened = None)?;
         let (reader, sessions) = self.opened()?;
-        let line = |entry: &crate::journal::Entry| -> Result<Entry> {
-            Ok(Entry { id: entry.id(), payload: tail::json(reader, sessions, entry)? })
+        let line = |entry: &crate::journal::Entry| -> Result<BacklogEntry> {
+            Ok(BacklogEntry { id: entry.id(), payload: tail::json(reader, sessions, entry)? })
         };
         entries.iter().map(line).collect()
     }

@@ -15,6 +15,7 @@ use crate::board::{Board, Indicator, thermal};
 use crate::camera::{self, Format, Spec};
 use crate::journal::{self, Session};
 use crate::pipeline::{Options, Pipeline, Profile};
+use crate::score::ScoreScale;
 use crate::service::{Progress, Service, Stop};
 use crate::telemetry::{self, Telemetry};
 use expression_engine::EngineOptions;
@@ -76,7 +77,7 @@ pub struct Cmd {
     /// Also keep the aligned faces of records, as pictures of people. The journal says so.
     #[arg(long, requires = "journal")]
     keep_faces: bool,
-    /// Write a JSON line a frame to stdout.
+    /// Write one JSON line per frame to stdout; docs/records.md describes it.
     #[arg(long)]
     print: bool,
     /// At the end, write each step's share of the time to stdout, as a table or as JSON.
@@ -120,11 +121,21 @@ impl Cmd {
         }
         let pipeline = Pipeline::new(&bundle, engine, options.with_confidence_of(&bundle))?;
         let source = camera::open(&spec, &self.camera_options())?;
+        let labels = pipeline.engine().labels();
+        let (step, names) =
+            (bundle.manifest().output.scale, labels.iter().map(|label| label.name()).collect::<Vec<_>>());
+        let scale = ScoreScale::new(step, Label::ALL.map(|label| labels.contains(&label)));
         let kernels = pipeline.engine().kernels().join(" ");
         let path = self.journal.as_ref().map(|given| given.as_deref().unwrap_or(Path::new(&board.paths.journal)));
-        let journal = path.map(|path| open_journal(path, config.clone(), &bundle, &board, &kernels)).transpose()?;
+        let journal = path
+            .map(|path| open_journal(path, config.clone(), &bundle, &names.join(" "), &board, &kernels))
+            .transpose()?;
         let journal = journal.map(Arc::new);
-        let telemetry = self.telemetry(&bundle, pipeline.engine().labels(), path.zip(journal.as_ref()))?;
+        let camera = match &spec {
+            Spec::V4l2 { device, .. } => device.display().to_string(),
+            other => format!("{other:?}"),
+        };
+        let telemetry = self.telemetry(&bundle, pipeline.engine().labels(), &camera, path.zip(journal.as_ref()))?;
         service.ready(&format!("watching {}", source.describe()));
         let watch = watch::Watch {
             source,
@@ -140,6 +151,7 @@ impl Cmd {
             profile: Profile::new(started),
             most_frames: self.frames.unwrap_or(u64::MAX),
             print: self.print,
+            scale,
             still,
         };
         let profile = watch.run()?;
@@ -179,6 +191,7 @@ impl Cmd {
         &self,
         bundle: &Bundle,
         labels: &[Label],
+        source: &str,
         journal: Option<(&Path, &Arc<journal::Writer>)>,
     ) -> Result<Telemetry> {
         let backlog = journal.map(|(path, writer)| {
@@ -188,6 +201,7 @@ impl Cmd {
         let about = telemetry::About {
             bundle: manifest.name.clone(),
             model: manifest.files.get(bundle::INT8).cloned().unwrap_or_default(),
+            source: source.to_owned(),
             score_scale: manifest.output.scale,
             labels: Label::ALL.map(|label| labels.contains(&label)),
         };
@@ -199,6 +213,7 @@ fn open_journal(
     path: &Path,
     config: journal::Config,
     bundle: &Bundle,
+    labels: &str,
     board: &Board,
     kernels: &str,
 ) -> Result<journal::Writer> {
@@ -208,6 +223,8 @@ fn open_journal(
         model_sha256: manifest.files.get(bundle::INT8).cloned().unwrap_or_default(),
         board: board.name.clone(),
         kernels: kernels.to_owned(),
+        score_step: Some(manifest.output.scale),
+        labels: labels.to_owned(),
         configuration: std::env::args().skip(1).collect::<Vec<_>>().join(" "),
         ..Session::here()
     };

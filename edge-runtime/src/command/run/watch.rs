@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use expression_core::indicator::State;
 use expression_core::thermal::{Change, Policy, Step as Rate};
+use expression_engine::Error;
 use expression_engine::error::Result;
-use serde_json::json;
 
 use crate::board::Indicator;
 use crate::board::thermal::{Thermometer, Throttle};
@@ -14,6 +14,8 @@ use crate::camera::{Next, Source};
 use crate::frame::{Frame, Observation};
 use crate::journal::{self, Event, Throttling, Writer};
 use crate::pipeline::{Pipeline, Profile, Step};
+use crate::record::FrameRecord;
+use crate::score::ScoreScale;
 use crate::service::{Progress, Service, Stop};
 use crate::telemetry::{self, Telemetry};
 
@@ -35,6 +37,8 @@ pub struct Watch {
     pub profile: Profile,
     pub most_frames: u64,
     pub print: bool,
+    /// Turns the scores of printed records into probabilities.
+    pub scale: ScoreScale,
     /// Whether frames are pictures that have nothing to do with each other.
     pub still: bool,
 }
@@ -154,7 +158,8 @@ impl Watch {
         });
         self.profile.frame(memory.observation.faces.len());
         if self.print {
-            expression_engine::error::print(&line(&memory.observation).to_string())?;
+            let record = FrameRecord::new(&memory.observation, &self.scale);
+            expression_engine::error::print(&serde_json::to_string(&record).map_err(Error::failure)?)?;
         }
         Ok(())
     }
@@ -231,32 +236,6 @@ fn state(observation: &Observation) -> State {
         None => State::Watching,
         Some(record) => record.label.map_or(State::Face, State::Label),
     }
-}
-
-/// An observation as `--print` writes it.
-fn line(observation: &Observation) -> serde_json::Value {
-    let faces: Vec<_> = observation
-        .faces
-        .iter()
-        .map(|record| {
-            let bounds = record.bounds;
-            json!({
-                "track": record.track,
-                "box": [i32::from(bounds.left), i32::from(bounds.top), i32::from(bounds.width), i32::from(bounds.height)],
-                "quality": record.quality.name(),
-                "label": record.label.map(expression_core::Label::name),
-                "confidence": f64::from(record.confidence) / 255.0,
-                "integer_scores": record.scores,
-            })
-        })
-        .collect();
-    json!({
-        "sequence": observation.sequence,
-        "file": observation.name,
-        "time": observation.stamp.wall_us as f64 / 1e6,
-        "latency_ms": f64::from(observation.latency_us) / 1e3,
-        "faces": faces,
-    })
 }
 
 #[cfg(test)]
