@@ -247,7 +247,8 @@ fn a_wrong_token_shows_nothing_and_the_right_one_is_needed_once() {
         assert_eq!(browser.value("document.getElementById('live')"), Value::Null);
         assert!(browser.value("document.body.textContent").as_str().unwrap().contains("A token is needed"));
         // The browser itself says 401; no script of ours runs there.
-        assert!(browser.console().iter().all(|line| line.contains("401")));
+        let console = browser.console();
+        assert!(console.iter().all(|line| line.contains("401")), "{console:?}");
     }
     // The page that says so has a field for it.
     browser.value(

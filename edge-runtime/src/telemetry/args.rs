@@ -8,8 +8,10 @@ use std::path::PathBuf;
 use super::error::TelemetryError;
 #[cfg(feature = "http")]
 use super::limits::ClientLimits;
+#[cfg(feature = "preview")]
+use super::listen::Origin;
 #[cfg(feature = "http")]
-use super::listen::{Origin, parse_address};
+use super::listen::parse_address;
 #[cfg(feature = "mqtt")]
 use super::mqtt::{Address, BrokerOptions};
 #[cfg(feature = "http")]

@@ -42,7 +42,9 @@ impl LoginPage {
     /// Puts the page together; `embedders` may show it in a frame.
     pub fn new(embedders: &[Origin]) -> LoginPage {
         let ancestors = ancestors(embedders);
-        let policy = format!("default-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors {ancestors}");
+        let policy = format!(
+            "default-src 'none'; img-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors {ancestors}"
+        );
         LoginPage { html: include_str!("page/login.html"), policy }
     }
 }

@@ -1,4 +1,8 @@
-//! The HTTP server of preview and metrics: one thread, few connections, no patience with slow ones.
+//! The HTTP server of preview and metrics: one thread, few connections, short time limits.
+//!
+//! It is hyper without a framework. axum was measured on a server of this kind to add 177 KiB to the stripped program, and would
+//! replace one `match` over eight paths: its own server has no limit on connections, heads of requests and stalled clients, so
+//! the accept loop below would stay, and so would the bodies of the streams.
 
 mod answer;
 mod body;

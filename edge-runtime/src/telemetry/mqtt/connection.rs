@@ -47,13 +47,15 @@ pub async fn run(
     let keeps_records = backlog.is_some();
     let mut publishing = Publishing::new(options, hub, backlog);
     while !*stopped.borrow() {
+        let began = Instant::now();
         let end = publishing.connect(&transport, &mut stopped).await;
         let was_connected = publishing.hub.counters.mqtt_connected.swap(0, Relaxed) == 1;
         let Err(why) = end else { return };
         if let Broken::TakenOver = why {
             return publishing.yield_to_other();
         }
-        if was_connected {
+        // A connection that ends at once is no sign that all is well: another program may have the same id.
+        if was_connected && began.elapsed() >= SETTLING {
             (pause, reported) = (publishing.options.pause, false);
         }
         // Once per outage, not once per attempt.
