@@ -67,7 +67,7 @@ fn main() -> ExitCode {
         eprintln!("{}", source.describe());
         loop {
             match source.next(&mut frame)? {
-                Next::Frame => pipeline.observe(&frame, &mut observation, &mut profile, |_, _| ())?,
+                Next::Frame => pipeline.observe(&frame, &mut observation, &mut profile, &mut |_, _| ())?,
                 Next::End => return Ok(()),
                 // A source that waits for hardware says so here instead of blocking.
                 Next::Waiting | Next::Lost { .. } | Next::Back { .. } => continue,

@@ -32,6 +32,18 @@ impl Rate {
     }
 }
 
+impl Rate {
+    /// The share of frames that is processed, 0 to 1.
+    pub const fn share(self) -> f64 {
+        match self {
+            Rate::Full => 1.0,
+            Rate::Half => 0.5,
+            Rate::Quarter => 0.25,
+            Rate::Paused => 0.0,
+        }
+    }
+}
+
 impl From<Step> for Rate {
     fn from(step: Step) -> Rate {
         match step {

@@ -10,7 +10,9 @@ pub mod event;
 pub mod frame;
 pub mod journal;
 pub mod pipeline;
+pub mod record;
 pub mod run;
+pub mod score;
 pub mod service;
 pub mod telemetry;
 

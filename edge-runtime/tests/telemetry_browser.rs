@@ -9,7 +9,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
 
 use edge_runtime::event::{Event, Rate, Throttling};
-use edge_runtime::telemetry::{Options, Token};
+use edge_runtime::telemetry::{TelemetryOptions, Token};
 use serde_json::{Value, json};
 use support::*;
 
@@ -133,8 +133,8 @@ fn skipped() -> bool {
     !has("chromium", "chromium") || !has("chromedriver", "chromium-driver")
 }
 
-fn options(address: &str) -> Options {
-    Options { preview: Some(address.parse().unwrap()), preview_rate: 10, ..Options::default() }
+fn options(address: &str) -> TelemetryOptions {
+    TelemetryOptions { preview: Some(address.parse().unwrap()), preview_rate: 10, ..TelemetryOptions::default() }
 }
 
 /// The mean grey of the shown picture's left half, where the bright square comes and goes.
@@ -175,7 +175,7 @@ fn the_page_shows_moving_pictures_scores_and_past_without_an_error() {
     );
     browser.until("document.querySelector('[data-track=\"2\"] .label').textContent === 'too small'");
     browser.until("Number(document.getElementById('plot').dataset.points) >= 3");
-    browser.until("document.getElementById('lines').textContent.includes('processing every second frame')");
+    browser.until("document.getElementById('lines').textContent.includes('throttled to 15.0 frames/s')");
     browser.until("Number(document.getElementById('rate').textContent) > 1");
 
     browser.screenshot("light");
@@ -201,9 +201,28 @@ fn a_paused_recording_and_a_lost_camera_are_shown() {
     browser.until("document.getElementById('state').textContent === 'no frames'");
     telemetry.event(&Event::CameraLost { reason: "unplugged".into() });
     browser.until("document.getElementById('lines').textContent.includes('camera lost')");
-    telemetry.event(&Event::CameraBack { gap_ms: 100 });
+    browser.until("document.getElementById('state').textContent === 'camera lost'");
+    browser.until("document.getElementById('lost').textContent.startsWith('camera lost since ')");
+    browser.until("document.body.classList.contains('lost')");
     let feeder = Feeder::new(&telemetry);
     browser.until("document.getElementById('state').textContent === 'live'");
+    browser.until("document.querySelectorAll('.face').length === 2 && !document.body.classList.contains('lost')");
+    // Whoever comes while the camera is lost is told too, and no face of before.
+    drop(feeder);
+    telemetry.event(&Event::CameraLost { reason: "unplugged".into() });
+    browser.until("document.querySelectorAll('.face').length === 0");
+    browser.visit(&format!("http://{}/", telemetry.preview_address().unwrap()));
+    browser.until("document.getElementById('lost').textContent.startsWith('camera lost since ')");
+    let feeder = Feeder::new(&telemetry);
+    browser.until("document.getElementById('state').textContent === 'live'");
+    telemetry.event(&Event::WritingFailed { cause: "disk_full".into(), message: "no space left on device".into() });
+    telemetry.event(&Event::RecordsLost { records: 3, events: 0, seconds: 1.0 });
+    telemetry.event(&Event::Throttled(Throttling { to: Some(Rate::Half), ..Throttling::default() }));
+    for words in ["no space left on device", "3 records lost", "every second frame is processed"] {
+        browser.until(&format!("document.getElementById('trouble').textContent.includes('{words}')"));
+    }
+    telemetry.event(&Event::WritingRecovered { seconds: 2.5 });
+    browser.until("!document.getElementById('trouble').textContent.includes('no space left')");
     telemetry.event(&Event::RecordingPaused { by: "button".into() });
     browser.until("document.getElementById('state').textContent === 'recording paused'");
     drop(feeder);
@@ -217,7 +236,7 @@ fn a_wrong_token_shows_nothing_and_the_right_one_is_needed_once() {
     if skipped() {
         return;
     }
-    let telemetry = start(Options { token: Token::new(TOKEN), ..options("0.0.0.0:0") });
+    let telemetry = start(TelemetryOptions { token: Token::new(TOKEN), ..options("0.0.0.0:0") });
     let _feeder = Feeder::new(&telemetry);
     let port = telemetry.preview_address().unwrap().port();
     let address = SocketAddr::from(([127, 0, 0, 1], port));
@@ -229,10 +248,16 @@ fn a_wrong_token_shows_nothing_and_the_right_one_is_needed_once() {
         assert_eq!(browser.value("document.getElementById('live')"), Value::Null);
         assert!(browser.value("document.body.textContent").as_str().unwrap().contains("A token is needed"));
         // The browser itself says 401; no script of ours runs there.
-        assert!(browser.console().iter().all(|line| line.contains("401")));
+        let console = browser.console();
+        assert!(console.iter().all(|line| line.contains("401")), "{console:?}");
     }
-    browser.visit(&format!("http://{address}/?token={TOKEN}"));
-    browser.until("document.getElementById('live').dataset.sequence !== undefined");
+    // The page that says so has a field for it.
+    browser.value(
+        "document.querySelector('input[name=token]').value = 'TOKEN', document.forms[0].submit()"
+            .replace("TOKEN", TOKEN)
+            .as_str(),
+    );
+    browser.until("document.getElementById('live')?.dataset.sequence !== undefined");
     assert_eq!(browser.value("location.href"), format!("http://{address}/"));
     assert_eq!(browser.value("document.cookie"), "", "scripts can read the cookie");
     browser.visit(&format!("http://{address}/"));
@@ -241,13 +266,12 @@ fn a_wrong_token_shows_nothing_and_the_right_one_is_needed_once() {
 }
 
 /// A server of another origin on this machine, with one page.
-fn elsewhere() -> u16 {
+fn elsewhere(page: &'static str) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {
         for mut stream in listener.incoming().map_while(Result::ok) {
             let _ = stream.read(&mut [0; 4096]);
-            let page = "<title>elsewhere</title>";
             let head = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: text/html\r\nContent-Length";
             let _ = write!(stream, "{head}: {}\r\n\r\n{page}", page.len());
         }
@@ -264,7 +288,7 @@ fn a_page_elsewhere_cannot_read_or_show_the_preview() {
     let _feeder = Feeder::new(&telemetry);
     let address = telemetry.preview_address().unwrap();
     let browser = Browser::open(800, 600);
-    browser.visit(&format!("http://127.0.0.1:{}/", elsewhere()));
+    browser.visit(&format!("http://127.0.0.1:{}/", elsewhere("<title>elsewhere</title>")));
     assert_eq!(browser.value("document.title"), "elsewhere");
     browser.value(&format!(
         "promised = fetch('http://{address}/api/state').then(() => window.wasRead = 'yes', () => window.wasRead = 'no'), \
@@ -273,4 +297,110 @@ fn a_page_elsewhere_cannot_read_or_show_the_preview() {
     ));
     browser.until("window.wasRead !== undefined && window.wasShown !== undefined");
     assert_eq!(browser.value("[window.wasRead, window.wasShown]"), json!(["no", "no"]));
+}
+
+/// nginx in front of a preview: under `/cam/` as it is, under `/named/` with the name that the browser asked for.
+struct Nginx {
+    child: Child,
+    port: u16,
+    _folder: tempfile::TempDir,
+}
+
+impl Nginx {
+    fn new(preview: SocketAddr) -> Nginx {
+        let folder = tempfile::tempdir().unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let path = folder.path().display();
+        let user =
+            if Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout == b"0\n") { "user root;" } else { "" };
+        let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+            .map(|kind| format!("    {kind}_temp_path {path}/{kind};\n"))
+            .concat();
+        let text = format!(
+            "{user}\ndaemon off;\npid {path}/pid;\nerror_log {path}/errors;\nevents {{ }}\nhttp {{\n{temporary}    access_log off;\n\
+             server {{\n listen 127.0.0.1:{port};\n proxy_buffering off;\n\
+             location /cam/ {{ proxy_pass http://{preview}/; }}\n\
+             location /named/ {{ proxy_pass http://{preview}/; proxy_set_header Host $host; }}\n}}\n}}\n"
+        );
+        std::fs::write(folder.path().join("conf"), text).unwrap();
+        let program = if std::path::Path::new("/usr/sbin/nginx").exists() { "/usr/sbin/nginx" } else { "nginx" };
+        let child =
+            Command::new(program).args(["-p", &path.to_string(), "-c", "conf"]).stderr(Stdio::null()).spawn().unwrap();
+        let nginx = Nginx { child, port, _folder: folder };
+        until("nginx to listen", || std::net::TcpStream::connect(("127.0.0.1", port)).ok());
+        nginx
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        let _ = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        let _ = self.child.wait();
+    }
+}
+
+const SHOWS: &str = "document.getElementById('live')?.dataset.sequence !== undefined \
+    && document.getElementById('state').textContent === 'live' && document.querySelectorAll('.face').length === 2 \
+    && document.getElementById('bundle').textContent.includes('ferplus-test')";
+
+#[test]
+fn the_page_works_under_a_path_of_a_reverse_proxy() {
+    if skipped() || !has("nginx", "nginx-light") {
+        return;
+    }
+    // Chromium resolves every name under localhost to this machine.
+    let telemetry = start(TelemetryOptions { preview_hosts: vec!["board.localhost".into()], ..options("127.0.0.1:0") });
+    let _feeder = Feeder::new(&telemetry);
+    let nginx = Nginx::new(telemetry.preview_address().unwrap());
+    let browser = Browser::open(800, 600);
+    for url in [
+        format!("http://127.0.0.1:{}/cam/", nginx.port),
+        format!("http://board.localhost:{}/cam/", nginx.port),
+        format!("http://board.localhost:{}/named/", nginx.port),
+    ] {
+        browser.visit(&url);
+        browser.until(SHOWS);
+        let icon = format!("document.querySelector('link[rel=icon]').href === '{url}icon.svg'");
+        assert_eq!(browser.value(&icon), true, "{url}");
+        assert_eq!(browser.console(), Vec::<String>::new(), "{url}");
+    }
+    browser.visit(&format!("http://other.localhost:{}/named/", nginx.port));
+    assert!(browser.value("document.body.textContent").as_str().unwrap().contains("--preview-host"));
+}
+
+#[test]
+fn a_page_of_an_allowed_origin_shows_the_preview_in_a_frame_and_no_other_does() {
+    if skipped() {
+        return;
+    }
+    // The outer page's site is localhost, the preview's 127.0.0.1, so no cookie is sent within the frame.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let outer = elsewhere("<title>outer</title><iframe width=700 height=500></iframe>");
+    let origin = format!("http://localhost:{outer}");
+    let telemetry = start(TelemetryOptions {
+        token: Token::new(TOKEN),
+        preview_embedders: vec![origin.parse().unwrap()],
+        ..options(&format!("0.0.0.0:{port}"))
+    });
+    let _feeder = Feeder::new(&telemetry);
+    let browser = Browser::open(800, 600);
+    let frame = |origin: &str| {
+        browser.visit(&format!("{origin}/"));
+        browser.value(&format!(
+            "new Promise((done) => {{ const frame = document.querySelector('iframe'); frame.onload = () => done(true); \
+             frame.src = 'http://127.0.0.1:{port}/?token={TOKEN}'; }})"
+        ));
+        browser.command("POST", "/frame", json!({ "id": 0 }));
+    };
+    frame(&origin);
+    browser.until(SHOWS);
+    browser.command("POST", "/frame", json!({ "id": null }));
+    assert_eq!(browser.console(), Vec::<String>::new());
+    // The same page under another name is another origin.
+    frame(&format!("http://other.localhost:{outer}"));
+    assert_eq!(browser.value("document.getElementById('live')"), Value::Null);
+    browser.command("POST", "/frame", json!({ "id": null }));
+    assert!(browser.console().iter().any(|line| line.contains("frame-ancestors")));
 }

@@ -8,21 +8,21 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use edge_runtime::event::Event;
+use edge_runtime::event::{Event, Rate, Throttling};
 use edge_runtime::frame::{Frame, Luma};
-use edge_runtime::telemetry::{Limits, Options, Telemetry, TelemetryError, Token};
+use edge_runtime::telemetry::{ClientLimits, Telemetry, TelemetryError, TelemetryOptions, Token};
 use expression_engine::error::{Classify, ErrorKind};
 use support::*;
 
 /// Any port of loopback.
-fn options() -> Options {
-    Options { preview: Some("127.0.0.1:0".parse().unwrap()), preview_rate: 20, ..Options::default() }
+fn options() -> TelemetryOptions {
+    TelemetryOptions { preview: Some("127.0.0.1:0".parse().unwrap()), preview_rate: 20, ..TelemetryOptions::default() }
 }
 
 /// An address that asks for a token, reached over loopback.
 fn guarded() -> (std::sync::Arc<Telemetry>, SocketAddr) {
     let preview = Some("0.0.0.0:0".parse().unwrap());
-    let telemetry = start(Options { preview, token: Token::new(TOKEN), ..options() });
+    let telemetry = start(TelemetryOptions { preview, token: Token::new(TOKEN), ..options() });
     let port = telemetry.preview_address().unwrap().port();
     (telemetry, SocketAddr::from(([127, 0, 0, 1], port)))
 }
@@ -60,13 +60,13 @@ fn the_state_tells_what_was_observed() {
     telemetry.event(&Event::CameraBack { gap_ms: 1500 });
     let state = get(address, "/api/state", &[]).json();
     let seen = &state["observation"];
-    assert_eq!(seen["sequence"], 7);
-    assert_eq!(seen["size"], serde_json::json!([320, 240]));
+    assert_eq!(seen["frame"], 7);
+    assert_eq!((&seen["frame_width"], &seen["frame_height"]), (&320.into(), &240.into()));
     assert_eq!(seen["latency_ms"], 7.3);
     assert_eq!(seen["celsius"], 51.25);
     let face = &seen["faces"][0];
     assert_eq!(face["box"], serde_json::json!([21, 60, 80, 100]));
-    let scores: Vec<f64> = face["scores"].as_array().unwrap().iter().map(|score| score.as_f64().unwrap()).collect();
+    let scores: Vec<f64> = face["scores"].as_object().unwrap().values().map(|score| score.as_f64().unwrap()).collect();
     assert!((scores.iter().sum::<f64>() - 1.0).abs() < 1e-3, "{scores:?}");
     assert_eq!(seen["faces"][1]["quality"], "small");
     assert!(seen["faces"][1]["scores"].is_null() && seen["faces"][1]["label"].is_null());
@@ -178,10 +178,11 @@ fn observations_and_events_are_sent_as_they_happen() {
         text.trim_end().split("\n\n").map(|message| message.split_once("\ndata: ").unwrap()).collect();
     assert_eq!(messages[0].0, "event: event");
     let event: serde_json::Value = serde_json::from_str(messages[0].1).unwrap();
-    assert_eq!(event["line"], "stopped: two lines");
+    assert_eq!((&event["event"], &event["line"]), (&"stop".into(), &"stopped: two lines".into()));
+    assert_eq!(event["status"]["camera"]["up"], false);
     assert_eq!(messages[1].0, "event: observation");
     let seen: serde_json::Value = serde_json::from_str(messages[1].1).unwrap();
-    assert_eq!(seen["sequence"], 3);
+    assert_eq!(seen["frame"], 3);
 }
 
 #[test]
@@ -192,6 +193,85 @@ fn on_loopback_only_this_machines_names_are_answered() {
         assert_eq!(get(address, path, &["Host: evil.example"]).status, 421, "{path}");
     }
     assert_eq!(get(address, "/api/state", &["Host: localhost:99"]).status, 200);
+}
+
+#[test]
+fn on_loopback_allowed_names_are_answered_too() {
+    let telemetry = start(TelemetryOptions { preview_hosts: vec!["cam.example".into()], ..options() });
+    let address = telemetry.preview_address().unwrap();
+    assert_eq!(get(address, "/api/state", &["Host: cam.example"]).status, 200);
+    assert_eq!(get(address, "/api/state", &["Host: cam.example:8443"]).status, 200);
+    let refused = get(address, "/api/state", &["Host: evil.example"]);
+    assert_eq!(refused.status, 421);
+    assert!(refused.text().contains("--preview-host"), "{}", refused.text());
+}
+
+#[test]
+fn browsers_are_given_a_field_for_the_token() {
+    let (_telemetry, address) = guarded();
+    let page = get(address, "/", &["Accept: text/html,application/xhtml+xml"]);
+    assert_eq!((page.status, page.header("content-type")), (401, Some("text/html; charset=utf-8")));
+    assert!(page.text().contains("<input name=\"token\""), "{}", page.text());
+    let policy = page.header("content-security-policy").unwrap();
+    assert!(policy.contains("default-src 'none'") && policy.contains("form-action 'self'"), "{policy}");
+    assert!(policy.contains("frame-ancestors 'none'") && page.header("x-frame-options") == Some("DENY"));
+}
+
+#[test]
+fn only_named_origins_may_show_the_page_in_a_frame() {
+    let origin = "http://ha.example:8123";
+    let embedded = start(TelemetryOptions { preview_embedders: vec![origin.parse().unwrap()], ..options() });
+    let page = get(embedded.preview_address().unwrap(), "/", &[]);
+    let policy = page.header("content-security-policy").unwrap();
+    assert!(policy.ends_with(&format!("frame-ancestors {origin}")), "{policy}");
+    assert_eq!(page.header("x-frame-options"), None);
+    let plain = start(options());
+    let page = get(plain.preview_address().unwrap(), "/", &[]);
+    assert!(page.header("content-security-policy").unwrap().ends_with("frame-ancestors 'none'"));
+    assert_eq!(page.header("x-frame-options"), Some("DENY"));
+}
+
+#[test]
+fn a_lost_camera_and_a_failing_journal_are_told_with_since_when() {
+    let telemetry = start(options());
+    let address = telemetry.preview_address().unwrap();
+    let state = || get(address, "/api/state", &[]).json();
+    telemetry.observe(&frame(1), &observation(1));
+    assert_eq!((&state()["status"]["face_count"], &state()["status"]["camera"]["up"]), (&2.into(), &true.into()));
+    telemetry.event(&Event::CameraLost { reason: "unplugged".into() });
+    telemetry.event(&Event::WritingFailed { cause: "disk_full".into(), message: "no space left on device".into() });
+    telemetry.event(&Event::RecordsLost { records: 3, events: 0, seconds: 1.0 });
+    telemetry.event(&Event::Throttled(Throttling { to: Some(Rate::Half), ..Throttling::default() }));
+    let lost = state();
+    assert!(
+        lost["observation"].is_null() && lost["status"]["face"].is_null() && lost["status"]["face_count"].is_null()
+    );
+    let status = &lost["status"];
+    for since in [&status["camera"]["lost_since"], &status["journal"]["failing_since"]] {
+        assert!(since.as_str().unwrap().parse::<jiff::Timestamp>().is_ok(), "{since}");
+    }
+    assert_eq!(status["journal"]["failing_because"], "no space left on device");
+    assert_eq!((&status["journal"]["dropped"], &status["throttled_to"]), (&3.into(), &"half".into()));
+    telemetry.event(&Event::CameraBack { gap_ms: 900 });
+    telemetry.event(&Event::WritingRecovered { seconds: 2.5 });
+    telemetry.event(&Event::Unthrottled(Throttling { to: Some(Rate::Full), ..Throttling::default() }));
+    let back = state();
+    assert!(back["status"]["camera"]["lost_since"].is_null() && back["status"]["journal"]["failing_since"].is_null());
+    assert!(back["status"]["throttled_to"].is_null());
+    let names: Vec<&str> =
+        back["events"].as_array().unwrap().iter().map(|event| event["event"].as_str().unwrap()).collect();
+    assert_eq!(
+        names,
+        [
+            "camera_lost",
+            "writing_failed",
+            "records_lost",
+            "throttled",
+            "camera_back",
+            "writing_recovered",
+            "unthrottled"
+        ]
+    );
 }
 
 #[test]
@@ -227,14 +307,15 @@ fn elsewhere_a_token_is_asked_for() {
 #[test]
 fn a_token_is_made_where_none_is_given() {
     let preview = Some("0.0.0.0:0".parse().unwrap());
-    let telemetry = start(Options { preview, ..options() });
+    let telemetry = start(TelemetryOptions { preview, ..options() });
     let port = telemetry.preview_address().unwrap().port();
     assert_eq!(get(SocketAddr::from(([127, 0, 0, 1], port)), "/", &[]).status, 401);
 }
 
 #[test]
 fn metrics_have_a_listener_of_their_own_without_the_preview() {
-    let telemetry = start(Options { metrics: Some("127.0.0.1:0".parse().unwrap()), ..Options::default() });
+    let telemetry =
+        start(TelemetryOptions { metrics: Some("127.0.0.1:0".parse().unwrap()), ..TelemetryOptions::default() });
     assert_eq!(telemetry.preview_address(), None);
     let address = telemetry.metrics_address().unwrap();
     assert_eq!(get(address, "/metrics", &[]).status, 200);
@@ -247,7 +328,7 @@ fn metrics_have_a_listener_of_their_own_without_the_preview() {
 fn an_address_that_is_taken_is_named() {
     let telemetry = start(options());
     let taken = telemetry.preview_address();
-    let error = Telemetry::start(Options { preview: taken, ..options() }, about(), None).err().unwrap();
+    let error = Telemetry::start(TelemetryOptions { preview: taken, ..options() }, about(), None).err().unwrap();
     assert!(matches!(error, TelemetryError::Listen { .. }));
     assert!(error.to_string().contains(&taken.unwrap().to_string()), "{error}");
     assert_eq!(Classify::kind(&error), ErrorKind::BadInput);
@@ -309,8 +390,8 @@ fn bad_requests_are_refused_and_the_next_one_is_served() {
 
 #[test]
 fn slow_heads_are_cut_off_and_their_places_given_to_others() {
-    let limits = Limits { connections: 4, head: Duration::from_millis(500), ..Limits::default() };
-    let telemetry = start(Options { limits, ..options() });
+    let limits = ClientLimits { connections: 4, head: Duration::from_millis(500), ..ClientLimits::default() };
+    let telemetry = start(TelemetryOptions { limits, ..options() });
     let address = telemetry.preview_address().unwrap();
     let mut slow: Vec<_> = (0..4)
         .map(|_| {
@@ -354,8 +435,8 @@ fn noise(sequence: u64) -> Frame {
 
 #[test]
 fn a_client_that_reads_nothing_is_cut_off() {
-    let limits = Limits { connections: 1, stalled: Duration::from_millis(300), ..Limits::default() };
-    let telemetry = start(Options { limits, preview_rate: 60, ..options() });
+    let limits = ClientLimits { connections: 1, stalled: Duration::from_millis(300), ..ClientLimits::default() };
+    let telemetry = start(TelemetryOptions { limits, preview_rate: 60, ..options() });
     let address = telemetry.preview_address().unwrap();
     let mut stalled = connect(address);
     send(&mut stalled, address, "GET", "/stream.mjpg", &[], "");

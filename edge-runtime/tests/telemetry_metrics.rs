@@ -7,8 +7,8 @@ mod support;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use edge_runtime::event::Event;
-use edge_runtime::telemetry::{About, Options, Telemetry};
+use edge_runtime::event::{Event, Rate, Throttling};
+use edge_runtime::telemetry::{About, Telemetry, TelemetryOptions};
 use support::*;
 
 /// Prints every sample as JSON: name, labels, value and the type of its metric; fails on what the format forbids.
@@ -42,7 +42,7 @@ fn parsed(text: &str) -> Option<Vec<serde_json::Value>> {
 }
 
 fn telemetry(bundle: &str) -> Telemetry {
-    let options = Options { metrics: Some("127.0.0.1:0".parse().unwrap()), ..Options::default() };
+    let options = TelemetryOptions { metrics: Some("127.0.0.1:0".parse().unwrap()), ..TelemetryOptions::default() };
     Telemetry::start(options, About { bundle: bundle.into(), ..about() }, None).unwrap()
 }
 
@@ -61,7 +61,8 @@ fn every_metric_says_what_was_fed() {
     telemetry.event(&Event::JournalCommitted { batches: 1, records: 12 });
     telemetry.event(&Event::JournalCommitted { batches: 1, records: 3 });
     telemetry.event(&Event::RecordsLost { records: 4, events: 0, seconds: 1.0 });
-    telemetry.event(&Event::RecordingPaused { by: "button".into() });
+    telemetry.event(&Event::WritingFailed { cause: "disk_full".into(), message: "disk full".into() });
+    telemetry.event(&Event::Throttled(Throttling { to: Some(Rate::Half), ..Throttling::default() }));
 
     let answer = get(telemetry.metrics_address().unwrap(), "/metrics", &[]);
     assert_eq!(answer.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
@@ -77,10 +78,7 @@ fn every_metric_says_what_was_fed() {
         ("edge_runtime_frames_total", "", 6.0),
         // 3 and 4; what a lost camera counted meanwhile is no loss of frames.
         ("edge_runtime_frames_lost_total", "", 2.0),
-        // Nothing is observed while recording is paused.
-        ("edge_runtime_faces", "", 0.0),
-        ("edge_runtime_camera_up", "", 1.0),
-        ("edge_runtime_journal_failing", "", 0.0),
+        ("edge_runtime_faces", "", 2.0),
         ("edge_runtime_faces_total", "good", 6.0),
         ("edge_runtime_faces_total", "small", 6.0),
         ("edge_runtime_faces_total", "turned", 0.0),
@@ -94,7 +92,10 @@ fn every_metric_says_what_was_fed() {
         ("edge_runtime_journal_commits_total", "", 2.0),
         ("edge_runtime_journal_records_total", "", 15.0),
         ("edge_runtime_journal_dropped_total", "", 4.0),
-        ("edge_runtime_paused", "", 1.0),
+        ("edge_runtime_paused", "", 0.0),
+        ("edge_runtime_camera_up", "", 1.0),
+        ("edge_runtime_journal_failing", "", 1.0),
+        ("edge_runtime_processed_frames_ratio", "", 0.5),
         ("edge_runtime_build_info", "a \"quoted\\ name\"\nin two lines", 1.0),
     ] {
         assert_eq!(value(name, label), expected, "{name} {label}");
@@ -121,4 +122,51 @@ fn before_the_first_frame_nothing_is_made_up() {
     assert!(!text.contains("temperature") && !text.contains("last_frame_age"), "{text}");
     let Some(samples) = parsed(&text) else { return };
     assert!(samples.iter().any(|sample| sample[0] == "edge_runtime_frames_total" && sample[2] == 0.0));
+}
+
+#[test]
+fn while_the_camera_is_lost_nothing_stale_is_told() {
+    let telemetry = telemetry("b");
+    let text = || get(telemetry.metrics_address().unwrap(), "/metrics", &[]).text();
+    let has = |text: &str, line: &str| text.lines().any(|found| found == line);
+    telemetry.observe(&frame(1), &observation(1));
+    assert!(has(&text(), "edge_runtime_camera_up 1") && has(&text(), "edge_runtime_faces 2"), "{}", text());
+    telemetry.event(&Event::CameraLost { reason: "unplugged".into() });
+    let lost = text();
+    assert!(has(&lost, "edge_runtime_camera_up 0"), "{lost}");
+    assert!(!lost.contains("\nedge_runtime_faces ") && !lost.contains("last_frame_age"), "{lost}");
+    // Frames are the proof that it is back, with or without an event.
+    telemetry.observe(&frame(900), &observation(900));
+    assert!(has(&text(), "edge_runtime_camera_up 1") && has(&text(), "edge_runtime_faces 2"), "{}", text());
+    telemetry.event(&Event::RecordingPaused { by: "button".into() });
+    let paused = text();
+    assert!(has(&paused, "edge_runtime_paused 1") && !paused.contains("\nedge_runtime_faces "), "{paused}");
+    telemetry.event(&Event::WritingFailed { cause: "disk_full".into(), message: "disk full".into() });
+    telemetry.event(&Event::WritingRecovered { seconds: 2.5 });
+    assert!(has(&text(), "edge_runtime_journal_failing 0"));
+}
+
+/// The names of the metrics that a page writes in backticks, in tables and in examples of PromQL.
+fn named(page: &str) -> std::collections::BTreeSet<&str> {
+    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    page.split(|c| !word(c)).filter(|name| name.starts_with("edge_runtime_")).collect()
+}
+
+#[test]
+fn the_manual_and_the_program_name_the_same_metrics() {
+    let telemetry = telemetry("b");
+    telemetry.observe(&frame(1), &observation(1));
+    telemetry.event(&Event::Throttled(Throttling { to: Some(Rate::Half), ..Throttling::default() }));
+    let text = get(telemetry.metrics_address().unwrap(), "/metrics", &[]).text();
+    let manual = include_str!("../../docs/watching.md");
+    let told: std::collections::BTreeSet<&str> =
+        text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+    let told_samples = named(&text);
+    for name in &told {
+        assert!(named(manual).contains(name), "docs/watching.md does not explain {name}");
+    }
+    for name in named(manual) {
+        let known = told_samples.contains(name) || name.starts_with("edge_runtime_mqtt_");
+        assert!(known, "docs/watching.md names {name}, which does not exist");
+    }
 }

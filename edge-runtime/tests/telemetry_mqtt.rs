@@ -1,6 +1,8 @@
 //! Publishing to a real broker: mosquitto, started, stopped and cut off by the test.
 #![cfg(feature = "mqtt")]
 
+#[path = "telemetry_support/schema.rs"]
+mod schema;
 #[path = "telemetry_support/mod.rs"]
 mod support;
 
@@ -13,7 +15,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
-use edge_runtime::telemetry::{Backlog, Entry, Options, Telemetry, mqtt};
+use edge_runtime::event::Event;
+use edge_runtime::telemetry::mqtt::{Address, BrokerOptions};
+use edge_runtime::telemetry::{About, Backlog, BacklogEntry, Telemetry, TelemetryOptions};
 use support::*;
 
 /// A backlog in memory that outlives the publisher, and counts how often it was told a position.
@@ -22,7 +26,7 @@ struct Fake(Arc<Mutex<Store>>);
 
 #[derive(Default)]
 struct Store {
-    entries: Vec<Entry>,
+    entries: Vec<BacklogEntry>,
     position: i64,
     told: usize,
     largest_batch: usize,
@@ -35,7 +39,7 @@ impl Fake {
         // Ids are not without gaps, in journals neither.
         store.entries.extend((0..count).map(|n| {
             let id = next + 2 * n;
-            Entry { id, payload: format!("{{\"id\":{id}}}") }
+            BacklogEntry { id, payload: format!("{{\"id\":{id}}}") }
         }));
     }
 
@@ -57,7 +61,7 @@ impl Fake {
 }
 
 impl Backlog for Fake {
-    fn after(&mut self, position: i64, limit: usize) -> expression_engine::error::Result<Vec<Entry>> {
+    fn after(&mut self, position: i64, limit: usize) -> expression_engine::error::Result<Vec<BacklogEntry>> {
         let mut store = self.0.lock().unwrap();
         let found: Vec<_> = store.entries.iter().filter(|entry| entry.id > position).take(limit).cloned().collect();
         store.largest_batch = store.largest_batch.max(found.len());
@@ -127,14 +131,14 @@ impl Broker {
         child.wait().unwrap();
     }
 
-    fn options(&self) -> mqtt::Options {
-        let address = mqtt::Address::parse(&format!("mqtt://127.0.0.1:{}/test/board", self.port)).unwrap();
-        mqtt::Options {
+    fn options(&self) -> BrokerOptions {
+        let address = Address::parse(&format!("mqtt://127.0.0.1:{}/test/board", self.port)).unwrap();
+        BrokerOptions {
             period: Duration::from_millis(20),
             pause: Duration::from_millis(20),
             longest_pause: Duration::from_millis(200),
             patience: Duration::from_secs(5),
-            ..mqtt::Options::new(address)
+            ..BrokerOptions::new(address)
         }
     }
 
@@ -240,8 +244,8 @@ impl Drop for Listener {
     }
 }
 
-fn publish(options: mqtt::Options, backlog: &Fake) -> Arc<Telemetry> {
-    let options = Options { mqtt: Some(options), ..Options::default() };
+fn publish(options: BrokerOptions, backlog: &Fake) -> Arc<Telemetry> {
+    let options = TelemetryOptions { mqtt: Some(options), ..TelemetryOptions::default() };
     Arc::new(Telemetry::start(options, about(), Some(Box::new(backlog.clone()))).unwrap())
 }
 
@@ -379,40 +383,124 @@ fn home_assistant_is_told_of_the_board_and_its_state() {
     listener.find("test/board/status", |payload| payload == "online");
     // No face while there is no frame.
     let state = listener.find("test/board/state", |_| true);
-    assert_eq!(serde_json::from_str::<serde_json::Value>(&state).unwrap()["faces"], 0);
+    let state: serde_json::Value = serde_json::from_str(&state).unwrap();
+    assert_eq!((&state["face"], &state["face_count"], &state["camera"]["up"]), (&json(), &json(), &false.into()));
     telemetry.observe(&frame(1), &observation(1));
-    let state = listener.find("test/board/state", |payload| payload.contains("\"faces\":2"));
+    let state = listener.find("test/board/state", |payload| payload.contains("\"face_count\":2"));
     let state: serde_json::Value = serde_json::from_str(&state).unwrap();
     let expected = observation(1).faces[0].label.unwrap().name();
-    assert_eq!((state["label"].as_str(), state["track"].as_i64()), (Some(expected), Some(1)));
-    assert_eq!(state["celsius"], 51.25);
-    assert_eq!(state["scores"].as_object().unwrap().len(), 8);
+    schema::hold("status", &state);
+    let face = &state["face"];
+    assert_eq!((face["label"].as_str(), face["track"].as_i64()), (Some(expected), Some(1)));
+    assert_eq!((&state["celsius"], &state["camera"]["up"]), (&51.25.into(), &true.into()));
+    assert_eq!(face["scores"].as_object().unwrap().len(), 8);
+    // Nothing stale is told while the camera is lost.
+    telemetry.event(&Event::CameraLost { reason: "unplugged".into() });
+    let lost = listener.find("test/board/state", |payload| payload.contains("\"up\":false"));
+    let lost: serde_json::Value = serde_json::from_str(&lost).unwrap();
+    schema::hold("status", &lost);
+    assert_eq!((&lost["face"], &lost["face_count"]), (&json(), &json()));
+    assert!(lost["camera"]["lost_since"].is_string());
+    telemetry.event(&Event::WritingFailed { cause: "disk_full".into(), message: "disk full".into() });
+    listener.find("test/board/state", |payload| payload.contains("\"failing_because\":\"disk full\""));
 
     // Retained: who comes later learns it too.
     let mut late = broker.listen("homeassistant/#", &[]);
     let mut entities = std::collections::BTreeMap::new();
-    while entities.len() < 14 {
+    while entities.len() < 16 {
         let (topic, payload) = late.next();
         let config: serde_json::Value = serde_json::from_str(&payload).unwrap();
         assert_eq!(config["state_topic"], "test/board/state");
-        assert_eq!(config["availability_topic"], "test/board/status");
+        let camera = config["availability"][1]["value_template"].as_str().unwrap_or_default();
+        assert_eq!(config["availability"][0]["topic"], "test/board/status");
         assert_eq!(config["device"]["name"], "board");
         let parts: Vec<_> = topic.split('/').collect();
         assert!(parts.len() == 5 && parts[4] == "config", "{topic}");
         assert!(topic.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/_-".contains(&byte)), "{topic}");
+        let of_board = config["entity_category"] == "diagnostic";
+        assert_eq!(camera.contains("value_json.camera.up"), !of_board, "{topic}");
         entities.insert(format!("{}/{}", parts[1], parts[3]), config);
     }
     let ids: BTreeSet<_> = entities.values().map(|config| config["unique_id"].to_string()).collect();
     assert_eq!(ids.len(), entities.len());
     assert!(entities.contains_key("binary_sensor/face"));
+    assert_eq!(entities["binary_sensor/camera_problem"]["device_class"], "problem");
     assert_eq!(entities["sensor/expression"]["options"].as_array().unwrap().len(), 8);
     assert!(
-        entities["sensor/score_happiness"]["value_template"].as_str().unwrap().contains("value_json.scores.happiness")
+        entities["sensor/score_happiness"]["value_template"]
+            .as_str()
+            .unwrap()
+            .contains("value_json.face.scores.happiness")
     );
 
     // A stop on purpose is told.
     drop(telemetry);
     listener.find("test/board/status", |payload| payload == "offline");
+}
+
+/// What a field is that has no value.
+fn json() -> serde_json::Value {
+    serde_json::Value::Null
+}
+
+/// A publisher that watches a source of its own.
+fn publish_from(source: &str, options: BrokerOptions) -> Telemetry {
+    let options = TelemetryOptions { mqtt: Some(options), ..TelemetryOptions::default() };
+    Telemetry::start(options, About { source: source.into(), ..about() }, None).unwrap()
+}
+
+/// Times that the broker's log has a line with these words.
+fn logged(broker: &Broker, words: &str) -> usize {
+    std::fs::read_to_string(broker.folder.path().join("log")).unwrap().matches(words).count()
+}
+
+#[test]
+fn two_cameras_on_one_machine_are_two_devices() {
+    if skipped() {
+        return;
+    }
+    let broker = Broker::anonymous();
+    let mut listener = broker.listen("edge-runtime/#", &[]);
+    let options = || {
+        let address = Address::parse(&format!("mqtt://127.0.0.1:{}", broker.port)).unwrap();
+        BrokerOptions { address, ..broker.options() }
+    };
+    let (_one, _other) = (publish_from("/dev/video0", options()), publish_from("/dev/video2", options()));
+    let mut online = BTreeSet::new();
+    while online.len() < 2 {
+        let (topic, payload) = listener.next();
+        if topic.ends_with("/status") && payload == "online" {
+            online.insert(topic);
+        }
+    }
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(logged(&broker, "already connected"), 0);
+}
+
+#[test]
+fn a_run_whose_topics_another_takes_over_does_not_fight() {
+    if skipped() {
+        return;
+    }
+    let broker = Broker::anonymous();
+    let mut listener = broker.listen("test/board/run", &[]);
+    // The same source: the same id, so the broker ends the first one's connection. Another source: the same topics alone.
+    for source in ["/dev/video0", "/dev/video2"] {
+        let one = publish_from("/dev/video0", broker.options());
+        let first = listener.next().1;
+        let other = publish_from(source, broker.options());
+        let second = listener.next().1;
+        assert_ne!(first, second);
+        let told = |telemetry: &Telemetry, words: &str| telemetry.connected_to_broker() == Some(words == "online");
+        // Two that fight would go on throwing each other out.
+        until("the first to step back for good and the other to stay", || {
+            let before = logged(&broker, "already connected");
+            std::thread::sleep(Duration::from_secs(1));
+            let quiet = logged(&broker, "already connected") == before;
+            (quiet && told(&one, "offline") && told(&other, "online")).then_some(())
+        });
+        drop((one, other));
+    }
 }
 
 #[test]
@@ -545,7 +633,7 @@ fn tls_trusts_the_named_authority_and_no_other() {
     let mut listener = broker.listen("test/board/records", &[]);
     let options = |authority: &str| {
         let mut options = broker.options();
-        options.address = mqtt::Address::parse(&format!("mqtts://localhost:{port}/test/board")).unwrap();
+        options.address = Address::parse(&format!("mqtts://localhost:{port}/test/board")).unwrap();
         options.authority = Some(std::fs::read(broker.folder.path().join(authority)).unwrap());
         options
     };
@@ -561,7 +649,7 @@ fn tls_trusts_the_named_authority_and_no_other() {
     let _telemetry = publish(options("ca.pem"), &backlog);
     assert_eq!(listener.until_all(&backlog.ids()), 10);
 
-    let refused = Options { mqtt: Some(options("server.key")), ..Options::default() };
+    let refused = TelemetryOptions { mqtt: Some(options("server.key")), ..TelemetryOptions::default() };
     let error = Telemetry::start(refused, about(), None).err().unwrap().to_string();
     assert!(error.contains("--mqtt-ca-file"), "{error}");
 }

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use edge_runtime::telemetry::{Options, Telemetry, Token};
+use edge_runtime::telemetry::{Telemetry, TelemetryOptions, Token};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::runtime::{Builder, Runtime};
 
@@ -20,7 +20,7 @@ const LONG: Duration = Duration::from_millis(50);
 
 static SERVED: LazyLock<(Runtime, Telemetry, Token)> = LazyLock::new(|| {
     let runtime = Builder::new_current_thread().enable_time().build().expect("a runtime");
-    let served = Telemetry::start(Options::default(), telemetry::about(), None).expect("it serves nothing yet");
+    let served = Telemetry::start(TelemetryOptions::default(), telemetry::about(), None).expect("it serves nothing yet");
     served.observe(&telemetry::frame(7), &telemetry::observation(7));
     (runtime, served, Token::new(TOKEN).expect("a token"))
 });

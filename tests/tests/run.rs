@@ -1,5 +1,8 @@
 //! `edge-runtime run`, end to end: the rendered video and rendered pictures, journal, signals, bad input.
 
+#[path = "../../edge-runtime/tests/telemetry_support/schema.rs"]
+mod schema;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, BufWriter};
 use std::path::{Path, PathBuf};
@@ -62,13 +65,16 @@ fn tracks_keep_their_numbers_labels_do_not_flicker_and_the_journal_holds_it_all(
     command.args(["--print", "--records-per-second", "inf", "--journal"]).arg(&journal);
     let lines = json_lines(&succeed(&mut command).stdout);
     assert_eq!(lines.len() as u64, SECONDS * RATE);
+    for line in &lines {
+        schema::hold("frame", line);
+    }
 
     // The face of a record is the one whose box it shares most with.
     let mut of_face: BTreeMap<u64, BTreeSet<u64>> = BTreeMap::new();
     let mut labels: BTreeMap<u64, Vec<Value>> = BTreeMap::new();
     let (mut seen, mut in_view, mut records) = (0, 0, 0);
     for line in &lines {
-        let faces: Vec<&Value> = truth.iter().filter(|face| face["frame"] == line["sequence"]).collect();
+        let faces: Vec<&Value> = truth.iter().filter(|face| face["frame"] == line["frame"]).collect();
         in_view += faces.iter().filter(|face| face["visible"].as_f64().unwrap() > 0.98).count();
         for record in line["faces"].as_array().unwrap() {
             records += 1;

@@ -3,17 +3,18 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use expression_core::Quality;
 use expression_core::smooth::Smoother;
-use expression_core::{Label, Quality};
 use expression_engine::detector::Detector;
 use expression_engine::error::Result;
 use expression_engine::face::FaceFinder;
 use expression_engine::{Engine, EngineOptions, Error, Picture, PictureError, bundle};
-use serde::Serialize;
 
 use crate::pipeline::{PipelineOptions, by_label};
+use crate::record::{FaceRecord, FrameRecord};
+use crate::score::{Scores, rounded};
 
-/// Classify face pictures: one JSON object per file, with its faces, their labels, scores and quality
+/// Classify face pictures: one JSON object per file, with its faces, their labels, scores and quality (docs/records.md)
 ///
 /// A picture that holds just a face (aligned, or cropped loosely) is taken as it is: its centred square is resampled to what the
 /// net sees. With --align all faces of each picture are found and aligned by their eyes and mouth first, and judged by the
@@ -30,35 +31,6 @@ pub struct Cmd {
     /// Pictures: PNG, JPEG, BMP or PNM
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-}
-
-/// What is said about one picture.
-#[derive(Debug, Serialize)]
-pub struct PictureLine {
-    /// The file as it was given.
-    file: String,
-    /// Its faces, the largest first; without `--align` one, the whole picture.
-    faces: Vec<FaceLine>,
-    /// Milliseconds from the decoded picture to the last score.
-    ms: f64,
-}
-
-/// What is said about one face.
-#[derive(Debug, Serialize)]
-struct FaceLine {
-    /// Left, top, width and height in pixels; `None` for a whole picture.
-    #[serde(rename = "box")]
-    bounds: Option<[i32; 4]>,
-    /// `good`, `small`, `turned`, `blurred` or `cut`; `None` for a whole picture.
-    quality: Option<&'static str>,
-    /// The likeliest label; `None` if it is not sure enough or the face cannot be read.
-    label: Option<&'static str>,
-    /// Probability of the likeliest label, 0 to 1; `None` if the face cannot be read.
-    confidence: Option<f64>,
-    /// Probabilities by label, 0 to 1.
-    scores: Option<serde_json::Map<String, serde_json::Value>>,
-    /// The net's integer scores, in the order of the bundle's labels.
-    integer_scores: Option<Vec<u8>>,
 }
 
 impl Cmd {
@@ -103,7 +75,7 @@ struct Classifier {
 }
 
 impl Classifier {
-    fn classify(&mut self, file: &Path) -> Result<PictureLine> {
+    fn classify(&mut self, file: &Path) -> Result<FrameRecord> {
         let picture = Picture::open(file)?;
         let started = Instant::now();
         let faces = match (&mut self.finder, picture.view()) {
@@ -119,31 +91,33 @@ impl Classifier {
             }
             _ => vec![self.face(None, None, Some(&picture.aligned_face(self.engine.input())?))?],
         };
-        let ms = (started.elapsed().as_secs_f64() * 1e6).round() / 1e3;
-        Ok(PictureLine { file: file.display().to_string(), faces, ms })
+        Ok(FrameRecord {
+            file: Some(file.display().to_string()),
+            frame_width: picture.width as u32,
+            frame_height: picture.height as u32,
+            faces,
+            latency_ms: started.elapsed().as_micros() as f64 / 1e3,
+            ..FrameRecord::default()
+        })
     }
 
-    fn face(&self, bounds: Option<[i32; 4]>, quality: Option<Quality>, pixels: Option<&[u8]>) -> Result<FaceLine> {
-        let mut line = FaceLine {
-            bounds,
-            quality: quality.map(Quality::name),
-            label: None,
-            confidence: None,
-            scores: None,
-            integer_scores: None,
-        };
-        let Some(pixels) = pixels else { return Ok(line) };
+    fn face(&self, bounds: Option<[i32; 4]>, quality: Option<Quality>, pixels: Option<&[u8]>) -> Result<FaceRecord> {
+        let seen =
+            FaceRecord { bounds, quality: quality.map(|quality| quality.name().to_owned()), ..FaceRecord::default() };
+        let Some(pixels) = pixels else { return Ok(seen) };
+        let labels = self.engine.labels();
         let scores = self.engine.classify(pixels)?;
         // As `run` decides about pictures: a smoother that smooths nothing, with the bundle's least confidence.
         let mut smoother = Smoother::default();
         let probabilities = self.engine.softmax().probabilities(&scores.integer);
-        smoother.update(&by_label(self.engine.labels(), &probabilities), 0, &self.options.smoothing);
-        line.label = smoother.label().map(Label::name);
-        let rounded = |value: f32| (f64::from(value) * 1e4).round() / 1e4;
-        line.confidence = Some(rounded(scores.probability[scores.class]));
-        let names = self.engine.labels().iter().map(|label| label.name().to_owned());
-        line.scores = Some(names.zip(scores.probability.iter().map(|value| rounded(*value).into())).collect());
-        line.integer_scores = Some(scores.integer);
-        Ok(line)
+        smoother.update(&by_label(labels, &probabilities), 0, &self.options.smoothing);
+        let shares = scores.probability.iter().map(|share| rounded(*share));
+        Ok(FaceRecord {
+            label: smoother.label().map(|label| label.name().to_owned()),
+            confidence: scores.probability.get(scores.class).copied().map(rounded),
+            scores: Some(Scores(labels.iter().copied().zip(shares).collect())),
+            integer_scores: Some(scores.integer),
+            ..seen
+        })
     }
 }

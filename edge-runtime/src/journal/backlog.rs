@@ -17,7 +17,7 @@ pub trait WriteEntry: Send {
     ///
     /// # Errors
     /// Returns an error if the journal cannot be read.
-    fn write(&mut self, reader: &Reader, entry: &Entry) -> Result<String, JournalError>;
+    fn write(&mut self, reader: &Reader, entry: &Entry) -> Result<String>;
 
     /// Forgets what is remembered of the file: another one is being read.
     fn reset(&mut self);
@@ -46,19 +46,19 @@ impl<W: WriteEntry> Journaled<W> {
         Ok(())
     }
 
-    fn read(&mut self, position: i64, limit: usize) -> Result<Vec<telemetry::Entry>, JournalError> {
+    fn read(&mut self, position: i64, limit: usize) -> Result<Vec<telemetry::BacklogEntry>> {
         self.open()?;
         let Some(reader) = &self.reader else { return Ok(Vec::new()) };
         let mut message =
-            |entry: &Entry| Ok(telemetry::Entry { id: entry.id(), payload: self.payload.write(reader, entry)? });
+            |entry: &Entry| Ok(telemetry::BacklogEntry { id: entry.id(), payload: self.payload.write(reader, entry)? });
         reader.entries_after(position, limit)?.iter().map(&mut message).collect()
     }
 }
 
 impl<W: WriteEntry> telemetry::Backlog for Journaled<W> {
-    fn after(&mut self, position: i64, limit: usize) -> Result<Vec<telemetry::Entry>> {
+    fn after(&mut self, position: i64, limit: usize) -> Result<Vec<telemetry::BacklogEntry>> {
         // A file that was moved out of the way is opened anew the next time.
-        Ok(self.read(position, limit).inspect_err(|_| self.reader = None)?)
+        self.read(position, limit).inspect_err(|_| self.reader = None)
     }
 
     fn position(&mut self) -> Result<i64> {

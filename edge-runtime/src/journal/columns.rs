@@ -6,13 +6,14 @@ use expression_core::{Bounds, Label, Quality, Record, Stamp};
 use rusqlite::Row as Columns;
 
 use super::{EventRow, Row, Session, SessionRow};
+use crate::score::ScoreScale;
 
 /// The columns that make a record.
 pub(super) const RECORD: &str = "id, session, wall_us, monotonic_us, synchronised, frame, file, frame_width, frame_height, \
     track, left_px, top_px, width_px, height_px, quality, scores, label, confidence, latency_us, millicelsius";
 /// The columns that make an event.
 pub(super) const EVENT: &str = "id, session, wall_us, monotonic_us, kind, detail";
-/// The columns that make a session.
+/// The columns that make a session, but for what the table `model` adds.
 pub(super) const SESSION: &str = "id, started_wall_us, started_monotonic_us, boot_id, clock_synchronised, bundle, \
     model_sha256, program, board, kernels, configuration";
 
@@ -48,7 +49,7 @@ pub(super) fn event(row: &Columns) -> rusqlite::Result<EventRow> {
     Ok(EventRow { id: row.get(0)?, session: row.get(1)?, stamp, kind: row.get(4)?, detail: row.get(5)? })
 }
 
-/// A row of [`SESSION`].
+/// A row of [`SESSION`], `score_step` and `labels`.
 pub(super) fn session(row: &Columns) -> rusqlite::Result<SessionRow> {
     let session = Session {
         boot_id: row.get(3)?,
@@ -59,8 +60,11 @@ pub(super) fn session(row: &Columns) -> rusqlite::Result<SessionRow> {
         board: row.get(8)?,
         kernels: row.get(9)?,
         configuration: row.get(10)?,
+        score_step: row.get(11)?,
+        labels: row.get::<_, Option<String>>(12)?.unwrap_or_default(),
     };
-    Ok(SessionRow { id: row.get(0)?, started_wall_us: row.get(1)?, started_monotonic_us: row.get(2)?, session })
+    let scale = session.score_step.map(|step| ScoreScale::from_names(step, &session.labels));
+    Ok(SessionRow { id: row.get(0)?, started_wall_us: row.get(1)?, started_monotonic_us: row.get(2)?, session, scale })
 }
 
 fn stamp(wall_us: i64, monotonic_us: i64) -> Stamp {

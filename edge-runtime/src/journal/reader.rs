@@ -9,7 +9,7 @@ use rusqlite::{Connection, OpenFlags, Row as Columns, params};
 use super::connect::{self, BUSY};
 use super::failure::{Failure, Kind};
 use super::quarantine::beside;
-use super::{Entry, EventRow, JournalError, Minute, Range, Row, SessionRow, columns};
+use super::{Entry, EventRow, JournalError, Minute, Range, Row, SessionRow, columns, schema};
 
 /// Rows that are read at a time. Short reads let the writer's log begin anew between them.
 const PIECE: usize = 4096;
@@ -156,7 +156,11 @@ impl Reader {
     /// # Errors
     /// Where the file cannot be read.
     pub fn sessions(&self) -> Result<Vec<SessionRow>, JournalError> {
-        self.query(&format!("SELECT {} FROM session ORDER BY id", columns::SESSION), [], columns::session)
+        let model = match schema::has_model(&self.conn).map_err(|error| self.error(error))? {
+            true => "score_step, labels FROM session LEFT JOIN model ON model.session = session.id",
+            false => "NULL, NULL FROM session",
+        };
+        self.query(&format!("SELECT {}, {model} ORDER BY id", columns::SESSION), [], columns::session)
     }
 
     /// The face that was kept with a record: channels, width and height, and u8 `[channels, size, size]`.

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::Session;
 use crate::event::Event;
+use crate::score::ScoreScale;
 
 /// A row of the table `record`: one face in one frame.
 #[derive(Debug, Clone, PartialEq)]
@@ -75,7 +76,7 @@ impl Entry {
 }
 
 /// A row of the table `session`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SessionRow {
     /// Its number, from 1.
     pub id: i64,
@@ -86,6 +87,9 @@ pub struct SessionRow {
     /// Its circumstances.
     #[serde(flatten)]
     pub session: Session,
+    /// Turns its scores into probabilities; `None` in journals of earlier versions.
+    #[serde(skip)]
+    pub scale: Option<ScoreScale>,
 }
 
 /// A row of the table `minute`: counts over a minute of the wall clock in one session.

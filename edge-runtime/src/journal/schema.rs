@@ -80,6 +80,14 @@ CREATE TABLE cursor (
 ) STRICT, WITHOUT ROWID;
 ";
 
+/// What turns the scores of a session into probabilities. It came after version 1 and changes nothing of it: journals
+/// without it are read as before, and a writer adds it.
+const MODEL: &str = "CREATE TABLE model (
+    session INTEGER PRIMARY KEY REFERENCES session (id),
+    score_step REAL NOT NULL,
+    labels TEXT NOT NULL
+) STRICT";
+
 /// What a file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
@@ -117,13 +125,27 @@ fn tables_are_ours(conn: &Connection) -> Result<State, Failure> {
             return Err(Failure::new(Kind::Damaged, format!("the table {name} is not the journal's")));
         }
     }
-    Ok(State::Journal)
+    match (has_model(conn)?, statement.query_row([MODEL], |row| row.get::<_, i64>(0))?) {
+        (true, 0) => Err(Failure::new(Kind::Damaged, "the table model is not the journal's")),
+        _ => Ok(State::Journal),
+    }
+}
+
+/// Whether the file has the table `model`.
+pub(super) fn has_model(conn: &Connection) -> rusqlite::Result<bool> {
+    let named = "SELECT count(*) FROM sqlite_schema WHERE name = 'model'";
+    Ok(conn.query_row(named, [], |row| row.get::<_, i64>(0))? > 0)
+}
+
+/// Adds the table `model` to a file that lacks it.
+pub(super) fn add_model(conn: &Connection) -> rusqlite::Result<()> {
+    if has_model(conn)? { Ok(()) } else { conn.execute_batch(MODEL) }
 }
 
 /// Makes the tables in an empty file, in one transaction: a file has all of them or none.
 pub(super) fn create(conn: &Connection) -> Result<(), Failure> {
     conn.execute_batch(&format!(
-        "BEGIN IMMEDIATE; {TABLES} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}; COMMIT;"
+        "BEGIN IMMEDIATE; {TABLES} {MODEL}; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}; COMMIT;"
     ))
     .inspect_err(|_| {
         // Nothing to do where there was no transaction to end.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock;
 
 /// The circumstances of a run of the runtime. Every record refers to one, so that its own row stays small.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Session {
     /// Name of the bundle.
     pub bundle: String,
@@ -23,6 +23,12 @@ pub struct Session {
     pub kernels: String,
     /// The whole configuration of the run, as its program writes it; may be empty.
     pub configuration: String,
+    /// Logits from one integer score to the next, by which scores become probabilities; `None` in journals of earlier versions.
+    #[serde(default)]
+    pub score_step: Option<f32>,
+    /// Names of the labels that the model has, with a space between; empty in journals of earlier versions.
+    #[serde(default)]
+    pub labels: String,
 }
 
 impl Session {

@@ -53,6 +53,7 @@ impl Store {
             schema::create(&conn)?;
             sync_folder(path)?;
         }
+        schema::add_model(&conn)?;
         let page = conn.pragma_query_value(None, "page_size", |row| row.get::<_, i64>(0))?.max(512) as u64;
         let log_bytes = config.log_bytes();
         conn.pragma_update(None, "wal_autocheckpoint", (log_bytes / 2 / (page + 24)) as i64)?;
@@ -98,7 +99,7 @@ impl Store {
 
     /// A table that is not as the schema has it is damage, to be seen now rather than at the first record.
     fn prepare_all(&self) -> Result<(), Failure> {
-        for statement in [RECORD, EVENT, MINUTE, FACE, CURSOR, SESSION] {
+        for statement in [RECORD, EVENT, MINUTE, FACE, CURSOR, SESSION, MODEL] {
             self.conn.prepare_cached(statement).map_err(|error| {
                 let failure = Failure::from(error);
                 let kind = if failure.kind == Kind::Other { Kind::Damaged } else { failure.kind };
@@ -132,6 +133,9 @@ impl Store {
             session.configuration,
         ])?;
         let id = transaction.last_insert_rowid();
+        if let Some(step) = session.score_step {
+            transaction.prepare_cached(MODEL)?.execute(params![id, step, session.labels])?;
+        }
         transaction.commit()?;
         Ok(id)
     }
@@ -143,6 +147,7 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
 
 const SESSION: &str = "INSERT INTO session (started_wall_us, started_monotonic_us, boot_id, clock_synchronised, bundle,
     model_sha256, program, board, kernels, configuration) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+const MODEL: &str = "INSERT OR REPLACE INTO model (session, score_step, labels) VALUES (?1, ?2, ?3)";
 const RECORD: &str = "INSERT INTO record (id, session, wall_us, monotonic_us, synchronised, frame, file, frame_width,
     frame_height, track, left_px, top_px, width_px, height_px, quality, scores, label, confidence, latency_us,
     millicelsius) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)";
@@ -286,6 +291,8 @@ fn drop_oldest(conn: &Connection, session: i64) -> Result<bool, Failure> {
         number("SELECT min(session) FROM minute")?,
     ];
     let oldest = oldest.into_iter().flatten().min().unwrap_or(session).min(session);
-    conn.prepare_cached("DELETE FROM session WHERE id < ?1")?.execute([oldest])?;
+    for statement in ["DELETE FROM session WHERE id < ?1", "DELETE FROM model WHERE session < ?1"] {
+        conn.prepare_cached(statement)?.execute([oldest])?;
+    }
     Ok(true)
 }

@@ -5,80 +5,107 @@ use std::net::SocketAddr;
 #[cfg(any(feature = "http", feature = "mqtt"))]
 use std::path::PathBuf;
 
-use super::TelemetryError;
+use super::error::TelemetryError;
+#[cfg(feature = "http")]
+use super::limits::ClientLimits;
+#[cfg(feature = "preview")]
+use super::listen::Origin;
+#[cfg(feature = "http")]
+use super::listen::parse_address;
+#[cfg(feature = "mqtt")]
+use super::mqtt::{Address, BrokerOptions};
+#[cfg(feature = "http")]
+use super::token::Token;
 
-/// Flags about watching. Flatten them into a command.
+/// The flags about watching a run. Flatten them into a command.
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Watching")]
 pub struct Args {
-    /// Serve a page with the live picture, boxes and scores at this address, such as 127.0.0.1:8080.
+    /// Serve a page with the live picture, face boxes and scores at this address.
     ///
-    /// Only this machine can reach a loopback address. Any other address asks its visitors for a token.
+    /// 8080 and localhost:8080 can be reached from this machine only. :8080 is every network interface, 192.168.1.7:8080 one of
+    /// them; both ask visitors for a token.
     #[cfg(feature = "preview")]
-    #[arg(long, value_name = "ADDR:PORT")]
+    #[arg(long, value_name = "[ADDR:]PORT", value_parser = parse_address)]
     pub preview: Option<SocketAddr>,
 
-    /// Pictures and observations a second that the preview sends at most.
+    /// Send at most N pictures per second to each visitor of the preview.
     #[cfg(feature = "preview")]
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u8).range(1..=60))]
     pub preview_rate: u8,
 
-    /// File whose first line is the token for addresses that are not loopback; without it one is generated and printed.
+    /// Also answer requests for this host name on a loopback address, for a reverse proxy; may be repeated.
+    #[cfg(feature = "preview")]
+    #[arg(long, value_name = "NAME", requires = "preview")]
+    pub preview_host: Vec<String>,
+
+    /// Let pages of this origin show the preview in a frame, such as http://homeassistant.local:8123; may be repeated.
+    #[cfg(feature = "preview")]
+    #[arg(long, value_name = "ORIGIN", requires = "preview")]
+    pub preview_embed: Vec<Origin>,
+
+    /// Read the token for preview and metrics from the first line of this file; without it, one is generated and printed.
     #[cfg(feature = "http")]
     #[arg(long, value_name = "FILE", visible_alias = "metrics-token-file")]
     pub preview_token_file: Option<PathBuf>,
 
-    /// Serve /metrics for Prometheus at this address, without the preview. The preview serves /metrics too.
+    /// Serve /metrics for Prometheus at this address; --preview serves it as well.
     ///
-    /// Any address but loopback asks for the token, as `Authorization: Bearer TOKEN`.
+    /// Addresses are written as for --preview. Other machines must send the token, as `Authorization: Bearer TOKEN`.
     #[cfg(feature = "metrics")]
-    #[arg(long, value_name = "ADDR:PORT")]
+    #[arg(long, value_name = "[ADDR:]PORT", value_parser = parse_address)]
     pub metrics: Option<SocketAddr>,
 
-    /// Publish records and the present state to this MQTT broker: mqtt://USER@HOST:1883/PREFIX, or mqtts:// for TLS.
+    /// Publish records and status to this MQTT broker, such as mqtt://USER@HOST:1883/PREFIX, or mqtts:// for TLS.
     ///
-    /// User, port and prefix may be left out; the prefix is edge-runtime/HOSTNAME then.
+    /// User, port and prefix may be left out; the prefix then is edge-runtime/HOSTNAME-ID. Records need --journal.
     #[cfg(feature = "mqtt")]
     #[arg(long, value_name = "URL")]
     pub mqtt: Option<String>,
 
-    /// File whose first line is the password for the broker.
+    /// Read the password for the broker from the first line of this file.
     #[cfg(feature = "mqtt")]
     #[arg(long, value_name = "FILE", requires = "mqtt")]
     pub mqtt_password_file: Option<PathBuf>,
 
-    /// File with the certificate (PEM) of the authority to trust for mqtts://, instead of the system's.
+    /// Trust the certificate authority in this PEM file for mqtts://, instead of the system's authorities.
     #[cfg(feature = "mqtt-tls")]
     #[arg(long, value_name = "FILE", requires = "mqtt")]
     pub mqtt_ca_file: Option<PathBuf>,
 
-    /// Topic prefix under which Home Assistant looks for devices; "" announces none.
+    /// Announce the board to Home Assistant under this topic prefix; "" announces nothing.
     #[cfg(feature = "mqtt")]
     #[arg(long, value_name = "PREFIX", default_value = "homeassistant")]
     pub mqtt_discovery: String,
 }
 
-/// What watching was asked for. Made by [`Args::options`].
+/// What is served and published. Made by [`Args::options`].
 #[derive(Debug, Clone, Default)]
-pub struct Options {
+pub struct TelemetryOptions {
     /// Where to serve the preview.
     #[cfg(feature = "preview")]
     pub preview: Option<SocketAddr>,
-    /// Pictures and observations a second that the preview sends at most.
+    /// Most pictures and observations per second that the preview sends.
     #[cfg(feature = "preview")]
     pub preview_rate: u8,
+    /// Names besides localhost under which a preview on a loopback address may be asked for.
+    #[cfg(feature = "preview")]
+    pub preview_hosts: Vec<String>,
+    /// Origins whose pages may show the preview in a frame.
+    #[cfg(feature = "preview")]
+    pub preview_embedders: Vec<Origin>,
     /// Where to serve metrics without the preview.
     #[cfg(feature = "metrics")]
     pub metrics: Option<SocketAddr>,
-    /// What opens addresses that are not loopback; generated at the start where it is absent and needed.
+    /// The token for addresses that other machines reach; generated at the start if it is absent and needed.
     #[cfg(feature = "http")]
-    pub token: Option<super::Token>,
-    /// How long and how often clients are borne with.
+    pub token: Option<Token>,
+    /// How much one client may take.
     #[cfg(feature = "http")]
-    pub limits: super::Limits,
+    pub limits: ClientLimits,
     /// Which broker to publish to, and how.
     #[cfg(feature = "mqtt")]
-    pub mqtt: Option<super::mqtt::Options>,
+    pub mqtt: Option<BrokerOptions>,
 }
 
 impl Args {
@@ -103,35 +130,39 @@ impl Args {
         false
     }
 
-    /// What the flags ask for; reads the files that they name.
+    /// Returns what the flags ask for, and reads the files that they name.
     ///
     /// # Errors
-    /// Where a file cannot be read or holds no token, or the broker's address is not one.
-    pub fn options(&self) -> Result<Options, TelemetryError> {
-        Ok(Options {
+    /// Returns an error if a file cannot be read or holds no token, or if the broker's address is invalid.
+    pub fn options(&self) -> Result<TelemetryOptions, TelemetryError> {
+        Ok(TelemetryOptions {
             #[cfg(feature = "preview")]
             preview: self.preview,
             #[cfg(feature = "preview")]
             preview_rate: self.preview_rate,
+            #[cfg(feature = "preview")]
+            preview_hosts: self.preview_host.clone(),
+            #[cfg(feature = "preview")]
+            preview_embedders: self.preview_embed.clone(),
             #[cfg(feature = "metrics")]
             metrics: self.metrics,
             #[cfg(feature = "http")]
-            token: self.preview_token_file.as_deref().map(super::Token::from_file).transpose()?,
+            token: self.preview_token_file.as_deref().map(Token::from_file).transpose()?,
             #[cfg(feature = "http")]
-            limits: super::Limits::default(),
+            limits: ClientLimits::default(),
             #[cfg(feature = "mqtt")]
-            mqtt: self.mqtt.as_deref().map(|url| self.mqtt_options(url)).transpose()?,
+            mqtt: self.mqtt.as_deref().map(|url| self.broker(url)).transpose()?,
         })
     }
 
     #[cfg(feature = "mqtt")]
-    fn mqtt_options(&self, url: &str) -> Result<super::mqtt::Options, TelemetryError> {
-        let address = super::mqtt::Address::parse(url)?;
+    fn broker(&self, url: &str) -> Result<BrokerOptions, TelemetryError> {
+        let address = Address::parse(url)?;
         let password = self.mqtt_password_file.as_deref().map(super::token::secret).transpose()?;
         if password.is_some() && address.user.is_none() {
-            return Err(TelemetryError::Usage("--mqtt-password-file needs a user: --mqtt mqtt://USER@HOST"));
+            return Err(TelemetryError::Usage("--mqtt-password-file needs a user; write --mqtt mqtt://USER@HOST"));
         }
-        let mut options = super::mqtt::Options::new(address);
+        let mut options = BrokerOptions::new(address);
         options.password = password;
         options.discovery = Some(self.mqtt_discovery.trim_matches('/').to_owned()).filter(|prefix| !prefix.is_empty());
         #[cfg(feature = "mqtt-tls")]

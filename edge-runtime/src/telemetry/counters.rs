@@ -1,4 +1,4 @@
-//! What is counted from the start of a run on.
+//! What is counted since the start of a run.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -6,11 +6,11 @@ use expression_core::{Label, Quality};
 
 use crate::frame::Observation;
 
-/// Upper edges of the latency histogram, in microseconds; what is above the last falls into a bucket of its own.
+/// Upper edges of the latency histogram, in microseconds. Anything above the last falls into a bucket of its own.
 pub const LATENCY_EDGES: [u32; 11] =
     [1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000, 500_000, 1_000_000, 2_000_000];
 
-/// The counters. All are added to without a lock, so that two of them read together may be a frame apart.
+/// The counters. They are updated without a lock, so two of them read together may be a frame apart.
 #[derive(Debug, Default)]
 pub struct Counters {
     pub frames: AtomicU64,
@@ -27,7 +27,7 @@ pub struct Counters {
     pub journal_commits: AtomicU64,
     pub journal_records: AtomicU64,
     pub journal_dropped: AtomicU64,
-    /// Pictures that were encoded for a watcher.
+    /// Pictures that were encoded for viewers.
     pub pictures: AtomicU64,
     pub mqtt_published: AtomicU64,
     pub mqtt_connected: AtomicU64,

@@ -1,19 +1,19 @@
-//! Why watching cannot be set up.
+//! Why telemetry cannot be set up.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use expression_engine::error::{Classify, ErrorKind};
 
-/// Why watching cannot be set up; each can be mended by whoever starts the program.
+/// Why telemetry cannot be set up. Whoever starts the program can fix each of these.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
-    /// An address is taken, not this machine's, or not allowed.
+    /// An address is in use, is not this machine's, or is not allowed.
     #[error("cannot listen on {address}: {source}; choose another address or port")]
     Listen {
         /// The address.
         address: SocketAddr,
-        /// What the system says.
+        /// The error of the system.
         source: std::io::Error,
     },
     /// A file with a token or a password cannot be read.
@@ -26,7 +26,7 @@ pub enum TelemetryError {
     },
     /// A token is too short, or has characters that a URL would have to escape.
     #[error(
-        "the token in {} is not one: it takes 16 to 256 letters, digits, '-', '.', '_' or '~' on one line; \
+        "the first line of {} is not a token: expected 16 to 256 letters, digits, '-', '.', '_' or '~'; \
          `openssl rand -hex 24 > FILE` makes one",
         path.display()
     )]
@@ -34,7 +34,7 @@ pub enum TelemetryError {
         /// The file.
         path: PathBuf,
     },
-    /// A broker's address is not one.
+    /// The address of a broker is invalid.
     #[error("--mqtt {text}: {why}; write mqtt://USER@HOST:1883/PREFIX")]
     Broker {
         /// What was given, without any password.
@@ -45,8 +45,8 @@ pub enum TelemetryError {
     /// Flags that do not go together.
     #[error("{0}")]
     Usage(&'static str),
-    /// The certificates to trust a broker by cannot be used.
-    #[error("no certificate to trust a broker by: {0}; name the file of its authority with --mqtt-ca-file")]
+    /// There are no usable certificates to check a broker with.
+    #[error("no certificate authority to check the broker with: {0}; name a PEM file with --mqtt-ca-file")]
     Certificates(String),
     /// The system has no thread or no random numbers left.
     #[error("cannot start telemetry: {0}")]

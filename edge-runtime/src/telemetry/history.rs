@@ -4,10 +4,10 @@ use std::collections::VecDeque;
 
 use expression_core::{Label, Record};
 
-/// Seconds that are kept.
+/// Seconds that the history holds.
 pub const SECONDS: usize = 300;
-/// Tracks that are kept of one second.
-const TRACKS: usize = 8;
+/// Most tracks that are held for one second.
+const MAX_TRACKS: usize = 8;
 
 /// One track in one second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,9 +25,9 @@ pub struct Point {
 pub struct History(VecDeque<Point>);
 
 impl History {
-    /// Takes in the faces of a frame that was captured at `second`. Those that cannot be read leave a gap.
+    /// Takes in the faces of a frame that was captured at `second`. Faces that cannot be read leave a gap.
     pub fn add(&mut self, second: i64, faces: &[Record]) {
-        // A clock that is set back, as a board's is on its first contact with a time server, starts the plot anew.
+        // If the clock is set back, for example on first contact with a time server, the plot starts over.
         if self.0.back().is_some_and(|last| last.second > second) {
             self.0.clear();
         }
@@ -41,13 +41,13 @@ impl History {
             let from = self.0.len() - known;
             match self.0.range_mut(from..).find(|known| known.track == face.track) {
                 Some(known) => *known = point,
-                None if known < TRACKS => self.0.push_back(point),
+                None if known < MAX_TRACKS => self.0.push_back(point),
                 None => {}
             }
         }
     }
 
-    /// The points, oldest first: [`SECONDS`] times eight at most.
+    /// The points, oldest first: at most [`SECONDS`] times [`MAX_TRACKS`].
     pub fn points(&self) -> impl Iterator<Item = &Point> {
         self.0.iter()
     }
@@ -82,6 +82,6 @@ mod tests {
         let mut history = History::default();
         let crowd: Vec<_> = (1..=100).map(|track| face(track, 1)).collect();
         (0..2_000).for_each(|second| history.add(second, &crowd));
-        assert_eq!(history.points().count(), SECONDS * TRACKS);
+        assert_eq!(history.points().count(), SECONDS * MAX_TRACKS);
     }
 }

@@ -1,4 +1,4 @@
-//! What the pipeline tells, as those who serve it read it.
+//! The present state of the run, shared by the pipeline, which tells it, and by those who serve it.
 
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering::Relaxed;
@@ -6,112 +6,126 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use expression_core::Record;
+use serde::Serialize;
 
+use super::about::About;
 use super::counters::Counters;
 use super::history::History;
 use super::rate::Rate;
-use super::{About, Options};
-use crate::event::Event;
-use crate::frame::{Frame, Observation};
+use crate::event::{Event, Rate as ProcessingRate};
+use crate::frame::Observation;
+use crate::record::{self, EventRecord};
+use crate::score::ScoreScale;
 
 /// Faces of a frame that watchers are shown; the counters count all.
 const MAX_FACES: usize = 16;
-/// Lines about events that are kept.
+/// Events that are remembered.
 const MAX_EVENTS: usize = 50;
+/// Characters of a note that are kept.
+const MAX_NOTE: usize = 200;
 
-/// The meeting place of the pipeline and those who watch.
+/// The state of the run, and its counters.
 pub struct Hub {
     pub about: About,
+    pub scale: ScoreScale,
     pub counters: Counters,
     pub started: Instant,
     /// Unix time of the start, in seconds.
     pub started_at: f64,
-    /// Whether there is a broker to be connected with.
-    #[cfg(all(feature = "metrics", feature = "mqtt"))]
-    pub publishes: bool,
     now: Mutex<Now>,
-    #[cfg(feature = "preview")]
-    pub watch: super::picture::Watch,
 }
 
 /// The present.
 #[derive(Default)]
 pub struct Now {
-    /// What was observed last, with [`MAX_FACES`] faces at most and no name.
+    /// What was observed last, with at most [`MAX_FACES`] faces. It has no faces while the camera is lost or recording is paused.
     pub observation: Observation,
-    /// When, since the start; `None` before the first frame.
-    pub at: Option<Duration>,
+    /// When that was, since the start; `None` before the first frame and while the camera is lost.
+    pub observed_at: Option<Duration>,
     pub rate: Rate,
     pub history: History,
-    /// Unix time in seconds and a line, the oldest first.
-    pub events: VecDeque<(i64, String)>,
+    /// The newest events, oldest first.
+    pub events: VecDeque<ToldEvent>,
     pub paused: bool,
-    /// Unix time in seconds since when the camera is lost; `None` while it delivers.
-    pub camera_lost: Option<i64>,
-    /// Why the journal cannot be written; `None` while it can, or if there is none.
-    pub journal_failing: Option<String>,
+    /// Unix time in microseconds since when the camera delivers no frames, if it once did.
+    pub camera_lost_since: Option<i64>,
+    /// The share of frames that is processed because the board is hot; `None` if every frame is.
+    pub throttled_to: Option<ProcessingRate>,
+    /// Unix time in microseconds since when the journal cannot be written, and why.
+    pub journal_failing: Option<(i64, String)>,
+}
+
+/// An event, and the line that people read.
+#[derive(Debug, Clone, Serialize)]
+pub struct ToldEvent {
+    #[serde(flatten)]
+    pub record: EventRecord,
+    pub line: String,
 }
 
 impl Hub {
-    pub fn new(about: About, options: &Options) -> Hub {
-        let _ = options;
+    /// The state of a run that begins now.
+    pub fn new(about: About) -> Hub {
         Hub {
+            scale: about.scale(),
             about,
             counters: Counters::default(),
             started: Instant::now(),
             started_at: unix_time().as_secs_f64(),
-            #[cfg(all(feature = "metrics", feature = "mqtt"))]
-            publishes: options.mqtt.is_some(),
             now: Mutex::default(),
-            #[cfg(feature = "preview")]
-            watch: super::picture::Watch::new(options.preview_rate),
         }
     }
 
-    /// The present. Whoever holds it keeps the pipeline waiting: look, copy, let go.
+    /// The present. The pipeline waits while it is held: look, copy, release.
     pub fn now(&self) -> MutexGuard<'_, Now> {
         self.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// See [`super::Telemetry::observe`].
-    pub fn observe(&self, frame: &Frame, observation: &Observation) {
+    /// Takes in what was observed in a frame; returns the time since the start.
+    pub fn observe(&self, observation: &Observation) -> Duration {
         self.counters.observe(observation);
         let at = self.started.elapsed();
-        {
-            let mut now = self.now();
-            if now.at.is_some() {
-                let step = observation.sequence.saturating_sub(now.observation.sequence);
-                self.counters.lost_frames.fetch_add(step.saturating_sub(1), Relaxed);
-            }
-            now.at = Some(at);
-            now.rate.count(at);
-            now.observation.stamp = observation.stamp;
-            now.observation.sequence = observation.sequence;
-            now.observation.size = observation.size;
-            now.observation.latency_us = observation.latency_us;
-            now.observation.millicelsius = observation.millicelsius;
-            now.observation.faces.clear();
-            now.observation.faces.extend(observation.faces.iter().take(MAX_FACES));
-            now.history.add(observation.stamp.wall_us.div_euclid(1_000_000), &observation.faces);
+        let mut now = self.now();
+        if now.observed_at.is_some() {
+            let step = observation.sequence.saturating_sub(now.observation.sequence);
+            self.counters.lost_frames.fetch_add(step.saturating_sub(1), Relaxed);
         }
-        #[cfg(feature = "preview")]
-        self.watch.observe(self, frame, at);
-        let _ = frame;
+        now.observed_at = Some(at);
+        now.camera_lost_since = None;
+        now.rate.count(at);
+        let seen = &mut now.observation;
+        seen.stamp = observation.stamp;
+        seen.sequence = observation.sequence;
+        seen.name.clone_from(&observation.name);
+        seen.size = observation.size;
+        seen.latency_us = observation.latency_us;
+        seen.millicelsius = observation.millicelsius;
+        seen.faces.clear();
+        seen.faces.extend(observation.faces.iter().take(MAX_FACES));
+        now.history.add(observation.stamp.wall_us.div_euclid(1_000_000), &observation.faces);
+        at
     }
 
-    /// See [`super::Telemetry::event`].
-    pub fn event(&self, event: &Event) {
-        let counters = &self.counters;
-        let second = i64::try_from(unix_time().as_secs()).unwrap_or(0);
+    /// Takes in an event; returns what listeners are told, `None` for what happens all the time and is only counted.
+    pub fn event(&self, event: &Event) -> Option<ToldEvent> {
+        let (counters, wall_us) = (&self.counters, unix_time().as_micros() as i64);
+        let mut now = self.now();
         match event {
             Event::CameraLost { .. } => {
                 counters.camera_losses.fetch_add(1, Relaxed);
-                let mut now = self.now();
-                // Nothing is known about faces until it is back, and its next frames are counted from anywhere.
-                (now.at, now.camera_lost) = (None, Some(second));
+                // The numbers of its next frames may start anywhere, and nothing stale is told meanwhile.
+                now.observed_at = None;
+                now.observation.faces.clear();
+                now.camera_lost_since.get_or_insert(wall_us);
+            }
+            Event::CameraBack { .. } => now.camera_lost_since = None,
+            Event::Throttled(throttling) | Event::Unthrottled(throttling) => {
+                now.throttled_to = throttling.to.filter(|rate| *rate != ProcessingRate::Full);
+            }
+            Event::RecordingPaused { .. } | Event::RecordingResumed { .. } => {
+                now.paused = matches!(event, Event::RecordingPaused { .. });
                 now.observation.faces.clear();
             }
-            Event::CameraBack { .. } => self.now().camera_lost = None,
             Event::JournalCommitted { batches, records } => {
                 counters.journal_commits.fetch_add(*batches, Relaxed);
                 counters.journal_records.fetch_add(*records, Relaxed);
@@ -119,41 +133,63 @@ impl Hub {
             Event::RecordsLost { records, .. } => {
                 counters.journal_dropped.fetch_add(*records, Relaxed);
             }
-            Event::WritingFailed { message, .. } => self.now().journal_failing = Some(message.clone()),
-            Event::WritingRecovered { .. } => self.now().journal_failing = None,
-            Event::RecordingPaused { .. } | Event::RecordingResumed { .. } => {
-                let mut now = self.now();
-                now.paused = matches!(event, Event::RecordingPaused { .. });
-                now.observation.faces.clear();
+            Event::WritingFailed { message, .. } => {
+                now.journal_failing.get_or_insert((wall_us, shortened(message)));
             }
+            Event::WritingRecovered { .. } => now.journal_failing = None,
             Event::Start
             | Event::Stop { .. }
             | Event::FramesDropped { .. }
-            | Event::Throttled(_)
-            | Event::Unthrottled(_)
             | Event::JournalDamaged { .. }
             | Event::KeepFaces { .. }
             | Event::ClockChanged { .. } => {}
         }
-        let Some(line) = event.line() else { return };
-        let mut now = self.now();
-        if now.events.len() == MAX_EVENTS {
-            now.events.pop_front();
-        }
-        #[cfg(feature = "preview")]
-        self.watch.event(second, &line, now.paused);
-        now.events.push_back((second, line));
+        let line = event.line()?;
+        let (name, detail) = event.to_parts();
+        let detail = detail.and_then(|detail| serde_json::from_str(&detail).ok());
+        Some(now.tell(ToldEvent { record: EventRecord { time: record::time(wall_us), event: name, detail }, line }))
+    }
+
+    /// Remembers a line about telemetry itself, which no other sink is told.
+    pub fn note(&self, line: &str) {
+        let time = record::time(unix_time().as_micros() as i64);
+        let record = EventRecord { time, event: "note".to_owned(), detail: None };
+        self.now().tell(ToldEvent { record, line: shortened(line) });
     }
 }
 
 impl Now {
-    /// The face that fills most of the picture, the one in front as a rule.
-    pub fn front(&self) -> Option<&Record> {
+    /// Remembers an event and returns it.
+    fn tell(&mut self, told: ToldEvent) -> ToldEvent {
+        if self.events.len() == MAX_EVENTS {
+            self.events.pop_front();
+        }
+        self.events.push_back(told.clone());
+        told
+    }
+
+    /// The face that fills most of the picture, as a rule the one in front.
+    pub fn largest_face(&self) -> Option<&Record> {
         expression_core::record::largest(&self.observation.faces, |face| face.bounds)
+    }
+
+    /// Whether frames arrive: false before the first one, and while the camera is lost.
+    pub fn camera_is_up(&self) -> bool {
+        self.observed_at.is_some()
+    }
+
+    /// How many faces there are; `None` if nobody knows, because no frame is looked at.
+    pub fn face_count(&self) -> Option<usize> {
+        (self.camera_is_up() && !self.paused).then_some(self.observation.faces.len())
     }
 }
 
-/// By the wall clock.
+/// One line of plain text, cut after [`MAX_NOTE`] characters.
+fn shortened(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_NOTE).collect()
+}
+
+/// The time since 1970, by the wall clock.
 pub fn unix_time() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }

@@ -1,120 +1,154 @@
 //! Metrics in Prometheus' text format, version 0.0.4.
+//!
+//! `prometheus-client` writes the format. The values stay in the hub, where they are counted without it, and are collected when
+//! somebody asks for them.
 
-use std::fmt::{Display, Write};
+use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use expression_core::{Label, Quality};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue, EncodeMetric, NoLabelSet, prometheus_text};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
 
 use super::counters::LATENCY_EDGES;
 use super::hub::Hub;
+use crate::event::Rate;
 
-/// What Prometheus is told that this is.
-pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+/// The content type of the text.
+pub use prometheus_text::CONTENT_TYPE;
 
-/// The page being written.
-#[derive(Default)]
-struct Text(String);
+/// All metrics of a hub; those of the broker only if something `publishes` to one.
+pub fn text(hub: &Arc<Hub>, publishes: bool) -> String {
+    let mut registry = Registry::with_prefix("edge_runtime");
+    registry.register_collector(Box::new(HubCollector { hub: hub.clone(), publishes }));
+    let mut text = String::new();
+    // Writing to a string does not fail.
+    let _ = prometheus_text::encode(&mut text, &registry);
+    text
+}
 
-impl Text {
-    /// Begins a metric. `name` has its unit and, for counters, `_total`, as Prometheus' conventions want.
-    fn metric(&mut self, name: &str, kind: &str, help: &str) {
-        let _ = write!(self.0, "# HELP edge_runtime_{name} {help}\n# TYPE edge_runtime_{name} {kind}\n");
+/// Reads the hub when it is asked to.
+struct HubCollector {
+    hub: Arc<Hub>,
+    publishes: bool,
+}
+
+impl fmt::Debug for HubCollector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HubCollector")
+    }
+}
+
+impl Collector for HubCollector {
+    fn encode(&self, encoder: DescriptorEncoder) -> fmt::Result {
+        Metrics(encoder).encode(&self.hub, self.publishes)
+    }
+}
+
+/// The metrics being written. Names get the prefix `edge_runtime_`, those of counters `_total`.
+struct Metrics<'a>(DescriptorEncoder<'a>);
+
+impl Metrics<'_> {
+    fn encode(&mut self, hub: &Hub, publishes: bool) -> fmt::Result {
+        let counters = &hub.counters;
+        let at = hub.started.elapsed();
+        let (rate, processed, faces, millicelsius, age, up, paused, failing) = {
+            let now = hub.now();
+            let age = now.observed_at.map(|then| at.saturating_sub(then));
+            let (rate, failing) = (now.rate.per_second(at), now.journal_failing.is_some());
+            let millicelsius = now.observation.millicelsius;
+            (rate, now.throttled_to, now.face_count(), millicelsius, age, now.camera_is_up(), now.paused, failing)
+        };
+        self.info(hub)?;
+        self.gauge("start_time_seconds", "Unix time of the start.", hub.started_at)?;
+        self.counter("frames", "Frames that were observed.", &counters.frames)?;
+        self.counter("frames_lost", "Frames that the source counted but did not deliver.", &counters.lost_frames)?;
+        self.gauge("frames_per_second", "Frame rate, the mean of the last five seconds.", f64::from(rate))?;
+        let help = "Share of frames that is processed: below 1 while the board is too hot.";
+        self.gauge("processed_frames_ratio", help, processed.map_or(1.0, Rate::share))?;
+        self.gauge("camera_up", "1 while frames arrive, 0 before the first and while the camera is lost.", flag(up))?;
+        if let Some(age) = age {
+            self.gauge("last_frame_age_seconds", "Time since the last frame.", age.as_secs_f64())?;
+        }
+        if let Some(faces) = faces {
+            self.gauge("faces", "Faces in the last frame; absent while no frames are looked at.", faces as u64)?;
+        }
+        let qualities = Quality::ALL.iter().map(|quality| quality.name()).zip(&counters.faces);
+        self.family("faces", "Faces, counted in every frame, by their quality.", "quality", qualities)?;
+        let labels = Label::ALL.iter().map(|label| label.name()).zip(&counters.labels);
+        self.family("labels", "Smoothed labels, counted in every frame.", "label", labels)?;
+        self.latency(hub)?;
+        if let Some(value) = millicelsius {
+            self.gauge("temperature_celsius", "Temperature of the board.", f64::from(value) / 1e3)?;
+        }
+        self.gauge("paused", "1 while recording is paused, else 0.", flag(paused))?;
+        self.counter("camera_losses", "Times that the camera was lost.", &counters.camera_losses)?;
+        self.gauge("journal_failing", "1 while the journal cannot be written, else 0.", flag(failing))?;
+        self.counter("journal_commits", "Batches that the journal has committed.", &counters.journal_commits)?;
+        self.counter("journal_records", "Records that the journal has committed.", &counters.journal_records)?;
+        self.counter("journal_dropped", "Records that the journal had to drop.", &counters.journal_dropped)?;
+        self.counter("preview_pictures", "Pictures that were encoded for viewers.", &counters.pictures)?;
+        if publishes {
+            let connected = counters.mqtt_connected.load(Relaxed);
+            self.gauge("mqtt_connected", "1 while connected to the broker, else 0.", connected)?;
+            self.counter("mqtt_published", "Entries that the broker has acknowledged.", &counters.mqtt_published)?;
+        }
+        Ok(())
     }
 
-    /// A sample of the metric. `labels` are written as they are, braces included.
-    fn sample(&mut self, name: &str, labels: &str, value: impl Display) {
-        let _ = writeln!(self.0, "edge_runtime_{name}{labels} {value}");
+    fn info(&mut self, hub: &Hub) -> fmt::Result {
+        let about = &hub.about;
+        let labels = [
+            ("version", env!("CARGO_PKG_VERSION")),
+            ("bundle", about.bundle.as_str()),
+            ("model", about.model.as_str()),
+        ];
+        let help = "Always 1; its labels name program and model.";
+        let mut metric = self.0.encode_descriptor("build_info", help, None, MetricType::Gauge)?;
+        ConstGauge::new(1u64).encode(metric.encode_family(&labels)?)
     }
 
-    fn counter(&mut self, name: &str, help: &str, value: &AtomicU64) {
-        self.metric(name, "counter", help);
-        self.sample(name, "", value.load(Relaxed));
+    fn counter(&mut self, name: &str, help: &str, value: &AtomicU64) -> fmt::Result {
+        let metric = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        ConstCounter::new(value.load(Relaxed)).encode(metric)
     }
 
-    fn gauge(&mut self, name: &str, help: &str, value: impl Display) {
-        self.metric(name, "gauge", help);
-        self.sample(name, "", value);
+    fn gauge<N: EncodeGaugeValue>(&mut self, name: &str, help: &str, value: N) -> fmt::Result {
+        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        metric.encode_gauge(&value)
     }
 
-    fn counters<'a>(
+    /// A counter for each value of a label.
+    fn family<'a>(
         &mut self,
         name: &str,
         help: &str,
         label: &str,
         values: impl Iterator<Item = (&'a str, &'a AtomicU64)>,
-    ) {
-        self.metric(name, "counter", help);
-        for (value_of_label, value) in values {
-            self.sample(name, &format!("{{{label}=\"{value_of_label}\"}}"), value.load(Relaxed));
+    ) -> fmt::Result {
+        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (name, value) in values {
+            ConstCounter::new(value.load(Relaxed)).encode(metric.encode_family(&[(label, name)])?)?;
         }
+        Ok(())
+    }
+
+    fn latency(&mut self, hub: &Hub) -> fmt::Result {
+        let edges = LATENCY_EDGES.iter().map(|edge| f64::from(*edge) / 1e6).chain([f64::MAX]);
+        let buckets: Vec<_> = edges.zip(&hub.counters.latency).map(|(edge, n)| (edge, n.load(Relaxed))).collect();
+        let count = buckets.iter().map(|(_, count)| count).sum();
+        let sum = hub.counters.latency_us.load(Relaxed) as f64 / 1e6;
+        let help = "Time from a frame's arrival to its observation.";
+        let mut metric = self.0.encode_descriptor("latency_seconds", help, None, MetricType::Histogram)?;
+        metric.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
     }
 }
 
-/// All metrics of a hub.
-pub fn text(hub: &Hub) -> String {
-    let counters = &hub.counters;
-    let at = hub.started.elapsed();
-    let (rate, faces, millicelsius, since, paused, lost, failing) = {
-        let now = hub.now();
-        let since = now.at.map(|then| at.saturating_sub(then));
-        let seen = &now.observation;
-        let (lost, failing) = (now.camera_lost.is_some(), now.journal_failing.is_some());
-        (now.rate.per_second(at), seen.faces.len(), seen.millicelsius, since, now.paused, lost, failing)
-    };
-    let mut text = Text::default();
-    text.metric("build_info", "gauge", "Always 1; its labels tell program and model.");
-    let (bundle, model) = (escaped(&hub.about.bundle), escaped(&hub.about.model));
-    let version = env!("CARGO_PKG_VERSION");
-    text.sample("build_info", &format!("{{version=\"{version}\",bundle=\"{bundle}\",model=\"{model}\"}}"), 1);
-    text.gauge("start_time_seconds", "Unix time of the start.", hub.started_at);
-    text.counter("frames_total", "Frames that were observed.", &counters.frames);
-    text.counter("frames_lost_total", "Frames that the source counted but did not deliver.", &counters.lost_frames);
-    text.gauge("frames_per_second", "Frames a second, the mean of the last five seconds.", rate);
-    if let Some(since) = since {
-        text.gauge("last_frame_age_seconds", "Time since the last frame.", since.as_secs_f64());
-    }
-    // Nothing is known about faces while the camera is lost.
-    if !lost {
-        text.gauge("faces", "Faces in the last frame.", faces);
-    }
-    let qualities = Quality::ALL.iter().map(|quality| quality.name()).zip(&counters.faces);
-    text.counters("faces_total", "Faces, counted in every frame, by their quality.", "quality", qualities);
-    let labels = Label::ALL.iter().map(|label| label.name()).zip(&counters.labels);
-    text.counters("labels_total", "Smoothed labels, counted in every frame.", "label", labels);
-    latency(&mut text, hub);
-    if let Some(value) = millicelsius {
-        text.gauge("temperature_celsius", "Temperature of the board.", f64::from(value) / 1e3);
-    }
-    text.gauge("paused", "1 while recording is paused, else 0.", u8::from(paused));
-    text.gauge("camera_up", "0 while the camera is lost, else 1.", u8::from(!lost));
-    text.counter("camera_losses_total", "Times that the camera was lost.", &counters.camera_losses);
-    text.counter("journal_commits_total", "Batches that the journal has committed.", &counters.journal_commits);
-    text.counter("journal_records_total", "Records that the journal has committed.", &counters.journal_records);
-    text.counter("journal_dropped_total", "Records that the journal had to drop.", &counters.journal_dropped);
-    text.gauge("journal_failing", "1 while the journal cannot be written, else 0.", u8::from(failing));
-    text.counter("preview_pictures_total", "Pictures that were encoded for watchers.", &counters.pictures);
-    #[cfg(feature = "mqtt")]
-    if hub.publishes {
-        text.gauge("mqtt_connected", "1 while the broker is reached, else 0.", counters.mqtt_connected.load(Relaxed));
-        text.counter("mqtt_published_total", "Entries that the broker has acknowledged.", &counters.mqtt_published);
-    }
-    text.0
-}
-
-fn latency(text: &mut Text, hub: &Hub) {
-    let name = "latency_seconds";
-    text.metric(name, "histogram", "Time from a frame's arrival to its observation.");
-    let mut sum = 0;
-    let edges = LATENCY_EDGES.iter().map(|edge| (f64::from(*edge) / 1e6).to_string()).chain(["+Inf".into()]);
-    for (edge, count) in edges.zip(&hub.counters.latency) {
-        sum += count.load(Relaxed);
-        text.sample("latency_seconds_bucket", &format!("{{le=\"{edge}\"}}"), sum);
-    }
-    text.sample("latency_seconds_sum", "", hub.counters.latency_us.load(Relaxed) as f64 / 1e6);
-    text.sample("latency_seconds_count", "", sum);
-}
-
-/// A label's value as the format wants it.
-fn escaped(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+fn flag(on: bool) -> u64 {
+    on.into()
 }

@@ -1,26 +1,31 @@
-//! Watching a run from outside: a page with the live picture, metrics for Prometheus, records to an MQTT broker.
+//! Watching a run from outside: a page with the live picture, metrics for Prometheus, records for an MQTT broker.
 //!
 //! The pipeline calls [`Telemetry::observe`] for every frame. That counts and remembers, under locks that are held for
 //! microseconds; pictures are copied and JSON is written only while somebody watches. Serving and publishing happen on
 //! threads of their own, which end when the [`Telemetry`] is dropped.
 #![cfg_attr(
     not(all(feature = "preview", feature = "metrics", feature = "mqtt")),
-    allow(dead_code, reason = "a build without some of them leaves some of what is known unread")
+    allow(dead_code, reason = "a build without some of them does not read everything that is known")
 )]
 
 mod about;
 mod args;
+mod backlog;
 mod counters;
 mod error;
 mod history;
 mod hub;
+#[cfg(feature = "http")]
+mod limits;
+#[cfg(feature = "http")]
+mod listen;
 mod rate;
 mod token;
 
 #[cfg(feature = "http")]
 mod http;
 #[cfg(any(feature = "preview", feature = "mqtt"))]
-mod json;
+mod message;
 #[cfg(feature = "metrics")]
 mod metrics;
 #[cfg(feature = "mqtt")]
@@ -28,56 +33,29 @@ pub mod mqtt;
 #[cfg(feature = "preview")]
 mod page;
 #[cfg(feature = "preview")]
-mod picture;
+mod viewers;
 
-use expression_engine::error::Result;
 use std::sync::Arc;
 
 pub use about::About;
-pub use args::{Args, Options};
+pub use args::{Args, TelemetryOptions};
+pub use backlog::{Backlog, BacklogEntry};
 pub use error::TelemetryError;
 #[cfg(feature = "http")]
-pub use http::Limits;
+pub use limits::ClientLimits;
+#[cfg(feature = "http")]
+pub use listen::{Origin, parse_address};
 pub use token::Token;
 
 use crate::event::Event;
 use crate::frame::{Frame, Observation};
 use hub::Hub;
 
-/// An entry of a [`Backlog`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
-    /// Its number: above every earlier entry's.
-    pub id: i64,
-    /// What is published, a JSON object.
-    pub payload: String,
-}
-
-/// Entries that wait for the broker, and how far it has them: the journal, for instance. It outlives a power cut, so that an
-/// outage loses nothing.
-pub trait Backlog: Send {
-    /// At most `limit` entries with an id above `position`, in ascending order of their ids.
-    ///
-    /// # Errors
-    /// Where the entries cannot be read; that is tried again later.
-    fn after(&mut self, position: i64, limit: usize) -> Result<Vec<Entry>>;
-
-    /// The id of the last entry that the broker has acknowledged; below every id where there is none.
-    ///
-    /// # Errors
-    /// Where it cannot be read; that is tried again later.
-    fn position(&mut self) -> Result<i64>;
-
-    /// Remembers that the broker has acknowledged all entries up to `position`. Called at most once a batch.
-    ///
-    /// # Errors
-    /// Where it cannot be written; the entries are then published again.
-    fn set_position(&mut self, position: i64) -> Result<()>;
-}
-
-/// What runs to be watched, see the module.
+/// The running telemetry, see the module. It ends when it is dropped.
 pub struct Telemetry {
     hub: Arc<Hub>,
+    #[cfg(feature = "preview")]
+    viewers: Arc<viewers::Viewers>,
     #[cfg(feature = "http")]
     server: Option<http::Server>,
     #[cfg(feature = "mqtt")]
@@ -85,28 +63,40 @@ pub struct Telemetry {
 }
 
 impl Telemetry {
-    /// Starts what the options ask for. `backlog` is what goes to the broker besides the present state; without it only the
-    /// state does. Where a preview's token was generated, its address with the token is printed to stderr, this once.
+    /// Starts what the options ask for. `backlog` is published to the broker besides the present status; without it only the
+    /// status is, and a warning says so. If a token was generated, the address with the token is printed to stderr, once.
     ///
     /// # Errors
-    /// Where an address cannot be listened on, or a thread cannot be started.
+    /// Returns an error if an address cannot be listened on or a thread cannot be started.
     pub fn start(
-        options: Options,
+        options: TelemetryOptions,
         about: About,
         backlog: Option<Box<dyn Backlog>>,
     ) -> Result<Telemetry, TelemetryError> {
-        let hub = Arc::new(Hub::new(about, &options));
+        let hub = Arc::new(Hub::new(about));
+        #[cfg(feature = "preview")]
+        let viewers = Arc::new(viewers::Viewers::new(options.preview_rate));
         #[cfg(feature = "http")]
-        let server = http::Server::start(&options, &hub)?;
+        let shared = http::Shared {
+            hub: hub.clone(),
+            #[cfg(feature = "preview")]
+            viewers: viewers.clone(),
+            #[cfg(feature = "mqtt")]
+            publishes: options.mqtt.is_some(),
+        };
+        #[cfg(feature = "http")]
+        let server = http::Server::start(&options, &shared)?;
         #[cfg(feature = "mqtt")]
         let publisher = match options.mqtt {
             Some(options) => Some(mqtt::Publisher::start(options, hub.clone(), backlog)?),
             None => None,
         };
         #[cfg(not(feature = "mqtt"))]
-        drop(backlog);
+        drop((options, backlog));
         Ok(Telemetry {
             hub,
+            #[cfg(feature = "preview")]
+            viewers,
             #[cfg(feature = "http")]
             server,
             #[cfg(feature = "mqtt")]
@@ -114,24 +104,35 @@ impl Telemetry {
         })
     }
 
-    /// Takes in what was observed in a frame. Never waits for a watcher, and copies the frame only where one wants its picture.
+    /// Takes in what was observed in a frame. It never waits for a watcher, and copies the frame only if one wants its picture.
     pub fn observe(&self, frame: &Frame, observation: &Observation) {
-        self.hub.observe(frame, observation);
+        let at = self.hub.observe(observation);
+        #[cfg(feature = "preview")]
+        self.viewers
+            .observe(frame, at, || message::text(&message::ObservedFrame::new(&self.hub.now(), &self.hub.scale, at)));
+        let _ = (frame, at);
     }
 
     /// Takes in an event.
     pub fn event(&self, event: &Event) {
-        self.hub.event(event);
+        let told = self.hub.event(event);
+        #[cfg(feature = "preview")]
+        if let Some(event) = told {
+            let status = || message::Status::new(&self.hub);
+            self.viewers.event(|| message::text(&message::EventMessage { event, status: status() }));
+        }
+        #[cfg(not(feature = "preview"))]
+        let _ = told;
     }
 
-    /// Where the preview is served, with the port that the system chose where 0 was asked for.
+    /// The address of the preview, with the port that the system chose if 0 was asked for.
     #[cfg(feature = "preview")]
     pub fn preview_address(&self) -> Option<std::net::SocketAddr> {
         self.server.as_ref()?.preview_address()
     }
 
-    /// Answers the requests of a stream as the preview at `address` would, until either side ends it: requests can be tried
-    /// without a socket. Belongs into a runtime of tokio.
+    /// Answers the requests on a stream as the preview at `address` would, until either side ends it. Fuzzing uses it to try
+    /// requests without a socket. Call it within a tokio runtime.
     #[cfg(feature = "preview")]
     pub async fn answer(
         &self,
@@ -139,18 +140,33 @@ impl Telemetry {
         address: std::net::SocketAddr,
         token: &Token,
     ) {
-        http::answer_stream(&self.hub, stream, address, token, Limits::default()).await;
+        let shared = http::Shared {
+            hub: self.hub.clone(),
+            viewers: self.viewers.clone(),
+            #[cfg(feature = "mqtt")]
+            publishes: self.publisher.is_some(),
+        };
+        http::answer_stream(&shared, stream, address, token).await;
     }
 
-    /// Where metrics are served on a listener of their own.
+    /// The address of the metrics, if they have a listener of their own.
     #[cfg(feature = "metrics")]
     pub fn metrics_address(&self) -> Option<std::net::SocketAddr> {
         self.server.as_ref()?.metrics_address()
     }
 }
 
+impl Telemetry {
+    /// Whether the broker is reached at the moment; `None` if nothing is published to one.
+    #[cfg(feature = "mqtt")]
+    pub fn connected_to_broker(&self) -> Option<bool> {
+        let connected = self.hub.counters.mqtt_connected.load(std::sync::atomic::Ordering::Relaxed) == 1;
+        self.publisher.is_some().then_some(connected)
+    }
+}
+
 impl Drop for Telemetry {
-    /// Tells the broker that this is offline, ends all connections and threads. Takes two seconds at most for each.
+    /// Tells the broker that this program is offline and ends all connections and threads. Takes at most two seconds for each.
     fn drop(&mut self) {
         #[cfg(feature = "mqtt")]
         drop(self.publisher.take());

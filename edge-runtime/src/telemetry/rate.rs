@@ -1,21 +1,21 @@
-//! How many frames a second there were of late.
+//! The frame rate of the last seconds.
 
 use std::time::Duration;
 
-/// Whole seconds that a rate is the mean of.
+/// Whole seconds over which the rate is averaged.
 const SPAN: usize = 5;
 
-/// Counts by the second.
+/// Frames counted per second.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Rate {
     /// The second that is being counted.
     second: u64,
-    /// Its count, and those of the seconds before it, the newest first.
+    /// Its count and those of the seconds before it, newest first.
     counts: [u32; SPAN + 1],
 }
 
 impl Rate {
-    /// Counts one at `now`, a time since any fixed moment.
+    /// Counts a frame at `now`, a time since any fixed moment.
     pub fn count(&mut self, now: Duration) {
         self.advance(now);
         self.counts[0] = self.counts[0].saturating_add(1);
@@ -29,7 +29,7 @@ impl Rate {
         self.second = self.second.max(now.as_secs());
     }
 
-    /// Frames a second, the mean over the last whole seconds: as many as there were, five at most; 0 in the first.
+    /// Returns frames per second: the mean of up to five whole seconds before `now`, 0 in the first second.
     pub fn per_second(mut self, now: Duration) -> f32 {
         self.advance(now);
         let span = SPAN.min(usize::try_from(self.second).unwrap_or(SPAN));
@@ -55,7 +55,7 @@ mod tests {
         assert!((rate.per_second(now) - 30.3).abs() < 0.5, "{}", rate.per_second(now));
         assert!(rate.per_second(Duration::from_secs(12)) < 20.0);
         assert_eq!(rate.per_second(Duration::from_secs(60)), 0.0);
-        // The first seconds are not thinned by those before the start.
+        // The seconds before the start do not count.
         let mut young = Rate::default();
         (0..40).for_each(|frame| young.count(Duration::from_millis(frame * 50)));
         assert_eq!(young.per_second(Duration::from_secs(2)), 20.0);

@@ -1,63 +1,63 @@
-//! What opens the preview and the metrics to other machines.
+//! The token that opens preview and metrics to other machines.
 
 use std::path::Path;
 
-use super::TelemetryError;
+use super::error::TelemetryError;
 
-/// Bytes of randomness in a generated token.
+/// Random bytes in a generated token.
 #[cfg(feature = "http")]
-const RANDOM: usize = 24;
-/// Lengths of tokens that are taken from files.
+const RANDOM_BYTES: usize = 24;
+/// Lengths of tokens that are accepted from files.
 const LENGTHS: std::ops::RangeInclusive<usize> = 16..=256;
 
-/// A secret word. It needs no escaping in a URL, a header or a cookie.
+/// A secret. It needs no escaping in a URL, a header or a cookie.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token(String);
 
 impl Token {
-    /// The token on the first line of a file.
+    /// Returns the token on the first line of a file.
     ///
     /// # Errors
-    /// [`TelemetryError::Secret`] where the file cannot be read, [`TelemetryError::Token`] where it holds no token.
+    /// Returns [`TelemetryError::Secret`] if the file cannot be read and [`TelemetryError::Token`] if it holds no token.
     pub fn from_file(path: &Path) -> Result<Token, TelemetryError> {
         let text = secret(path)?;
         Token::new(&text).ok_or_else(|| TelemetryError::Token { path: path.to_owned() })
     }
 
-    /// A text as a token: 16 to 256 letters, digits, `-`, `.`, `_` or `~`.
+    /// Returns a token made of a text: 16 to 256 letters, digits, `-`, `.`, `_` or `~`.
     pub fn new(text: &str) -> Option<Token> {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
         (LENGTHS.contains(&text.len()) && text.bytes().all(plain)).then(|| Token(text.to_owned()))
     }
 
-    /// A new token from the system's random numbers.
+    /// Returns a new token from the system's random numbers.
     ///
     /// # Errors
-    /// Where the system has none.
+    /// Returns an error if the system has none.
     #[cfg(feature = "http")]
     pub fn generated() -> std::io::Result<Token> {
-        let mut bytes = [0; RANDOM];
+        let mut bytes = [0; RANDOM_BYTES];
         getrandom::fill(&mut bytes).map_err(std::io::Error::other)?;
         Ok(Token(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
     }
 
-    /// The word itself.
+    /// The text of the token.
     pub fn text(&self) -> &str {
         &self.0
     }
 }
 
 impl std::fmt::Debug for Token {
-    /// Logs must not give it away.
+    /// Leaves the token out, as logs must not reveal it.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Token(..)")
     }
 }
 
-/// The first line of a file, without its end.
+/// Returns the first line of a file, without its line ending.
 ///
 /// # Errors
-/// [`TelemetryError::Secret`] where it cannot be read as text.
+/// Returns [`TelemetryError::Secret`] if the file cannot be read as text.
 pub fn secret(path: &Path) -> Result<String, TelemetryError> {
     let text =
         std::fs::read_to_string(path).map_err(|source| TelemetryError::Secret { path: path.to_owned(), source })?;

@@ -30,6 +30,8 @@ pub fn session() -> Session {
         board: "generic".into(),
         kernels: "portable".into(),
         configuration: "commit_every_seconds = 0.001".into(),
+        score_step: Some(0.05),
+        labels: "neutral happiness surprise sadness anger disgust fear contempt".into(),
         ..Session::here()
     }
 }

@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use edge_runtime::frame::{Frame, Luma, Observation};
-use edge_runtime::telemetry::{About, Options, Telemetry};
+use edge_runtime::telemetry::{About, Telemetry, TelemetryOptions};
 use expression_core::{Bounds, Label, Quality, Record, Stamp};
 
 /// Nothing here takes so long; a test that waits longer has failed.
@@ -17,10 +17,16 @@ pub const LONG: Duration = Duration::from_secs(60);
 pub const TOKEN: &str = "a-token-for-the-tests";
 
 pub fn about() -> About {
-    About { bundle: "ferplus-test".into(), model: "0123abcd".into(), score_scale: 0.05, labels: [true; 8] }
+    About {
+        bundle: "ferplus-test".into(),
+        model: "0123abcd".into(),
+        source: "test".into(),
+        score_scale: 0.05,
+        labels: [true; 8],
+    }
 }
 
-pub fn start(options: Options) -> Arc<Telemetry> {
+pub fn start(options: TelemetryOptions) -> Arc<Telemetry> {
     Arc::new(Telemetry::start(options, about(), None).unwrap())
 }
 
@@ -200,7 +206,7 @@ pub fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// Whether a program is there; says that the test is skipped where it is not.
+/// Whether a program is there; says that the test is skipped if it is not.
 pub fn has(program: &str, package: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let sbin = ["/usr/sbin", "/usr/local/sbin"].map(Into::into);

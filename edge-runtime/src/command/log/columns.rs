@@ -92,6 +92,12 @@ fn other_details(row: &EventRow) -> Value<'static> {
     if fields.is_empty() { Value::Null } else { Value::Text(Json::Object(fields).to_string().into()) }
 }
 
+fn probability(row: &Row, session: &SessionRow, label: Label) -> Value<'static> {
+    let scores = row.record.scores.zip(session.scale.as_ref()).map(|(scores, scale)| scale.probabilities(&scores));
+    let found = scores.and_then(|scores| scores.0.into_iter().find(|(known, _)| *known == label));
+    found.map_or(Value::Null, |(_, share)| Value::Float(share))
+}
+
 macro_rules! columns {
     ($row:ident: $type:ty, $session:ident; $($name:literal $kind:ident $value:expr;)*) => {
         &[$(Column {
@@ -131,6 +137,14 @@ pub const RECORD: &[Column<Row>] = columns! {
     "score_disgust" Int score(row, Label::Disgust);
     "score_fear" Int score(row, Label::Fear);
     "score_contempt" Int score(row, Label::Contempt);
+    "probability_neutral" Float probability(row, session, Label::Neutral);
+    "probability_happiness" Float probability(row, session, Label::Happiness);
+    "probability_surprise" Float probability(row, session, Label::Surprise);
+    "probability_sadness" Float probability(row, session, Label::Sadness);
+    "probability_anger" Float probability(row, session, Label::Anger);
+    "probability_disgust" Float probability(row, session, Label::Disgust);
+    "probability_fear" Float probability(row, session, Label::Fear);
+    "probability_contempt" Float probability(row, session, Label::Contempt);
     "latency_ms" Float Value::Float(f64::from(row.latency_us) / 1e3);
     "celsius" Float row.millicelsius.map_or(Value::Null, |millicelsius| Value::Float(f64::from(millicelsius) / 1e3));
     "bundle" Text text(&session.session.bundle);
@@ -178,23 +192,6 @@ impl Value<'_> {
             Value::Time(value) => moment::text_in(*value, zone).into(),
         }
     }
-
-    /// Returns the value as JSON, with times in `zone`, or in UTC if it is `None`.
-    pub fn to_json(&self, zone: Option<&TimeZone>) -> Json {
-        match self {
-            Value::Null => Json::Null,
-            Value::Int(value) => (*value).into(),
-            Value::Float(value) => (*value).into(),
-            Value::Bool(value) => (*value).into(),
-            Value::Text(value) => value.as_ref().into(),
-            Value::Time(value) => moment::text_in(*value, zone).into(),
-        }
-    }
-}
-
-/// Returns a row as a JSON object.
-pub fn to_json<R>(columns: &[Column<R>], row: WithSession<'_, R>, zone: Option<&TimeZone>) -> Json {
-    columns.iter().map(|column| (column.name.to_owned(), (column.value)(row).to_json(zone))).collect()
 }
 
 #[cfg(test)]
@@ -212,7 +209,8 @@ mod tests {
             kind: kind.into(),
             detail: detail.map(str::to_owned),
         };
-        let session = SessionRow { id: 1, started_wall_us: 0, started_monotonic_us: 0, session: Session::default() };
+        let session =
+            SessionRow { id: 1, started_wall_us: 0, started_monotonic_us: 0, session: Session::default(), scale: None };
         let values = EVENT.iter().map(|column| (column.name, (column.value)((&row, &session))));
         let shown = values.filter(|(name, value)| name.starts_with("detail_") && *value != Value::Null);
         shown.map(|(name, value)| (name, format!("{value:?}"))).collect()

@@ -11,8 +11,8 @@ use jiff::tz::TimeZone;
 use super::Source;
 use super::columns::{self, Column};
 use super::output::{ignore_broken_pipe, write_file};
-use super::sink::{Csv, JsonLines, Sink};
-use crate::journal::{EventRow, JournalError, Range, Reader, Row, Session, SessionRow};
+use super::sink::{Csv, InSession, JsonLines, Sink};
+use crate::journal::{JournalError, Range, Reader, Session, SessionRow};
 
 /// Export records or events as CSV, JSON lines or Parquet.
 ///
@@ -105,7 +105,7 @@ impl Cmd {
         }
     }
 
-    fn sink<'a, R: 'static>(
+    fn sink<'a, R: InSession + 'static>(
         &self,
         columns: &'static [Column<R>],
         out: &'a mut (dyn Write + Send),
@@ -113,27 +113,10 @@ impl Cmd {
         let zone = self.local_time.then(TimeZone::system);
         Ok(match self.format {
             Format::Csv => Box::new(Csv::new(columns, self.delimiter.unwrap_or(b','), zone, out)?),
-            Format::Jsonl => Box::new(JsonLines { columns, zone, out }),
+            Format::Jsonl => Box::new(JsonLines { zone, out }),
             #[cfg(feature = "parquet")]
             Format::Parquet => Box::new(super::parquet::Parquet::new(columns, out).map_err(Error::failure)?),
         })
-    }
-}
-
-/// A row that belongs to a session.
-trait InSession {
-    fn session(&self) -> i64;
-}
-
-impl InSession for Row {
-    fn session(&self) -> i64 {
-        self.session
-    }
-}
-
-impl InSession for EventRow {
-    fn session(&self) -> i64 {
-        self.session
     }
 }
 
@@ -177,6 +160,7 @@ impl Sessions {
             started_wall_us: 0,
             started_monotonic_us: 0,
             session: Session::default(),
+            scale: None,
         }))
     }
 }

@@ -33,10 +33,7 @@ pub fn parse(text: &str, now: Timestamp, zone: &TimeZone) -> Result<i64, String>
 
 /// Returns a moment in RFC 3339, in UTC, to the microsecond; the bare number if its year cannot be written.
 pub fn text(wall_us: i64) -> String {
-    match Timestamp::from_microsecond(wall_us) {
-        Ok(moment) => format!("{moment:.6}"),
-        Err(_) => wall_us.to_string(),
-    }
+    crate::record::time(wall_us)
 }
 
 /// Returns the same as [`text`] with the offset of a time zone, or in UTC if there is none.

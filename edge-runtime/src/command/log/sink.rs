@@ -6,7 +6,10 @@ use expression_engine::Error;
 use expression_engine::error::Result;
 use jiff::tz::TimeZone;
 
-use super::columns::{self, Column, WithSession};
+use super::columns::{Column, WithSession};
+use super::moment;
+use crate::journal::{EventRow, Row, SessionRow};
+use crate::record::{JournalEvent, JournalFace};
 
 /// Takes rows in turn.
 pub trait Sink<R> {
@@ -69,19 +72,52 @@ fn from_csv(error: csv::Error) -> Error {
     }
 }
 
+/// A row that belongs to a session.
+pub trait InSession {
+    /// Returns the number of the session.
+    fn session(&self) -> i64;
+
+    /// Returns the row as a JSON object, see [`crate::record`], with its time in `zone`, or in UTC if it is `None`.
+    ///
+    /// # Errors
+    /// Returns an error if the row cannot be written as JSON.
+    fn json(&self, session: &SessionRow, zone: Option<&TimeZone>) -> serde_json::Result<String>;
+}
+
+impl InSession for Row {
+    fn session(&self) -> i64 {
+        self.session
+    }
+
+    fn json(&self, session: &SessionRow, zone: Option<&TimeZone>) -> serde_json::Result<String> {
+        let time = moment::text_in(self.stamp.wall_us, zone);
+        serde_json::to_string(&JournalFace { time, ..JournalFace::new(self, session) })
+    }
+}
+
+impl InSession for EventRow {
+    fn session(&self) -> i64 {
+        self.session
+    }
+
+    fn json(&self, session: &SessionRow, zone: Option<&TimeZone>) -> serde_json::Result<String> {
+        let mut record = JournalEvent::new(self, session);
+        record.event.time = moment::text_in(self.stamp.wall_us, zone);
+        serde_json::to_string(&record)
+    }
+}
+
 /// One JSON object per line.
-pub struct JsonLines<'a, R: 'static> {
-    /// The columns, whose names are the keys of the objects.
-    pub columns: &'static [Column<R>],
+pub struct JsonLines<'a> {
     /// The time zone of times; UTC if it is `None`.
     pub zone: Option<TimeZone>,
     /// The output.
     pub out: &'a mut (dyn Write + Send),
 }
 
-impl<R> Sink<R> for JsonLines<'_, R> {
-    fn put(&mut self, row: WithSession<'_, R>) -> Result<()> {
-        Ok(writeln!(self.out, "{}", columns::to_json(self.columns, row, self.zone.as_ref()))?)
+impl<R: InSession> Sink<R> for JsonLines<'_> {
+    fn put(&mut self, (row, session): WithSession<'_, R>) -> Result<()> {
+        Ok(writeln!(self.out, "{}", row.json(session, self.zone.as_ref()).map_err(Error::failure)?)?)
     }
 
     fn finish(self: Box<Self>) -> Result<()> {

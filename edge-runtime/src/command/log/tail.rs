@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use super::export::Sessions;
+use super::moment;
 use super::output::ignore_broken_pipe;
-use super::{columns, moment};
 use crate::journal::{Entry, JournalError, Reader, Row};
+use crate::record::{JournalEvent, JournalFace};
 
 /// Print the newest records and events, one line each, and follow new ones with --follow.
 #[derive(clap::Args)]
@@ -23,7 +24,7 @@ pub struct Cmd {
     /// Keep printing new entries as they are written, until interrupted.
     #[arg(short, long)]
     follow: bool,
-    /// Print one JSON object per line, with the columns of `log export`.
+    /// Print one JSON object per line, as `log export --format jsonl` writes them.
     #[arg(long)]
     json: bool,
 }
@@ -91,16 +92,16 @@ impl Cmd {
     }
 }
 
-/// Returns a record or event as a JSON object, with the columns of `log export`.
+/// Returns a record or event as a JSON object; see [`crate::record`].
 ///
 /// # Errors
 /// Returns an error if the journal cannot be read.
-pub fn json(reader: &Reader, sessions: &mut Sessions, entry: &Entry) -> Result<String, JournalError> {
-    let value = match entry {
-        Entry::Record(row) => columns::to_json(columns::RECORD, (row, sessions.get(reader, row.session)?), None),
-        Entry::Event(row) => columns::to_json(columns::EVENT, (row, sessions.get(reader, row.session)?), None),
+pub fn json(reader: &Reader, sessions: &mut Sessions, entry: &Entry) -> Result<String> {
+    let text = match entry {
+        Entry::Record(row) => serde_json::to_string(&JournalFace::new(row, sessions.get(reader, row.session)?)),
+        Entry::Event(row) => serde_json::to_string(&JournalEvent::new(row, sessions.get(reader, row.session)?)),
     };
-    Ok(value.to_string())
+    text.map_err(expression_engine::Error::failure)
 }
 
 /// Returns a record as a line for people.

@@ -1,7 +1,6 @@
 //! `edge-runtime run`
 
 mod mqtt_payload;
-mod print;
 mod terminal;
 
 use std::path::{Path, PathBuf};
@@ -16,7 +15,9 @@ use crate::board::{Board, Indicator, thermal};
 use crate::camera::{self, Format, Spec};
 use crate::journal::{self, Journaled, Session};
 use crate::pipeline::{Pipeline, PipelineOptions, Profile};
+use crate::record::FrameRecord;
 use crate::run::{OnObservation, Run, Sinks};
+use crate::score::ScoreScale;
 use crate::service::{Progress, Service, Stop};
 use crate::telemetry::{self, Telemetry};
 
@@ -46,7 +47,7 @@ pub struct Cmd {
     /// Stop after N frames
     #[arg(long, value_name = "N")]
     frames: Option<u64>,
-    /// Write one JSON object per frame to stdout
+    /// Write one JSON object per frame to stdout; docs/records.md describes it
     #[arg(long)]
     print: bool,
     /// At the end, write each step's share of the time to stdout, as a table or as JSON
@@ -126,18 +127,24 @@ impl Cmd {
         let pipeline = Pipeline::new(&bundle, engine, options.with_confidence_from(&bundle))?;
         let source = camera::open(&spec, &self.camera_options())?;
         let description = source.describe();
+        let labels = pipeline.engine().labels();
+        let scale = ScoreScale::new(bundle.manifest().output.scale, Label::ALL.map(|label| labels.contains(&label)));
         let kernels = pipeline.engine().kernels().join(" ");
         let path = self.journal.as_ref().map(|given| given.as_deref().unwrap_or(Path::new(&board.paths.journal)));
-        let journal = path.map(|path| open_journal(path, config, &bundle, &board, &kernels)).transpose()?;
+        let journal = path.map(|path| open_journal(path, config, &bundle, labels, &board, &kernels)).transpose()?;
         let journal = journal.map(Arc::new);
-        let telemetry = self.telemetry(&bundle, pipeline.engine().labels(), path.zip(journal.as_ref()))?;
+        let camera = match &spec {
+            Spec::V4l2 { device, .. } => device.display().to_string(),
+            other => format!("{other:?}"),
+        };
+        let telemetry = self.telemetry(&bundle, labels, &camera, path.zip(journal.as_ref()))?;
         self.warn_if_unheard();
         service.ready(&format!("watching {description}"));
         let run = Run {
             source,
             pipeline,
             sinks: Sinks::new(journal, telemetry, indicator, service),
-            on_observation: self.on_observation(),
+            on_observation: self.on_observation(scale),
             policy: expression_core::thermal::Policy::new(board.thermal.limits()),
             thermometer: thermal::Thermometer::start(thermal::Sensors::find(Path::new("/"), &board.thermal)),
             progress,
@@ -161,13 +168,11 @@ impl Cmd {
         Ok(())
     }
 
-    fn on_observation(&self) -> OnObservation {
-        match self.print {
-            true => {
-                Box::new(|observation| expression_engine::error::print(&json(&print::FrameLine::from(observation))?))
-            }
-            false => Box::new(|_| Ok(())),
+    fn on_observation(&self, scale: ScoreScale) -> OnObservation {
+        if !self.print {
+            return Box::new(|_| Ok(()));
         }
+        Box::new(move |observation| expression_engine::error::print(&json(&FrameRecord::new(observation, &scale))?))
     }
 
     fn camera_options(&self) -> camera::Options {
@@ -216,6 +221,7 @@ impl Cmd {
         &self,
         bundle: &Bundle,
         labels: &[Label],
+        source: &str,
         journal: Option<(&Path, &Arc<journal::Writer>)>,
     ) -> Result<Telemetry> {
         let backlog = journal.map(|(path, writer)| {
@@ -226,6 +232,7 @@ impl Cmd {
         let about = telemetry::About {
             bundle: manifest.name.clone(),
             model: manifest.files.get(bundle::INT8).cloned().unwrap_or_default(),
+            source: source.to_owned(),
             score_scale: manifest.output.scale,
             labels: Label::ALL.map(|label| labels.contains(&label)),
         };
@@ -237,6 +244,7 @@ fn open_journal(
     path: &Path,
     config: journal::Config,
     bundle: &Bundle,
+    labels: &[Label],
     board: &Board,
     kernels: &str,
 ) -> Result<journal::Writer> {
@@ -246,6 +254,8 @@ fn open_journal(
         model_sha256: manifest.files.get(bundle::INT8).cloned().unwrap_or_default(),
         board: board.name.clone(),
         kernels: kernels.to_owned(),
+        score_step: Some(manifest.output.scale),
+        labels: labels.iter().map(|label| label.name()).collect::<Vec<_>>().join(" "),
         configuration: std::env::args().skip(1).collect::<Vec<_>>().join(" "),
         ..Session::here()
     };

@@ -1,14 +1,16 @@
 //! Records and events of the journal as MQTT messages: the JSON of `log export`.
 
+use expression_engine::error::Result;
+
 use crate::command::log::tail::{self, Sessions};
-use crate::journal::{Entry, JournalError, Reader, WriteEntry};
+use crate::journal::{Entry, Reader, WriteEntry};
 
 /// Writes entries as `log export --format jsonl` does.
 #[derive(Default)]
 pub struct Export(Option<Sessions>);
 
 impl WriteEntry for Export {
-    fn write(&mut self, reader: &Reader, entry: &Entry) -> Result<String, JournalError> {
+    fn write(&mut self, reader: &Reader, entry: &Entry) -> Result<String> {
         let sessions = match self.0.take() {
             Some(sessions) => sessions,
             None => Sessions::read(reader)?,

@@ -1,54 +1,62 @@
 //! What is served, and under which conditions.
 
-use std::convert::Infallible;
-use std::sync::Arc;
-
-use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Full};
-use hyper::body::{Body as _, Bytes, Incoming};
+use hyper::body::{Body as _, Incoming};
 use hyper::header::{self, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 
-use super::guard::{Guard, Refusal};
-use crate::telemetry::hub::Hub;
-
-/// What an answer carries.
-pub type Body = UnsyncBoxBody<Bytes, Infallible>;
+use super::body::{Body, content, plain};
+use super::guard::{Guard, Pass, Refusal};
+use super::shared::Shared;
+#[cfg(feature = "preview")]
+use crate::telemetry::page::{LoginPage, Page};
 
 /// What one listener serves.
 pub struct Site {
-    hub: Arc<Hub>,
+    shared: Shared,
     guard: Guard,
     #[cfg(feature = "preview")]
-    page: Option<crate::telemetry::page::Page>,
+    pages: Option<Pages>,
+}
+
+#[cfg(feature = "preview")]
+struct Pages {
+    page: Page,
+    login: LoginPage,
+    /// Whether some other origin may show the page in a frame.
+    embeds: bool,
 }
 
 impl Site {
-    /// The page, and the metrics beside it.
+    /// The page, with the metrics beside it. The `embedders` may show the page in a frame.
     #[cfg(feature = "preview")]
-    pub fn preview(hub: Arc<Hub>, guard: Guard) -> Site {
-        Site { hub, guard, page: Some(crate::telemetry::page::Page::new()) }
+    pub fn preview(shared: Shared, guard: Guard, embedders: &[crate::telemetry::listen::Origin]) -> Site {
+        let pages =
+            Pages { page: Page::new(embedders), login: LoginPage::new(embedders), embeds: !embedders.is_empty() };
+        Site { shared, guard, pages: Some(pages) }
     }
 
     /// The metrics alone.
     #[cfg(feature = "metrics")]
-    pub fn metrics(hub: Arc<Hub>, guard: Guard) -> Site {
+    pub fn metrics(shared: Shared, guard: Guard) -> Site {
         Site {
-            hub,
+            shared,
             guard,
             #[cfg(feature = "preview")]
-            page: None,
+            pages: None,
         }
     }
 
-    /// The answer to a request.
+    /// Answers a request.
     pub async fn answer(&self, request: &Request<Incoming>) -> Response<Body> {
         let mut answer = self.guarded(request).await;
         let headers = answer.headers_mut();
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-        headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+        if !self.embeds() {
+            // Browsers that know `frame-ancestors` ignore it; it has no form that names an origin.
+            headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+        }
         headers.insert("cross-origin-resource-policy", HeaderValue::from_static("same-origin"));
         headers
             .entry(header::CONTENT_SECURITY_POLICY)
@@ -60,94 +68,111 @@ impl Site {
         answer
     }
 
+    #[cfg(feature = "preview")]
+    fn embeds(&self) -> bool {
+        self.pages.as_ref().is_some_and(|pages| pages.embeds)
+    }
+
+    #[cfg(not(feature = "preview"))]
+    fn embeds(&self) -> bool {
+        false
+    }
+
     async fn guarded(&self, request: &Request<Incoming>) -> Response<Body> {
         let pass = match self.guard.check(request.headers(), request.uri().query()) {
             Ok(pass) => pass,
             Err(Refusal::Host) => {
-                return plain(StatusCode::MISDIRECTED_REQUEST, "This is localhost; ask for it by that name.\n");
-            }
-            Err(Refusal::Token) => {
-                let mut answer = plain(
-                    StatusCode::UNAUTHORIZED,
-                    "A token is needed. Open http://THIS-ADDRESS/?token=TOKEN, or send Authorization: Bearer TOKEN.\n\
-                     The program printed the token as it started, or reads it from --preview-token-file.\n",
+                return plain(
+                    StatusCode::MISDIRECTED_REQUEST,
+                    "This server answers requests for localhost only. To ask for it by another name, start edge-runtime with\n\
+                     --preview-host NAME; a reverse proxy may also send the header Host: localhost.\n",
                 );
-                answer.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-                return answer;
             }
+            Err(Refusal::Token) => return self.token_needed(request),
         };
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            let mut answer = plain(StatusCode::METHOD_NOT_ALLOWED, "Only GET and HEAD are understood.\n");
+            let mut answer = plain(StatusCode::METHOD_NOT_ALLOWED, "Only GET and HEAD are supported.\n");
             answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
             return answer;
         }
-        let _ = pass;
         #[cfg(feature = "preview")]
-        if let Some(page) = &self.page
-            && let Some(answer) = self.watched(request, page, pass).await
+        if let Some(pages) = &self.pages
+            && let Some(answer) = self.watched(request, &pages.page, pass).await
         {
             return answer;
         }
+        let _: Pass = pass;
         match request.uri().path() {
             #[cfg(feature = "metrics")]
             "/metrics" => {
                 use crate::telemetry::metrics;
-                content(metrics::CONTENT_TYPE, metrics::text(&self.hub))
+                #[cfg(feature = "mqtt")]
+                let publishes = self.shared.publishes;
+                #[cfg(not(feature = "mqtt"))]
+                let publishes = false;
+                content(metrics::CONTENT_TYPE, metrics::text(&self.shared.hub, publishes))
             }
             _ => plain(StatusCode::NOT_FOUND, "There is nothing here.\n"),
         }
     }
 
+    /// Asks for the token: a form for browsers, a line for programs.
+    fn token_needed(&self, request: &Request<Incoming>) -> Response<Body> {
+        let wants_page = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok());
+        let wants_page = wants_page.is_some_and(|kinds| kinds.contains("text/html"));
+        let mut answer = match (wants_page, self.login()) {
+            (true, Some(page)) => page,
+            _ => plain(
+                StatusCode::UNAUTHORIZED,
+                "A token is needed. Send Authorization: Bearer TOKEN, or open http://THIS-ADDRESS/?token=TOKEN in a browser.\n\
+                 edge-runtime printed the token when it started, or reads it from --preview-token-file.\n",
+            ),
+        };
+        answer.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        answer
+    }
+
+    #[cfg(feature = "preview")]
+    fn login(&self) -> Option<Response<Body>> {
+        let page = &self.pages.as_ref()?.login;
+        let mut answer = content("text/html; charset=utf-8", page.html);
+        *answer.status_mut() = StatusCode::UNAUTHORIZED;
+        answer.headers_mut().extend(page.policy.parse().ok().map(|policy| (header::CONTENT_SECURITY_POLICY, policy)));
+        Some(answer)
+    }
+
+    #[cfg(not(feature = "preview"))]
+    fn login(&self) -> Option<Response<Body>> {
+        None
+    }
+
     /// The answers that belong to the preview.
     #[cfg(feature = "preview")]
-    async fn watched(
-        &self,
-        request: &Request<Incoming>,
-        page: &crate::telemetry::page::Page,
-        pass: super::guard::Pass,
-    ) -> Option<Response<Body>> {
+    async fn watched(&self, request: &Request<Incoming>, page: &Page, pass: Pass) -> Option<Response<Body>> {
         use super::stream;
+        use crate::telemetry::message;
         let head = request.method() == Method::HEAD;
         Some(match request.uri().path() {
             "/" => {
                 let mut answer = content("text/html; charset=utf-8", page.html.clone());
                 let headers = answer.headers_mut();
                 headers.extend(page.policy.parse().ok().map(|policy| (header::CONTENT_SECURITY_POLICY, policy)));
-                if pass == super::guard::Pass::Token {
+                if pass == Pass::Token {
                     let cookie = self.guard.cookie().and_then(|cookie| cookie.parse().ok());
                     headers.extend(cookie.map(|cookie: HeaderValue| (header::SET_COOKIE, cookie)));
                 }
                 answer
             }
             "/icon.svg" => content("image/svg+xml", crate::telemetry::page::ICON),
-            "/api/state" => content("application/json", crate::telemetry::json::state(&self.hub).to_string()),
-            // Streams have no end, so there is no head to ask for without one.
+            "/api/state" => content("application/json", message::text(&message::Overview::new(&self.shared.hub))),
+            // Streams have no end, so they have no head of their own.
             "/frame.jpg" | "/stream.mjpg" | "/events" if head => {
-                plain(StatusCode::METHOD_NOT_ALLOWED, "Only GET is understood here.\n")
+                plain(StatusCode::METHOD_NOT_ALLOWED, "Only GET is supported here.\n")
             }
-            "/frame.jpg" => stream::picture(&self.hub, request.uri().query().unwrap_or("")).await,
-            "/stream.mjpg" => stream::pictures(&self.hub),
-            "/events" => stream::events(&self.hub),
+            "/frame.jpg" => stream::picture(&self.shared, request.uri().query().unwrap_or("")).await,
+            "/stream.mjpg" => stream::pictures(&self.shared),
+            "/events" => stream::events(&self.shared),
             _ => return None,
         })
     }
-}
-
-/// A line of text for people.
-pub fn plain(status: StatusCode, text: &'static str) -> Response<Body> {
-    let mut answer = content("text/plain; charset=utf-8", text);
-    *answer.status_mut() = status;
-    answer
-}
-
-/// A whole body of a type.
-pub fn content(kind: &'static str, body: impl Into<Bytes>) -> Response<Body> {
-    streamed(kind, Full::new(body.into()).boxed_unsync())
-}
-
-/// A body of a type.
-pub fn streamed(kind: &'static str, body: Body) -> Response<Body> {
-    let mut answer = Response::new(body);
-    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-    answer
 }

@@ -19,10 +19,12 @@ pub fn is_local(address: IpAddr) -> bool {
 pub struct Guard {
     /// Where the listener is bound.
     address: SocketAddr,
+    /// Names besides the machine's own under which a loopback address may be asked for.
+    hosts: Vec<String>,
     secret: Option<Secret>,
 }
 
-/// What a token is compared by: hashes are equally long, whatever is tried.
+/// What a token is compared with. Hashes are equally long, whatever is tried.
 struct Secret {
     token: [u8; 32],
     /// The cookie that stands for the token, in hexadecimal: it does not give the token away.
@@ -30,16 +32,16 @@ struct Secret {
     cookie_hash: [u8; 32],
 }
 
-/// How somebody came in.
+/// How a request came in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pass {
-    /// As one who needs not show anything any more.
+    /// With a cookie or a header, or without need of either.
     Known,
-    /// By a token in the address, which should become a cookie.
+    /// With a token in the address, which should become a cookie.
     Token,
 }
 
-/// Why somebody did not.
+/// Why a request was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
     /// The request is for another host: a page elsewhere may have had its name point here (DNS rebinding).
@@ -49,16 +51,16 @@ pub enum Refusal {
 }
 
 impl Guard {
-    /// For an address that only this machine reaches.
-    pub fn local(address: SocketAddr) -> Guard {
-        Guard { address, secret: None }
+    /// The guard of a loopback address, which only this machine reaches; `hosts` may be asked for besides its own names.
+    pub fn local(address: SocketAddr, hosts: &[String]) -> Guard {
+        Guard { address, hosts: hosts.to_vec(), secret: None }
     }
 
-    /// For all others.
+    /// The guard of any other address.
     pub fn with_token(address: SocketAddr, token: &Token) -> Guard {
         let cookie = expression_engine::files::sha256(format!("edge-runtime cookie\n{}", token.text()).as_bytes());
         let (token, cookie_hash) = (Sha256::digest(token.text()).into(), Sha256::digest(&cookie).into());
-        Guard { address, secret: Some(Secret { token, cookie, cookie_hash }) }
+        Guard { address, hosts: Vec::new(), secret: Some(Secret { token, cookie, cookie_hash }) }
     }
 
     /// Decides about a request by its headers and the query of its address.
@@ -94,15 +96,15 @@ impl Guard {
         format!("edge-runtime-{}", self.address.port())
     }
 
-    /// Whether a `Host` is how this machine calls itself: localhost, a loopback address or the bound one, at any port, for
-    /// tunnels end at other ports.
+    /// Whether a `Host` names this machine: localhost, a loopback address, the bound one, or an allowed name. The port does not
+    /// matter, as tunnels and proxies end at other ports.
     fn is_own_name(&self, host: &[u8]) -> bool {
         let Ok(authority) = Authority::try_from(host) else { return false };
         if authority.as_str().contains('@') {
             return false;
         }
         let name = authority.host();
-        if name.eq_ignore_ascii_case("localhost") {
+        if name.eq_ignore_ascii_case("localhost") || self.hosts.iter().any(|host| name.eq_ignore_ascii_case(host)) {
             return true;
         }
         let address = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(name);
@@ -124,7 +126,7 @@ fn cookie<'a>(header: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     })
 }
 
-/// The first value of a parameter of a query, as it stands there: what we read needs no escaping.
+/// The first value of a parameter of a query, not unescaped: what we read needs no escaping.
 pub fn parameter<'a>(query: &'a str, name: &str) -> Option<&'a str> {
     query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
 }

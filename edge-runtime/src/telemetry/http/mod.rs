@@ -1,7 +1,13 @@
-//! The HTTP server of preview and metrics: one thread, few connections, no patience with slow ones.
+//! The HTTP server of preview and metrics: one thread, few connections, short time limits.
+//!
+//! It is hyper without a framework. axum was measured on a server of this kind to add 177 KiB to the stripped program, and would
+//! replace one `match` over eight paths: its own server has no limit on connections, heads of requests and stalled clients, so
+//! the accept loop below would stay, and so would the bodies of the streams.
 
 mod answer;
+mod body;
 mod guard;
+mod shared;
 #[cfg(feature = "preview")]
 mod stream;
 
@@ -19,33 +25,20 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio_io_timeout::TimeoutStream;
 
-use super::hub::Hub;
-use super::{Options, TelemetryError, Token};
+use super::args::TelemetryOptions;
+use super::error::TelemetryError;
+use super::limits::ClientLimits;
+use super::listen::reachable;
+use super::token::Token;
 use answer::Site;
 use guard::Guard;
+pub use shared::Shared;
 
-/// How much of a client is borne with.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// Connections at once, over all listeners.
-    pub connections: usize,
-    /// Time for a request's head to arrive, and for the next request to begin.
-    pub head: Duration,
-    /// Time that a client may read nothing of what it is sent.
-    pub stalled: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits { connections: 16, head: Duration::from_secs(10), stalled: Duration::from_secs(10) }
-    }
-}
-
-/// Bytes of a request's head.
-const HEAD_BYTES: usize = 16 << 10;
-/// Headers of a request.
-const HEADERS: usize = 64;
-/// Pause after an accept that failed, for want of file descriptors for instance.
+/// Longest head of a request, in bytes.
+const MAX_HEAD_BYTES: usize = 16 << 10;
+/// Most headers of a request.
+const MAX_HEADERS: usize = 64;
+/// Pause after a failed accept, for example because no file descriptors are left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
 /// The running server; it ends when dropped.
@@ -59,22 +52,20 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens where the options say; `None` where they say nowhere.
+    /// Listens at the addresses in the options; `None` if there are none.
     ///
     /// # Errors
-    /// Where an address cannot be listened on.
-    pub fn start(options: &Options, hub: &Arc<Hub>) -> Result<Option<Server>, TelemetryError> {
+    /// Returns an error if an address cannot be listened on.
+    pub fn start(options: &TelemetryOptions, shared: &Shared) -> Result<Option<Server>, TelemetryError> {
         let mut listeners = Vec::new();
         let mut token = options.token.clone();
         #[cfg(feature = "preview")]
         let preview = match options.preview {
             Some(address) => {
-                let generated = token.is_none() && !guard::is_local(address.ip());
-                let listener = bind(address)?;
-                let guard = guard_of(&listener, &mut token)?;
-                invite(&listener, generated.then_some(token.as_ref()).flatten())?;
-                let bound = listener.local_addr()?;
-                listeners.push((listener, Site::preview(hub.clone(), guard)));
+                let (listener, bound) = bind(address)?;
+                let guard = guard_for(bound, &mut token, &options.preview_hosts)?;
+                invite(bound, options.token.is_none().then_some(token.as_ref()).flatten());
+                listeners.push((listener, Site::preview(shared.clone(), guard, &options.preview_embedders)));
                 Some(bound)
             }
             None => None,
@@ -82,14 +73,14 @@ impl Server {
         #[cfg(feature = "metrics")]
         let metrics = match options.metrics {
             Some(address) => {
-                let generated = token.is_none() && !guard::is_local(address.ip());
-                let listener = bind(address)?;
-                let guard = guard_of(&listener, &mut token)?;
-                let bound = listener.local_addr()?;
-                if generated && let Some(token) = &token {
+                let known = token.is_some();
+                let (listener, bound) = bind(address)?;
+                let guard = guard_for(bound, &mut token, &[])?;
+                if !known && let Some(token) = &token {
+                    let bound = reachable(bound);
                     eprintln!("metrics: http://{bound}/metrics with Authorization: Bearer {}", token.text());
                 }
-                listeners.push((listener, Site::metrics(hub.clone(), guard)));
+                listeners.push((listener, Site::metrics(shared.clone(), guard)));
                 Some(bound)
             }
             None => None,
@@ -99,9 +90,9 @@ impl Server {
         }
         let (stop, stopped) = oneshot::channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
-        let (limits, hub) = (options.limits, hub.clone());
+        let (limits, shared) = (options.limits, shared.clone());
         let thread = std::thread::Builder::new().name("telemetry-http".into()).spawn(move || {
-            runtime.block_on(serve(listeners, limits, hub, stopped));
+            runtime.block_on(serve(listeners, limits, shared, stopped));
             // Connections end here, with their tasks.
             runtime.shutdown_background();
         })?;
@@ -135,20 +126,20 @@ impl Drop for Server {
     }
 }
 
-fn bind(address: SocketAddr) -> Result<StdListener, TelemetryError> {
+fn bind(address: SocketAddr) -> Result<(StdListener, SocketAddr), TelemetryError> {
     let listen = || {
         let listener = StdListener::bind(address)?;
         listener.set_nonblocking(true)?;
-        Ok(listener)
+        let bound = listener.local_addr()?;
+        Ok((listener, bound))
     };
     listen().map_err(|source| TelemetryError::Listen { address, source })
 }
 
-/// Whoever may come in by this listener. Makes a token where one is needed and there is none.
-fn guard_of(listener: &StdListener, token: &mut Option<Token>) -> io::Result<Guard> {
-    let address = listener.local_addr()?;
+/// The guard of a listener at an address. Generates a token if one is needed and there is none.
+fn guard_for(address: SocketAddr, token: &mut Option<Token>, hosts: &[String]) -> io::Result<Guard> {
     if guard::is_local(address.ip()) {
-        return Ok(Guard::local(address));
+        return Ok(Guard::local(address, hosts));
     }
     let token = match token {
         Some(token) => token,
@@ -157,23 +148,22 @@ fn guard_of(listener: &StdListener, token: &mut Option<Token>) -> io::Result<Gua
     Ok(Guard::with_token(address, token))
 }
 
-/// Says where the preview is, with the token that nobody can know yet.
+/// Says where the preview is, with the token if it was generated just now.
 #[cfg(feature = "preview")]
-fn invite(listener: &StdListener, generated: Option<&Token>) -> io::Result<()> {
-    let mut address = listener.local_addr()?.to_string();
-    if listener.local_addr()?.ip().is_unspecified() {
-        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        let host = Some(host.trim()).filter(|host| !host.is_empty()).unwrap_or("THIS-MACHINE");
-        address = format!("{host}:{}", listener.local_addr()?.port());
-    }
+fn invite(address: SocketAddr, generated: Option<&Token>) {
+    let address = reachable(address);
     match generated {
         Some(token) => eprintln!("preview: http://{address}/?token={}", token.text()),
         None => eprintln!("preview: http://{address}/"),
     }
-    Ok(())
 }
 
-async fn serve(listeners: Vec<(StdListener, Site)>, limits: Limits, hub: Arc<Hub>, stopped: oneshot::Receiver<()>) {
+async fn serve(
+    listeners: Vec<(StdListener, Site)>,
+    limits: ClientLimits,
+    shared: Shared,
+    stopped: oneshot::Receiver<()>,
+) {
     let places = Arc::new(Semaphore::new(limits.connections));
     for (listener, site) in listeners {
         match TcpListener::from_std(listener) {
@@ -182,12 +172,12 @@ async fn serve(listeners: Vec<(StdListener, Site)>, limits: Limits, hub: Arc<Hub
         }
     }
     #[cfg(feature = "preview")]
-    tokio::spawn(stream::encode(hub.clone()));
+    tokio::spawn(stream::encode(shared.clone()));
     let _ = stopped.await;
-    drop(hub);
+    drop(shared);
 }
 
-async fn accept(listener: TcpListener, site: Arc<Site>, limits: Limits, places: Arc<Semaphore>) {
+async fn accept(listener: TcpListener, site: Arc<Site>, limits: ClientLimits, places: Arc<Semaphore>) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => match places.clone().try_acquire_owned() {
@@ -210,13 +200,13 @@ fn turn_away(stream: &TcpStream) {
     );
 }
 
-async fn connection(stream: TcpStream, site: Arc<Site>, limits: Limits, place: OwnedSemaphorePermit) {
+async fn connection(stream: TcpStream, site: Arc<Site>, limits: ClientLimits, place: OwnedSemaphorePermit) {
     converse(stream, site, limits).await;
     drop(place);
 }
 
 /// Answers the requests of a stream until either side ends it.
-async fn converse(stream: impl AsyncRead + AsyncWrite, site: Arc<Site>, limits: Limits) {
+async fn converse(stream: impl AsyncRead + AsyncWrite, site: Arc<Site>, limits: ClientLimits) {
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(limits.stalled));
     let service = service_fn(move |request| {
@@ -226,8 +216,8 @@ async fn converse(stream: impl AsyncRead + AsyncWrite, site: Arc<Site>, limits: 
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head)
-        .max_buf_size(HEAD_BYTES)
-        .max_headers(HEADERS)
+        .max_buf_size(MAX_HEAD_BYTES)
+        .max_headers(MAX_HEADERS)
         .serve_connection(TokioIo::new(Box::pin(stream)), service)
         .await;
     if let Err(error) = served {
@@ -235,18 +225,12 @@ async fn converse(stream: impl AsyncRead + AsyncWrite, site: Arc<Site>, limits: 
     }
 }
 
-/// Answers a stream as the preview's listener at `address` answers those that come in.
+/// Answers a stream as the preview's listener at `address` would.
 #[cfg(feature = "preview")]
-pub async fn answer_stream(
-    hub: &Arc<Hub>,
-    stream: impl AsyncRead + AsyncWrite,
-    address: SocketAddr,
-    token: &Token,
-    limits: Limits,
-) {
+pub async fn answer_stream(shared: &Shared, stream: impl AsyncRead + AsyncWrite, address: SocketAddr, token: &Token) {
     let guard = match guard::is_local(address.ip()) {
-        true => Guard::local(address),
+        true => Guard::local(address, &[]),
         false => Guard::with_token(address, token),
     };
-    converse(stream, Arc::new(Site::preview(hub.clone(), guard)), limits).await;
+    converse(stream, Arc::new(Site::preview(shared.clone(), guard, &[])), ClientLimits::default()).await;
 }

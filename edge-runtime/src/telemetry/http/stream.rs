@@ -16,42 +16,42 @@ use tokio::sync::mpsc::error::SendError;
 use tokio::sync::{broadcast, mpsc};
 use tokio::time::timeout;
 
-use super::answer::{Body, content, streamed};
+use super::body::{Body, content, streamed};
 use super::guard::parameter;
-use crate::telemetry::hub::Hub;
-use crate::telemetry::picture::Jpeg;
+use super::shared::Shared;
+use crate::telemetry::viewers::Jpeg;
 
 /// How long a request for one picture waits for it.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Within the time that a watcher is taken to want pictures.
+/// How often a waiting request asks for pictures again; shorter than the time for which they are made.
 const RENEWAL: Duration = Duration::from_secs(1);
-/// Older pictures are not the present any more.
+/// Older pictures are not the present.
 const FRESH: Duration = Duration::from_secs(1);
-/// Between comments that keep a quiet stream of events from being taken for dead.
+/// Time between comments that keep a quiet stream of events from being taken for dead.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(15);
 
-/// Encodes each picture that the hub has been made to keep, once for all watchers.
-pub async fn encode(hub: Arc<Hub>) {
-    let mut pictures = hub.watch.pictures.subscribe();
+/// Encodes each picture that viewers want, once for all of them.
+pub async fn encode(shared: Shared) {
+    let mut pictures = shared.viewers.pictures.subscribe();
     while pictures.changed().await.is_ok() {
         let Some(picture) = pictures.borrow_and_update().clone() else { continue };
         let Some(bytes) = picture.jpeg() else { continue };
-        hub.counters.pictures.fetch_add(1, Relaxed);
+        shared.hub.counters.pictures.fetch_add(1, Relaxed);
         let jpeg = Jpeg { sequence: picture.sequence, made: Instant::now(), bytes: bytes.into() };
-        hub.watch.jpegs.send_replace(Some(Arc::new(jpeg)));
+        shared.viewers.jpegs.send_replace(Some(Arc::new(jpeg)));
     }
 }
 
-/// The newest picture, as soon as there is another than the one that `?after=SEQUENCE` names; no content where none comes.
-pub async fn picture(hub: &Hub, query: &str) -> Response<Body> {
+/// The newest picture, as soon as there is another one than `?after=SEQUENCE` names; no content if none comes.
+pub async fn picture(shared: &Shared, query: &str) -> Response<Body> {
     let after = parameter(query, "after").and_then(|number| number.parse().ok());
-    let mut jpegs = hub.watch.jpegs.subscribe();
+    let mut jpegs = shared.viewers.jpegs.subscribe();
     let wanted = |jpeg: &Option<Arc<Jpeg>>| {
         jpeg.as_ref().is_some_and(|jpeg| Some(jpeg.sequence) != after && jpeg.made.elapsed() < FRESH)
     };
     let until = Instant::now() + PATIENCE;
     while Instant::now() < until {
-        hub.watch.want(hub.started.elapsed());
+        shared.viewers.want(shared.hub.started.elapsed());
         let found = match timeout(RENEWAL, jpegs.wait_for(&wanted)).await {
             Ok(Ok(jpeg)) => jpeg.clone(),
             Ok(Err(_)) => break,
@@ -68,7 +68,7 @@ pub async fn picture(hub: &Hub, query: &str) -> Response<Body> {
     answer
 }
 
-/// A body that is written as fast as the client takes it.
+/// A body that is written as fast as the client reads it.
 struct Flow(mpsc::Receiver<Bytes>);
 
 impl hyper::body::Body for Flow {
@@ -83,31 +83,31 @@ impl hyper::body::Body for Flow {
     }
 }
 
-/// A flow of a type, and where to put its parts: one at a time, so that a slow client keeps nothing waiting in memory.
+/// A body of a content type and the sender of its parts: one at a time, so that nothing waits in memory for a slow client.
 fn flow(kind: &'static str) -> (mpsc::Sender<Bytes>, Response<Body>) {
     let (sender, receiver) = mpsc::channel(1);
     (sender, streamed(kind, Flow(receiver).boxed_unsync()))
 }
 
 /// Motion JPEG: what cameras on a network send, and browsers and Home Assistant show.
-pub fn pictures(hub: &Arc<Hub>) -> Response<Body> {
+pub fn pictures(shared: &Shared) -> Response<Body> {
     let (sender, answer) = flow("multipart/x-mixed-replace; boundary=picture");
-    let hub = hub.clone();
+    let shared = shared.clone();
     tokio::spawn(async move {
         tokio::select! {
             () = sender.closed() => {}
-            _ = send_pictures(&hub, &sender) => {}
+            _ = send_pictures(&shared, &sender) => {}
         }
     });
     answer
 }
 
 /// Ends when the client has gone.
-async fn send_pictures(hub: &Hub, sender: &mpsc::Sender<Bytes>) -> Result<(), SendError<Bytes>> {
-    let mut jpegs = hub.watch.jpegs.subscribe();
+async fn send_pictures(shared: &Shared, sender: &mpsc::Sender<Bytes>) -> Result<(), SendError<Bytes>> {
+    let mut jpegs = shared.viewers.jpegs.subscribe();
     let mut quiet = Duration::ZERO;
     loop {
-        hub.watch.want(hub.started.elapsed());
+        shared.viewers.want(shared.hub.started.elapsed());
         let jpeg = match timeout(RENEWAL, jpegs.changed()).await {
             Ok(Ok(())) => jpegs.borrow_and_update().clone(),
             Ok(Err(_)) => return Ok(()),
@@ -135,9 +135,9 @@ async fn send_pictures(hub: &Hub, sender: &mpsc::Sender<Bytes>) -> Result<(), Se
 }
 
 /// Server-sent events: `observation` and `event`, each a JSON object.
-pub fn events(hub: &Arc<Hub>) -> Response<Body> {
+pub fn events(shared: &Shared) -> Response<Body> {
     let (sender, answer) = flow("text/event-stream");
-    let messages = hub.watch.messages.subscribe();
+    let messages = shared.viewers.messages.subscribe();
     tokio::spawn(async move {
         tokio::select! {
             () = sender.closed() => {}
@@ -158,7 +158,7 @@ async fn send_events(
         sender.send(next).await?;
         next = match timeout(SIGN_OF_LIFE, messages.recv()).await {
             Ok(Ok(message)) => Bytes::copy_from_slice(message.as_bytes()),
-            // Too slow for all of it: it goes on with the oldest that is left.
+            // Too slow for all of them: it continues with the oldest that is left.
             Ok(Err(RecvError::Lagged(missed))) => format!(": missed {missed}\n\n").into(),
             Ok(Err(RecvError::Closed)) => return Ok(()),
             Err(_) => Bytes::from_static(b": quiet\n\n"),

@@ -1,6 +1,6 @@
-//! Where a broker is.
+//! The address of a broker.
 
-use crate::telemetry::TelemetryError;
+use crate::telemetry::error::TelemetryError;
 
 /// A broker's address: `mqtt://USER@HOST:PORT/PREFIX`. User, port and prefix may be left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,21 +11,21 @@ pub struct Address {
     pub user: Option<String>,
     /// Name or address of the broker's machine, without brackets.
     pub host: String,
-    /// Its port: 1883, or 8883 with TLS, where none is named.
+    /// Its port; the default is 1883, or 8883 with TLS.
     pub port: u16,
-    /// What all topics begin with, without a slash at its ends: `edge-runtime/HOSTNAME` where none is named.
-    pub prefix: String,
+    /// What all topics begin with, without slashes at its ends; `None` if none is named.
+    pub prefix: Option<String>,
 }
 
-/// Bytes of a prefix: topics are to stay well below what brokers take.
+/// Longest prefix in bytes: topics stay well below what brokers accept.
 const MAX_PREFIX: usize = 200;
 
 impl Address {
     /// Reads an address.
     ///
     /// # Errors
-    /// [`TelemetryError::Broker`], which says what is wrong. A password is refused: other users of the machine could read it
-    /// in the list of processes.
+    /// Returns [`TelemetryError::Broker`], which says what is wrong. A password is refused, because other users of the machine
+    /// could read it in the process list.
     pub fn parse(text: &str) -> Result<Address, TelemetryError> {
         parse(text).map_err(|why| {
             // Whatever stands before the last `@` may hold a password.
@@ -39,12 +39,12 @@ impl Address {
 }
 
 fn parse(text: &str) -> Result<Address, &'static str> {
-    let (scheme, rest) = text.split_once("://").ok_or("it does not begin with mqtt:// or mqtts://")?;
+    let (scheme, rest) = text.split_once("://").ok_or("it does not start with mqtt:// or mqtts://")?;
     let tls = match scheme {
         "mqtt" => false,
         "mqtts" if cfg!(feature = "mqtt-tls") => true,
-        "mqtts" => return Err("this build has no TLS; it lacks the feature mqtt-tls"),
-        _ => return Err("it does not begin with mqtt:// or mqtts://"),
+        "mqtts" => return Err("this build has no TLS (cargo feature mqtt-tls)"),
+        _ => return Err("it does not start with mqtt:// or mqtts://"),
     };
     // A user may have an `@` in it, a host may not; a prefix may have anything but wildcards.
     let (authority, prefix) = match rest.split_once('/') {
@@ -56,10 +56,12 @@ fn parse(text: &str) -> Result<Address, &'static str> {
         None => (None, authority),
     };
     if user.is_some_and(|user| user.contains(':')) {
-        return Err("it has a password in it, which other users could see; put it into a file: --mqtt-password-file");
+        return Err(
+            "it contains a password, which other users could see; put it into a file and name that with --mqtt-password-file",
+        );
     }
     if user.is_some_and(|user| user.is_empty() || user.contains(char::is_control)) {
-        return Err("its user is not a name");
+        return Err("its user name is empty or has control characters");
     }
     let (host, port) = host_and_port(host)?;
     let port = match port {
@@ -73,12 +75,12 @@ fn parse(text: &str) -> Result<Address, &'static str> {
         Some(port) => port.parse().ok().filter(|port| *port != 0).ok_or("its port is not a number from 1 to 65535")?,
     };
     if prefix.contains(['+', '#']) || prefix.contains(char::is_control) || prefix.starts_with('$') {
-        return Err("its prefix has a wildcard ('+', '#') or a control character in it, or begins with '$'");
+        return Err("its prefix contains a wildcard ('+' or '#') or a control character, or starts with '$'");
     }
     if prefix.len() > MAX_PREFIX {
-        return Err("its prefix is too long");
+        return Err("its prefix is longer than 200 bytes");
     }
-    let prefix = if prefix.is_empty() { format!("edge-runtime/{}", host_name()) } else { prefix.to_owned() };
+    let prefix = (!prefix.is_empty()).then(|| prefix.to_owned());
     Ok(Address { tls, user: user.map(str::to_owned), host: host.to_owned(), port, prefix })
 }
 
@@ -105,32 +107,29 @@ fn host_and_port(text: &str) -> Result<(&str, Option<&str>), &'static str> {
     Ok((host, port))
 }
 
-/// The name of this machine, of characters that topics and ids may have.
-pub fn host_name() -> String {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let name: String =
-        name.trim().chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '-' }).take(40).collect();
-    if name.is_empty() { "board".into() } else { name }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
     fn address(user: Option<&str>, host: &str, port: u16, prefix: &str) -> Address {
-        Address { tls: false, user: user.map(str::to_owned), host: host.into(), port, prefix: prefix.into() }
+        Address {
+            tls: false,
+            user: user.map(str::to_owned),
+            host: host.into(),
+            port,
+            prefix: Some(prefix.to_owned()).filter(|prefix| !prefix.is_empty()),
+        }
     }
 
     #[test]
     fn parts_may_be_left_out() {
-        let own = format!("edge-runtime/{}", host_name());
         for (text, expected) in [
-            ("mqtt://h", address(None, "h", 1883, &own)),
-            ("mqtt://h:1/", address(None, "h", 1, &own)),
+            ("mqtt://h", address(None, "h", 1883, "")),
+            ("mqtt://h:1/", address(None, "h", 1, "")),
             ("mqtt://u@h.local:1884/a/b/", address(Some("u"), "h.local", 1884, "a/b")),
             ("mqtt://u@home@[::1]:7/p@q", address(Some("u@home"), "::1", 7, "p@q")),
-            ("mqtt://[fe80::1]", address(None, "fe80::1", 1883, &own)),
+            ("mqtt://[fe80::1]", address(None, "fe80::1", 1883, "")),
         ] {
             assert_eq!(Address::parse(text).unwrap(), expected, "{text}");
         }
@@ -141,8 +140,8 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said_and_passwords_are_not_repeated() {
         for (text, word) in [
-            ("h:1883", "begin"),
-            ("http://h", "begin"),
+            ("h:1883", "start"),
+            ("http://h", "start"),
             ("mqtt://", "host"),
             ("mqtt://u@", "host"),
             ("mqtt://@h", "user"),
@@ -168,8 +167,8 @@ mod tests {
         #[test]
         fn no_text_makes_it_panic_and_what_passes_is_sound(text in "(mqtt://)?[a-z@:/\\[\\]#.0-9 \u{e9}]{0,24}|.*") {
             if let Ok(address) = Address::parse(&text) {
-                prop_assert!(!address.host.is_empty() && address.port != 0 && !address.prefix.is_empty());
-                prop_assert!(!address.prefix.contains(['#', '+']));
+                prop_assert!(!address.host.is_empty() && address.port != 0 && address.prefix.as_deref() != Some(""));
+                prop_assert!(!address.prefix.unwrap_or_default().contains(['#', '+']));
             }
         }
     }

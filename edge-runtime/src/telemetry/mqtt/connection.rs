@@ -11,28 +11,31 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::{sleep, timeout};
 
-use super::line::{Broken, Line};
-use super::{Options, Topics, address, discovery};
+use super::discovery;
+use super::identity::Identity;
+use super::options::BrokerOptions;
+use super::session::{Broken, Session};
+use crate::telemetry::backlog::{Backlog, BacklogEntry};
 use crate::telemetry::hub::Hub;
-use crate::telemetry::{Backlog, Entry, json};
+use crate::telemetry::message::{self, Status};
 
 /// Entries that are under way at once.
 const BATCH: usize = 64;
-/// Larger entries are left out: brokers refuse them, and those behind them would wait for ever.
-const MAX_ENTRY: usize = 64 << 10;
-/// Sides of a packet, in bytes: what a broker may send us, and what we may send.
-const PACKET: (usize, usize) = (10 << 10, 128 << 10);
+/// Larger entries are left out: brokers refuse them, and those behind them would wait forever.
+const MAX_ENTRY_BYTES: usize = 64 << 10;
+/// Largest packets, in bytes: what a broker may send us, and what we may send.
+const MAX_PACKET_BYTES: (usize, usize) = (10 << 10, 128 << 10);
 const KEEP_ALIVE_SECONDS: u16 = 30;
-/// Without a frame for so long there is no face in the picture.
-const STALE: Duration = Duration::from_secs(5);
-/// Between two states that differ in figures alone. A new label or face is told at once.
+/// Time between two states that differ only in figures. A new label or face is published at once.
 const FIGURES: Duration = Duration::from_secs(10);
-/// For taking leave of the broker.
+/// Longest time to say goodbye to the broker.
 const FAREWELL: Duration = Duration::from_secs(1);
+/// How long a new connection waits to hear whether another run has taken over.
+const SETTLING: Duration = Duration::from_millis(500);
 
-/// Publishes until it is told to stop, over as many connections as that takes.
+/// Publishes until it is told to stop, over as many connections as that takes, or until another run takes over.
 pub async fn run(
-    options: Options,
+    options: BrokerOptions,
     transport: Transport,
     hub: Arc<Hub>,
     backlog: Option<Box<dyn Backlog>>,
@@ -40,18 +43,25 @@ pub async fn run(
 ) {
     let mut pause = options.pause;
     let mut reported = false;
+    let keeps_records = backlog.is_some();
     let mut publishing = Publishing::new(options, hub, backlog);
     while !*stopped.borrow() {
+        let began = Instant::now();
         let end = publishing.connect(&transport, &mut stopped).await;
         let was_connected = publishing.hub.counters.mqtt_connected.swap(0, Relaxed) == 1;
         let Err(why) = end else { return };
-        if was_connected {
+        if let Broken::TakenOver = why {
+            return publishing.yield_to_other();
+        }
+        // A connection that ends at once is no sign that all is well: another program may have the same id.
+        if was_connected && began.elapsed() >= SETTLING {
             (pause, reported) = (publishing.options.pause, false);
         }
-        // Once an outage, not once a try.
+        // Once per outage, not once per attempt.
         if !std::mem::replace(&mut reported, true) {
             let address = &publishing.options.address;
-            tracing::warn!("mqtt {}:{}: {why}; trying again, nothing is lost", address.host, address.port);
+            let lost = if keeps_records { "; the journal keeps the records meanwhile" } else { "" };
+            tracing::warn!("mqtt {}:{}: {why}; trying again{lost}", address.host, address.port);
         }
         tokio::select! {
             () = sleep(pause) => {}
@@ -63,44 +73,58 @@ pub async fn run(
 
 /// What is published, and where.
 struct Publishing {
-    options: Options,
+    options: BrokerOptions,
     hub: Arc<Hub>,
     backlog: Option<Box<dyn Backlog>>,
-    topics: Topics,
-    /// Tells this board and prefix from others.
-    id: String,
+    identity: Identity,
+    /// Whether this run has told the broker that it publishes here.
+    introduced: bool,
 }
 
 impl Publishing {
-    fn new(options: Options, hub: Arc<Hub>, backlog: Option<Box<dyn Backlog>>) -> Publishing {
-        let topics = Topics::under(&options.address.prefix);
-        let name = format!("{}/{}", address::host_name(), options.address.prefix);
-        let id = format!("edge-runtime-{}", &expression_engine::files::sha256(name.as_bytes())[..8]);
-        Publishing { options, hub, backlog, topics, id }
+    fn new(options: BrokerOptions, hub: Arc<Hub>, backlog: Option<Box<dyn Backlog>>) -> Publishing {
+        let identity = Identity::new(&hub.about.source, options.address.prefix.as_deref());
+        Publishing { options, hub, backlog, identity, introduced: false }
+    }
+
+    /// Another run has the same topics: two that throw each other out would both be useless.
+    fn yield_to_other(&self) {
+        let text = format!(
+            "mqtt: another program publishes under {} and has taken over, so this one stops publishing; give each a prefix of \
+             its own (--mqtt mqtt://HOST/PREFIX) and restart",
+            self.identity.topics.state.trim_end_matches("/state"),
+        );
+        tracing::warn!("{text}");
+        self.hub.note(&text);
     }
 
     /// One connection, from its beginning to its end.
     async fn connect(&mut self, transport: &Transport, stopped: &mut watch::Receiver<bool>) -> Result<(), Broken> {
         let address = &self.options.address;
-        let mut settings = MqttOptions::new(self.id.clone(), (address.host.clone(), address.port));
+        let mut settings = MqttOptions::new(self.identity.id.clone(), (address.host.clone(), address.port));
         settings
             .set_keep_alive(KEEP_ALIVE_SECONDS)
-            .set_max_packet_size(PACKET.0, PACKET.1)
-            .set_last_will(LastWill::new(&self.topics.status, "offline", QoS::AtLeastOnce, true))
+            .set_max_packet_size(MAX_PACKET_BYTES.0, MAX_PACKET_BYTES.1)
+            .set_last_will(LastWill::new(&self.identity.topics.status, "offline", QoS::AtLeastOnce, true))
             .set_transport(transport.clone());
         if let Some(user) = &address.user {
             settings.set_credentials(user.clone(), self.options.password.clone().unwrap_or_default());
         }
         let (client, mut events) = AsyncClient::builder(settings).capacity(BATCH).build();
         let (tell, told) = oneshot::channel();
+        let (heard, mut publisher) = watch::channel(None);
         let mut driver = tokio::spawn(async move {
             let mut tell = Some(tell);
             loop {
                 match events.poll().await {
                     Ok(Event::Incoming(Packet::ConnAck(_))) => drop(tell.take().map(|tell| tell.send(()))),
+                    // Only one topic is subscribed to: the one that names the run that publishes here.
+                    Ok(Event::Incoming(Packet::Publish(message))) => {
+                        drop(heard.send_replace(Some(message.payload.to_vec())))
+                    }
                     Ok(_) => {}
-                    // Polled again it would connect again, with what was under way before. We begin anew instead, from
-                    // the backlog, which knows what was acknowledged.
+                    // If it was polled again it would connect again, with what was under way before. We start over instead,
+                    // from the backlog, which knows what was acknowledged.
                     Err(error) => return error,
                 }
             }
@@ -112,90 +136,98 @@ impl Publishing {
             connected = told => if connected.is_err() { return Err(ended(driver.await)) },
         }
         self.hub.counters.mqtt_connected.store(1, Relaxed);
-        let line = Line { client, patience: self.options.patience };
+        let session = Session { client, patience: self.options.patience };
+        let own = self.identity.run.clone();
+        let another = |run: &Option<Vec<u8>>| run.as_ref().is_some_and(|run| *run != own.as_bytes());
         tokio::select! {
             _ = stopped.wait_for(|stop| *stop) => {
-                let _ = timeout(FAREWELL, self.say_farewell(&line, driver)).await;
+                let _ = timeout(FAREWELL, self.say_farewell(&session, driver)).await;
                 Ok(())
             }
             error = &mut driver => Err(ended(error)),
-            broken = self.publish(&line) => match broken {
+            broken = self.publish(&session, publisher.clone()) => match broken {
                 // What ended the connection says more than that something could not be published on it.
                 Err(_) if driver.is_finished() => Err(ended(driver.await)),
                 Err(broken) => Err(broken),
                 Ok(never) => match never {},
             },
+            Ok(_) = publisher.wait_for(another) => {
+                // In order, so that the last will does not call the other one offline.
+                let leave = async { session.client.disconnect().await.map(|()| driver) };
+                if let Ok(Ok(driver)) = timeout(FAREWELL, leave).await {
+                    let _ = timeout(FAREWELL, driver).await;
+                }
+                Err(Broken::TakenOver)
+            }
         }
     }
 
     /// A stop on purpose is told at once; the last will is for the others.
-    async fn say_farewell(&self, line: &Line, driver: JoinHandle<ConnectionError>) -> Result<(), Broken> {
-        line.retained(&self.topics.status, "offline".into()).await?;
-        line.client.disconnect().await?;
+    async fn say_farewell(&self, session: &Session, driver: JoinHandle<ConnectionError>) -> Result<(), Broken> {
+        session.retained(&self.identity.topics.status, "offline".into()).await?;
+        session.client.disconnect().await?;
         let _ = driver.await;
         Ok(())
     }
 
-    /// Publishes until the connection breaks.
-    async fn publish(&mut self, line: &Line) -> Result<std::convert::Infallible, Broken> {
+    /// Publishes until the connection breaks. `publisher` says which run publishes here, once the broker tells.
+    async fn publish(
+        &mut self,
+        session: &Session,
+        mut publisher: watch::Receiver<Option<Vec<u8>>>,
+    ) -> Result<std::convert::Infallible, Broken> {
+        let topics = self.identity.topics.clone();
+        if !self.introduced {
+            session.retained(&topics.run, self.identity.run.clone()).await?;
+            self.introduced = true;
+        }
+        session.client.subscribe(&topics.run, QoS::AtLeastOnce).await?;
+        let _ = timeout(SETTLING, publisher.wait_for(Option::is_some)).await;
         if let Some(prefix) = &self.options.discovery {
-            let name = self.options.address.prefix.rsplit('/').next().unwrap_or_default();
-            for (topic, config) in discovery::announcements(prefix, &self.id, name, &self.topics, &self.hub.about) {
-                line.retained(&topic, config).await?;
+            for (topic, config) in discovery::announcements(prefix, &self.identity, &self.hub.about) {
+                session.retained(&topic, config).await?;
             }
         }
-        line.retained(&self.topics.status, "online".into()).await?;
-        let mut told: Option<(State, Instant)> = None;
+        session.retained(&topics.status, "online".into()).await?;
+        let mut told: Option<(Status, Instant)> = None;
         loop {
-            let state = self.state();
-            let tell = told.as_ref().is_none_or(|(last, at)| {
-                last.gist != state.gist || (at.elapsed() >= FIGURES && last.text != state.text)
+            let status = Status::new(&self.hub);
+            let due = told.as_ref().is_none_or(|(last, at)| {
+                last.without_figures() != status.without_figures() || (at.elapsed() >= FIGURES && *last != status)
             });
-            if tell {
-                line.retained(&self.topics.state, state.text.clone()).await?;
-                told = Some((state, Instant::now()));
+            if due {
+                session.retained(&topics.state, message::text(&status)).await?;
+                told = Some((status, Instant::now()));
             }
-            if !self.publish_batch(line).await? {
+            if !self.publish_batch(session).await? {
                 sleep(self.options.period).await;
             }
         }
     }
 
-    /// The present.
-    fn state(&self) -> State {
-        let at = self.hub.started.elapsed();
-        let now = self.hub.now();
-        let fresh = now.at.is_some_and(|then| at.saturating_sub(then) < STALE);
-        let (seen, front) = if fresh { (now.observation.clone(), now.front().copied()) } else { Default::default() };
-        let (rate, paused) = (now.rate.per_second(at), now.paused);
-        let (camera_lost, journal) = (now.camera_lost, json::journal(&self.hub, &now));
-        drop(now);
-        let mut value = json::summary(&self.hub.about, &seen, front.as_ref(), rate, paused);
-        value["camera_lost_since"] = camera_lost.into();
-        value["journal"] = journal;
-        State::new(&value)
-    }
-
     /// Publishes the next entries of the backlog and has it remember those that are acknowledged; whether there may be more.
-    async fn publish_batch(&mut self, line: &Line) -> Result<bool, Broken> {
+    async fn publish_batch(&mut self, session: &Session) -> Result<bool, Broken> {
         let Some(backlog) = &mut self.backlog else { return Ok(false) };
         let entries = match backlog.position().and_then(|position| backlog.after(position, BATCH)) {
             Ok(entries) => entries,
             Err(error) => {
-                tracing::warn!("mqtt: the backlog cannot be read: {error:#}; trying again");
+                tracing::warn!("mqtt: cannot read the backlog: {error:#}; trying again");
                 return Ok(false);
             }
         };
         let (mut acknowledged, mut end) = (None, Ok(()));
         let mut under_way: Vec<(i64, Option<PublishNotice>)> = Vec::with_capacity(entries.len());
         let full = entries.len() >= BATCH;
-        for Entry { id, payload } in entries {
-            if payload.len() > MAX_ENTRY {
-                tracing::warn!("mqtt: entry {id} has {} bytes, too many for a broker; it is left out", payload.len());
+        for BacklogEntry { id, payload } in entries {
+            if payload.len() > MAX_ENTRY_BYTES {
+                tracing::warn!(
+                    "mqtt: entry {id} is left out: it has {} bytes, more than brokers accept",
+                    payload.len()
+                );
                 under_way.push((id, None));
                 continue;
             }
-            match line.publish(&self.topics.records, payload, PublishOptions::at_least_once()).await {
+            match session.publish(&self.identity.topics.records, payload, PublishOptions::at_least_once()).await {
                 Ok(notice) => under_way.push((id, Some(notice))),
                 Err(broken) => {
                     end = Err(broken);
@@ -205,7 +237,7 @@ impl Publishing {
         }
         for (id, notice) in under_way {
             if let Some(notice) = notice {
-                if let Err(broken) = line.acknowledged(notice).await {
+                if let Err(broken) = session.acknowledged(notice).await {
                     end = Err(broken);
                     break;
                 }
@@ -216,25 +248,11 @@ impl Publishing {
         if let Some(id) = acknowledged
             && let Err(error) = backlog.set_position(id)
         {
-            tracing::warn!("mqtt: the backlog cannot remember what was published: {error:#}; it is published again");
+            tracing::warn!("mqtt: cannot remember what was published: {error:#}; publishing it again");
             end?;
             return Ok(false);
         }
         end.map(|()| full)
-    }
-}
-
-/// The present as it is published.
-struct State {
-    text: String,
-    /// What is worth telling at once.
-    gist: String,
-}
-
-impl State {
-    fn new(value: &serde_json::Value) -> State {
-        let keys = ["faces", "label", "track", "quality", "paused", "camera_lost_since", "journal"];
-        State { text: value.to_string(), gist: keys.map(|key| value[key].to_string()).join(" ") }
     }
 }
 

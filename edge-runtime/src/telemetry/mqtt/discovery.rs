@@ -2,118 +2,194 @@
 //!
 //! See <https://www.home-assistant.io/integrations/mqtt/#mqtt-discovery>.
 
-use expression_core::Label;
-use serde_json::{Value, json};
+use serde::Serialize;
 
-use super::Topics;
-use crate::telemetry::About;
+use super::identity::{Identity, Topics};
+use crate::telemetry::about::About;
 
 /// A topic and what is published there, retained.
 pub type Announcement = (String, String);
 
-/// An entity for whether there is a face, one for the label, one for each expression that the model has, and some for the
-/// board. `id` tells this board from others; `name` is what people call it.
-pub fn announcements(discovery: &str, id: &str, name: &str, topics: &Topics, about: &About) -> Vec<Announcement> {
-    let known: Vec<_> =
-        Label::ALL.iter().zip(about.labels).filter_map(|(label, known)| known.then_some(label.name())).collect();
-    let mut entities = vec![
-        entity(
-            "binary_sensor",
-            "face",
-            "Face",
-            "{{ 'ON' if value_json.faces > 0 else 'OFF' }}",
-            json!({
-                "device_class": "occupancy",
-            }),
-        ),
-        entity(
-            "sensor",
-            "faces",
-            "Faces",
-            "{{ value_json.faces }}",
-            json!({
-                "icon": "mdi:account-multiple", "state_class": "measurement",
-            }),
-        ),
-        // An enum has no word for nothing; `None` is how Home Assistant writes "unknown".
-        entity(
-            "sensor",
-            "expression",
-            "Expression",
-            "{{ value_json.label }}",
-            json!({
-                "device_class": "enum", "options": known, "icon": "mdi:emoticon-outline",
-            }),
-        ),
-        entity(
-            "sensor",
-            "confidence",
-            "Confidence",
-            &percent("value_json.confidence"),
-            json!({
-                "unit_of_measurement": "%", "state_class": "measurement", "icon": "mdi:percent",
-            }),
-        ),
-        entity(
-            "sensor",
-            "temperature",
-            "Temperature",
-            "{{ value_json.celsius }}",
-            json!({
-                "device_class": "temperature", "unit_of_measurement": "°C", "state_class": "measurement",
-                "entity_category": "diagnostic",
-            }),
-        ),
-        entity(
-            "sensor",
-            "frames_per_second",
-            "Frames per second",
-            "{{ value_json.frames_per_second | round(1) }}",
-            json!({
-                "unit_of_measurement": "fps", "state_class": "measurement", "entity_category": "diagnostic",
-                "icon": "mdi:speedometer",
-            }),
-        ),
-    ];
-    for name in known {
-        let template = percent(&format!("value_json.scores.{name}"));
-        let more = json!({ "unit_of_measurement": "%", "state_class": "measurement", "icon": "mdi:chart-bar" });
-        entities.push(entity("sensor", &format!("score_{name}"), &capital(name), &template, more));
-    }
-    let device = json!({
-        "identifiers": [id],
-        "name": name,
-        "model": about.bundle,
-        "manufacturer": "edge-runtime",
-        "sw_version": env!("CARGO_PKG_VERSION"),
-    });
-    let complete = |Entity { kind, object, mut config }: Entity| {
-        config["unique_id"] = format!("{id}_{object}").into();
-        config["state_topic"] = topics.state.as_str().into();
-        config["availability_topic"] = topics.status.as_str().into();
-        config["device"] = device.clone();
-        (format!("{discovery}/{kind}/{id}/{object}/config"), config.to_string())
+/// An entity as Home Assistant reads it.
+#[derive(Serialize, Default)]
+struct Entity<'a> {
+    #[serde(skip)]
+    component: &'static str,
+    #[serde(skip)]
+    key: String,
+    name: String,
+    value_template: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device_class: Option<&'static str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    options: Vec<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unit_of_measurement: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state_class: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entity_category: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    icon: Option<&'static str>,
+    unique_id: String,
+    state_topic: &'a str,
+    availability: Vec<Availability<'a>>,
+    /// `all`: the entity is available if each of `availability` says so.
+    availability_mode: &'static str,
+    device: Option<&'a Device<'a>>,
+}
+
+#[derive(Serialize)]
+struct Availability<'a> {
+    topic: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value_template: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+struct Device<'a> {
+    identifiers: [&'a str; 1],
+    name: &'a str,
+    model: &'a str,
+    manufacturer: &'static str,
+    sw_version: &'static str,
+}
+
+/// One entity for whether there is a face, one for the label, one for each expression that the model has, and some for the board.
+/// What is said of faces is unavailable while the camera is lost; a problem entity says why.
+pub fn announcements(discovery: &str, identity: &Identity, about: &About) -> Vec<Announcement> {
+    let Identity { id, name, topics, .. } = identity;
+    let device = Device {
+        identifiers: [id],
+        name,
+        model: &about.bundle,
+        manufacturer: "edge-runtime",
+        sw_version: env!("CARGO_PKG_VERSION"),
     };
-    entities.into_iter().map(complete).collect()
+    let seen = faces(about).into_iter().map(|entity| (entity, true));
+    let board = board().into_iter().map(|entity| (entity, false));
+    let announce = |(entity, needs_camera): (Entity, bool)| {
+        let topic = format!("{discovery}/{}/{id}/{}/config", entity.component, entity.key);
+        let config = serde_json::to_string(&Entity {
+            unique_id: format!("{id}_{}", entity.key),
+            state_topic: &topics.state,
+            availability: availability(topics, needs_camera),
+            availability_mode: "all",
+            device: Some(&device),
+            ..entity
+        });
+        (topic, config.unwrap_or_default())
+    };
+    seen.chain(board).map(announce).collect()
 }
 
-struct Entity {
-    kind: &'static str,
-    object: String,
-    config: Value,
-}
-
-fn entity(kind: &'static str, object: &str, name: &str, template: &str, more: Value) -> Entity {
-    let mut config = json!({ "name": name, "value_template": template });
-    if let (Value::Object(config), Value::Object(more)) = (&mut config, more) {
-        config.extend(more);
+fn availability(topics: &Topics, needs_camera: bool) -> Vec<Availability<'_>> {
+    let mut needed = vec![Availability { topic: &topics.status, value_template: None }];
+    if needs_camera {
+        let template = "{{ 'online' if value_json.camera.up else 'offline' }}";
+        needed.push(Availability { topic: &topics.state, value_template: Some(template) });
     }
-    Entity { kind, object: object.into(), config }
+    needed
 }
 
-/// A share as a percentage, and nothing where there is none.
-fn percent(value: &str) -> String {
-    format!("{{{{ ({value} * 100) | round(1) if {value} is not none else None }}}}")
+/// What is said of faces.
+fn faces(about: &About) -> Vec<Entity<'static>> {
+    let mut entities = vec![
+        Entity {
+            device_class: Some("occupancy"),
+            ..entity(
+                "binary_sensor",
+                "face",
+                "Face",
+                "{{ None if value_json.face_count is none else 'ON' if value_json.face_count > 0 else 'OFF' }}",
+            )
+        },
+        Entity {
+            icon: Some("mdi:account-multiple"),
+            state_class: Some("measurement"),
+            ..entity("sensor", "faces", "Faces", "{{ value_json.face_count }}")
+        },
+        // An enum has no word for nothing; `None` is how Home Assistant writes "unknown".
+        Entity {
+            device_class: Some("enum"),
+            options: about.label_names().collect(),
+            icon: Some("mdi:emoticon-outline"),
+            ..entity("sensor", "expression", "Expression", "{{ value_json.face.label if value_json.face else None }}")
+        },
+        Entity {
+            unit_of_measurement: Some("%"),
+            state_class: Some("measurement"),
+            icon: Some("mdi:percent"),
+            ..entity(
+                "sensor",
+                "confidence",
+                "Confidence",
+                "{{ (value_json.face.confidence * 100) | round(1) if value_json.face and value_json.face.label else None }}",
+            )
+        },
+    ];
+    entities.extend(about.label_names().map(|name| {
+        let template = format!(
+            "{{{{ (value_json.face.scores.{name} * 100) | round(1) if value_json.face and value_json.face.scores else None }}}}"
+        );
+        Entity {
+            unit_of_measurement: Some("%"),
+            state_class: Some("measurement"),
+            icon: Some("mdi:chart-bar"),
+            ..entity("sensor", &format!("score_{name}"), &capital(name), &template)
+        }
+    }));
+    entities
+}
+
+/// What is said of the board.
+fn board() -> Vec<Entity<'static>> {
+    vec![
+        Entity {
+            device_class: Some("problem"),
+            entity_category: Some("diagnostic"),
+            ..entity("binary_sensor", "camera_problem", "Camera", "{{ 'OFF' if value_json.camera.up else 'ON' }}")
+        },
+        Entity {
+            device_class: Some("problem"),
+            entity_category: Some("diagnostic"),
+            ..entity(
+                "binary_sensor",
+                "journal_problem",
+                "Journal",
+                "{{ 'ON' if value_json.journal.failing_since else 'OFF' }}",
+            )
+        },
+        Entity {
+            device_class: Some("temperature"),
+            unit_of_measurement: Some("°C"),
+            state_class: Some("measurement"),
+            entity_category: Some("diagnostic"),
+            ..entity("sensor", "temperature", "Temperature", "{{ value_json.celsius }}")
+        },
+        Entity {
+            unit_of_measurement: Some("fps"),
+            state_class: Some("measurement"),
+            entity_category: Some("diagnostic"),
+            icon: Some("mdi:speedometer"),
+            ..entity(
+                "sensor",
+                "frames_per_second",
+                "Frames per second",
+                "{{ value_json.frames_per_second | round(1) }}",
+            )
+        },
+    ]
+}
+
+fn entity(component: &'static str, key: &str, name: &str, template: &str) -> Entity<'static> {
+    Entity {
+        component,
+        key: key.to_owned(),
+        name: name.to_owned(),
+        value_template: template.to_owned(),
+        ..Entity::default()
+    }
 }
 
 fn capital(name: &str) -> String {

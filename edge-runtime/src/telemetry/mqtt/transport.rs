@@ -1,18 +1,18 @@
-//! How the broker is reached: plainly, or by TLS.
+//! How the broker is reached: in plain text or over TLS.
 
 #[cfg(feature = "mqtt-tls")]
 use std::sync::Arc;
 
 use rumqttc::Transport;
 
-use super::Options;
-use crate::telemetry::TelemetryError;
+use super::options::BrokerOptions;
+use crate::telemetry::error::TelemetryError;
 
-/// How the broker is reached.
+/// Returns how the broker is reached.
 ///
 /// # Errors
-/// Where there are no certificates to trust it by.
-pub fn transport(options: &Options) -> Result<Transport, TelemetryError> {
+/// Returns an error if there are no certificates to trust it by.
+pub fn transport(options: &BrokerOptions) -> Result<Transport, TelemetryError> {
     #[cfg(feature = "mqtt-tls")]
     if options.address.tls {
         let refused = |error: &dyn std::fmt::Display| TelemetryError::Certificates(error.to_string());
@@ -25,7 +25,7 @@ pub fn transport(options: &Options) -> Result<Transport, TelemetryError> {
     Ok(Transport::tcp())
 }
 
-/// TLS that trusts these authorities alone.
+/// TLS that trusts only these authorities.
 #[cfg(feature = "mqtt-tls")]
 fn trusting(pem: &[u8]) -> Result<Transport, Box<dyn std::error::Error>> {
     use rumqttc::tokio_rustls::rustls::pki_types::{CertificateDer, pem::PemObject};

@@ -1,20 +1,29 @@
 "use strict";
-const NAMES = ["neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt"];
 const BOXES = ["#4da3ff", "#ffb020", "#3ddc97", "#ff6fae", "#b08cff", "#ff8a5c", "#5ad1e6", "#d7e04a"];
 const SPAN = 300; // seconds of the plot
-const STALE = 3000; // ms without an observation, after which the picture is not called live
+const STALE = 3000; // ms without an observation after which the picture is not called live
 const $ = (id) => document.getElementById(id);
 const boxColour = (track) => BOXES[track % BOXES.length];
 const percent = (value) => Math.round(value * 100) + " %";
 
-// The token has become a cookie; it needs not stay where it can be read over a shoulder.
+// The token has become a cookie; it need not stay where others can read it. In a frame of another site browsers send no cookie, so
+// the page keeps the token while it is open.
+const token = new URLSearchParams(location.search).get("token");
 if (location.search) history.replaceState(null, "", location.pathname);
 
-let known = NAMES.map(() => true);
-let points = []; // rows of second, track and eight scores, the oldest first
+// Relative, so that the page works under any path of a reverse proxy.
+function address(path, query = {}) {
+  const all = new URLSearchParams({ ...query, ...(token && { token }) }).toString();
+  return all ? path + "?" + all : path;
+}
+
+const time = (text) => new Date(text).toLocaleTimeString();
+
+let labels = ["neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt"];
+let points = []; // rows of second, track and a score for each label, the oldest first
 let chosen = null; // the track that the plot shows; null: the one seen last
 let lastSeen = 0; // when an observation came, in ms of performance.now()
-let paused = false;
+let status = null; // camera, journal and recording, as the program last told
 let open = false;
 const recent = new Map(); // sequence -> observation, for the boxes of a picture
 
@@ -39,7 +48,7 @@ function newCard(track) {
   const sure = element("span", "sure");
   title.append(dot, element("span", "", "Face " + track), label, sure);
   root.append(title);
-  const bars = NAMES.map((name, index) => {
+  const bars = labels.map((name) => {
     const bar = element("div", "bar");
     const rail = element("span", "rail");
     const fill = element("span", "fill");
@@ -47,12 +56,13 @@ function newCard(track) {
     rail.append(fill);
     const number = element("span", "number", "–");
     bar.append(element("span", "name", name), rail, number);
-    bar.hidden = !known[index];
     root.append(bar);
     return { bar, fill, number };
   });
   return { root, label, sure, bars };
 }
+
+const scoresOf = (face) => face.scores && labels.map((name) => face.scores[name]);
 
 const UNREADABLE = { small: "too small", turned: "turned away", blurred: "blurred", cut: "cut off by the edge" };
 
@@ -71,9 +81,10 @@ function showFaces(faces) {
     const card = cards.get(face.track);
     card.label.textContent = face.label || UNREADABLE[face.quality] || "not sure";
     card.sure.textContent = face.label ? percent(face.confidence) : "";
-    const top = face.scores ? face.scores.indexOf(Math.max(...face.scores)) : -1;
+    const scores = scoresOf(face);
+    const top = scores ? scores.indexOf(Math.max(...scores)) : -1;
     card.bars.forEach(({ bar, fill, number }, index) => {
-      const score = face.scores ? face.scores[index] : 0;
+      const score = scores ? scores[index] : 0;
       fill.style.width = score * 100 + "%";
       number.textContent = face.scores ? percent(score) : "–";
       bar.classList.toggle("top", index === top);
@@ -88,10 +99,10 @@ const live = $("live");
 const pen = live.getContext("2d");
 
 function drawBoxes(observation, width, height) {
-  const [w, h] = observation.size;
+  const [w, h] = [observation.frame_width, observation.frame_height];
   if (!w || !h) return;
   const [sx, sy] = [width / w, height / h];
-  const unit = Math.max(width / Math.max(live.clientWidth, 1), 0.5); // canvas pixels a CSS pixel
+  const unit = Math.max(width / Math.max(live.clientWidth, 1), 0.5); // canvas pixels per CSS pixel
   pen.lineWidth = 2.5 * unit;
   pen.font = `600 ${14 * unit}px system-ui, sans-serif`;
   pen.textBaseline = "middle";
@@ -117,7 +128,7 @@ async function showPictures() {
   for (;;) {
     try {
       if (document.hidden) { await pause(500); continue; }
-      const answer = await fetch("/frame.jpg" + (after && "?after=" + after), { cache: "no-store" });
+      const answer = await fetch(address("frame.jpg", after ? { after } : {}), { cache: "no-store" });
       if (answer.status === 204) continue;
       if (!answer.ok) { await pause(2000); continue; }
       after = answer.headers.get("X-Sequence") || "";
@@ -149,14 +160,14 @@ const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 const plot = $("plot");
 
 function addPoints(observation) {
-  const second = Math.floor(observation.time);
+  const second = Math.floor(Date.parse(observation.time) / 1000);
   if (points.length && points[points.length - 1][0] > second) points = [];
   for (const face of observation.faces) {
     if (!face.scores) continue;
     let at = points.length - 1;
     while (at >= 0 && points[at][0] === second && points[at][1] !== face.track) at--;
-    if (at >= 0 && points[at][0] === second) points[at][2] = face.scores;
-    else points.push([second, face.track, face.scores]);
+    if (at >= 0 && points[at][0] === second) points[at][2] = scoresOf(face);
+    else points.push([second, face.track, scoresOf(face)]);
   }
   let old = 0;
   while (old < points.length && points[old][0] <= second - SPAN) old++;
@@ -216,8 +227,7 @@ function drawPlot() {
   }
   const mine = points.filter((point) => point[1] === track);
   ink.lineJoin = "round";
-  NAMES.forEach((name, index) => {
-    if (!known[index]) return;
+  labels.forEach((name, index) => {
     ink.strokeStyle = ink.fillStyle = colour(name);
     ink.lineWidth = 2;
     ink.beginPath();
@@ -225,7 +235,7 @@ function drawPlot() {
       const joined = at > 0 && second - mine[at - 1][0] <= 3;
       if (joined) ink.lineTo(x(second), y(scores[index]));
       else ink.moveTo(x(second), y(scores[index]));
-      // A second without neighbours would be a line without length.
+      // A second without neighbours would be a line of no length.
       if (!joined && !(at + 1 < mine.length && mine[at + 1][0] - second <= 3)) {
         ink.fillRect(x(second) - 1, y(scores[index]) - 1, 2, 2);
       }
@@ -236,7 +246,7 @@ function drawPlot() {
 }
 
 function showLegend() {
-  $("legend").replaceChildren(...NAMES.filter((_, index) => known[index]).map((name) => {
+  $("legend").replaceChildren(...labels.map((name) => {
     const entry = element("span");
     const mark = element("i");
     mark.style.background = `var(--${name})`;
@@ -247,29 +257,48 @@ function showLegend() {
 
 // Events and figures ----------------------------------------------------------------------------------------------------
 
-function addLine({ second, line }) {
+function addLine(event) {
   const list = $("lines");
   list.querySelector(".empty")?.remove();
   const item = element("li");
-  const time = element("time", "", new Date(second * 1000).toLocaleTimeString());
-  item.append(time, line);
+  item.append(element("time", "", time(event.time)), event.line);
   list.prepend(item);
   while (list.children.length > 50) list.lastChild.remove();
 }
 
+function show(id, text) {
+  const shown = $(id);
+  if (shown.textContent !== text) shown.textContent = text;
+  shown.hidden = !text;
+}
+
 function showState() {
-  const fresh = performance.now() - lastSeen < STALE && lastSeen > 0;
-  const text = !open ? "not connected" : paused ? "recording paused" : fresh ? "live" : "no frames";
-  const pill = $("state");
-  if (pill.textContent !== text) pill.textContent = text;
-  pill.classList.toggle("live", text === "live");
+  const age = performance.now() - lastSeen;
+  const lost = status?.camera.lost_since;
+  const text = !open ? "not connected"
+    : status?.paused ? "recording paused"
+    : lost ? "camera lost"
+    : !lastSeen ? "no frames"
+    : age < STALE ? "live"
+    : `last frame ${Math.floor(age / 1000)} s ago`;
+  show("state", text);
+  $("state").classList.toggle("live", text === "live");
+  show("lost", lost ? "camera lost since " + time(lost) : "");
+  document.body.classList.toggle("lost", Boolean(lost));
+  if (lost) showFaces([]);
+  const { journal, throttled_to: share } = status ?? {};
+  const trouble = [];
+  if (journal?.failing_since) trouble.push(`journal cannot be written since ${time(journal.failing_since)}: ${journal.failing_because}`);
+  if (journal?.dropped) trouble.push(`${journal.dropped} records lost`);
+  if (share) trouble.push(`too hot: ${{ half: "every second frame is", quarter: "every fourth frame is", paused: "no frames are" }[share]} processed`);
+  show("trouble", trouble.join("; "));
 }
 
 function observed(observation) {
-  recent.set(observation.sequence, observation);
+  recent.set(observation.frame, observation);
   if (recent.size > 60) recent.delete(recent.keys().next().value);
   lastSeen = performance.now();
-  paused = observation.paused;
+  if (status) { status.paused = observation.paused; status.camera = { up: true, lost_since: null }; }
   $("rate").textContent = observation.frames_per_second.toFixed(1);
   $("latency").textContent = observation.latency_ms.toFixed(observation.latency_ms < 10 ? 1 : 0) + " ms";
   $("celsius").textContent = observation.celsius === null ? "–" : observation.celsius.toFixed(1) + " °C";
@@ -279,28 +308,30 @@ function observed(observation) {
 }
 
 async function begin() {
-  const answer = await fetch("/api/state", { cache: "no-store" });
+  const answer = await fetch(address("api/state"), { cache: "no-store" });
   if (!answer.ok) return;
   const state = await answer.json();
   $("bundle").textContent = `${state.bundle} · ${state.version}`;
   document.title = `${state.bundle} · edge-runtime`;
-  known = state.labels.map(([, has]) => has);
+  labels = state.labels;
+  showFaces([]); // their bars may be those of other labels
   points = state.history;
-  paused = state.paused;
+  status = state.status;
   $("lines").replaceChildren(element("li", "empty", "none yet"));
   state.events.forEach(addLine);
+  showState();
   showLegend();
   drawPlot();
 }
 
-const source = new EventSource("/events");
+const source = new EventSource(address("events"));
 source.addEventListener("open", () => { open = true; showState(); begin().catch(() => {}); });
 source.addEventListener("error", () => { open = false; showState(); });
 source.addEventListener("observation", (message) => observed(JSON.parse(message.data)));
 source.addEventListener("event", (message) => {
   const event = JSON.parse(message.data);
   addLine(event);
-  paused = event.paused;
+  status = event.status;
   showState();
 });
 setInterval(() => { showState(); if (!document.hidden) drawPlot(); }, 1000);

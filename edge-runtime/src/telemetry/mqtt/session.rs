@@ -1,4 +1,4 @@
-//! A connection to the broker, to publish on.
+//! An open connection to the broker, to publish on.
 
 use std::time::Duration;
 
@@ -14,16 +14,18 @@ pub enum Broken {
     Client(#[from] ClientError),
     #[error("the broker does not acknowledge")]
     Silent,
+    #[error("another program took over")]
+    TakenOver,
 }
 
-/// A connection that is kept alive by a task of its own.
-pub struct Line {
+/// A connection that a task of its own keeps alive.
+pub struct Session {
     pub client: AsyncClient,
     /// How long the broker may take to acknowledge.
     pub patience: Duration,
 }
 
-impl Line {
+impl Session {
     /// Hands a message to the connection; the notice tells when it is acknowledged.
     pub async fn publish(
         &self,
@@ -43,7 +45,7 @@ impl Line {
         }
     }
 
-    /// Publishes something that the broker keeps for those who come later, and waits until it has it.
+    /// Publishes a retained message and waits until the broker has it.
     pub async fn retained(&self, topic: &str, payload: String) -> Result<(), Broken> {
         let notice = self.publish(topic, payload, PublishOptions::at_least_once().retained()).await?;
         self.acknowledged(notice).await

@@ -1,0 +1,135 @@
+//! Addresses to listen on, and origins that may embed the preview, as people write them.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs, UdpSocket};
+
+/// Reads an address to listen on: `8080` and `localhost:8080` are this machine only, `:8080` is every interface; anything else is
+/// `ADDRESS:PORT` or `NAME:PORT`.
+///
+/// # Errors
+/// Says what is missing.
+pub fn parse_address(text: &str) -> Result<SocketAddr, String> {
+    let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    if let Ok(address) = text.parse() {
+        return Ok(address);
+    }
+    if text.parse::<IpAddr>().is_ok() {
+        return Err(match text.contains(':') {
+            true => format!("no port; write [{text}]:8080"),
+            false => format!("no port; write {text}:8080"),
+        });
+    }
+    let (host, port) = text.rsplit_once(':').unwrap_or(("localhost", text));
+    let Ok(port) = port.parse::<u16>() else {
+        return Err("expected a port from 0 to 65535; write 8080, :8080 or ADDRESS:8080".to_owned());
+    };
+    match host {
+        "" => Ok(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))),
+        _ if host.eq_ignore_ascii_case("localhost") => Ok(local(port)),
+        _ => {
+            let found = (host, port).to_socket_addrs().ok().and_then(|mut addresses| addresses.next());
+            found.ok_or_else(|| format!("no address is known for {host:?}; write an IP address of this machine"))
+        }
+    }
+}
+
+/// The address under which others reach a listener: its own, or for a listener on every interface that of the default route.
+pub fn reachable(address: SocketAddr) -> SocketAddr {
+    if !address.ip().is_unspecified() {
+        return address;
+    }
+    SocketAddr::new(own_address().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)), address.port())
+}
+
+/// This machine's address on its default route, if it has one. Connecting a UDP socket sends nothing; the address is one that
+/// RFC 5737 reserves for documentation.
+fn own_address() -> Option<IpAddr> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
+    socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).ok()?;
+    Some(socket.local_addr().ok()?.ip()).filter(|ip| !ip.is_unspecified())
+}
+
+/// An origin that may show the preview in a frame: scheme, host and port, such as `http://homeassistant.local:8123`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin(String);
+
+impl std::str::FromStr for Origin {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Origin, String> {
+        let wanted = || "expected an origin without a path, such as http://homeassistant.local:8123".to_owned();
+        let text = text.strip_suffix('/').unwrap_or(text);
+        let (scheme, authority) = text.split_once("://").ok_or_else(wanted)?;
+        // What a Content-Security-Policy would read otherwise than as one host is refused: spaces, semicolons, wildcards.
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | ':' | '[' | ']');
+        let valid = matches!(scheme, "http" | "https") && !authority.is_empty() && authority.chars().all(plain);
+        if valid { Ok(Origin(text.to_ascii_lowercase())) } else { Err(wanted()) }
+    }
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_mean_what_they_say() {
+        for (text, expected) in [
+            ("8080", "127.0.0.1:8080"),
+            ("localhost:8080", "127.0.0.1:8080"),
+            ("LOCALHOST:1", "127.0.0.1:1"),
+            (":8080", "0.0.0.0:8080"),
+            ("0.0.0.0:8080", "0.0.0.0:8080"),
+            ("192.0.2.7:0", "192.0.2.7:0"),
+            ("[::1]:8080", "[::1]:8080"),
+        ] {
+            assert_eq!(parse_address(text), Ok(expected.parse().unwrap()), "{text}");
+        }
+        for (text, word) in [
+            ("", "port"),
+            ("127.0.0.1", "127.0.0.1:8080"),
+            ("::1", "[::1]:8080"),
+            ("localhost", "port"),
+            ("localhost:", "port"),
+            ("127.0.0.1:65536", "port"),
+            ("http://localhost:8080/", "port"),
+            ("no-such-name.invalid:80", "no-such-name.invalid"),
+        ] {
+            let error = parse_address(text).unwrap_err();
+            assert!(error.contains(word), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn an_address_that_is_printed_can_be_opened() {
+        let local: SocketAddr = "192.0.2.7:80".parse().unwrap();
+        assert_eq!(reachable(local), local);
+        let every = reachable("0.0.0.0:8080".parse().unwrap());
+        assert!(!every.ip().is_unspecified() && every.port() == 8080, "{every}");
+    }
+
+    #[test]
+    fn an_origin_is_a_scheme_a_host_and_a_port() {
+        for text in ["http://ha.local:8123", "https://ha.example", "http://[::1]:80"] {
+            assert_eq!(text.parse::<Origin>().unwrap().to_string(), text);
+        }
+        assert_eq!("https://HA.example/".parse::<Origin>().unwrap().to_string(), "https://ha.example");
+        for text in [
+            "",
+            "*",
+            "ha.local",
+            "http://",
+            "http://*",
+            "ftp://h",
+            "http://h/path",
+            "http://h; script-src *",
+            "http://a b",
+        ] {
+            assert!(text.parse::<Origin>().is_err(), "{text}");
+        }
+    }
+}
