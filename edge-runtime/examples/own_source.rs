@@ -2,17 +2,17 @@
 //!
 //!     cargo run -p edge-runtime --example own_source -- BUNDLE PICTURE
 //!
-//! The bundle needs its face detector (`host-trainer detector BUNDLE` adds it). One line per frame says how many faces are in it. The
-//! runtime's own loop takes such a source in the place of a camera.
+//! The bundle needs its face detector (`host-trainer detector BUNDLE` adds it). One line per frame says who was seen.
 
 use std::process::ExitCode;
+use std::time::Instant;
 
 use edge_runtime::camera::{CameraError, Next, Source};
-use edge_runtime::frame::{Frame, Luma};
+use edge_runtime::frame::{Frame, Luma, Observation};
+use edge_runtime::pipeline::{Options, Pipeline, Profile};
 use expression_core::Stamp;
-use expression_engine::bundle::DETECTOR;
 use expression_engine::error::{self, Error};
-use expression_engine::{Bundle, Detector, Picture};
+use expression_engine::{EngineOptions, Picture, selftest};
 
 /// Width and height of a frame in pixels, at most.
 const FRAME: [usize; 2] = [320, 240];
@@ -60,18 +60,24 @@ fn main() -> ExitCode {
             return Err(Error::bad_input("usage: own_source BUNDLE PICTURE"));
         };
         let mut source = Pan { picture: Picture::open(picture.as_ref())?, next: 0 };
-        let detector = Detector::from_onnx(&Bundle::open(bundle.as_ref())?.read(DETECTOR)?)?;
+        let (bundle, engine) = selftest::open(bundle.as_ref(), EngineOptions::default())?;
+        let mut pipeline = Pipeline::new(&bundle, engine, Options::moving().with_confidence_of(&bundle))?;
+        let mut profile = Profile::new(Instant::now());
+        let (mut frame, mut observation) = (Frame::default(), Observation::default());
         eprintln!("{}", source.describe());
-        let mut frame = Frame::default();
         loop {
             match source.next(&mut frame)? {
-                Next::Frame => {}
+                Next::Frame => pipeline.observe(&frame, &mut observation, &mut profile, |_, _| ())?,
                 Next::End => return Ok(()),
-                // A source that waits for its hardware says so instead of blocking, so that a watchdog can be fed.
-                _ => continue,
+                // A source that waits for hardware says so here instead of blocking.
+                Next::Waiting | Next::Lost { .. } | Next::Back { .. } => continue,
             }
-            let faces = frame.view().map_or(0, |view| detector.faces(view).len());
-            error::print(&format!("frame {}: {faces} faces", frame.sequence))?;
+            let seen: Vec<String> = observation
+                .faces
+                .iter()
+                .map(|face| format!("{} {}", face.track, face.label.map_or("unsure", |label| label.name())))
+                .collect();
+            error::print(&format!("frame {}: {}", observation.sequence, seen.join(", ")))?;
         }
     })
 }
