@@ -23,13 +23,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     train(folder.as_ref(), run.as_ref(), config, "edge")
 }
 
-/// Trains on `folder` and writes everything to `run`, in the place of an earlier run.
+/// Trains on `folder` and writes everything to `run`.
 fn train(folder: &Path, run: &Path, mut config: Config, preset: &str) -> Result<(), Box<dyn Error>> {
     const SEED: u64 = 1;
     let device = device::choose(device::Choice::Auto)?;
     config.run.precision = config.run.precision.on(device);
 
-    let source = Source::Folder(folder.to_owned());
+    let source: Source = format!("folder:{}", folder.display()).parse()?;
     let request = run::Request {
         data: source.to_string(),
         preset: preset.to_owned(),
