@@ -11,7 +11,7 @@ use std::time::Instant;
 use host_trainer::config::Config;
 use host_trainer::dataset::{self, Request, Source};
 use host_trainer::net::FaceNet;
-use host_trainer::pipeline::{self, Given};
+use host_trainer::pipeline::{self, Prerequisites};
 use host_trainer::run::{self, Run};
 use host_trainer::{device, export};
 
@@ -36,12 +36,13 @@ fn train(folder: &Path, run: &Path, mut config: Config, preset: &str) -> Result<
         limit: None,
         seed: SEED,
         resume: false,
+        overwrite: false,
         fold: None,
     };
-    let run = Run::open(run, &config, request)?;
+    let mut run = Run::open(run, &config, request)?;
 
     // The face net that supervises the training, and the parts of the bundle that do not depend on it.
-    let given = Given {
+    let given = Prerequisites {
         face_net: FaceNet::open(&config.face_net, device)?,
         fixed: export::Fixed::new(config.face_input(), SEED)?,
     };
