@@ -36,6 +36,13 @@ pub struct Face {
 pub struct Classification {
     /// The picture's path.
     pub file: String,
+    /// The faces in it: one, the whole picture, unless faces are looked for.
+    pub faces: Vec<ClassifiedFace>,
+}
+
+/// A face, as `classify` reports it.
+#[derive(Debug, Deserialize, PartialEq)]
+pub struct ClassifiedFace {
     /// The net's outputs.
     pub integer_scores: Vec<i32>,
 }
@@ -61,16 +68,14 @@ pub struct Event {
     pub event: String,
     /// When it happened, by the monotonic clock in microseconds.
     pub monotonic_us: u64,
-    /// Details: a JSON object as text.
     #[serde(default)]
-    detail: Option<String>,
+    detail: Option<serde_json::Map<String, serde_json::Value>>,
 }
 
 impl Event {
     /// Returns a field of the details.
     pub fn detail(&self, field: &str) -> Option<serde_json::Value> {
-        let details: serde_json::Value = serde_json::from_str(self.detail.as_deref()?).ok()?;
-        details.get(field).cloned()
+        self.detail.as_ref()?.get(field).cloned()
     }
 }
 
@@ -159,7 +164,7 @@ mod tests {
     #[test]
     fn objects_are_found_among_the_lines_of_a_console() {
         let output = "[    1.2] a message of the kernel\n\
-                      {\"sequence\":1,\"faces\":[{\"track\":1,\"box\":[1,-2,3,4],\"quality\":\"good\",\"label\":null,\
+                      {\"frame\":1,\"faces\":[{\"track\":1,\"box\":[1,-2,3,4],\"quality\":\"good\",\"label\":null,\
                       \"confidence\":0.5,\"integer_scores\":[152,114]}]}\n";
         let frames: Vec<Frame> = json_lines(output).unwrap();
         let face = &frames[0].faces[0];
@@ -174,14 +179,15 @@ mod tests {
     #[test]
     fn pictures_are_named_without_their_folders() {
         let line =
-            r#"{"file":"/a/b/000.png","label":"neutral","scores":{"neutral":0.7},"integer_scores":[152],"ms":1.0}"#;
-        let picture = Classification { file: "000.png".into(), integer_scores: vec![152] };
+            r#"{"file":"/a/b/000.png","faces":[{"label":"neutral","scores":{"neutral":0.7},"integer_scores":[152]}]}"#;
+        let faces = vec![ClassifiedFace { integer_scores: vec![152] }];
+        let picture = Classification { file: "000.png".into(), faces };
         assert_eq!(classifications(line).unwrap(), [picture]);
     }
 
     #[test]
-    fn details_of_events_are_json_within_json() {
-        let line = r#"{"id":3,"time":"x","monotonic_us":7,"event":"camera_back","detail":"{\"gap_ms\":1200}"}"#;
+    fn details_of_events_are_objects() {
+        let line = r#"{"id":3,"time":"x","monotonic_us":7,"event":"camera_back","detail":{"gap_ms":1200}}"#;
         let event: Event = json(line).unwrap();
         assert_eq!((event.event.as_str(), event.monotonic_us), ("camera_back", 7));
         assert_eq!(event.detail("gap_ms").unwrap().as_u64(), Some(1200));
