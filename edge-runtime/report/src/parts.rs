@@ -70,7 +70,7 @@ impl<'a> Column<'a> {
 pub fn table(caption: &str, columns: &[Column], rows: impl Render) -> Markup {
     html! {
         // The focus lets a keyboard scroll it.
-        div.scroll tabindex="0" role="region" aria-label=(caption) {
+        div.scroll tabindex="0" role="group" aria-label=(caption) {
             table {
                 caption { (caption) }
                 thead {
