@@ -46,9 +46,9 @@ fn destination(path: &Path) -> io::Result<Destination> {
     }
 }
 
-/// Whether the path names a file that a process has open, such as `/dev/stdout` does.
+/// Whether the path stands for a file that a process has open. To replace such a file would take it away from the process.
 fn is_open_file(path: &Path) -> bool {
-    ["/dev", "/proc"].iter().any(|folder| path.starts_with(folder))
+    ["/dev/stdout", "/dev/stderr", "/dev/fd", "/proc"].iter().any(|open| path.starts_with(open))
 }
 
 fn folder_of(path: &Path) -> &Path {
@@ -139,6 +139,13 @@ mod tests {
     fn a_hash_is_written_in_lower_case() {
         let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
         assert_eq!(sha256(b""), empty);
+    }
+
+    #[test]
+    fn only_names_of_open_files_are_never_replaced() {
+        let open = |path: &str| is_open_file(Path::new(path));
+        assert!(["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"].into_iter().all(open));
+        assert!(!["/dev/shm/faces.csv", "faces.csv", "dev/stdout"].into_iter().any(open));
     }
 
     #[cfg(unix)]

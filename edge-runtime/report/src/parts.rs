@@ -70,7 +70,7 @@ impl<'a> Column<'a> {
 pub fn table(caption: &str, columns: &[Column], rows: impl Render) -> Markup {
     html! {
         // The focus lets a keyboard scroll it.
-        div.scroll tabindex="0" role="region" aria-label=(caption) {
+        div.scroll tabindex="0" role="group" aria-label=(caption) {
             table {
                 caption { (caption) }
                 thead {
@@ -86,6 +86,9 @@ pub fn table(caption: &str, columns: &[Column], rows: impl Render) -> Markup {
     }
 }
 
+/// Cells of at most this many characters, such as a moment, stay on one line.
+const MAX_UNBROKEN: usize = 24;
+
 /// Returns a table of plain text, or the word "None." if it has no rows.
 pub fn text_table(caption: &str, head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Markup {
     let mut rows = rows.into_iter().peekable();
@@ -94,7 +97,9 @@ pub fn text_table(caption: &str, head: &[&str], rows: impl IntoIterator<Item = V
     }
     let columns: Vec<Column> = head.iter().map(|name| Column::text(name)).collect();
     let rows = html! {
-        @for row in rows { tr { @for cell in row { td { (cell) } } } }
+        @for row in rows {
+            tr { @for cell in row { td class=[(cell.chars().count() <= MAX_UNBROKEN).then_some("short")] { (cell) } } }
+        }
     };
     table(caption, &columns, rows)
 }
@@ -164,6 +169,13 @@ mod tests {
             let part = part.into_string();
             assert!(!part.contains("<script") && !part.contains("\"&<") && part.contains("&lt;script&gt;&quot;&amp;"));
         }
+    }
+
+    #[test]
+    fn short_cells_stay_on_one_line() {
+        let cells = vec!["2026-11-25T10:00:00Z".to_owned(), "a long sentence about a camera".to_owned()];
+        let table = text_table("events", &["time", "detail"], [cells]).into_string();
+        assert!(table.contains("<td class=\"short\">2026-11-25T10:00:00Z</td><td>a long"), "{table}");
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub fn matrix(metrics: &Metrics) -> Markup {
     let title = "Confusion matrix of the int8 net";
     html! {
         figure.card {
-            div.scroll tabindex="0" role="region" aria-label=(title) { (heat_map(metrics, title)) }
+            div.scroll tabindex="0" role="group" aria-label=(title) { (heat_map(metrics, title)) }
             figcaption { (mistakes(metrics)) }
         }
         details { summary { "The counts as a table" } (counts(metrics)) }

@@ -10,7 +10,7 @@ use crate::crossval::{FoldFigures, Joined, Spread};
 /// Headings of the columns of figures.
 const COLUMNS: [&str; 5] = ["int8 accuracy", "float accuracy", "int8 recall", "float recall", "agreement"];
 /// What the figures after the plus-minus sign are.
-const DEVIATION: &str = "sample standard deviation over folds";
+const DEVIATION: &str = "sample deviation over folds";
 
 /// Returns the figures of a fold in the order of [`COLUMNS`].
 fn fold_figures(fold: &FoldFigures) -> [f64; 5] {

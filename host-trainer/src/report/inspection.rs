@@ -17,7 +17,11 @@ pub fn page(inspection: &Inspection, grids: &[Vec<u8>]) -> String {
 
 fn sections(inspection: &Inspection, grids: &[Vec<u8>]) -> Vec<Section> {
     let Inspection { ranked, asked, averaged, set_entropy, nets, .. } = inspection;
-    let fewer = if ranked < asked { format!(" ({asked} were asked for; the set is smaller)") } else { String::new() };
+    let fewer = if ranked < asked {
+        format!(" (over {ranked} faces, not {asked}, because the set is small)")
+    } else {
+        String::new()
+    };
     let side_by_side = |figures: Markup| html! { div.stages { div.plots { (figures) } } };
     vec![
         Section::new(

@@ -68,7 +68,7 @@ impl Frame {
     /// Returns the drawing of a plot as wide as the page; a narrow screen scrolls it.
     pub fn wide_svg(&self, title: &str, content: impl Render) -> Markup {
         html! {
-            div.scroll.wide tabindex="0" role="region" aria-label=(title) { (self.svg(title, content)) }
+            div.scroll.wide tabindex="0" role="group" aria-label=(title) { (self.svg(title, content)) }
         }
     }
 

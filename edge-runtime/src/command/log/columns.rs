@@ -26,9 +26,9 @@ pub enum Value<'a> {
     Time(i64),
 }
 
-/// The type of a column's values; each may be null.
+/// The type of a column's values, which only Parquet must know; each value may be null.
+#[cfg(feature = "parquet")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(not(feature = "parquet"), allow(dead_code, reason = "only Parquet needs the type of a column"))]
 pub enum Kind {
     /// [`Value::Int`].
     Int,
@@ -50,7 +50,7 @@ pub struct Column<R: 'static> {
     /// The heading.
     pub name: &'static str,
     /// The type of its values.
-    #[cfg_attr(not(feature = "parquet"), allow(dead_code, reason = "only Parquet needs the type of a column"))]
+    #[cfg(feature = "parquet")]
     pub kind: Kind,
     /// Returns the value of a row.
     pub value: for<'a> fn(WithSession<'a, R>) -> Value<'a>,
@@ -102,6 +102,7 @@ macro_rules! columns {
     ($row:ident: $type:ty, $session:ident; $($name:literal $kind:ident $value:expr;)*) => {
         &[$(Column {
             name: $name,
+            #[cfg(feature = "parquet")]
             kind: Kind::$kind,
             value: |($row, $session): WithSession<'_, $type>| { let _ = ($row, $session); $value },
         },)*]

@@ -52,6 +52,16 @@ pub fn brief(wall_us: i64) -> String {
     }
 }
 
+/// Returns a moment in UTC for the axis of a plot: its day and minute, or only its time of day if the plot spans less than an
+/// hour.
+pub fn mark(wall_us: i64, span_us: i64) -> String {
+    let form = if span_us < 3_600_000_000 { "%H:%M:%S" } else { "%m-%d %H:%M" };
+    match Timestamp::from_microsecond(wall_us) {
+        Ok(moment) => moment.strftime(form).to_string(),
+        Err(_) => wall_us.to_string(),
+    }
+}
+
 /// Returns a length of time in its two largest units.
 pub fn length(microseconds: i64) -> String {
     let seconds = microseconds.max(0) / 1_000_000;
@@ -104,6 +114,8 @@ mod tests {
         assert_eq!(text_in(us, Some(&zone)), "2026-11-25T12:00:00.000250+02:00");
         assert_eq!(parse(&text_in(us, Some(&zone)), Timestamp::UNIX_EPOCH, &TimeZone::UTC), Ok(us));
         assert_eq!(text_in(us, None), text(us));
+        assert_eq!([1, i64::MAX].map(|span| mark(us, span)), ["10:00:00", "11-25 10:00"]);
+        assert_eq!(mark(i64::MAX, 1), i64::MAX.to_string());
         assert_eq!(text(i64::MAX), i64::MAX.to_string());
         assert_eq!(brief(i64::MAX), i64::MAX.to_string());
         assert_eq!([250_000, 61_000_000, 90_000_000_000].map(length), ["250 ms", "1 min 1 s", "1 d 1 h"]);

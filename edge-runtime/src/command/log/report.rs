@@ -56,7 +56,8 @@ fn page(reader: &Reader, range: &Range) -> Result<String> {
     };
     let gathered = Gathered::read(reader, range, &stats, (first, last))?;
     let name = reader.path().file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-    let about = format!("{} to {}, times in UTC", moment::brief(first), moment::brief(last));
+    let length = moment::length(last.saturating_sub(first));
+    let about = format!("{} to {} ({length}), times in UTC", moment::brief(first), moment::brief(last));
     let page = Page {
         title: &format!("Journal {name}"),
         header: html! { (header("Facial expression recognition, journal of a board", &name, about)) (main_figures(&stats)) },
@@ -102,13 +103,14 @@ fn sections(reader: &Reader, range: &Range, stats: &Stats, gathered: &Gathered) 
     ])
 }
 
-/// The figures of `log stats`, without the labels, which have a table of their own.
+/// The figures of `log stats`, without the range and the labels, which the page shows elsewhere.
 fn main_figures(stats: &Stats) -> Markup {
-    let is_label = |name: &str| Label::from_name(name).is_some() || name == plots::class(None);
+    let elsewhere =
+        |name: &str| Label::from_name(name).is_some() || [plots::class(None), "first", "last"].contains(&name);
     let rows = figures::rows(stats);
     let tiles: Vec<Tile> = rows
         .iter()
-        .filter(|(name, _)| !is_label(name))
+        .filter(|(name, _)| !elsewhere(name))
         .map(|(name, value)| Tile { name, value: value.clone(), about: "" })
         .collect();
     small_tiles(&tiles)

@@ -30,7 +30,9 @@ fn expression_legend() -> Markup {
 
 /// Five moments below the frame.
 fn time_marks(frame: &Frame, gathered: &Gathered) -> Markup {
-    let ticks = [0.0, 0.25, 0.5, 0.75, 1.0].map(|place| Tick { place, text: moment::brief(gathered.moment(place)) });
+    let (first, last) = gathered.span;
+    let text = |place| moment::mark(gathered.moment(place), last.saturating_sub(first));
+    let ticks = [0.0, 0.25, 0.5, 0.75, 1.0].map(|place| Tick { place, text: text(place) });
     frame.wide_marks(&ticks)
 }
 
