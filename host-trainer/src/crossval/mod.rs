@@ -7,6 +7,7 @@ use std::path::Path;
 use tch::Device;
 
 use crate::config::Config;
+use crate::coverage;
 use crate::dataset::{self, Collection};
 use crate::error::Error;
 use crate::measurement::Measurement;
@@ -85,8 +86,9 @@ impl CrossValidation<'_> {
         }
         let [train, calibration, test] = [&data.train, &data.calibration, &data.test].map(Vec::len);
         run.say(&format!("fold {number} of {count}: {train} training, {calibration} calibration, {test} test samples"));
+        coverage::warnings(&data).iter().for_each(|warning| run.say(&format!("warning: {warning}")));
         let trained = method::train(&run, self.config, &data, face_net)?;
-        let measured = Measurement::new(&run, self.config, &data, 0.0, trained)?;
+        let measured = Measurement::new(&run, self.config, &data, 0.0, trained, false)?;
         // A net that was measured after a stop was asked for is thrown away: its checkpoint is not.
         crate::interrupt::check()?;
         measured.write(&run, &data.test)?;

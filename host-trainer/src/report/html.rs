@@ -14,13 +14,19 @@ pub fn page(summary: &Summary, answered: &[Answered], samples_png: &[u8]) -> Str
     let [name, data] = [&summary.name, &summary.data].map(|text| escape(text));
     let header = format!(
         "<p class=\"quiet\">Facial expression recognition, report of a run</p>\n<h1>{name}</h1>\n\
-         <p class=\"quiet\">Data: {data}. Classes: eight expressions. Measured on {} test samples.</p>\n{}{}",
+         <p class=\"quiet\">Data: {data}. Classes: eight expressions. Measured on {} test samples.</p>\n{}{}{}",
         count(summary.int8.samples as u64),
         verdict(summary),
+        warnings(summary),
         figures::tiles(summary),
     );
     let title = format!("{name}: {} int8", percent(summary.int8.accuracy));
     document(&title, &header, &sections(summary, answered, samples_png))
+}
+
+/// Labels with no or few samples.
+fn warnings(summary: &Summary) -> String {
+    summary.warnings.iter().map(|warning| format!("<p class=\"verdict\">Warning: {}.</p>\n", escape(warning))).collect()
 }
 
 /// Whether the bundle answers as the trained net does.
