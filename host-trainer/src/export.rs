@@ -18,15 +18,15 @@ use crate::error::Context;
 use crate::parity::{self, Rung};
 use crate::quantize::IntegerNet;
 
-/// Self-test vectors: so many rendered faces of each label,
+/// Number of rendered faces of each label among the self-test vectors,
 const FACES_PER_LABEL: u64 = 3;
-/// and so many pictures of noise, which reach what faces do not.
+/// and of pictures of noise, which reach values that faces do not.
 const NOISE: usize = 8;
 
 /// Aligned faces for the self-test: rendered ones and noise, never a photograph of a person.
 ///
 /// # Errors
-/// [`crate::Error::BadInput`] where the assets are missing.
+/// Returns [`crate::Error::BadInput`] if the assets are missing.
 pub fn self_test_faces(input: FaceInput, seed: u64) -> crate::Result<Vec<Vec<u8>>> {
     let renderer = rendered::open()?;
     let mut faces = Vec::new();
@@ -58,7 +58,7 @@ impl Fixed {
     /// From the fetched assets.
     ///
     /// # Errors
-    /// [`crate::Error::BadInput`] where they are missing or damaged.
+    /// Returns [`crate::Error::BadInput`] if they are missing or damaged.
     pub fn new(input: FaceInput, seed: u64) -> crate::Result<Fixed> {
         Ok(Fixed { self_test: self_test_faces(input, seed)?, detector: detector::file()? })
     }
@@ -121,7 +121,7 @@ pub fn manifest(
 /// Gives the rung of that self-test.
 ///
 /// # Errors
-/// Of the file system; an older bundle stays then.
+/// Returns an error if a file cannot be written; an older bundle then stays.
 pub fn write(folder: &Path, config: &Config, parts: &Parts) -> crate::Result<Rung> {
     let parent = folder.parent().context("a bundle lies in a folder")?;
     let draft = tempfile::Builder::new().prefix(".bundle-").tempdir_in(parent)?;

@@ -51,8 +51,8 @@ impl Measurement {
     /// the data took. `accept_rung_3`: whether a bundle may be exported although rung 3 does not hold.
     ///
     /// # Errors
-    /// [`crate::interrupt::Interrupted`], bad input, or of the file system. A rung that does not hold is no error: it is
-    /// told in the summary.
+    /// Returns an error if the run is interrupted or a graph cannot be run. A rung that does not hold is not an error: the
+    /// summary tells of it.
     pub fn new(
         run: &Run,
         config: &Config,
@@ -143,10 +143,10 @@ impl Measurement {
         Ok(Measurement { summary, labels, net, float_onnx, int8_onnx, float_answers, int8_answers, confidence })
     }
 
-    /// Writes `answers.jsonl`, a line a test sample, and then `metrics.json`, which says that the run is finished.
+    /// Writes `answers.jsonl`, one line per test sample, and then `metrics.json`, which says that the run is finished.
     ///
     /// # Errors
-    /// Of the file system.
+    /// Returns an error if the file cannot be written.
     pub fn write(&self, run: &Run, samples: &[Sample]) -> crate::Result<()> {
         let name = |class: usize| Label::from_index(class).map_or("?", Label::name).to_owned();
         files::write_atomic(&run.path(run::ANSWERS), |file| {

@@ -27,7 +27,7 @@ pub struct Summary {
     /// Labels of the nets' outputs, in order.
     #[serde(default)]
     pub labels: Vec<String>,
-    /// Of the run.
+    /// Seed of the run.
     pub seed: u64,
     /// Where it was trained.
     pub device: String,
@@ -72,7 +72,7 @@ pub struct Answer {
     pub int8: String,
     /// Name of the label that the float net gave.
     pub float: String,
-    /// The int8 net's scores, one a label.
+    /// The int8 net's scores, one per label of the bundle.
     pub integer_scores: Vec<u8>,
 }
 

@@ -51,7 +51,7 @@ impl Rung {
 /// Rung 1: libtorch's logits `[n, classes]` and tract's, of the same faces, u8 `[n, channels, size, size]`.
 ///
 /// # Errors
-/// Where tract cannot run the graph.
+/// Returns an error if tract cannot run the graph.
 pub fn float(torch: &Tensor, onnx: &[u8], faces: &[Vec<u8>], input: FaceInput) -> crate::Result<(Rung, Vec<usize>)> {
     let engine = FloatEngine::from_bytes(onnx, input)?;
     let tract = faces
@@ -91,7 +91,7 @@ pub fn float(torch: &Tensor, onnx: &[u8], faces: &[Vec<u8>], input: FaceInput) -
 /// Rung 2: the integer reference and the edge engine, on every face. Gives the reference's scores too.
 ///
 /// # Errors
-/// Where the engine cannot run the graph.
+/// Returns an error if the engine cannot run the graph.
 pub fn integer(net: &IntegerNet, engine: &Engine, faces: &[Vec<u8>]) -> crate::Result<(Rung, Vec<Vec<u8>>)> {
     let pairs = faces
         .par_iter()
@@ -179,7 +179,7 @@ pub fn accuracy(pairs: &AnswerPairs) -> Rung {
 /// Rung 5, host side: aligned faces as training had them, and as the board's code makes them from picture files.
 ///
 /// # Errors
-/// Where a picture cannot be written or read back.
+/// Returns an error if a picture cannot be written or read back.
 pub fn aligned_faces(pictures: &[&Picture], trained_on: &[Vec<u8>], input: FaceInput) -> crate::Result<Rung> {
     let folder = tempfile::tempdir()?;
     let differing = pictures

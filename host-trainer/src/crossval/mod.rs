@@ -53,7 +53,7 @@ impl CrossValidation<'_> {
     /// folds may run at the same time. A bundle is not exported: no fold's net is the one to ship.
     ///
     /// # Errors
-    /// [`Error::BadInput`] where there is no such fold or its folder holds something else;
+    /// Returns [`Error::BadInput`] if there is no such fold or its folder holds something else;
     /// [`crate::interrupt::Interrupted`]; of the file system.
     pub fn fold(&self, number: usize) -> crate::Result<()> {
         let (count, name) = (self.collection.folds.len(), &self.collection.name);
@@ -66,7 +66,7 @@ impl CrossValidation<'_> {
             preset: String::new(),
             limit: None,
             seed: self.seed,
-            resume: self.resume && run::Identity::of(&folder).is_some(),
+            resume: self.resume && run::Identity::read(&folder).is_some(),
             overwrite: self.overwrite,
             fold: Some(FoldOf {
                 number,

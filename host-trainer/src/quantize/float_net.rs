@@ -41,7 +41,7 @@ impl FloatNet {
     /// Folds batch norm, in double precision.
     ///
     /// # Errors
-    /// Where the net's tensors are not of the shapes they should be.
+    /// Returns an error if the net's tensors are not of the shapes they should be.
     pub fn fold(net: &ExpressionNet, channels: usize, size: usize) -> crate::Result<FloatNet> {
         let mut layers = net.blocks().map(|(name, block)| fold(block, name)).collect::<crate::Result<Vec<_>>>()?;
         let classifier = net.classifier();
