@@ -1,38 +1,11 @@
 //! Reading a frame allocates nothing once the first ones were read.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use edge_runtime::camera::{Format, Next, Options, Spec, open};
 use edge_runtime::frame::Frame;
-
-/// The system's allocator, which counts.
-struct Counting;
-
-static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: everything is left to the system's allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: as the caller promises.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: as the caller promises.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: as the caller promises.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
+use test_support::CountingAllocator;
 
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
+static ALLOCATOR: CountingAllocator = CountingAllocator::new();
 
 /// Frames of the video, and how many of them are read before the counting begins: the buffers grow until then.
 const FRAMES: u64 = 60;
@@ -63,9 +36,9 @@ fn frames_are_read_without_an_allocation() {
                 other => panic!("{other:?} after {count} frames"),
             }
             if count == FIRST {
-                before = ALLOCATIONS.load(Ordering::Relaxed);
+                before = ALLOCATOR.allocations();
             }
         }
-        assert_eq!(ALLOCATIONS.load(Ordering::Relaxed), before, "{text}");
+        assert_eq!(ALLOCATOR.allocations(), before, "{text}");
     }
 }

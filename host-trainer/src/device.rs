@@ -9,21 +9,21 @@ use crate::error::{Context, Error};
 /// `--device`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Choice {
-    /// CUDA where libtorch's CUDA library can be loaded and finds a GPU, else the CPU.
+    /// CUDA if libtorch's CUDA library can be loaded and finds a GPU, otherwise the CPU.
     Auto,
     /// The CPU.
     Cpu,
-    /// CUDA, or an error that says what is missing.
+    /// CUDA; an error says what is missing.
     Cuda,
 }
 
-/// The device for a choice.
+/// Returns the device for a choice.
 ///
 /// libtorch's CUDA back end registers itself as its library is loaded, so it is opened before the first torch call and
 /// the binary need not be linked to it.
 ///
 /// # Errors
-/// [`Error::BadInput`] where CUDA is asked for and not to be had.
+/// Returns [`Error::BadInput`] if CUDA is asked for and not available.
 pub fn choose(choice: Choice) -> crate::Result<Device> {
     if choice == Choice::Cpu {
         return Ok(Device::Cpu);

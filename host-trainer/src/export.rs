@@ -18,15 +18,15 @@ use crate::error::Context;
 use crate::parity::{self, Rung};
 use crate::quantize::IntegerNet;
 
-/// Self-test vectors: so many rendered faces of each label,
+/// Number of rendered faces of each label among the self-test vectors,
 const FACES_PER_LABEL: u64 = 3;
-/// and so many pictures of noise, which reach what faces do not.
+/// and of pictures of noise, which reach values that faces do not.
 const NOISE: usize = 8;
 
 /// Aligned faces for the self-test: rendered ones and noise, never a photograph of a person.
 ///
 /// # Errors
-/// [`crate::Error::BadInput`] where the assets are missing.
+/// Returns [`crate::Error::BadInput`] if the assets are missing.
 pub fn self_test_faces(input: FaceInput, seed: u64) -> crate::Result<Vec<Vec<u8>>> {
     let renderer = rendered::open()?;
     let mut faces = Vec::new();
@@ -58,7 +58,7 @@ impl Fixed {
     /// From the fetched assets.
     ///
     /// # Errors
-    /// [`crate::Error::BadInput`] where they are missing or damaged.
+    /// Returns [`crate::Error::BadInput`] if they are missing or damaged.
     pub fn new(input: FaceInput, seed: u64) -> crate::Result<Fixed> {
         Ok(Fixed { self_test: self_test_faces(input, seed)?, detector: detector::file()? })
     }
@@ -68,6 +68,8 @@ impl Fixed {
 pub struct Parts<'a> {
     /// Name of the model.
     pub name: &'a str,
+    /// Labels of the net's outputs, in order.
+    pub labels: &'a [Label],
     /// The int8 net.
     pub net: &'a IntegerNet,
     /// The file of the float graph.
@@ -89,7 +91,13 @@ pub struct Parts<'a> {
 }
 
 /// The manifest without its files: enough to load the int8 graph.
-pub fn manifest(config: &Config, name: &str, net: &IntegerNet, calibration_samples: usize) -> Manifest {
+pub fn manifest(
+    config: &Config,
+    name: &str,
+    labels: &[Label],
+    net: &IntegerNet,
+    calibration_samples: usize,
+) -> Manifest {
     let granularity = match config.quantize.weights {
         WeightScales::PerChannel => "s8 per channel",
         WeightScales::PerTensor => "s8 per tensor",
@@ -98,7 +106,7 @@ pub fn manifest(config: &Config, name: &str, net: &IntegerNet, calibration_sampl
     Manifest {
         format: bundle::FORMAT,
         name: name.to_owned(),
-        labels: Label::ALL.map(|label| label.name().to_owned()).to_vec(),
+        labels: labels.iter().map(|label| label.name().to_owned()).collect(),
         input: bundle::Input { channels: input.channels, aligned: input.aligned, size: input.size },
         output: net.output(),
         quantization: Quantization { activations: "u8".into(), weights: granularity.into(), calibration_samples },
@@ -113,11 +121,11 @@ pub fn manifest(config: &Config, name: &str, net: &IntegerNet, calibration_sampl
 /// Gives the rung of that self-test.
 ///
 /// # Errors
-/// Of the file system; an older bundle stays then.
+/// Returns an error if a file cannot be written; an older bundle then stays.
 pub fn write(folder: &Path, config: &Config, parts: &Parts) -> crate::Result<Rung> {
     let parent = folder.parent().context("a bundle lies in a folder")?;
     let draft = tempfile::Builder::new().prefix(".bundle-").tempdir_in(parent)?;
-    let mut manifest = manifest(config, parts.name, parts.net, parts.calibration_samples);
+    let mut manifest = manifest(config, parts.name, parts.labels, parts.net, parts.calibration_samples);
     let mut put = |name: &str, bytes: &[u8]| -> crate::Result<()> {
         files::write_bytes(&draft.path().join(name), bytes)?;
         manifest.files.insert(name.into(), files::sha256(bytes));
@@ -158,7 +166,8 @@ fn vectors(input: FaceInput, parts: &Parts) -> crate::Result<Vec<u8>> {
 
 /// The model card: what the model is, what it is for and not for, and its figures.
 pub fn model_card(parts: &CardFacts) -> String {
-    let CardFacts { name, data, source, face_net, command, table, recall } = parts;
+    let CardFacts { name, data, source, face_net, command, table, recall, labels } = parts;
+    let labels = labels.iter().map(|label| label.name()).collect::<Vec<_>>().join(", ");
     let detector = detector::SOURCE;
     let recall: String = Label::ALL
         .iter()
@@ -171,7 +180,7 @@ pub fn model_card(parts: &CardFacts) -> String {
     format!(
         "# {name}
 
-Tells the expression that a face shows: neutral, happiness, surprise, sadness, anger, disgust, fear, contempt. It was
+Tells the expression that a face shows: {labels}. It was
 trained by FaceNet2ExpNet (arXiv 1609.06591; see below for its face net) and quantized to 8-bit integers.
 
 ## Figures
@@ -215,6 +224,8 @@ pub struct CardFacts<'a> {
     pub command: &'a str,
     /// The closing table.
     pub table: &'a str,
+    /// Labels of the net's outputs.
+    pub labels: &'a [Label],
     /// Recall of each label by the int8 net.
     pub recall: &'a [Option<f64>],
 }

@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM: the run stops after the step at hand, and `--resume` goes on.
+//! Ctrl-C and SIGTERM: the run stops after the current step and can be resumed.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -6,7 +6,7 @@ static REQUESTED: AtomicBool = AtomicBool::new(false);
 
 /// The run was told to stop.
 #[derive(Debug, thiserror::Error)]
-#[error("interrupted; `--resume` goes on from the last epoch")]
+#[error("interrupted; resume from the last epoch with --resume")]
 pub struct Interrupted;
 
 /// From now on the first Ctrl-C or SIGTERM asks to stop, the second ends the program at once.
@@ -17,16 +17,16 @@ pub fn listen() {
             // SAFETY: it ends the process and touches nothing of it.
             unsafe { libc::_exit(expression_engine::error::FAILED.into()) };
         }
-        eprintln!("stopping; once more ends the program at once");
+        eprintln!("stopping after this step; press Ctrl-C again to stop at once");
     };
-    // It fails only where a handler is set already: then that one stays.
+    // It fails only if a handler is set already; that one stays.
     let _ = ctrlc::set_handler(handler);
 }
 
 /// An error once a stop was asked for.
 ///
 /// # Errors
-/// [`Interrupted`].
+/// Returns [`Interrupted`] after the first Ctrl-C or SIGTERM.
 pub fn check() -> Result<(), Interrupted> {
     if REQUESTED.load(Ordering::SeqCst) { Err(Interrupted) } else { Ok(()) }
 }

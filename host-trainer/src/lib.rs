@@ -6,6 +6,7 @@
 pub mod assets;
 pub mod command;
 pub mod config;
+pub mod coverage;
 pub mod crossval;
 pub mod dataset;
 pub mod deploy;

@@ -9,13 +9,14 @@ use expression_engine::{Engine, Scores, files};
 use tch::{Device, Tensor};
 
 use crate::config::Config;
+use crate::coverage;
 use crate::dataset::{DataSet, Sample};
 use crate::error::Context;
 use crate::evaluate::{Metrics, confidence, metrics};
 use crate::export;
 use crate::onnx::builder;
 use crate::outcome::{Answer, MetricsFile, Summary};
-use crate::parity;
+use crate::parity::{self, AnswerPairs};
 use crate::quantize::{FloatNet, IntegerNet, graph, quantize};
 use crate::run::{self, Run};
 use crate::train::faces::Faces;
@@ -29,15 +30,17 @@ const ALIGNED_PICTURES: usize = 500;
 pub struct Measurement {
     /// Every figure of the run so far: parity without the bundle's own rung 6.
     pub summary: Summary,
+    /// Labels of the nets' outputs, in order: those that occur in the training samples.
+    pub labels: Vec<Label>,
     /// The int8 net.
     pub net: IntegerNet,
     /// The file of the float graph.
     pub float_onnx: Vec<u8>,
     /// The file of the int8 graph.
     pub int8_onnx: Vec<u8>,
-    /// Class that the float net answered, a test sample each.
+    /// The class that the float net gave to each test sample.
     pub float_answers: Vec<usize>,
-    /// What the int8 net answered, a test sample each.
+    /// The scores that the int8 net gave to each test sample.
     pub int8_answers: Vec<Scores>,
     /// When the board gives no label, chosen on the calibration samples.
     pub confidence: Confidence,
@@ -45,17 +48,18 @@ pub struct Measurement {
 
 impl Measurement {
     /// Quantizes a trained net, and measures both nets on the test samples with rungs 1, 2, 3 and 5. `loading`: seconds that
-    /// the data took.
+    /// the data took. `accept_rung_3`: whether a bundle may be exported although rung 3 does not hold.
     ///
     /// # Errors
-    /// [`crate::interrupt::Interrupted`], bad input, or of the file system. A rung that does not hold is no error: it is
-    /// told in the summary.
+    /// Returns an error if the run is interrupted or a graph cannot be run. A rung that does not hold is not an error: the
+    /// summary tells of it.
     pub fn new(
         run: &Run,
         config: &Config,
         data: &DataSet,
         loading: f64,
         trained: Trained,
+        accept_rung_3: bool,
     ) -> crate::Result<Measurement> {
         let device = trained.net.store().device();
 
@@ -63,7 +67,9 @@ impl Measurement {
         let input = config.face_input();
         let size = config.net.size as i64;
         let crops = |faces: &Faces| views::centre(&faces.aligned, size).to_device(Device::Cpu).contiguous();
-        let folded = FloatNet::fold(&trained.net, input.channels, input.size)?;
+        let labels = coverage::labels(&data.train)?;
+        let kept: Vec<i64> = labels.iter().map(|label| *label as i64).collect();
+        let folded = FloatNet::fold(&trained.net, input.channels, input.size)?.with_classes(&labels);
         let held_out = Faces::new(&data.calibration, input, Device::Cpu)?;
         let net = quantize(&folded, &crops(&held_out), &config.quantize)?;
         let float_onnx = builder::bytes(&graph::float(&folded));
@@ -72,22 +78,37 @@ impl Measurement {
 
         let started = Instant::now();
         run.say("measuring on the test samples");
-        let manifest = export::manifest(config, "draft", &net, data.calibration.len());
+        let manifest = export::manifest(config, "draft", &labels, &net, data.calibration.len());
         let engine = Engine::from_bytes(&int8_onnx, &manifest, EngineOptions::default())?;
-        let of_held_out =
+        let calibration = Faces::new(&data.calibration, input, device)?;
+        let calibration_scores =
             rows(&crops(&held_out))?.iter().map(|face| engine.classify(face)).collect::<Result<Vec<_>, _>>()?;
-        let confidence = confidence::calibrated(&of_held_out, &data.calibration);
+        let confidence = confidence::calibrated(&calibration_scores, &data.calibration, &labels);
         let test = Faces::new(&data.test, input, device)?;
-        let torch = stage_two::logits(&trained.net, &test.aligned, size).to_device(Device::Cpu);
+        let logits = |faces: &Faces| {
+            let all = stage_two::logits(&trained.net, &faces.aligned, size).to_device(Device::Cpu);
+            all.index_select(1, &Tensor::from_slice(&kept))
+        };
         let faces = rows(&crops(&test))?;
-        let (rung_1, float_answers) = parity::float(&torch, &float_onnx, &faces, input)?;
+        let (rung_1, float_places) = parity::float(&logits(&test), &float_onnx, &faces, input)?;
         let (rung_2, reference) = parity::integer(&net, &engine, &faces)?;
         let int8_answers: Vec<Scores> =
             reference.into_iter().map(|scores| Scores::from_integer(scores, net.output())).collect();
-        let classes: Vec<usize> = int8_answers.iter().map(|scores| scores.class).collect();
+        let class = |place: usize| labels[place] as usize;
+        let float_answers: Vec<usize> = float_places.into_iter().map(class).collect();
+        let classes: Vec<usize> = int8_answers.iter().map(|scores| class(scores.class)).collect();
         let [float, int8] = [&float_answers, &classes].map(|answers| Metrics::new(&data.test, answers));
         let agreement = metrics::agreement(&float_answers, &classes);
-        let rung_3 = parity::accuracy(&float, &int8, agreement);
+        let calibration_places: Vec<i64> = logits(&calibration).argmax(-1, false).try_into()?;
+        let on_calibration = data
+            .calibration
+            .iter()
+            .zip(calibration_places.iter().zip(&calibration_scores))
+            .map(|(sample, (float, int8))| (sample.label as usize, [class(*float as usize), class(int8.class)]));
+        let on_test = data.test.iter().zip(float_answers.iter().zip(&classes));
+        let on_test = on_test.map(|(sample, (float, int8))| (sample.label as usize, [*float, *int8]));
+        let mut rung_3 = parity::accuracy(&AnswerPairs::new(on_calibration.chain(on_test)));
+        rung_3.accepted = accept_rung_3 && !rung_3.holds;
         let some = data.test.len().min(ALIGNED_PICTURES);
         let pictures: Vec<_> = data.test[..some].iter().map(|sample| &sample.picture).collect();
         let rung_5 = parity::aligned_faces(&pictures, &faces[..some], input)?;
@@ -102,6 +123,8 @@ impl Measurement {
             source: data.source.clone(),
             samples: [data.train.len(), data.calibration.len(), data.test.len()],
             skipped: data.skipped.clone(),
+            warnings: coverage::warnings(data),
+            labels: labels.iter().map(|label| label.name().to_owned()).collect(),
             seed: run.seed(),
             device: crate::device::name(device),
             config: toml::to_string(config)?,
@@ -117,13 +140,13 @@ impl Measurement {
             int8_bytes: int8_onnx.len() as u64,
             bundle: None,
         };
-        Ok(Measurement { summary, net, float_onnx, int8_onnx, float_answers, int8_answers, confidence })
+        Ok(Measurement { summary, labels, net, float_onnx, int8_onnx, float_answers, int8_answers, confidence })
     }
 
-    /// Writes `answers.jsonl`, a line a test sample, and then `metrics.json`, which says that the run is finished.
+    /// Writes `answers.jsonl`, one line per test sample, and then `metrics.json`, which says that the run is finished.
     ///
     /// # Errors
-    /// Of the file system.
+    /// Returns an error if the file cannot be written.
     pub fn write(&self, run: &Run, samples: &[Sample]) -> crate::Result<()> {
         let name = |class: usize| Label::from_index(class).map_or("?", Label::name).to_owned();
         files::write_atomic(&run.path(run::ANSWERS), |file| {
@@ -133,7 +156,7 @@ impl Measurement {
                     subject: sample.subject.clone(),
                     label: sample.label.name().to_owned(),
                     majority: sample.majority,
-                    int8: name(scores.class),
+                    int8: self.labels[scores.class].name().to_owned(),
                     float: name(*float),
                     integer_scores: scores.integer.clone(),
                 };

@@ -21,7 +21,13 @@ pub struct Summary {
     pub samples: [usize; 3],
     /// Pictures that could not be read.
     pub skipped: Vec<String>,
-    /// Of the run.
+    /// Labels with no or few samples.
+    #[serde(default)]
+    pub warnings: Vec<String>,
+    /// Labels of the nets' outputs, in order.
+    #[serde(default)]
+    pub labels: Vec<String>,
+    /// Seed of the run.
     pub seed: u64,
     /// Where it was trained.
     pub device: String,
@@ -66,7 +72,7 @@ pub struct Answer {
     pub int8: String,
     /// Name of the label that the float net gave.
     pub float: String,
-    /// The int8 net's scores, one a label.
+    /// The int8 net's scores, one per label of the bundle.
     pub integer_scores: Vec<u8>,
 }
 
@@ -123,9 +129,16 @@ impl Summary {
         if let Some(bytes) = self.peak_memory_bytes {
             text += &row("peak memory", &format!("{:.2} GiB", bytes as f64 / f64::from(1 << 30)));
         }
+        for warning in &self.warnings {
+            text += &row("warning", warning);
+        }
         text += "parity\n";
         for rung in &self.parity {
-            let verdict = if rung.holds { "holds" } else { "FAILS" };
+            let verdict = match (rung.holds, rung.accepted) {
+                (true, _) => "holds",
+                (false, true) => "FAILS (accepted)",
+                (false, false) => "FAILS",
+            };
             text += &format!(
                 "  {} {verdict}  {}: {} (tolerance {})\n",
                 rung.number, rung.what, rung.figure, rung.tolerance

@@ -18,6 +18,8 @@ pub struct Prerequisites {
     pub face_net: FaceNet,
     /// The parts of the bundle that do not depend on the training.
     pub fixed: export::Fixed,
+    /// Whether the bundle is exported although rung 3 does not hold.
+    pub accept_rung_3: bool,
 }
 
 /// Trains, quantizes, checks parity and, if every rung holds, exports the bundle. `loading`: seconds that the data took.
@@ -32,11 +34,11 @@ pub fn run(
     loading: f64,
     prerequisites: Prerequisites,
 ) -> crate::Result<Measurement> {
-    let Prerequisites { face_net, fixed } = prerequisites;
+    let Prerequisites { face_net, fixed, accept_rung_3 } = prerequisites;
     let trained = method::train(run, config, data, face_net)?;
-    let mut measurement = Measurement::new(run, config, data, loading, trained)?;
+    let mut measurement = Measurement::new(run, config, data, loading, trained, accept_rung_3)?;
     crate::interrupt::check()?;
-    if measurement.summary.parity.iter().all(|rung| rung.holds) {
+    if measurement.summary.parity.iter().all(Rung::allows_export) {
         let rung = self::export(run, config, &measurement, &fixed)?;
         measurement.summary.bundle = rung.holds.then(|| run.path(run::BUNDLE).display().to_string());
         measurement.summary.parity.push(rung);
@@ -45,7 +47,7 @@ pub fn run(
 }
 
 fn export(run: &Run, config: &Config, measurement: &Measurement, fixed: &export::Fixed) -> crate::Result<Rung> {
-    let Measurement { summary, net, float_onnx, int8_onnx, confidence, .. } = measurement;
+    let Measurement { summary, labels, net, float_onnx, int8_onnx, confidence, .. } = measurement;
     let face_net = match config.face_net.model {
         _ if config.stage_one.epochs == 0 => "none: trained from scratch.",
         FaceNetModel::MobileNetV1 => {
@@ -63,6 +65,7 @@ fn export(run: &Run, config: &Config, measurement: &Measurement, fixed: &export:
         command: &command,
         table: &summary.table(),
         recall: &summary.int8.recall,
+        labels,
     };
     let provenance = [
         ("data", summary.data.as_str()),
@@ -72,15 +75,22 @@ fn export(run: &Run, config: &Config, measurement: &Measurement, fixed: &export:
         ("command", &command),
         ("program", concat!("host-trainer ", env!("CARGO_PKG_VERSION"))),
     ];
+    let mut provenance: BTreeMap<String, String> =
+        provenance.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    for rung in summary.parity.iter().filter(|rung| rung.accepted) {
+        let told = format!("{}: {}; tolerance {}", rung.what, rung.figure, rung.tolerance);
+        provenance.insert(format!("accepted_rung_{}", rung.number), told);
+    }
     let parts = export::Parts {
         name: &summary.name,
+        labels,
         net,
         float_onnx,
         int8_onnx,
         fixed,
         calibration_samples: summary.samples[1],
         confidence: *confidence,
-        provenance: provenance.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+        provenance,
         metrics: BTreeMap::from_iter(summary.figures()),
         model_card: export::model_card(&facts),
     };

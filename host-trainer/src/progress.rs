@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// A bar of `length` steps with the time left. Elsewhere than on a terminal it is silent: [`line`] speaks there.
+/// Returns a bar of `length` steps with the time left. If stderr is not a terminal it is hidden, and [`line`] prints instead.
 pub fn bar(length: u64, what: &str) -> ProgressBar {
     let template = "{msg:24} [{bar:32}] {pos}/{len} {elapsed} left {eta}";
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
@@ -14,7 +14,7 @@ pub fn bar(length: u64, what: &str) -> ProgressBar {
     bar
 }
 
-/// Says a line above the bar, or plainly where there is no terminal.
+/// Prints a line above the bar, or plainly if stderr is not a terminal.
 pub fn line(bar: &ProgressBar, text: &str) {
     if bar.is_hidden() { eprintln!("{text}") } else { bar.println(text) }
 }
@@ -32,12 +32,12 @@ impl Counter {
     /// Units between two lines.
     const BETWEEN: usize = 1024;
 
-    /// Of `all` units.
+    /// A counter of `all` units.
     pub fn new(all: usize, what: &'static str) -> Counter {
         Counter { bar: bar(all as u64, what), what, started: Instant::now(), done: 0, all }
     }
 
-    /// So many more are done.
+    /// Counts `count` more units as done.
     pub fn add(&mut self, count: usize) {
         let before = self.done;
         self.done += count;

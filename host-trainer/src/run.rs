@@ -102,8 +102,8 @@ pub const LOCK: &str = "run.lock";
 pub const METRICS: &str = "metrics.json";
 
 impl Identity {
-    /// Of the run that lies in `folder`, if one does.
-    pub fn of(folder: &Path) -> Option<Identity> {
+    /// Reads the identity of the run in `folder`; none if there is no run.
+    pub fn read(folder: &Path) -> Option<Identity> {
         toml::from_str(&fs::read_to_string(folder.join(CONFIG)).ok()?).ok()
     }
 }
@@ -149,7 +149,7 @@ impl Run {
         let identity = Identity { data, data_sha256: None, limit, seed, fold, config: config.clone() };
         let mut run = Run { folder: folder.to_owned(), identity, preset, resume, started: false, lock: None };
         let place = folder.display();
-        match Identity::of(folder) {
+        match Identity::read(folder) {
             Some(older) if resume && (Identity { data_sha256: None, ..older.clone() }) != run.identity => {
                 return Err(run.otherwise());
             }
@@ -202,7 +202,7 @@ impl Run {
     /// Returns [`Error::BadInput`] if a resumed run began with other pictures, or another error if a file cannot be written.
     pub fn start(&mut self, data: &DataSet) -> crate::Result<()> {
         let data_sha256 = Some(data.sha256());
-        if self.resume && Identity::of(&self.folder).is_none_or(|older| older.data_sha256 != data_sha256) {
+        if self.resume && Identity::read(&self.folder).is_none_or(|older| older.data_sha256 != data_sha256) {
             return Err(self.otherwise()).context("the pictures of the data set have changed");
         }
         self.identity.data_sha256 = data_sha256;
@@ -231,7 +231,7 @@ impl Run {
     /// What a run writes beside its configuration. Cached target maps stay: they carry a key of what they depend on.
     const OWN: [&str; 8] = [TUNED_FACE_NET, STAGE_ONE, STAGE_TWO, BUNDLE, ANSWERS, METRICS, REPORT, SAMPLES];
 
-    /// Where the run's files lie.
+    /// The folder of the run's files.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
@@ -281,7 +281,7 @@ impl Run {
 impl Drop for Run {
     /// A run that never started leaves nothing behind.
     fn drop(&mut self) {
-        if !self.started && self.lock.is_some() && Identity::of(&self.folder).is_none() {
+        if !self.started && self.lock.is_some() && Identity::read(&self.folder).is_none() {
             let _ = fs::remove_file(self.path(LOCK));
             // It fails if anything else lies there.
             let _ = fs::remove_dir(&self.folder);

@@ -137,7 +137,7 @@ fn a_teacher_answers_each_view_as_the_face_net_does_and_keeps_it() {
     };
 
     let kept = folder.path().join("teacher-answers.f32");
-    let teacher = Teacher::of(&classifier, &samples, 1, &kept).unwrap();
+    let teacher = Teacher::load_or_compute(&classifier, &samples, 1, &kept).unwrap();
     let ranges = Views::new(&config.augment, &config.net);
     let batch: Vec<i64> = (0..samples.len() as i64).collect();
     let draw = |teacher: &Teacher| teacher.draw(&batch, &ranges, &mut host_trainer::random::rng(1, "test", 0));
@@ -152,7 +152,7 @@ fn a_teacher_answers_each_view_as_the_face_net_does_and_keeps_it() {
     // What is kept is taken as it is.
     let bytes = std::fs::read(&kept).unwrap();
     std::fs::write(&kept, [&bytes[..64], &vec![0; bytes.len() - 64]].concat()).unwrap();
-    let (_, blank) = draw(&Teacher::of(&classifier, &samples, 1, &kept).unwrap());
+    let (_, blank) = draw(&Teacher::load_or_compute(&classifier, &samples, 1, &kept).unwrap());
     assert_eq!(blank.abs().max().double_value(&[]), 0.0);
 }
 

@@ -65,7 +65,7 @@ fn build(config: &Config) -> Built {
     let folded = FloatNet::fold(&net, input.channels, input.size).unwrap();
     let int8 = quantize(&folded, &tensor, &config.quantize).unwrap();
     let int8_onnx = builder::bytes(&graph::int8(&int8));
-    let manifest = export::manifest(config, "test", &int8, faces.len());
+    let manifest = export::manifest(config, "test", &Label::ALL, &int8, faces.len());
     let engine = Engine::from_bytes(&int8_onnx, &manifest, EngineOptions::default()).unwrap();
     let torch = stage_two::logits(&net, &tensor, input.size as i64);
     Built { torch, float_onnx: builder::bytes(&graph::float(&folded)), int8, int8_onnx, faces, engine }
@@ -108,7 +108,7 @@ fn rung_2_the_integer_reference_and_the_edge_engine_agree_to_the_bit() {
 fn rung_2_every_kernel_and_stock_tract_give_the_same_integers() {
     for Case { name, config } in cases() {
         let built = build(&config);
-        let manifest = export::manifest(&config, "test", &built.int8, built.faces.len());
+        let manifest = export::manifest(&config, "test", &Label::ALL, &built.int8, built.faces.len());
         assert_eq!(built.engine.not_fused(), [], "{name}");
         let kernels = expression_kernels::kernel::all().into_iter().map(Some).chain([None]);
         for (kernel, threads) in kernels.flat_map(|kernel| [(kernel, 1), (kernel, 3)]) {

@@ -2,9 +2,7 @@
 
 mod graphs;
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use expression_engine::Engine;
 use expression_engine::detector::Detector;
@@ -12,32 +10,11 @@ use expression_engine::error::{Classify, ErrorKind};
 use expression_engine::expression::{EngineOptions, FloatEngine};
 use expression_engine::graph::{MAX_BYTES, MAX_STRUCTURE};
 use graphs::{SIDE, bytes, manifest};
+use test_support::CountingAllocator;
 use tract_onnx::pb::{GraphProto, ModelProto};
 
-/// Counts what is allocated at once.
-struct Counting;
-
-static NOW: AtomicUsize = AtomicUsize::new(0);
-static MOST: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: it is the system's allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let now = NOW.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
-        MOST.fetch_max(now, Ordering::Relaxed);
-        // SAFETY: as for the system's.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        NOW.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: as for the system's.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
+static ALLOCATOR: CountingAllocator = CountingAllocator::new();
 
 /// What any file here may take in memory while tests run side by side, in bytes.
 const MAX_MEMORY: usize = 384 << 20;
@@ -64,7 +41,7 @@ fn detector(onnx: &[u8]) -> Result<(), String> {
 fn refuses(read: fn(&[u8]) -> Result<(), String>, onnx: &[u8], part: &str) {
     let message = read(onnx).expect_err(part);
     assert!(message.contains(part) && !message.contains('\n') && !message.contains("panicked"), "{part}: {message}");
-    let most = MOST.load(Ordering::Relaxed);
+    let most = ALLOCATOR.peak_bytes();
     assert!(most < MAX_MEMORY, "{part}: {} MiB", most >> 20);
 }
 
@@ -102,7 +79,7 @@ fn no_flipped_bit_makes_a_panic() {
         let message = done.unwrap_or_else(|_| panic!("bit {bit}")).err().unwrap_or_default();
         assert!(!message.contains("panicked"), "bit {bit}: {message}");
     }
-    assert!(MOST.load(Ordering::Relaxed) < MAX_MEMORY);
+    assert!(ALLOCATOR.peak_bytes() < MAX_MEMORY);
 }
 
 #[test]

@@ -5,20 +5,20 @@ use crate::crossval::{CrossValidation, Joined};
 use crate::dataset::{self, Protocol};
 use crate::device;
 
-/// Trains and measures on every fold of a data set, or on one; `host-trainer report` joins what the folds gave.
+/// Cross-validate: train and measure a model on every fold of a data set, or on one fold.
 ///
-/// Each fold has a folder of its own, RUNS/NAME/fold-KK, and writes nowhere else: folds may run at the same time, on many
-/// machines over a shared folder. With --resume folds that are finished stay as they are, those that were interrupted go
-/// on (at most one epoch is lost), and the others begin.
+/// Each fold writes only to its own folder, RUNS/NAME/fold-KK, so folds can run at the same time on several machines that
+/// share RUNS. With --resume, finished folds are left as they are, interrupted folds are resumed and the others are started.
+/// `host-trainer report` joins the results of the folds.
 #[derive(clap::Args)]
 pub struct Cmd {
     #[command(flatten)]
     training: Training,
-    /// How the data set is split: folds:K, ck-plus-8, ck-plus-6, oulu-casia, tfd, sfew, ferplus, fer2013, raf-db
-    /// or affectnet. By default the data set's own protocol.
+    /// How to split the data set: folds:K, ck-plus-8, ck-plus-6, oulu-casia, tfd, sfew, ferplus, fer2013, raf-db or affectnet.
+    /// By default the protocol that is usual for the data set.
     #[arg(long)]
     protocol: Option<Protocol>,
-    /// Only this fold, from 1.
+    /// Train only fold K, counted from 1.
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
     fold: Option<u32>,
 }
@@ -27,7 +27,7 @@ impl Cmd {
     /// Runs the command.
     ///
     /// # Errors
-    /// Bad input, or an interruption.
+    /// Returns an error for bad input or after an interruption.
     pub fn run(&self) -> crate::Result<()> {
         let Training { seed, resume, overwrite, .. } = &self.training;
         let data = &self.training.source()?;
@@ -58,7 +58,7 @@ impl Cmd {
                 for number in 1..=collection.folds.len() {
                     crossval.fold(number)?;
                 }
-                super::report::publish(&Joined::of(&folder)?, &folder)
+                super::report::publish(&Joined::open(&folder)?, &folder)
             }
         }
     }

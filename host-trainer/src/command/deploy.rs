@@ -9,47 +9,47 @@ use crate::error::Error;
 /// The bundle that the repository carries.
 const SHIPPED: &str = "models/ferplus-edge";
 
-/// Puts the runtime onto a board over ssh and starts it: program, bundle, board file and service, as one version.
+/// Deploy the runtime to a board over ssh: program, bundle, board file and service, as one version.
 ///
-/// The version is tried on the board (doctor, self-test) before anything depends on it, switched to in one step, and must stay up;
-/// else the version before is brought back and the exit code is 1. A deploy of what runs already does nothing, one that is
-/// interrupted leaves what ran. More: docs/deploy.md.
+/// The new version is checked on the board (doctor, self-test), switched to in one step, and must stay up. Otherwise the
+/// previous version is restored and the exit code is 1. Deploying the version that already runs changes nothing, and an
+/// interrupted deploy leaves the running version in place. See docs/deploy.md.
 #[derive(clap::Args)]
 pub struct Cmd {
-    /// A built-in board's name, or a board file.
+    /// Name of a built-in board, or path of a board file.
     #[arg(long, value_name = "NAME|FILE", required_unless_present_any = ["status", "rollback"])]
     board: Option<String>,
-    /// Where the board is, as ssh takes it: USER@ADDRESS. A user other than root needs sudo without a password.
+    /// Address of the board, as for ssh. A user other than root needs sudo without a password.
     #[arg(long, value_name = "USER@ADDRESS", value_parser = host)]
     host: String,
     /// Port of the board's ssh server.
     #[arg(long, value_name = "N")]
     port: Option<u16>,
-    /// The private key to log in with.
+    /// Private key to log in with.
     #[arg(long, value_name = "FILE")]
     identity: Option<PathBuf>,
-    /// A further option of ssh, such as ProxyJump=gateway; may be given again.
+    /// Further ssh option, such as ProxyJump=gateway. Can be repeated.
     #[arg(long, value_name = "KEY=VALUE")]
     ssh_option: Vec<String>,
-    /// Folder of the bundle; by default the shipped one. The detector is added where it is absent.
+    /// Folder of the bundle. By default the shipped one, models/ferplus-edge. A missing detector is added.
     #[arg(long, value_name = "DIR")]
     bundle: Option<PathBuf>,
-    /// The program; by default what `cargo xtask build --board` has built for this board.
+    /// Program to deploy. By default the one that `cargo xtask build --board` built for this board.
     #[arg(long, value_name = "FILE")]
     binary: Option<PathBuf>,
-    /// Switch over without restarting a service: for boards without systemd.
+    /// Do not install or restart the service, for boards without systemd.
     #[arg(long, conflicts_with = "status")]
     no_service: bool,
-    /// Seconds that the service must stay up after it is ready.
+    /// Time that the service must stay up once it is ready, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     settle: u16,
-    /// Say what is on the board, and change nothing.
+    /// Print which versions are on the board and change nothing.
     #[arg(long, conflicts_with_all = ["board", "bundle", "binary", "rollback"])]
     status: bool,
-    /// Go back to the version before; once more goes forward again.
+    /// Switch back to the previous version. A second rollback switches forward again.
     #[arg(long, conflicts_with_all = ["board", "bundle", "binary"])]
     rollback: bool,
-    /// Where the board's files begin: for tests.
+    /// Root of the board's files, for tests.
     #[arg(long, hide = true, default_value = "/", value_parser = root)]
     root: String,
 }
@@ -58,7 +58,8 @@ impl Cmd {
     /// Runs the command.
     ///
     /// # Errors
-    /// Where a part is missing or not for the board, the board cannot be reached, or the version does not come up there.
+    /// Returns an error if a part is missing or not made for the board, the board cannot be reached, or the version does not
+    /// stay up.
     pub fn run(&self) -> crate::Result<()> {
         let ssh = Ssh { host: self.host.clone(), arguments: self.ssh_arguments(), root: self.root.clone() };
         let (service, settle) = (!self.no_service, self.settle);

@@ -6,9 +6,10 @@ use expression_engine::{Bundle, bundle, files};
 
 use crate::detector;
 
-/// Puts the face detector beside a bundle that came without it, such as models/ferplus-edge.
+/// Add the face detector to a bundle that came without it, such as models/ferplus-edge.
 ///
-/// BlazeFace is translated from the file that `cargo xtask setup` fetched; it must be the one that the manifest names.
+/// The detector, BlazeFace, is translated from the file that `cargo xtask setup` downloads. Its hash must be the one in the
+/// bundle's manifest.
 #[derive(clap::Args)]
 pub struct Cmd {
     /// Folder of the bundle.
@@ -20,7 +21,7 @@ impl Cmd {
     /// Runs the command.
     ///
     /// # Errors
-    /// Where the bundle is refused, names another detector, or the fetched file is missing.
+    /// Returns an error if the bundle is refused or names another detector, or the downloaded file is missing.
     pub fn run(&self) -> crate::Result<()> {
         let bundle = Bundle::open(&self.bundle)?;
         let path = self.bundle.join(bundle::DETECTOR);

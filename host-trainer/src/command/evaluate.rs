@@ -7,10 +7,10 @@ use expression_engine::EngineOptions;
 use crate::dataset::{self, ClassNames, Request, Source, Split};
 use crate::evaluate::Evaluation;
 
-/// Measures a bundle on a part of a data set, by the board's own code: accuracy, recall, confusion.
+/// Measure a bundle on one part of a data set with the board's own code: accuracy, recall, confusion matrix.
 ///
-/// The pictures are aligned, classified and counted as `edge-runtime` does it: one centre crop a picture. The bundle's hashes
-/// and its self-test are checked first. The float net is measured too where the bundle holds it.
+/// Pictures are aligned and classified as edge-runtime does it, with one centre crop per picture. The bundle's hashes and its
+/// self-test are checked first. If the bundle includes the float net, it is measured too.
 #[derive(clap::Args)]
 pub struct Cmd {
     /// Folder of the bundle.
@@ -24,13 +24,13 @@ pub struct Cmd {
     /// lines, or the numbering of fer2013, raf-db or affectnet. Common spellings are understood without it.
     #[arg(long, value_name = "NAMES")]
     classes: Option<ClassNames>,
-    /// Which part: of FER+, valid is its PublicTest and test its PrivateTest.
+    /// Part to measure on. For FER+, valid is its PublicTest and test its PrivateTest.
     #[arg(long, value_enum, default_value_t = Split::Test)]
     split: Split,
-    /// One JSON object instead of the table.
+    /// Print one JSON object instead of a table.
     #[arg(long)]
     json: bool,
-    /// Decides what is drawn and which samples are held out; as in the run that made the bundle.
+    /// Seed that decides which samples are drawn and held out. Give that of the run that made the bundle.
     #[arg(long, default_value_t = 1)]
     seed: u64,
 }
@@ -39,7 +39,7 @@ impl Cmd {
     /// Runs the command.
     ///
     /// # Errors
-    /// Where the bundle is refused or the data set is bad input.
+    /// Returns an error if the bundle is refused or the data set is bad input.
     pub fn run(&self) -> crate::Result<()> {
         let (bundle, engine) = expression_engine::selftest::open(&self.bundle, EngineOptions::default())?;
         let calibration = bundle.manifest().quantization.calibration_samples;

@@ -6,7 +6,66 @@ pub mod detector;
 pub mod draw;
 pub mod evaluate;
 pub mod inspect;
+pub mod manual;
 pub mod report;
 pub mod run_all;
 pub mod study;
 pub mod training;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+/// Train facial expression models (FaceNet2ExpNet), quantize them and export bundles for edge-runtime.
+///
+/// Exit codes: 0 done, 1 failed or interrupted, 2 bad usage or bad input.
+#[derive(Parser)]
+#[command(version)]
+pub struct Cli {
+    /// Folder of the assets that `cargo xtask setup` downloads. By default $EXPRESSION_ASSETS, or the nearest .assets in the
+    /// current folder, the program's, or above.
+    #[arg(long, value_name = "DIR", global = true)]
+    assets: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    RunAll(run_all::Cmd),
+    Evaluate(evaluate::Cmd),
+    Crossval(crossval::Cmd),
+    Report(report::Cmd),
+    Study(study::Cmd),
+    Inspect(inspect::Cmd),
+    Draw(draw::Cmd),
+    Detector(detector::Cmd),
+    Deploy(Box<deploy::Cmd>),
+    Completions(manual::Completions),
+    Man(manual::Man),
+}
+
+impl Cli {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Returns the error of the command.
+    pub fn run(self) -> crate::Result<()> {
+        if let Some(folder) = self.assets {
+            crate::assets::set_folder(folder);
+        }
+        match self.command {
+            Command::RunAll(cmd) => cmd.run(),
+            Command::Evaluate(cmd) => cmd.run(),
+            Command::Crossval(cmd) => cmd.run(),
+            Command::Report(cmd) => cmd.run(),
+            Command::Study(cmd) => cmd.run(),
+            Command::Inspect(cmd) => cmd.run(),
+            Command::Draw(cmd) => cmd.run(),
+            Command::Detector(cmd) => cmd.run(),
+            Command::Deploy(cmd) => cmd.run(),
+            Command::Completions(cmd) => cmd.run(),
+            Command::Man(cmd) => cmd.run(),
+        }
+    }
+}

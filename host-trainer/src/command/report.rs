@@ -8,13 +8,13 @@ use crate::crossval::Joined;
 use crate::error::ensure;
 use crate::report;
 
-/// Joins the folds of a cross-validation: a table on stdout, crossval.json and crossval.html in its folder.
+/// Join the folds of a cross-validation: print a table, and write crossval.json and crossval.html.
 #[derive(clap::Args)]
 pub struct Cmd {
-    /// Folder of the cross-validation: RUNS/NAME.
+    /// Folder of the cross-validation, RUNS/NAME.
     #[arg(value_name = "FOLDER")]
     folder: PathBuf,
-    /// Joins what there is where folds are missing; else they are named, and nothing is written.
+    /// Join the finished folds even if some are missing. Without this flag the missing ones are named and nothing is written.
     #[arg(long)]
     partial: bool,
 }
@@ -23,9 +23,9 @@ impl Cmd {
     /// Runs the command.
     ///
     /// # Errors
-    /// Bad input: no folds there, or folds that were made otherwise; or folds that are missing.
+    /// Returns an error if the folder holds no folds, the folds were made with different settings, or some are missing.
     pub fn run(&self) -> crate::Result<()> {
-        let joined = Joined::of(&self.folder)?;
+        let joined = Joined::open(&self.folder)?;
         let advice = "train them, or join the others by --partial";
         let missing = joined.missing_folds();
         ensure!(self.partial || joined.missing.is_empty(), "{}: {missing}; {advice}", self.folder.display());

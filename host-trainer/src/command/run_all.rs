@@ -6,7 +6,8 @@ use expression_core::Label;
 use expression_engine::{Scores, files};
 
 use super::training::{Numbering, Training};
-use crate::dataset::{self, DataSet, Sample, contact_sheet};
+use crate::coverage;
+use crate::dataset::{self, DataSet, contact_sheet};
 use crate::device;
 use crate::error::ensure;
 use crate::export;
@@ -19,21 +20,27 @@ use crate::run::{self, Run};
 /// Right and wrong answers of each label on the report's sheet.
 const ANSWERS_PER_LABEL: usize = 8;
 
-/// Trains, quantizes, exports and proves parity: data set to bundle and report, in one run.
+/// Train a model on a data set, quantize it, check parity and export a bundle, in one run.
+///
+/// Writes RUNS/NAME: the configuration, checkpoints, a bundle for edge-runtime, metrics.json and report.html. Without --data it
+/// trains on rendered faces. The exit code is 1 if a rung of the parity ladder fails; then there is no bundle.
 #[derive(clap::Args)]
 pub struct Cmd {
     #[command(flatten)]
     training: Training,
-    /// At most so many samples for training and calibration together.
+    /// Use at most N samples for training and calibration together.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(16..))]
     limit: Option<u32>,
+    /// Export the bundle even if rung 3 fails: int8 answers other than float. The manifest records it.
+    #[arg(long)]
+    accept_rung3: bool,
 }
 
 impl Cmd {
     /// Runs the command.
     ///
     /// # Errors
-    /// Bad input, an interruption, or a parity rung that does not hold.
+    /// Returns an error for bad input, after an interruption, or if a rung of the parity ladder fails.
     pub fn run(&self) -> crate::Result<()> {
         let Training { preset, seed, resume, overwrite, .. } = &self.training;
         let data = &self.training.source()?;
@@ -53,6 +60,7 @@ impl Cmd {
         let prerequisites = Prerequisites {
             face_net: FaceNet::open(&config.face_net, device)?,
             fixed: export::Fixed::new(config.face_input(), *seed)?,
+            accept_rung_3: self.accept_rung3,
         };
         let started = Instant::now();
         let data = dataset::load(data, self.training.request(&config, self.limit))?;
@@ -60,6 +68,8 @@ impl Cmd {
         run.start(&data)?;
         let [train, calibration, test] = [&data.train, &data.calibration, &data.test].map(Vec::len);
         run.say(&format!("{}: {train} training, {calibration} calibration, {test} test samples", data.name));
+        coverage::warnings(&data).iter().for_each(|warning| run.say(&format!("warning: {warning}")));
+        coverage::labels(&data.train)?;
         let sheet = contact_sheet::png(&contact_sheet::sheet(&data.train))?;
         files::write_bytes(&run.path(run::SAMPLES), &sheet)?;
         publish(&run, &data, &sheet, &pipeline::run(&run, &config, &data, loading, prerequisites)?)
@@ -69,11 +79,11 @@ impl Cmd {
 /// Writes the report and the figures, and prints the closing table.
 fn publish(run: &Run, data: &DataSet, sheet: &[u8], measurement: &Measurement) -> crate::Result<()> {
     let (summary, report) = (&measurement.summary, run.path(run::REPORT));
-    let page = html::page(summary, &answered(&data.test, &measurement.int8_answers)?, sheet);
+    let page = html::page(summary, &answered(data, measurement)?, sheet);
     files::write_bytes(&report, page.as_bytes())?;
     measurement.write(run, &data.test)?;
 
-    let failing: Vec<_> = summary.parity.iter().filter(|rung| !rung.holds).map(|rung| rung.number).collect();
+    let failing: Vec<_> = summary.parity.iter().filter(|rung| !rung.allows_export()).map(|rung| rung.number).collect();
     let bundle = summary.bundle.as_deref().unwrap_or("not written: a parity rung fails");
     crate::error::print(&format!("{}bundle  {bundle}\nreport  {}", summary.table(), report.display()))?;
     ensure!(failing.is_empty(), "parity rungs {failing:?} do not hold; the report tells by how much");
@@ -81,20 +91,22 @@ fn publish(run: &Run, data: &DataSet, sheet: &[u8], measurement: &Measurement) -
 }
 
 /// The first right and wrong answers of each label.
-fn answered(samples: &[Sample], scores: &[Scores]) -> crate::Result<Vec<Answered>> {
+fn answered(data: &DataSet, measurement: &Measurement) -> crate::Result<Vec<Answered>> {
+    let answer = |scores: &Scores| measurement.labels[scores.class];
     let mut chosen = Vec::new();
     for label in Label::ALL {
         for right in [true, false] {
-            let of_kind = samples
+            let of_kind = data
+                .test
                 .iter()
-                .zip(scores)
-                .filter(|(sample, scores)| sample.label == label && (scores.class == label as usize) == right);
+                .zip(&measurement.int8_answers)
+                .filter(|(sample, scores)| sample.label == label && (answer(scores) == label) == right);
             for (sample, scores) in of_kind.take(ANSWERS_PER_LABEL) {
                 chosen.push(Answered {
                     name: sample.name.clone(),
                     png: contact_sheet::png(&contact_sheet::thumbnail(&sample.picture, 64))?,
                     label: label.name(),
-                    answer: Label::from_index(scores.class).map_or("?", Label::name),
+                    answer: answer(scores).name(),
                     probability: scores.probability[scores.class],
                 });
             }

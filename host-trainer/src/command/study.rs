@@ -7,19 +7,19 @@ use crate::device;
 use crate::report;
 use crate::study::Plan;
 
-/// The paper's comparison: expression net from scratch, face net fine-tuned, FaceNet2ExpNet; one table, one plot.
+/// Repeat the paper's comparison of three methods: from scratch, fine-tuned face net, FaceNet2ExpNet.
 ///
-/// Every method trains on the same samples, for each number of samples and each seed; --seed is not used. Each training has a
-/// folder of its own below RUNS/NAME. The preset must tune the face net: that is the second method.
+/// For each number of samples and each seed, all methods train on the same samples; --seed has no effect. The results are one
+/// table and one plot, study.json and study.html in RUNS/NAME. The preset must tune the face net, which is the second method.
 #[derive(clap::Args)]
 pub struct Cmd {
     #[command(flatten)]
     training: Training,
-    /// Numbers of training samples; calibration samples are held out beside them.
+    /// Numbers of training samples, separated by commas. Calibration samples come on top.
     #[arg(long, value_name = "N,...", value_delimiter = ',', default_value = "1308",
           value_parser = clap::value_parser!(u32).range(16..))]
     samples: Vec<u32>,
-    /// How many seeds, from 1: other samples, other fresh weights.
+    /// Use the seeds 1 to N. Each draws other samples and other initial weights.
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     seeds: u32,
 }
@@ -28,7 +28,7 @@ impl Cmd {
     /// Runs the command.
     ///
     /// # Errors
-    /// Bad input, or an interruption.
+    /// Returns an error for bad input or after an interruption.
     pub fn run(&self) -> crate::Result<()> {
         let (config, device) = self.training.configuration()?;
         let data = self.training.source()?;

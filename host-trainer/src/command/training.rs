@@ -1,4 +1,4 @@
-//! Flags of the commands that train, and what they come to.
+//! Flags that the training commands share.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use crate::dataset::{ClassNames, Request, Source};
 use crate::device;
 use crate::run;
 
-/// What the commands that train are asked alike.
+/// Flags that the training commands share.
 #[derive(clap::Args)]
 pub struct Training {
     /// Data set: rendered[:N], folder:DIR, ferplus:DIR, fer2013:FILE.csv, raf-db:DIR, affectnet:DIR, ck-plus:DIR, oulu-casia:DIR,
@@ -20,13 +20,13 @@ pub struct Training {
     /// lines, or the numbering of fer2013, raf-db or affectnet. Common spellings are understood without it.
     #[arg(long, value_name = "NAMES")]
     pub classes: Option<ClassNames>,
-    /// edge, ferplus, paper, smoke, or the path of a TOML file.
+    /// Hyper-parameters: edge, ferplus, paper, smoke, or the path of a TOML file.
     #[arg(long, default_value = "edge")]
     pub preset: String,
-    /// The same seed gives the same result on one machine.
+    /// Seed; the same seed gives the same result on one machine.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// Where training runs.
+    /// Device to train on.
     #[arg(long, value_enum, default_value_t = device::Choice::Auto)]
     pub device: device::Choice,
     /// Name of the run, whose files go to RUNS/NAME. By default the data set's name, the preset's and, from the second run
@@ -42,25 +42,25 @@ pub struct Training {
     /// Replace the run of this name, or the last one. Without this flag no run is ever removed.
     #[arg(long)]
     pub overwrite: bool,
-    /// Weights of VGG-16 for presets with that face net: a safetensors file of VGG-Face (Parkhi et al. 2015; input BGR
-    /// in 0..255 less its mean) under torchvision's names. torchvision's own ImageNet weights do not fit.
+    /// VGG-Face weights (Parkhi et al. 2015) for presets with the face net vgg-16: a safetensors file with torchvision's
+    /// names. torchvision's own ImageNet weights do not fit: their input is scaled differently.
     #[arg(long, value_name = "FILE")]
     pub face_net_weights: Option<String>,
 }
 
 impl Training {
-    /// The data set, with the meaning of its class folders.
+    /// Returns the data set, with the meaning of its class folders.
     ///
     /// # Errors
-    /// Bad input: `--classes` for a data set that has no class folders.
+    /// Returns an error if `--classes` is given for a data set that has no class folders.
     pub fn source(&self) -> crate::Result<Source> {
         self.data.clone().with_classes(self.classes.clone())
     }
 
-    /// The preset with what the flags change, and the device.
+    /// Returns the preset with the changes that flags make, and the device.
     ///
     /// # Errors
-    /// Bad input: a preset that does not parse, a device that is not there.
+    /// Returns an error if the preset does not parse or there is no such device.
     pub fn configuration(&self) -> crate::Result<(Config, Device)> {
         let mut config = Config::preset(&self.preset)?;
         if let Some(weights) = &self.face_net_weights {
@@ -71,7 +71,7 @@ impl Training {
         Ok((config, device))
     }
 
-    /// What the data set is asked for.
+    /// Returns what to ask of the data set.
     pub fn request(&self, config: &Config, limit: Option<u32>) -> Request {
         Request {
             rendered: config.run.rendered,

@@ -82,9 +82,9 @@ pub enum FaceNetModel {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FaceNetTuning {
-    /// Passes over the training samples; 0 leaves the face net as it is.
+    /// Epochs: passes over the training samples; 0 leaves the face net as it is.
     pub epochs: usize,
-    /// Samples a step.
+    /// Batch size: samples per step.
     pub batch: usize,
     /// Learning rate (one-cycle).
     pub rate: f64,
@@ -98,9 +98,9 @@ pub struct FaceNetTuning {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StageOne {
-    /// Passes over the training samples; 0 trains from scratch.
+    /// Epochs: passes over the training samples; 0 trains from scratch.
     pub epochs: usize,
-    /// Samples a step.
+    /// Batch size: samples per step.
     pub batch: usize,
     /// p of `||g(I) - G(I)||_p^p`.
     pub power: f64,
@@ -120,9 +120,9 @@ pub struct StageOne {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StageTwo {
-    /// Passes over the training samples.
+    /// Epochs: passes over the training samples.
     pub epochs: usize,
-    /// Samples a step.
+    /// Batch size: samples per step.
     pub batch: usize,
     /// How the learning rate changes.
     pub schedule: Schedule,
@@ -265,7 +265,7 @@ impl Config {
     /// A preset by its name, or by the path of a TOML file.
     ///
     /// # Errors
-    /// [`Error::BadInput`] where there is neither, or a key is missing, unknown or out of range.
+    /// Returns [`Error::BadInput`] if there is neither, or a key is missing, unknown or out of range.
     pub fn preset(name: &str) -> crate::Result<Config> {
         let text = match PRESETS.iter().find(|(known, _)| *known == name) {
             Some((_, text)) => (*text).to_owned(),
@@ -283,7 +283,7 @@ impl Config {
     /// A configuration from its TOML text.
     ///
     /// # Errors
-    /// [`Error::BadInput`] where a key is missing, unknown or out of range.
+    /// Returns [`Error::BadInput`] if a key is missing, unknown or out of range.
     pub fn parse(text: &str) -> crate::Result<Config> {
         let config: Config = toml::from_str(text)
             .map_err(|error: toml::de::Error| Error::BadInput(error.to_string().replace('\n', " ")))?;

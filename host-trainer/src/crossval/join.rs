@@ -84,7 +84,7 @@ pub struct Spread {
 }
 
 impl Spread {
-    /// Of one value a fold.
+    /// Returns the spread of one value per fold.
     pub fn of(values: &[f64]) -> Spread {
         let mean = values.iter().sum::<f64>() / values.len().max(1) as f64;
         let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
@@ -100,9 +100,9 @@ impl Joined {
     /// Joins the finished folds that lie in `folder`.
     ///
     /// # Errors
-    /// [`Error::BadInput`] where there are none, a file is damaged, or folds were made with different configuration, data, seed or
+    /// Returns [`Error::BadInput`] if there are none, a file is damaged, or folds were made with different configuration, data, seed or
     /// protocol.
-    pub fn of(folder: &Path) -> crate::Result<Joined> {
+    pub fn open(folder: &Path) -> crate::Result<Joined> {
         let begun = begun(folder)?;
         let (identity, fold) = begun.first().ok_or_else(|| {
             let advice = "give the folder RUNS/NAME of `host-trainer crossval`";
@@ -172,7 +172,7 @@ fn begun(folder: &Path) -> crate::Result<Vec<(Identity, FoldOf)>> {
     let mut begun = Vec::new();
     for entry in fs::read_dir(folder).map_err(unreadable)? {
         let path = entry.map_err(unreadable)?.path();
-        let Some(identity) = Identity::of(&path) else { continue };
+        let Some(identity) = Identity::read(&path) else { continue };
         let Some(fold) = identity.fold.clone() else { continue };
         // A copy under another name is not a fold.
         if path.file_name().is_some_and(|name| name == folder_of(fold.number).as_str()) {
@@ -183,7 +183,7 @@ fn begun(folder: &Path) -> crate::Result<Vec<(Identity, FoldOf)>> {
     Ok(begun)
 }
 
-/// What two folds were made with differently, where they cannot be joined.
+/// Returns what two folds were made with differently, if they cannot be joined.
 fn difference(one: (&Identity, &FoldOf), two: (&Identity, &FoldOf)) -> Option<&'static str> {
     let differences = [
         ("protocol", (&one.1.protocol, one.1.count) != (&two.1.protocol, two.1.count)),
@@ -229,7 +229,9 @@ fn read(folder: &Path, number: usize) -> crate::Result<(FoldFigures, Vec<Line>, 
 
 /// Metrics of int8 and float, and the share of equal answers.
 fn figures(lines: &[Line]) -> ([Metrics; 2], f64) {
-    let of = |net: usize| Metrics::of(lines.iter().map(|(label, answers, majority)| (*label, answers[net], *majority)));
+    let of = |net: usize| {
+        Metrics::from_answers(lines.iter().map(|(label, answers, majority)| (*label, answers[net], *majority)))
+    };
     let [int8, float] = [0, 1].map(|net| lines.iter().map(|(_, answers, _)| answers[net]).collect::<Vec<_>>());
     ([of(0), of(1)], metrics::agreement(&int8, &float))
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 use tch::Device;
 
 use crate::config::Config;
+use crate::coverage;
 use crate::dataset::{self, Collection};
 use crate::error::Error;
 use crate::measurement::Measurement;
@@ -52,7 +53,7 @@ impl CrossValidation<'_> {
     /// folds may run at the same time. A bundle is not exported: no fold's net is the one to ship.
     ///
     /// # Errors
-    /// [`Error::BadInput`] where there is no such fold or its folder holds something else;
+    /// Returns [`Error::BadInput`] if there is no such fold or its folder holds something else;
     /// [`crate::interrupt::Interrupted`]; of the file system.
     pub fn fold(&self, number: usize) -> crate::Result<()> {
         let (count, name) = (self.collection.folds.len(), &self.collection.name);
@@ -65,7 +66,7 @@ impl CrossValidation<'_> {
             preset: String::new(),
             limit: None,
             seed: self.seed,
-            resume: self.resume && run::Identity::of(&folder).is_some(),
+            resume: self.resume && run::Identity::read(&folder).is_some(),
             overwrite: self.overwrite,
             fold: Some(FoldOf {
                 number,
@@ -85,8 +86,9 @@ impl CrossValidation<'_> {
         }
         let [train, calibration, test] = [&data.train, &data.calibration, &data.test].map(Vec::len);
         run.say(&format!("fold {number} of {count}: {train} training, {calibration} calibration, {test} test samples"));
+        coverage::warnings(&data).iter().for_each(|warning| run.say(&format!("warning: {warning}")));
         let trained = method::train(&run, self.config, &data, face_net)?;
-        let measured = Measurement::new(&run, self.config, &data, 0.0, trained)?;
+        let measured = Measurement::new(&run, self.config, &data, 0.0, trained, false)?;
         // A net that was measured after a stop was asked for is thrown away: its checkpoint is not.
         crate::interrupt::check()?;
         measured.write(&run, &data.test)?;

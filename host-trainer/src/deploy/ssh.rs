@@ -78,7 +78,7 @@ impl Ssh {
     /// Does it, with the board's talk on stderr, and gives the lines of its answer.
     ///
     /// # Errors
-    /// Where the board cannot be reached, refuses, or fails; one line that says what to do.
+    /// Returns an error if the board cannot be reached, refuses or fails; its one line says what to do.
     pub fn perform(&self, action: &Action) -> crate::Result<Vec<String>> {
         let mut ssh = self.start(action)?;
         let (mut to, from, talk) = (ssh.stdin.take(), ssh.stdout.take(), ssh.stderr.take());

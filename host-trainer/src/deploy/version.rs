@@ -39,7 +39,7 @@ impl Version {
     /// `cargo xtask build` makes for that board; `bundle`: a folder, which may lack the detector.
     ///
     /// # Errors
-    /// [`Error::BadInput`], and others that count as such, where a part is missing, damaged, or not for this board.
+    /// Returns a bad-input error if a part is missing, damaged, or not made for this board.
     pub fn gather(board: &str, binary: Option<&Path>, bundle: &Path) -> crate::Result<Version> {
         let board = read_board(board)?;
         let program = read_binary(&board, binary)?;
@@ -75,7 +75,7 @@ impl Version {
     /// Its files as a tar archive. The list of hashes is the last, so whoever has it has them all.
     ///
     /// # Errors
-    /// None but of the archive's format.
+    /// Returns an error if a file does not fit the format of tar.
     pub fn archive(&self) -> crate::Result<Vec<u8>> {
         let mut archive = tar::Builder::new(Vec::new());
         let sums = File { path: "SHA256SUMS".into(), mode: 0o644, bytes: self.sums.clone().into_bytes() };

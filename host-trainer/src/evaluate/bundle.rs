@@ -35,7 +35,7 @@ impl Evaluation {
     /// Runs `bundle`, verified and self-tested before, on `part`.
     ///
     /// # Errors
-    /// Where a graph cannot be run.
+    /// Returns an error if a graph cannot be run.
     pub fn new(bundle: &Bundle, engine: &Engine, part: &Part) -> crate::Result<Evaluation> {
         let labels = engine.labels();
         let faces = part

@@ -1,21 +1,23 @@
 //! From which probability on the board gives a label.
 
+use expression_core::Label;
 use expression_engine::Scores;
 use expression_engine::bundle::Confidence;
 
 use crate::dataset::Sample;
 
 /// At most this share of the samples goes without a label.
-const MOST_UNANSWERED: f64 = 0.2;
+const MAX_UNANSWERED: f64 = 0.2;
 
-/// Chosen on held-out samples: the largest probability below which the net is more often wrong than right.
-pub fn calibrated(answers: &[Scores], samples: &[Sample]) -> Confidence {
+/// Chosen on held-out samples: the largest probability below which the net is more often wrong than right. `labels`: of the
+/// scores, in order.
+pub fn calibrated(answers: &[Scores], samples: &[Sample], labels: &[Label]) -> Confidence {
     let pairs = answers.iter().zip(samples);
     let mut judged: Vec<(f32, bool)> = pairs
-        .map(|(scores, sample)| (scores.probability[scores.class], scores.class == sample.label as usize))
+        .map(|(scores, sample)| (scores.probability[scores.class], labels[scores.class] == sample.label))
         .collect();
     judged.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let most = (judged.len() as f64 * MOST_UNANSWERED) as usize;
+    let most = (judged.len() as f64 * MAX_UNANSWERED) as usize;
     let (mut right, mut unanswered) = (0, 0);
     for (index, (_, is_right)) in judged.iter().enumerate().take(most) {
         right += usize::from(*is_right);
@@ -34,8 +36,6 @@ pub fn calibrated(answers: &[Scores], samples: &[Sample]) -> Confidence {
 
 #[cfg(test)]
 mod tests {
-    use expression_core::Label;
-
     use super::*;
 
     fn judged(pairs: &[(f32, bool)]) -> Confidence {
@@ -54,7 +54,7 @@ mod tests {
         };
         let answers: Vec<Scores> = pairs.iter().map(|(probability, _)| scores(*probability)).collect();
         let samples: Vec<Sample> = pairs.iter().map(|(_, right)| sample(*right)).collect();
-        calibrated(&answers, &samples)
+        calibrated(&answers, &samples, &Label::ALL)
     }
 
     #[test]

@@ -23,13 +23,16 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Of the class answered for each sample.
+    /// Returns the figures of the class answered for each sample.
     pub fn new(samples: &[Sample], answers: &[usize]) -> Metrics {
-        Metrics::of(samples.iter().zip(answers).map(|(sample, answer)| (sample.label, *answer, sample.majority)))
+        Metrics::from_answers(
+            samples.iter().zip(answers).map(|(sample, answer)| (sample.label, *answer, sample.majority)),
+        )
     }
 
-    /// Of label, class answered, and whether more than half of the votes are for the label, a sample each.
-    pub fn of(answers: impl Iterator<Item = (Label, usize, bool)>) -> Metrics {
+    /// Returns the figures of samples, each given by its label, the class answered, and whether more than half of the votes
+    /// are for the label.
+    pub fn from_answers(answers: impl Iterator<Item = (Label, usize, bool)>) -> Metrics {
         let mut confusion = vec![vec![0; Label::COUNT]; Label::COUNT];
         // Samples and right answers: of all, and of those with a majority.
         let mut counts = [[0usize; 2]; 2];

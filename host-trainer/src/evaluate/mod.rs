@@ -2,6 +2,7 @@
 
 pub mod bundle;
 pub mod confidence;
+pub mod interval;
 pub mod metrics;
 
 pub use bundle::Evaluation;

@@ -15,7 +15,7 @@ const BATCH: i64 = 128;
 /// `[n, channels, aligned, aligned]`.
 ///
 /// # Errors
-/// [`crate::interrupt::Interrupted`].
+/// Returns an error if the run is interrupted.
 pub fn of_expression_net(name: &str, net: &ExpressionNet, aligned: &Tensor, side: i64) -> crate::Result<Inspected> {
     let batches = aligned.split(BATCH, 0).into_iter().map(|batch| normalised(&views::centre(&batch, side)));
     collect(name, batches.map(Ok), |faces| Ok(net.maps_by_layer(faces)))
@@ -25,7 +25,7 @@ pub fn of_expression_net(name: &str, net: &ExpressionNet, aligned: &Tensor, side
 /// `kind`: the arithmetic of its convolutions.
 ///
 /// # Errors
-/// [`crate::Error::BadInput`] where there is no such layer; of the batches; [`crate::interrupt::Interrupted`].
+/// Returns an error if there is no such layer, a batch cannot be read or the run is interrupted.
 pub fn of_face_net(
     name: &str,
     net: &FaceNet,

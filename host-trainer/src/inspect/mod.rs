@@ -33,19 +33,19 @@ pub struct Inspected {
 
 /// How many faces count, and how many neurons are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Settings {
-    /// The label entropy of a neuron is over so many faces that excite it most.
+pub struct InspectionSettings {
+    /// Number of faces that excite a neuron most over which its label entropy is computed.
     pub ranked: usize,
-    /// A neuron's picture is the average of so many of them.
+    /// Number of those faces that a neuron's picture averages.
     pub averaged: usize,
-    /// So many neurons of each net are shown: those of lowest label entropy.
+    /// Number of neurons shown per net: those of lowest label entropy.
     pub shown: usize,
 }
 
-impl Default for Settings {
+impl Default for InspectionSettings {
     /// The paper's 100 faces.
-    fn default() -> Settings {
-        Settings { ranked: 100, averaged: 16, shown: 32 }
+    fn default() -> InspectionSettings {
+        InspectionSettings { ranked: 100, averaged: 16, shown: 32 }
     }
 }
 
@@ -120,12 +120,13 @@ impl Inspection {
 /// and `entropy.png` (histograms of label entropy: one column per net, one row per layer, the last layer at the bottom).
 ///
 /// # Errors
-/// Where a layer has not one row a face, there are no faces or a net has no layers; of the file system.
+/// Returns an error if a layer does not have one row per face, there are no faces, a net has no layers, or a file cannot be
+/// written.
 pub fn inspect(
     nets: &[Inspected],
     faces: &Tensor,
     labels: &[Label],
-    settings: Settings,
+    settings: InspectionSettings,
     out: &Path,
 ) -> crate::Result<Findings> {
     let count = faces.size()[0] as usize;

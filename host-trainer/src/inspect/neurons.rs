@@ -14,7 +14,7 @@ pub fn spatial_maximum(maps: &Tensor) -> Tensor {
 /// The activations `[n, channels]` of a layer by neuron: `n` values each.
 ///
 /// # Errors
-/// Where there is not one row for each of `faces` faces.
+/// Returns an error if there is not one row for each of `faces` faces.
 pub fn by_neuron(activations: &Tensor, faces: usize) -> crate::Result<Vec<Vec<f32>>> {
     let size = activations.size();
     ensure!(size.len() == 2 && size[0] == faces as i64, "activations {size:?} of {faces} faces");
@@ -61,7 +61,7 @@ fn order(activations: &[f32]) -> Vec<usize> {
 /// The average, in grey, of the faces at `places`; faces are u8 `[n, channels, side, side]`.
 ///
 /// # Errors
-/// Where the tensor is of another shape.
+/// Returns an error if the tensor is of another shape.
 pub fn average(faces: &Tensor, places: &[usize]) -> crate::Result<GrayImage> {
     let places: Vec<i64> = places.iter().map(|place| *place as i64).collect();
     let chosen = faces.index_select(0, &Tensor::from_slice(&places).to_device(faces.device()));

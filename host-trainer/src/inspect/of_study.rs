@@ -34,13 +34,13 @@ impl OfStudy {
     /// Of the study in `folder` with `samples` training samples and one seed, on `device`. The test samples are loaded anew.
     ///
     /// # Errors
-    /// [`Error::BadInput`] where there is no such study, or its data is not where it was.
+    /// Returns [`Error::BadInput`] if there is no such study, or its data is not where it was.
     pub fn open(folder: &Path, samples: usize, seed: u64, device: Device) -> crate::Result<OfStudy> {
         let place = |method| Plan::place(folder, samples, seed, method);
         let of = |method| {
             let place = place(method);
             let advice = "give the folder of a finished study, and --samples and --seed that it has";
-            Identity::of(&place)
+            Identity::read(&place)
                 .ok_or_else(|| Error::BadInput(format!("{}: no training here; {advice}", place.display())))
         };
         let (scratch, fn2en) = (of(Method::Scratch)?, of(Method::Fn2en)?);

@@ -77,7 +77,8 @@ fn nets_are_shown_side_by_side_and_small_sets_are_told() {
         layers: vec![("conv1".into(), layer(&labels) * 0.0), ("conv2".into(), layer(&labels))],
     };
     let nets = [net("scratch"), net("<fn2en>")];
-    let Findings { inspection, grids } = inspect(&nets, &faces, &labels, Settings::default(), folder.path()).unwrap();
+    let Findings { inspection, grids } =
+        inspect(&nets, &faces, &labels, InspectionSettings::default(), folder.path()).unwrap();
     assert_eq!((inspection.faces, inspection.ranked, inspection.asked), (160, 20, 100));
     assert!((inspection.set_entropy - 3.0).abs() < 1e-12);
     assert_eq!(inspection.nets[0].shown, [1, 0], "the neuron of lowest entropy comes first");
@@ -110,7 +111,10 @@ fn what_does_not_fit_is_an_error() {
     let (faces, labels) = faces(20);
     let run = |layers, labels: &[Label]| {
         let net = Inspected { name: "a".into(), layers };
-        inspect(&[net], &faces, labels, Settings::default(), folder.path()).err().expect("it is refused").to_string()
+        inspect(&[net], &faces, labels, InspectionSettings::default(), folder.path())
+            .err()
+            .expect("it is refused")
+            .to_string()
     };
     assert!(run(vec![("conv1".into(), layer(&labels[1..]))], &labels).contains("159"));
     assert!(run(vec![("conv1".into(), layer(&labels))], &labels[1..]).contains("159 labels"));

@@ -13,12 +13,12 @@ use crate::onnx::tfjs;
 /// A face net: a chain of named steps, frozen unless it is being tuned.
 pub struct FaceNet {
     store: nn::VarStore,
-    steps: Vec<Step>,
+    steps: Vec<FaceNetStep>,
     /// Subtracted from the channels blue, green, red, each in `0..=255`.
     mean_bgr: [f32; 3],
 }
 
-struct Step {
+struct FaceNetStep {
     name: String,
     op: Op,
 }
@@ -67,7 +67,7 @@ impl FaceNet {
     /// Loads the face net that `config` names onto `device`.
     ///
     /// # Errors
-    /// [`Error::BadInput`] where the model or layer is unknown or the weights are missing or do not fit.
+    /// Returns [`Error::BadInput`] if the model or layer is unknown or the weights are missing or do not fit.
     pub fn open(config: &config::FaceNet, device: Device) -> crate::Result<FaceNet> {
         let net = match config.model {
             FaceNetModel::MobileNetV1 => mobilenet_v1(&crate::assets::folder().join("human/faceres.json"), device)?,
@@ -94,7 +94,7 @@ impl FaceNet {
     /// Channels of the maps of `layer`.
     ///
     /// # Errors
-    /// [`Error::BadInput`] where there is no such layer.
+    /// Returns [`Error::BadInput`] if there is no such layer.
     pub fn channels(&self, layer: &str) -> crate::Result<i64> {
         let before = &self.steps[..=self.position(layer)?];
         let last = before.iter().rev().find_map(|step| match &step.op {
@@ -112,7 +112,7 @@ impl FaceNet {
     /// The maps of `layer` for faces `[n, 3, side, side]`, RGB in `0..=255`, computed in `kind`: f32 `[n, channels, h, w]`.
     ///
     /// # Errors
-    /// [`Error::BadInput`] where there is no such layer.
+    /// Returns [`Error::BadInput`] if there is no such layer.
     pub fn maps(&self, faces: &Tensor, layer: &str, kind: Kind) -> crate::Result<Tensor> {
         self.forward(faces, layer, kind, false)
     }
@@ -120,7 +120,7 @@ impl FaceNet {
     /// As [`FaceNet::maps`]; with `train`, batch norm takes the statistics of these faces and learns from them.
     ///
     /// # Errors
-    /// As [`FaceNet::maps`].
+    /// Returns the errors of [`FaceNet::maps`].
     pub fn forward(&self, faces: &Tensor, layer: &str, kind: Kind, train: bool) -> crate::Result<Tensor> {
         let mut maps = self.input(faces).to_kind(kind);
         for step in &self.steps[..=self.position(layer)?] {
@@ -200,22 +200,23 @@ fn mobilenet_v1(path: &Path, device: Device) -> crate::Result<FaceNet> {
     };
     let store = nn::VarStore::new(device);
     let root = store.root();
-    let convolution = |name: &str, weight: Tensor, norm: &str, stride: i64, groups: i64| -> crate::Result<Step> {
-        let bias = tensor(&format!("{norm}/batchnorm_1/sub"))?;
-        if bias.size() != [weight.size()[0]] {
-            return Err(not_pinned(name));
-        }
-        let path = root.sub(name);
-        let convolution = Convolution {
-            weight: path.var_copy("weight", &weight.contiguous()),
-            bias: path.var_copy("bias", &bias),
-            stride,
-            groups,
-            relu6: true,
-            norm: None,
+    let convolution =
+        |name: &str, weight: Tensor, norm: &str, stride: i64, groups: i64| -> crate::Result<FaceNetStep> {
+            let bias = tensor(&format!("{norm}/batchnorm_1/sub"))?;
+            if bias.size() != [weight.size()[0]] {
+                return Err(not_pinned(name));
+            }
+            let path = root.sub(name);
+            let convolution = Convolution {
+                weight: path.var_copy("weight", &weight.contiguous()),
+                bias: path.var_copy("bias", &bias),
+                stride,
+                groups,
+                relu6: true,
+                norm: None,
+            };
+            Ok(FaceNetStep { name: format!("{name}_relu"), op: Op::Convolution(convolution) })
         };
-        Ok(Step { name: format!("{name}_relu"), op: Op::Convolution(convolution) })
-    };
     // Filters lie as height, width, input, output (depthwise: height, width, channel, 1).
     let filter = |name: &str, order: [i64; 4]| -> crate::Result<Tensor> {
         let weight = tensor(name)?;
@@ -284,10 +285,10 @@ fn vgg_16(path: &Path, device: Device) -> crate::Result<FaceNet> {
                 relu6: false,
                 norm: None,
             };
-            steps.push(Step { name, op: Op::Convolution(convolution) });
+            steps.push(FaceNetStep { name, op: Op::Convolution(convolution) });
             index += 2;
         }
-        steps.push(Step { name: format!("pool{}", block + 1), op: Op::MaxPool });
+        steps.push(FaceNetStep { name: format!("pool{}", block + 1), op: Op::MaxPool });
         index += 1;
     }
     Ok(FaceNet { store, steps, mean_bgr: [93.5940, 104.7624, 129.1863] })

@@ -48,7 +48,7 @@ pub enum DetectorError {
 /// Translates the BlazeFace `graph` to ONNX (opset 13): see the module for its input and outputs.
 ///
 /// # Errors
-/// `Graph` when something is missing, `Unknown` when an operator, shape or attribute is not one of BlazeFace's.
+/// Returns `Graph` if something is missing, `Unknown` when an operator, shape or attribute is not one of BlazeFace's.
 pub fn detector_onnx(graph: &Graph) -> Result<ModelProto, DetectorError> {
     let mut translation = Translation { graph, onnx: Builder::default() };
     for node in &graph.nodes {

@@ -60,7 +60,7 @@ impl Node {
     /// A string attribute, for example `padding` (`SAME`, `VALID`).
     ///
     /// # Errors
-    /// `Absent` when there is no such attribute or it is no string.
+    /// Returns `Absent` if there is no such attribute or it is no string.
     pub fn text(&self, attribute: &str) -> Result<String, TfjsError> {
         let value = self.attributes.get(attribute).and_then(|a| a.get("s"));
         value.and_then(decode_text).ok_or_else(|| self.absent(attribute))
@@ -69,7 +69,7 @@ impl Node {
     /// A list of strings, for example `fused_ops` (`BiasAdd`, `Relu`).
     ///
     /// # Errors
-    /// `Absent` when there is no such attribute or it is no list of strings.
+    /// Returns `Absent` if there is no such attribute or it is no list of strings.
     pub fn texts(&self, attribute: &str) -> Result<Vec<String>, TfjsError> {
         self.list(attribute, "s", decode_text)
     }
@@ -77,7 +77,7 @@ impl Node {
     /// A list of integers, for example `strides` (in NHWC order).
     ///
     /// # Errors
-    /// `Absent` when there is no such attribute or it is no list of integers.
+    /// Returns `Absent` if there is no such attribute or it is no list of integers.
     pub fn integers(&self, attribute: &str) -> Result<Vec<i64>, TfjsError> {
         self.list(attribute, "i", decode_integer)
     }
@@ -85,7 +85,7 @@ impl Node {
     /// A floating-point attribute, for example `epsilon`.
     ///
     /// # Errors
-    /// `Absent` when there is no such attribute or it is no number.
+    /// Returns `Absent` if there is no such attribute or it is no number.
     pub fn number(&self, attribute: &str) -> Result<f32, TfjsError> {
         let value = self.attributes.get(attribute).and_then(|a| a.get("f"));
         value.and_then(Value::as_f64).map(|v| v as f32).ok_or_else(|| self.absent(attribute))
@@ -94,7 +94,7 @@ impl Node {
     /// The name of this node's input `index`.
     ///
     /// # Errors
-    /// `Absent` when the node has fewer inputs.
+    /// Returns `Absent` if the node has fewer inputs.
     pub fn input(&self, index: usize) -> Result<&str, TfjsError> {
         self.inputs.get(index).map(String::as_str).ok_or_else(|| self.absent(&format!("input {index}")))
     }
@@ -127,7 +127,7 @@ impl Graph {
     /// Reads `json` and the `.bin` files that it names, which lie beside it.
     ///
     /// # Errors
-    /// `Unreadable` when a file is, `Broken` when contents and sizes do not fit together.
+    /// Returns `Unreadable` if a file is, `Broken` when contents and sizes do not fit together.
     pub fn open(json: &Path) -> Result<Graph, TfjsError> {
         let read =
             |path: &Path| std::fs::read(path).map_err(|source| TfjsError::Unreadable { path: path.into(), source });
@@ -138,7 +138,7 @@ impl Graph {
     /// The constant called `name`.
     ///
     /// # Errors
-    /// `Absent` when there is none.
+    /// Returns `Absent` if there is none.
     pub fn weight(&self, name: &str) -> Result<&Weight, TfjsError> {
         self.weights.get(name).ok_or_else(|| TfjsError::Absent { what: format!("weight `{name}`") })
     }
@@ -146,7 +146,7 @@ impl Graph {
     /// The node called `name`.
     ///
     /// # Errors
-    /// `Absent` when there is none.
+    /// Returns `Absent` if there is none.
     pub fn node(&self, name: &str) -> Result<&Node, TfjsError> {
         let found = self.nodes.iter().find(|n| n.name == name);
         found.ok_or_else(|| TfjsError::Absent { what: format!("node `{name}`") })
@@ -175,7 +175,7 @@ impl Graph {
             for name in &group.paths {
                 // A manifest names files beside it and nothing else.
                 if Path::new(name).file_name() != Some(name.as_ref()) {
-                    return Err(broken(format!("`{name}` is no plain file name")));
+                    return Err(broken(format!("`{name}` is not a plain file name")));
                 }
                 bytes.append(&mut load(name)?);
             }

@@ -38,7 +38,7 @@ pub fn equalize(net: &mut FloatNet) {
 /// `expression_core::quantize`.
 ///
 /// # Errors
-/// Where a layer never answers on the calibration samples: it is broken, and quantisation would hide it.
+/// Returns an error if a layer never answers on the calibration samples: it is broken, and quantisation would hide it.
 pub fn round_scales(net: &mut FloatNet, ranges: &[Range]) -> crate::Result<()> {
     for index in 1..net.layers.len() {
         let (before, after) = net.layers.split_at_mut(index);

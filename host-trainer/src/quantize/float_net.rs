@@ -1,5 +1,6 @@
 //! The trained net with batch norm folded into its convolutions: a plain chain of layers.
 
+use expression_core::Label;
 use tch::{Device, Kind, Tensor};
 
 use crate::error::Context;
@@ -40,7 +41,7 @@ impl FloatNet {
     /// Folds batch norm, in double precision.
     ///
     /// # Errors
-    /// Where the net's tensors are not of the shapes they should be.
+    /// Returns an error if the net's tensors are not of the shapes they should be.
     pub fn fold(net: &ExpressionNet, channels: usize, size: usize) -> crate::Result<FloatNet> {
         let mut layers = net.blocks().map(|(name, block)| fold(block, name)).collect::<crate::Result<Vec<_>>>()?;
         let classifier = net.classifier();
@@ -55,6 +56,18 @@ impl FloatNet {
             pool: false,
         });
         Ok(FloatNet { channels, size, layers })
+    }
+
+    /// Leaves out the outputs of the classes that are not among `labels`.
+    pub fn with_classes(mut self, labels: &[Label]) -> FloatNet {
+        if let Some(last) = self.layers.last_mut() {
+            let inputs = last.weight.len() / last.shape[0].max(1);
+            let rows = labels.iter().map(|label| *label as usize);
+            last.weight = rows.clone().flat_map(|row| last.weight[row * inputs..][..inputs].to_vec()).collect();
+            last.bias = rows.map(|row| last.bias[row]).collect();
+            last.shape[0] = labels.len();
+        }
+        self
     }
 
     /// How many classes.

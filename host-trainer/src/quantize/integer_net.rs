@@ -56,7 +56,7 @@ impl IntegerNet {
     /// Quantises a net whose activation scales `equalize::round_scales` made powers of two. `ranges`: of every layer.
     ///
     /// # Errors
-    /// Where a layer's range is empty.
+    /// Returns an error if a layer's range is empty.
     pub fn new(net: &FloatNet, ranges: &[Range], scales: WeightScales) -> crate::Result<IntegerNet> {
         let (mut input_scale, mut input_zero) = ((1.0 / INPUT_UNIT) as f32, INPUT_ZERO as u8);
         let mut layers = Vec::new();

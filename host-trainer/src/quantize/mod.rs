@@ -16,7 +16,7 @@ use crate::config::Quantize;
 /// The integer net of a folded net. `faces`: u8 `[n, channels, size, size]`, held out from training.
 ///
 /// # Errors
-/// Where a layer never answers on the calibration samples.
+/// Returns an error if a layer never answers on the calibration samples.
 pub fn quantize(net: &FloatNet, faces: &Tensor, config: &Quantize) -> crate::Result<IntegerNet> {
     let mut net = net.clone();
     equalize::equalize(&mut net);

@@ -137,7 +137,7 @@ impl FaceUnits {
     /// Reads the units that the expressions use from `folder` (`faceunits01/targets/faceunits`).
     ///
     /// # Errors
-    /// A unit that is missing or damaged.
+    /// Returns an error if a unit is missing or damaged.
     pub fn open(folder: &Path, mesh: &Mesh) -> Result<FaceUnits, RenderError> {
         let used = EXPRESSIONS.iter().flat_map(|actions| actions.iter().map(|action| action.unit));
         let mut names: Vec<String> =

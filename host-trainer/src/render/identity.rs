@@ -114,7 +114,7 @@ impl Features {
     /// Reads the macro and local targets under `folder` (`mpfb2/targets`).
     ///
     /// # Errors
-    /// A folder or file that is missing or damaged.
+    /// Returns an error if a folder or file is missing or damaged.
     pub fn open(folder: &Path, mesh: &Mesh) -> Result<Features, RenderError> {
         let macros = folder.join("macrodetails");
         let read = |name: String| Target::open(&macros.join(format!("{name}.target.gz")), &mesh.kept);

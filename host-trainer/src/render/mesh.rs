@@ -59,7 +59,7 @@ impl Mesh {
     /// Reads `base.obj` and the lip and mouth masks from the folder `mpfb2`.
     ///
     /// # Errors
-    /// A file that cannot be read or does not parse.
+    /// Returns an error if a file cannot be read or does not parse.
     pub fn open(folder: &Path) -> Result<Mesh, RenderError> {
         let path = folder.join("3dobjs").join("base.obj");
         let text = read_text(&path)?;
@@ -79,7 +79,7 @@ impl Mesh {
         let lips = mesh.mouth.iter().filter(|mouth| mouth[0] > 0.5).count();
         if lips == 0 || lips > mesh.rest.len() / 8 {
             let path = folder.join("textures").join(LIPS);
-            return Err(RenderError::Mask { path, what: format!("masks {lips} vertices, which are no lips") });
+            return Err(RenderError::Mask { path, what: format!("masks {lips} vertices, which are not lips") });
         }
         mesh.openness = mesh.measure_openness();
         Ok(mesh)

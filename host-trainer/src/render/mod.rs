@@ -107,7 +107,7 @@ impl Renderer {
     /// Loads the meshes and targets; `assets` is the folder that holds `mpfb2` and `faceunits01`.
     ///
     /// # Errors
-    /// A file that is missing or damaged; the message says which, and what to do.
+    /// Returns an error if a file is missing or damaged; the message says which, and what to do.
     pub fn open(assets: &Path) -> Result<Renderer, RenderError> {
         let base = assets.join("mpfb2");
         let mesh = Mesh::open(&base)?;

@@ -20,7 +20,7 @@ impl Target {
     /// Reads a target, plain or gzipped (by the name's ending), and keeps the vertices that `kept` maps to an index.
     ///
     /// # Errors
-    /// A file that cannot be read, a line that does not parse, a vertex that the base mesh does not have.
+    /// Returns an error if the file cannot be read, a line does not parse, or a vertex is not in the base mesh.
     pub fn open(path: &Path, kept: &[Option<u32>]) -> Result<Target, RenderError> {
         Target::parse(&read_text(path)?, kept).map_err(|(line, what)| RenderError::damaged(path, line, what))
     }

@@ -21,10 +21,20 @@ pub fn page(summary: &Summary, answered: &[Answered], samples_png: &[u8]) -> Str
     let header = html! {
         (header("Facial expression recognition, report of a run", &summary.name, about))
         (parity_verdict(summary))
+        (warnings(summary))
         (figures::tiles(summary))
     };
     let title = format!("{}: {} int8", summary.name, percent(summary.int8.accuracy));
     super::document(&title, header, sections(summary, answered, samples_png))
+}
+
+/// Labels with no or few samples.
+fn warnings(summary: &Summary) -> Markup {
+    html! {
+        @for warning in &summary.warnings {
+            p.verdict { "Warning: " (warning) "." }
+        }
+    }
 }
 
 /// Says whether the bundle answers as the trained net does.

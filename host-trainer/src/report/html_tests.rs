@@ -33,9 +33,12 @@ fn summary() -> Summary {
         figure: format!("figure {number}"),
         tolerance: "0 LSB".into(),
         holds,
+        accepted: false,
     };
     Summary {
         name: "a run".into(),
+        warnings: vec!["no samples of <contempt>".into()],
+        labels: Vec::new(),
         data: "folder:pictures".into(),
         source: "drawn here".into(),
         samples: [336, 64, 56],
@@ -85,6 +88,7 @@ fn the_page_holds_the_figures() {
         "1.png: label fear, answer surprise",
         "data:image/png;base64,UE5H",
         "consent",
+        "Warning: no samples of &lt;contempt&gt;.",
     ] {
         assert!(page.contains(text), "{text}");
     }

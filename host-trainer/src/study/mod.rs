@@ -88,7 +88,7 @@ impl Plan<'_> {
     /// Runs every cell. All methods with one seed see the same samples.
     ///
     /// # Errors
-    /// [`Error::BadInput`], of a preset that does not tune the face net too; [`crate::interrupt::Interrupted`].
+    /// Returns an error if the preset does not tune the face net, the input is bad, or the run is interrupted.
     pub fn run(&self) -> crate::Result<Study> {
         if self.config.face_net_tuning.epochs == 0 {
             let advice = "set face_net_tuning.epochs in the preset: the tuned face net is the second method";
@@ -154,7 +154,7 @@ impl Plan<'_> {
             preset: String::new(),
             limit: Some(size as u32),
             seed,
-            resume: self.resume && run::Identity::of(&folder).is_some(),
+            resume: self.resume && run::Identity::read(&folder).is_some(),
             overwrite: self.overwrite,
             fold: None,
         };

@@ -22,13 +22,13 @@ impl Study {
         self.cells.iter().map(|cell| cell.samples).collect()
     }
 
-    /// Of a figure of one method with `size` samples: mean and sample deviation over seeds.
+    /// Returns mean and sample deviation over seeds of a figure of one method with `size` samples.
     pub fn over_seeds(&self, size: usize, method: Method, figure: fn(&Cell) -> f64) -> Spread {
         let cells = self.cells.iter().filter(|cell| (cell.samples, cell.method) == (size, method));
         Spread::of(&cells.map(figure).collect::<Vec<_>>())
     }
 
-    /// The table for people: a row a number of samples and a method.
+    /// Returns the table for people: one row for each number of samples and method.
     pub fn table(&self) -> String {
         let seeds = self.cells.iter().map(|cell| cell.seed).collect::<BTreeSet<_>>().len();
         let share = |spread: Spread| {

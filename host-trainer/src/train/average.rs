@@ -10,7 +10,7 @@ pub struct Average {
 }
 
 impl Average {
-    /// Of the variables of `store`, which it starts from. Each step keeps the share `keep` of it.
+    /// Starts from the variables of `store`. Each step keeps the share `keep` of the average.
     pub fn new(store: &nn::VarStore, keep: f64) -> Average {
         let mut slots: Vec<_> = store
             .variables()

@@ -1,4 +1,4 @@
-//! What the face net answers, kept in files with a key of everything that the answers depend on.
+//! A cache of what the face net answers: files with a key of everything that the answers depend on.
 
 use std::path::Path;
 
@@ -11,10 +11,10 @@ use crate::dataset::Sample;
 use crate::error::Error;
 use crate::net::FaceNet;
 
-/// The tensor kept at `path` under `key`, or what `compute` gives, which is kept then. On the CPU.
+/// Returns the tensor cached at `path` under `key`; if there is none, computes and caches it. On the CPU.
 ///
 /// # Errors
-/// Of the file system or of `compute`; [`Error::BadInput`] where the file is cut off.
+/// Returns an error if the file cannot be read or written or is cut off, or the error of `compute`.
 pub fn or_computed(
     path: &Path,
     key: &str,

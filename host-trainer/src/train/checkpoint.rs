@@ -41,10 +41,10 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Reads a checkpoint; `None` where there is no such file.
+    /// Reads a checkpoint; returns `None` if there is no such file.
     ///
     /// # Errors
-    /// [`Error::BadInput`] where the file is damaged.
+    /// Returns [`Error::BadInput`] if the file is damaged.
     pub fn open(path: &Path) -> crate::Result<Option<Checkpoint>> {
         if !path.exists() {
             return Ok(None);
@@ -72,7 +72,7 @@ impl Checkpoint {
     /// Writes a checkpoint; an older one stays until the new one is whole.
     ///
     /// # Errors
-    /// Of the file system.
+    /// Returns an error if the file cannot be written.
     pub fn write(
         place: &CheckpointPlace,
         store: &nn::VarStore,
@@ -119,7 +119,7 @@ impl Checkpoint {
     /// Copies the weights into `store`, velocities and averages into `optimizer` and `average`; gives the curve.
     ///
     /// # Errors
-    /// [`Error::BadInput`] where a tensor is missing or of another shape.
+    /// Returns [`Error::BadInput`] if a tensor is missing or of another shape.
     pub fn restore(
         self,
         store: &nn::VarStore,
@@ -139,7 +139,7 @@ impl Checkpoint {
     /// Copies what a finished stage gave into `store`: the averaged weights where weights were averaged.
     ///
     /// # Errors
-    /// As [`Checkpoint::restore`].
+    /// Returns the errors of [`Checkpoint::restore`].
     pub fn result(&self, store: &nn::VarStore) -> crate::Result<()> {
         let averaged = self.tensors.keys().any(|name| name.starts_with(AVERAGE));
         self.variables(store, if averaged { AVERAGE } else { WEIGHT })

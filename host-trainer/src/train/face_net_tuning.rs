@@ -35,7 +35,7 @@ impl FaceClassifier<'_> {
     /// first of `samples`.
     ///
     /// # Errors
-    /// Where a picture is empty.
+    /// Returns an error if a picture is empty.
     pub fn new<'a>(net: &'a mut FaceNet, config: &'a Config, samples: &[Sample]) -> crate::Result<FaceClassifier<'a>> {
         let some: Vec<_> = samples.iter().take(MEASURED).map(|sample| &sample.picture).collect();
         net.normalise(&faces::face_net_input(&some, config.face_net.size, net.store().device())?);
@@ -47,7 +47,7 @@ impl FaceClassifier<'_> {
     /// Trains the face net and its classifier; the curve is of the held-out samples.
     ///
     /// # Errors
-    /// As [`Stage::train`].
+    /// Returns the errors of [`Stage::train`].
     pub fn train(
         &self,
         (samples, faces): (&[Sample], &Faces),
@@ -91,7 +91,7 @@ impl FaceClassifier<'_> {
     /// Takes the weights of a finished tuning from its checkpoint.
     ///
     /// # Errors
-    /// [`Error::BadInput`] where it is missing, damaged or of another net.
+    /// Returns [`Error::BadInput`] if it is missing, damaged or of another net.
     pub fn restore(&self, checkpoint: &Path) -> crate::Result<()> {
         let missing = || Error::BadInput(format!("{}: no such file; train again", checkpoint.display()));
         Checkpoint::open(checkpoint)?.ok_or_else(missing)?.result(self.net.store())
@@ -100,7 +100,7 @@ impl FaceClassifier<'_> {
     /// Logits `[n, 8]` of one view of each sample.
     ///
     /// # Errors
-    /// [`crate::interrupt::Interrupted`], or where a picture is empty.
+    /// Returns an error if the run is interrupted or a picture is empty.
     pub fn logits(&self, samples: &[Sample], view: View) -> crate::Result<Tensor> {
         let parts = samples.chunks(BATCH).map(|chunk| {
             crate::interrupt::check()?;
@@ -117,7 +117,7 @@ impl FaceClassifier<'_> {
     /// Logits `[n, 8]` of the face net's input; `train` with the batch's own statistics.
     ///
     /// # Errors
-    /// As [`FaceNet::forward`].
+    /// Returns the errors of [`FaceNet::forward`].
     pub fn forward(&self, input: &Tensor, train: bool) -> crate::Result<Tensor> {
         let maps = self.net.forward(input, self.net.last(), self.config.run.precision.kind(), train)?;
         Ok(self.head.forward(&maps.mean_dim([2i64, 3].as_slice(), false, Kind::Float)))

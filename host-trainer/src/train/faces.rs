@@ -22,7 +22,7 @@ impl Faces {
     /// Aligns the faces of `samples` by the board's own code.
     ///
     /// # Errors
-    /// Where a picture is empty.
+    /// Returns an error if a picture is empty.
     pub fn new(samples: &[Sample], input: FaceInput, device: Device) -> crate::Result<Faces> {
         // The margin is kept: training crops at random from it.
         let whole = FaceInput { size: input.aligned, ..input };

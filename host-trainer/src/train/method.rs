@@ -56,7 +56,8 @@ pub fn train(run: &Run, config: &Config, data: &DataSet, mut face_net: FaceNet) 
         curves.push(("tuning the face net".to_owned(), curve));
         clock("tuning the face net");
         if config.stage_two.teacher > 0.0 {
-            teacher = Some(Teacher::of(&classifier, &data.train, run.seed(), &run.path(run::TEACHER_ANSWERS))?);
+            teacher =
+                Some(Teacher::load_or_compute(&classifier, &data.train, run.seed(), &run.path(run::TEACHER_ANSWERS))?);
             clock("the teacher's answers");
         }
     }
@@ -64,8 +65,9 @@ pub fn train(run: &Run, config: &Config, data: &DataSet, mut face_net: FaceNet) 
     tch::manual_seed(run.seed() as i64);
     let mut net = ExpressionNet::new(&config.net, channels, Label::COUNT as i64, config.run.precision.kind(), device);
     if config.stage_one.epochs > 0 {
-        let maps =
-            |samples, file: &str| TargetMaps::of(samples, &face_net, config, run.seed(), &run.path(file), device);
+        let maps = |samples, file: &str| {
+            TargetMaps::load_or_compute(samples, &face_net, config, run.seed(), &run.path(file), device)
+        };
         let targets = maps(&data.train, run::TRAIN_TARGET_MAPS)?;
         let held_out_targets = maps(&data.calibration, run::CALIBRATION_TARGET_MAPS)?;
         clock("target maps");

@@ -23,7 +23,7 @@ pub struct Stage<'a> {
     pub name: &'a str,
     /// Passes over the samples.
     pub epochs: usize,
-    /// Samples a step.
+    /// Batch size: samples per step.
     pub batch: usize,
     /// How the rate changes.
     pub schedule: Schedule,
@@ -35,9 +35,9 @@ pub struct Stage<'a> {
     pub weight_decay: f64,
     /// Share of the averaged weights that a step keeps; 0 for no averaging.
     pub average: f64,
-    /// Of the run.
+    /// Seed of the run.
     pub seed: u64,
-    /// Written after every epoch; a stage goes on from it.
+    /// Written after every epoch; an interrupted stage resumes from it.
     pub checkpoint: &'a CheckpointPlace,
 }
 
@@ -53,7 +53,7 @@ impl Stage<'_> {
     /// uninterrupted one does.
     ///
     /// # Errors
-    /// [`crate::interrupt::Interrupted`], a checkpoint that does not fit, or a loss that is not finite.
+    /// Returns an error if the run is interrupted, the checkpoint does not fit, or the loss is not finite.
     pub fn train(
         &self,
         store: &nn::VarStore,

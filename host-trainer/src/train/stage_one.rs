@@ -26,7 +26,7 @@ const BATCH: usize = 256;
 /// spent on the rest, g starts with each channel's mean and deviation ([`ExpressionNet::respond_like`]).
 ///
 /// # Errors
-/// As [`Stage::train`].
+/// Returns the errors of [`Stage::train`].
 pub fn train(
     net: &ExpressionNet,
     (faces, targets): (&Faces, &TargetMaps),

@@ -21,7 +21,7 @@ const BATCH: i64 = 256;
 /// configuration gives it.
 ///
 /// # Errors
-/// As [`Stage::train`].
+/// Returns the errors of [`Stage::train`].
 pub fn train(
     net: &ExpressionNet,
     (faces, teacher): (&Faces, Option<&Teacher>),

@@ -1,4 +1,4 @@
-//! The face net's target maps G(I), computed once and kept: stage one never runs the face net.
+//! The face net's target maps G(I), computed once and cached: stage one never runs the face net.
 
 use std::path::Path;
 
@@ -30,11 +30,11 @@ pub struct TargetMaps {
 }
 
 impl TargetMaps {
-    /// Reads the maps kept at `path`, or computes and keeps them.
+    /// Reads the maps cached at `path`, or computes and caches them.
     ///
     /// # Errors
-    /// Of the file system, of the face net, or [`crate::interrupt::Interrupted`].
-    pub fn of(
+    /// Returns an error if a file cannot be read or written, the face net fails or the run is interrupted.
+    pub fn load_or_compute(
         samples: &[Sample],
         face_net: &FaceNet,
         config: &Config,

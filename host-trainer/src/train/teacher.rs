@@ -1,4 +1,4 @@
-//! The tuned face net as a teacher in stage two: its answers to views of the training samples, computed once and kept
+//! The tuned face net as a teacher in stage two: its answers to views of the training samples, computed once and cached
 //! (Hinton et al., "Distilling the Knowledge in a Neural Network", arXiv 1503.02531).
 
 use std::path::Path;
@@ -29,12 +29,17 @@ pub struct Teacher {
 }
 
 impl Teacher {
-    /// Reads the answers of `classifier` to `samples` kept at `path`, or computes and keeps them: to
+    /// Reads the answers of `classifier` to `samples` cached at `path`, or computes and caches them: to
     /// `stage_two.teacher_views` views of each, the first of them the centre, or to the centre alone where that is 0.
     ///
     /// # Errors
-    /// [`crate::interrupt::Interrupted`], of the file system, or where a picture is empty.
-    pub fn of(classifier: &FaceClassifier, samples: &[Sample], seed: u64, path: &Path) -> crate::Result<Teacher> {
+    /// Returns an error if the run is interrupted, a file cannot be read or written, or a picture is empty.
+    pub fn load_or_compute(
+        classifier: &FaceClassifier,
+        samples: &[Sample],
+        seed: u64,
+        path: &Path,
+    ) -> crate::Result<Teacher> {
         let config = classifier.config();
         let consistent = config.stage_two.teacher_views > 0;
         let per_sample = config.stage_two.teacher_views.max(1);

@@ -69,7 +69,7 @@ fn fresh(name: &str, preset: &str, size: usize) -> anyhow::Result<Net> {
         name: name.to_owned(),
         onnx: builder::bytes(&graph::int8(&int8)),
         float: builder::bytes(&graph::float(&folded)),
-        manifest: export::manifest(&config, name, &int8, faces.len()),
+        manifest: export::manifest(&config, name, &Label::ALL, &int8, faces.len()),
         face: faces[0].clone(),
         multiply_accumulates: folded.multiply_accumulates() as f64,
     })

@@ -1,0 +1,79 @@
+//! Which labels a data set covers, and how well.
+
+use expression_core::Label;
+
+use crate::dataset::{DataSet, Sample};
+use crate::error::Error;
+
+/// Fewer training samples of a label than this are worth a warning.
+const FEW: usize = 20;
+
+/// Returns the labels that occur in training samples, in their order: the outputs of the exported nets.
+///
+/// # Errors
+/// Returns [`Error::BadInput`] if there are fewer than two.
+pub fn labels(samples: &[Sample]) -> crate::Result<Vec<Label>> {
+    let labels: Vec<Label> = Label::ALL.into_iter().filter(|label| count(samples, *label) > 0).collect();
+    if labels.len() < 2 {
+        let found = labels.first().map_or("none", |label| label.name());
+        return Err(Error::BadInput(format!("training samples of at least two labels are needed; there are: {found}")));
+    }
+    Ok(labels)
+}
+
+/// Returns a sentence for each label with no or few training samples, or with none to test on.
+pub fn warnings(data: &DataSet) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for label in Label::ALL {
+        let (train, test) = (count(&data.train, label), count(&data.test, label));
+        let name = label.name();
+        match (train, test) {
+            (0, 0) => warnings.push(format!("no samples of {name}: the bundle's labels lack it")),
+            (0, _) => warnings.push(format!(
+                "no training samples of {name}: the bundle's labels lack it, and all {test} test samples count as wrong"
+            )),
+            (..FEW, _) => warnings.push(format!("only {train} training samples of {name}: expect low recall")),
+            (_, 0) => warnings.push(format!("no test samples of {name}: its recall is unknown")),
+            _ => {}
+        }
+    }
+    warnings
+}
+
+fn count(samples: &[Sample], label: Label) -> usize {
+    samples.iter().filter(|sample| sample.label == label).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use expression_engine::Picture;
+
+    use super::*;
+
+    fn samples(counts: &[(Label, usize)]) -> Vec<Sample> {
+        let picture = Picture { width: 1, height: 1, channels: 1, data: vec![0] };
+        let sample = |label: Label| Sample::labelled(String::new(), None, picture.clone(), label);
+        counts.iter().flat_map(|(label, count)| std::iter::repeat_n(*label, *count)).map(sample).collect()
+    }
+
+    #[test]
+    fn labels_without_samples_are_left_out_and_told() {
+        let seven: Vec<(Label, usize)> = Label::ALL[..7].iter().map(|label| (*label, 30)).collect();
+        let train = samples(&seven);
+        assert_eq!(labels(&train).unwrap(), Label::ALL[..7]);
+        assert!(labels(&train[..30]).unwrap_err().to_string().contains("neutral"));
+        let data = |train: Vec<Sample>, test| DataSet {
+            name: String::new(),
+            source: String::new(),
+            train,
+            calibration: Vec::new(),
+            test,
+            skipped: Vec::new(),
+        };
+        let told = warnings(&data(train.clone(), train.clone()));
+        assert_eq!(told, ["no samples of contempt: the bundle's labels lack it"]);
+        let told = warnings(&data(train[15..].to_vec(), samples(&[(Label::Contempt, 2)])));
+        assert!(told[0].contains("only 15") && told[7].contains("all 2 test"), "{told:?}");
+        assert!(told[1..7].iter().all(|warning| warning.contains("no test samples")), "{told:?}");
+    }
+}
