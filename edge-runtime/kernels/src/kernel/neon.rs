@@ -3,7 +3,7 @@
 use std::arch::aarch64::*;
 use std::arch::is_aarch64_feature_detected;
 
-use super::{Kernel, Tile, interleave};
+use super::{Kernel, Tile, interleave, short};
 use crate::panel::PADDING;
 use crate::winograd;
 
@@ -49,8 +49,11 @@ impl Kernel for Neon {
         128
     }
 
-    /// `[block][granule][channel of the block][byte]`.
+    /// `[block][granule][channel of the block][byte]`; of a single granule as `short` has it.
     fn pack(&self, filters: &[i8], channels: usize, granules: usize) -> Vec<u8> {
+        if granules == 1 {
+            return short::pack(filters, channels);
+        }
         blocks(filters, channels, granules, BLOCK)
     }
 
@@ -63,6 +66,10 @@ impl Kernel for Neon {
                     _ => {}
                 }
             };
+        }
+        if tile.reduction.rows * tile.reduction.steps == 1 {
+            // SAFETY: the caller's; `pack` has seen one granule.
+            return unsafe { short::places(tile) };
         }
         // Two products fit into 16 bits, unless both are -128 by -128.
         match tile.panel.lowest {
