@@ -3,7 +3,7 @@
 
 use std::arch::aarch64::*;
 
-use super::neon::{load, write_block};
+use super::neon::{Requantized, load};
 use super::{Tile, interleave};
 use crate::unroll::each;
 
@@ -78,10 +78,12 @@ unsafe fn count<const PLACES: usize>(tile: &Tile) {
                 }
             }
         });
+        // SAFETY: the caller's.
+        let requantized = unsafe { Requantized::new(tile, block) };
         each!(PLACE in 0 1 2 3 => {
             if PLACE < PLACES {
                 // SAFETY: the caller's.
-                unsafe { write_block(tile, PLACE, block, &sums[PLACE]) };
+                unsafe { requantized.write(PLACE, &sums[PLACE]) };
             }
         });
         weights = weights.wrapping_add(BLOCK * LENGTH);
