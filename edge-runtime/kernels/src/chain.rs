@@ -95,6 +95,14 @@ pub(crate) struct Scratch {
     pub sums: Buffer,
 }
 
+// Engines share them between threads.
+const _: () = {
+    const fn is_shared<T: Send + Sync>() {}
+    is_shared::<Chain>();
+    is_shared::<Threads>();
+    is_shared::<Workspace>();
+};
+
 impl Threads {
     /// Starts threads that share the work of a chain; with one, the caller's own does it.
     ///

@@ -28,7 +28,7 @@ fn window() -> impl Strategy<Value = ([usize; 2], [usize; 2])> {
 
 fn convolution(from: usize) -> impl Strategy<Value = Convolution> {
     let pairs = || [0..3usize, 0..3];
-    (channels(), window(), pairs(), pairs(), any::<[u8; 2]>(), any::<u64>(), 0..7).prop_map(
+    (channels(), window(), pairs(), pairs(), any::<[u8; 2]>(), any::<u64>(), 0..7usize).prop_map(
         move |(to, (kernel, stride), before, after, [input_zero, output_zero], seed, kind)| {
             let mut bytes = Bytes(seed);
             let count = to * from * kernel[0] * kernel[1];
@@ -45,7 +45,9 @@ fn convolution(from: usize) -> impl Strategy<Value = Convolution> {
             let mut bytes = Bytes(!seed);
             let bias = (0..to).map(|_| bytes.word() >> if kind == 1 { 0 } else { 16 }).collect();
             let size = (from * kernel[0] * kernel[1]) as f32 * 3000.0;
-            let multiplier = (0..to).map(|_| f32::from(bytes.next()) / size.sqrt() / 256.0).collect();
+            // Also such that values leave the range of an i32, and negative ones.
+            let factor = [1.0, 1.0, 1e9, -1.0, 1.0, 1.0, -1e9][kind];
+            let multiplier = (0..to).map(|_| factor * f32::from(bytes.next()) / size.sqrt() / 256.0).collect();
             let window = Window { kernel, stride, before, after };
             Convolution { from, to, window, weight, bias, multiplier, input_zero, output_zero }
         },

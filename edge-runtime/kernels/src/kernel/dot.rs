@@ -3,7 +3,7 @@
 use std::arch::aarch64::*;
 use std::arch::{asm, is_aarch64_feature_detected};
 
-use super::neon::{blocks, load, write_block};
+use super::neon::{Requantized, blocks, load};
 use super::{Kernel, MAX_CHANNELS, Tile};
 use crate::unroll::each;
 use crate::winograd;
@@ -125,10 +125,12 @@ unsafe fn places<const PLACES: usize, const WHOLE: bool>(tile: &Tile) {
                 weights = unsafe { weights.add(GRANULE * BLOCK) };
             }
         }
+        // SAFETY: the caller's.
+        let requantized = unsafe { Requantized::new(tile, block) };
         each!(PLACE in 0 1 2 3 4 5 => {
             if PLACE < PLACES {
                 // SAFETY: the caller's.
-                unsafe { write_block(tile, PLACE, block, &sums[PLACE]) };
+                unsafe { requantized.write(PLACE, &sums[PLACE]) };
             }
         });
     }

@@ -9,6 +9,8 @@ mod mmla;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod portable;
+#[cfg(target_arch = "aarch64")]
+mod short;
 #[cfg(target_arch = "x86_64")]
 mod vnni;
 

@@ -1,5 +1,6 @@
 //! x86-64 with registers of 256 bits: products of 16 bits by AVX2, AVX-VNNI, or AVX-512 VNNI and VL.
 
+use std::arch::asm;
 use std::arch::x86_64::*;
 use std::ops::Range;
 
@@ -21,6 +22,30 @@ pub struct Scale {
 fn madd(sums: __m256i, values: __m256i, weights: __m256i) -> __m256i {
     _mm256_add_epi32(sums, _mm256_madd_epi16(values, weights))
 }
+
+/// Defines a function that adds two products to each sum. As text: see `avx512`.
+macro_rules! add_pairs {
+    ($name:ident, $features:literal, $text:literal) => {
+        #[inline]
+        #[target_feature(enable = $features)]
+        fn $name(mut sums: __m256i, values: __m256i, weights: __m256i) -> __m256i {
+            // SAFETY: it changes this register alone.
+            unsafe {
+                asm!(
+                    $text,
+                    sums = inout(ymm_reg) sums,
+                    values = in(ymm_reg) values,
+                    weights = in(ymm_reg) weights,
+                    options(pure, nomem, nostack, preserves_flags),
+                );
+            }
+            sums
+        }
+    };
+}
+
+add_pairs!(add_pairs_vex, "avx2,avxvnni", "{{vex}} vpdpwssd {sums}, {values}, {weights}");
+add_pairs!(add_pairs_evex, "avx2,avx512f,avx512vl,avx512vnni", "vpdpwssd {sums}, {values}, {weights}");
 
 /// Defines one arithmetic: its static, its type, its registers, the features that it needs, the most tiles that its registers
 /// hold, and the function that adds products.
@@ -218,13 +243,13 @@ fn bytes(sums: __m256i, scale: Scale) -> i64 {
 }
 
 arithmetic!(AVX2, Avx2, Madd, "avx2", 4, madd, "AVX2.");
-arithmetic!(AVX_VNNI, AvxVnni, AvxVnniYmm, "avx2,avxvnni", 6, _mm256_dpwssd_avx_epi32, "AVX2 and AVX-VNNI.");
+arithmetic!(AVX_VNNI, AvxVnni, AvxVnniYmm, "avx2,avxvnni", 6, add_pairs_vex, "AVX2 and AVX-VNNI.");
 arithmetic!(
     AVX512_VL,
     Avx512Vl,
     Avx512Ymm,
     "avx2,avx512f,avx512vl,avx512vnni",
     6,
-    _mm256_dpwssd_epi32,
+    add_pairs_evex,
     "AVX2 and the registers of 256 bits of AVX-512 VNNI."
 );

@@ -124,17 +124,28 @@ impl Run<'_> {
         }
     }
 
-    /// A tile, and where its inputs begin. Tiles of equal size lie next to each other, so images alternate.
+    /// The image and the tile that a number means: of each sort, all tiles of an image, then those of the next.
     #[inline(always)]
-    fn input_of(&self, tile: usize) -> (&Tile, *const u8) {
-        let (image, tile) = (tile % self.images, &self.layer.tiles[tile / self.images]);
+    fn find(&self, number: usize) -> (usize, &Tile) {
+        let [narrow, tall, wide] = self.layer.sizes;
+        let sorts = [(0, narrow), (narrow, tall), (tall, wide), (wide, self.layer.tiles.len())];
+        let inside = |(_, end): &(usize, usize)| number < end * self.images;
+        let (start, end) = sorts.into_iter().find(inside).unwrap_or(sorts[3]);
+        let (number, count) = (number - start * self.images, end - start);
+        (number / count, &self.layer.tiles[start + number % count])
+    }
+
+    /// A tile, and where its inputs begin.
+    #[inline(always)]
+    fn input_of(&self, number: usize) -> (&Tile, *const u8) {
+        let (image, tile) = self.find(number);
         (tile, self.input.0.wrapping_add(image * self.input.1 + tile.input))
     }
 
     /// A tile, and where its outputs begin.
     #[inline(always)]
-    fn output_of(&self, tile: usize) -> (&Tile, *mut u8) {
-        let (image, tile) = (tile % self.images, &self.layer.tiles[tile / self.images]);
+    fn output_of(&self, number: usize) -> (&Tile, *mut u8) {
+        let (image, tile) = self.find(number);
         (tile, self.output.0.wrapping_add(image * self.output.1 + tile.output))
     }
 

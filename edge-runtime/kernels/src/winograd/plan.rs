@@ -111,7 +111,8 @@ impl Layer {
         let values_step = layer.from.next_multiple_of(sizes.words).max(depth);
         let sums_step = sizes.registers * sizes.sums;
         let each = POSITIONS * (2 * values_step + 4 * sums_step);
-        let band = (BAND / each).max(sizes.tiles);
+        // Whole groups of tiles.
+        let band = (BAND / each / sizes.tiles).max(1) * sizes.tiles;
         Layer {
             arithmetic,
             from: layer.from,
