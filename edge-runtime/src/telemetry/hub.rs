@@ -167,21 +167,32 @@ impl Hub {
             }
             Event::Note(text) => ("note", json!({ "text": shortened(&text) }), shortened(&text)),
         };
-        let detail: Option<Map<_, _>> = match detail {
+        let detail = match detail {
             Value::Object(fields) => Some(fields),
             _ => None,
         };
-        let told =
-            ToldEvent { record: EventRecord { time: record::time(wall_us), event: name.to_owned(), detail }, line };
-        if now.events.len() == MAX_EVENTS {
-            now.events.pop_front();
-        }
-        now.events.push_back(told.clone());
-        Some(told)
+        Some(now.remember(wall_us, name, detail, line))
+    }
+
+    /// Remembers a line that comes from telemetry itself.
+    pub fn note(&self, text: &str) {
+        let detail = Map::from_iter([("text".to_owned(), text.into())]);
+        self.now().remember(unix_time().as_micros() as i64, "note", Some(detail), shortened(text));
     }
 }
 
 impl Now {
+    /// Adds an event to the newest ones, and drops the oldest.
+    fn remember(&mut self, wall_us: i64, name: &str, detail: Option<Map<String, Value>>, line: String) -> ToldEvent {
+        let told =
+            ToldEvent { record: EventRecord { time: record::time(wall_us), event: name.to_owned(), detail }, line };
+        if self.events.len() == MAX_EVENTS {
+            self.events.pop_front();
+        }
+        self.events.push_back(told.clone());
+        told
+    }
+
     /// The face that fills most of the picture, as a rule the one in front.
     pub fn largest_face(&self) -> Option<&Record> {
         let area = |face: &&Record| u32::from(face.bounds.width) * u32::from(face.bounds.height);

@@ -16,7 +16,6 @@ use super::identity::Identity;
 use super::options::BrokerOptions;
 use super::session::{Broken, Session};
 use crate::telemetry::backlog::{Backlog, BacklogEntry};
-use crate::telemetry::event;
 use crate::telemetry::hub::Hub;
 use crate::telemetry::message::{self, Status};
 
@@ -96,7 +95,7 @@ impl Publishing {
             self.identity.topics.state.trim_end_matches("/state"),
         );
         tracing::warn!("{text}");
-        self.hub.event(event::Event::Note(text));
+        self.hub.note(&text);
     }
 
     /// One connection, from its beginning to its end.
