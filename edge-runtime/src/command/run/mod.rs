@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use expression_core::Label;
+use expression_core::{Label, Turn};
 use expression_engine::error::Context;
 
-use crate::board::{Board, Indicator, thermal};
+use crate::board::{Board, Flip, Indicator, thermal};
 use crate::camera::{self, Format, Spec};
 use crate::journal::{self, Session};
 use crate::pipeline::{Options, Pipeline, Profile};
@@ -30,8 +30,8 @@ pub struct Cmd {
     /// Folder of the bundle; by default the board's.
     #[arg(long, value_name = "DIR")]
     bundle: Option<PathBuf>,
-    /// v4l2:/dev/video0, command:"PROGRAM ARGUMENTS", y4m:FILE, y4m:- (stdin), dir:FOLDER or images:PATTERN; by default the
-    /// board's camera.
+    /// Where frames come from: v4l2:/dev/video0, command:"PROGRAM ARGUMENTS", rtsp://CAMERA/PATH, FILE.mp4, y4m:FILE, y4m:- (stdin),
+    /// dir:FOLDER or images:PATTERN; by default the board's camera. docs/sources.md explains each.
     #[arg(long, value_name = "SOURCE")]
     source: Option<Spec>,
     /// The journal to write, made where it is missing; without FILE the board's. Without the flag nothing is kept.
@@ -46,15 +46,28 @@ pub struct Cmd {
     /// Look for faces in every so manieth frame, and follow them between; by default the board's.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     detect_every: Option<u32>,
-    /// Width and height in pixels: what a camera is asked for, and what a program writes.
+    /// Width and height in pixels that a camera is asked for, or that a program writes, such as 640x480.
     #[arg(long, value_name = "WxH", value_parser = size)]
     frame_size: Option<[u32; 2]>,
-    /// Format that a camera is asked for, or that a program writes: yuyv, uyvy, nv12, i420, grey, mjpeg or y4m.
+    /// Format that a camera is asked for, or that a program writes: gray, nv12, i420, yuyv, uyvy, mjpeg or y4m.
     #[arg(long, value_name = "FORMAT")]
     frame_format: Option<Format>,
-    /// Frames a second that a camera is asked for.
+    /// Bytes from one row to the next in the raw frames of a program, if it pads rows.
+    #[arg(long, value_name = "BYTES")]
+    frame_stride: Option<usize>,
+    /// Frames per second that a camera is asked for.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     frame_rate: Option<u32>,
+    /// Turn frames clockwise by this many degrees, for a camera that is mounted on its side or upside down: 0, 90, 180 or 270.
+    #[arg(long, value_name = "DEGREES", value_parser = rotation)]
+    rotate: Option<Turn>,
+    /// Mirror frames, after they were rotated.
+    #[arg(long, value_name = "DIRECTION")]
+    flip: Option<Flip>,
+    /// Give a camera up and open it again after this many seconds without a frame, such as 60; by default after several of the
+    /// intervals seen between frames, at least 3 s.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    stall: Option<Duration>,
     /// Play a video at its frame rate instead of as fast as possible.
     #[arg(long)]
     realtime: bool,
@@ -119,7 +132,7 @@ impl Cmd {
             options.detect_every = self.detect_every.unwrap_or(board.camera.detect_every.into());
         }
         let pipeline = Pipeline::new(&bundle, engine, options.with_confidence_of(&bundle))?;
-        let source = camera::open(&spec, &self.camera_options())?;
+        let source = camera::open(&spec, &self.camera_options(&board.camera))?;
         let kernels = pipeline.engine().kernels().join(" ");
         let path = self.journal.as_ref().map(|given| given.as_deref().unwrap_or(Path::new(&board.paths.journal)));
         let journal = path.map(|path| open_journal(path, config.clone(), &bundle, &board, &kernels)).transpose()?;
@@ -150,14 +163,23 @@ impl Cmd {
         }
     }
 
-    fn camera_options(&self) -> camera::Options {
-        camera::Options {
+    fn camera_options(&self, board: &crate::board::Camera) -> camera::CameraOptions {
+        let turn = self.rotate.unwrap_or(board.rotation());
+        let turn = match self.flip.or(board.flip) {
+            None => turn,
+            Some(Flip::Horizontal) => turn.flipped_horizontally(),
+            Some(Flip::Vertical) => turn.flipped_vertically(),
+        };
+        camera::CameraOptions {
+            turn,
+            stride: self.frame_stride,
+            stall: self.stall.or(board.stall()),
             size: self.frame_size,
             format: self.frame_format,
             rate: self.frame_rate,
             realtime: self.realtime,
             wait_for_camera: !self.require_camera,
-            ..camera::Options::default()
+            ..camera::CameraOptions::default()
         }
     }
 
@@ -212,6 +234,16 @@ fn open_journal(
         ..Session::here()
     };
     Ok(journal::Writer::open(path, config, session)?)
+}
+
+fn rotation(text: &str) -> Result<Turn, String> {
+    let turn = text.parse().ok().and_then(Turn::from_degrees);
+    turn.ok_or_else(|| "expected 0, 90, 180 or 270 degrees".into())
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().filter(|seconds| *seconds > 0.0).and_then(|s| Duration::try_from_secs_f64(s).ok());
+    seconds.ok_or_else(|| "expected a number of seconds above 0".into())
 }
 
 fn size(text: &str) -> Result<[u32; 2], String> {
