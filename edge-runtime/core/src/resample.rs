@@ -262,8 +262,8 @@ mod tests {
         let data = [1, 0, 2, 0, 3, 0, 9, 4, 0, 5, 0, 6, 0];
         let view = View::luma_plane(&data, 3, 2, 2, 7).unwrap();
         let turn = |degrees| Turn::from_degrees(degrees).unwrap();
-        for (turn, wanted) in [
-            (turn(0), &[[1, 2, 3].as_slice(), &[4, 5, 6]] as &[&[u8]]),
+        let cases: [(Turn, &[&[u8]]); 9] = [
+            (turn(0), &[&[1, 2, 3], &[4, 5, 6]]),
             (turn(90), &[&[4, 1], &[5, 2], &[6, 3]]),
             (turn(180), &[&[6, 5, 4], &[3, 2, 1]]),
             (turn(270), &[&[3, 6], &[2, 5], &[1, 4]]),
@@ -272,7 +272,8 @@ mod tests {
             (turn(90).flipped_horizontally(), &[&[1, 4], &[2, 5], &[3, 6]]),
             (turn(90).flipped_vertically(), &[&[6, 3], &[5, 2], &[4, 1]]),
             (turn(180).flipped_horizontally().flipped_vertically(), &[&[1, 2, 3], &[4, 5, 6]]),
-        ] {
+        ];
+        for (turn, wanted) in cases {
             let turned = view.turned(turn);
             assert_eq!([turned.width(), turned.height()], [wanted[0].len(), wanted.len()], "{turn:?}");
             assert_eq!([turned.width(), turned.height()], turn.size([3, 2]), "{turn:?}");

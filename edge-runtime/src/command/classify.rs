@@ -55,8 +55,7 @@ impl Cmd {
             let total = self.files.len();
             return Err(Error::bad_input(format!(
                 "{unreadable} of {total} pictures could not be read; they are named above"
-            ))
-            .into());
+            )));
         }
         Ok(())
     }
