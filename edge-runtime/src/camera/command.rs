@@ -15,7 +15,7 @@ use crate::frame::Frame;
 /// Starts a program whose stdout is frames; it is started again when it ends or falls silent.
 ///
 /// # Errors
-/// Where it is not known what it writes, or it cannot be started.
+/// Returns an error if it is not known what it writes, or it cannot be started.
 pub fn open(words: &[String], options: &CameraOptions) -> Result<Live, CameraError> {
     let program = words.first().map(String::as_str).unwrap_or_default();
     open_as(&format!("command {program}"), words, options)
@@ -30,7 +30,7 @@ pub fn open_as(name: &str, words: &[String], options: &CameraOptions) -> Result<
         return Err(CameraError::Spec { text: "command:".into(), reason: "the program is missing".into() });
     };
     let wrong = |reason| CameraError::Spec { text: format!("command:{}", words.join(" ")), reason };
-    let told = Told::by(program, arguments);
+    let told = Told::from_flags(program, arguments);
     let format = options.format.or(told.format);
     let size = options.size.or(told.size);
     let stride = options.stride.or(told.stride);
@@ -80,7 +80,7 @@ struct Told {
 const PI_ALIGNMENT: usize = 64;
 
 impl Told {
-    fn by(program: &str, arguments: &[String]) -> Told {
+    fn from_flags(program: &str, arguments: &[String]) -> Told {
         let name = Path::new(program).file_name().and_then(|name| name.to_str()).unwrap_or_default();
         if !matches!(name, "rpicam-vid" | "libcamera-vid") {
             return Told::default();

@@ -75,7 +75,7 @@ impl Format {
     }
 
     /// The format of a V4L2 code.
-    pub fn of_fourcc(code: [u8; 4]) -> Option<Format> {
+    pub fn from_fourcc(code: [u8; 4]) -> Option<Format> {
         Format::ALL.into_iter().find(|format| format.fourcc() == Some(code))
     }
 
@@ -206,7 +206,7 @@ mod tests {
         for format in Format::ALL {
             assert_eq!(format.name().parse(), Ok(format));
             if let Some(code) = format.fourcc() {
-                assert_eq!(Format::of_fourcc(code), Some(format));
+                assert_eq!(Format::from_fourcc(code), Some(format));
                 assert_eq!(String::from_utf8(code.to_vec()).unwrap().to_lowercase().parse(), Ok(format));
             }
         }

@@ -20,7 +20,7 @@ pub trait Stream: Send {
     /// Fills `frame`, its stamp and its sequence number included, unless it takes longer than `wait`.
     ///
     /// # Errors
-    /// Where the camera has to be opened again; says why.
+    /// Says why the camera has to be opened again.
     fn next(&mut self, frame: &mut Frame, wait: Duration) -> Result<Got, CameraError>;
 
     /// What it is, for people.
@@ -123,7 +123,7 @@ impl Live {
     /// Opens the camera.
     ///
     /// # Errors
-    /// The opener's, unless [`CameraOptions::wait_for_camera`] says to wait: then the first answer is [`Next::Lost`].
+    /// Returns the opener's error, unless [`CameraOptions::wait_for_camera`] says to wait: then the first answer is [`Next::Lost`].
     pub fn open(name: &str, opener: Opener, options: &CameraOptions) -> Result<Live, CameraError> {
         let now = Instant::now();
         let state = match options.wait_for_camera {

@@ -71,7 +71,7 @@ pub trait Source: Send {
     /// `frame` holds after another answer than [`Next::Frame`] is undefined.
     ///
     /// # Errors
-    /// Where the source cannot go on: a damaged video, an error of the disk. The next answer is then [`Next::End`].
+    /// Returns an error if the source cannot go on: a damaged video, an error of the disk. The next answer is then [`Next::End`].
     fn next(&mut self, frame: &mut Frame) -> Result<Next, CameraError>;
 
     /// What it is, for people: name, size and format as far as they are known.
@@ -90,7 +90,7 @@ pub struct CameraOptions {
     pub size: Option<[u32; 2]>,
     /// The format that a camera is asked for, or that a program writes.
     pub format: Option<Format>,
-    /// Frames a second that a camera is asked for.
+    /// Frames per second that a camera is asked for.
     pub rate: Option<u32>,
     /// Play a video at its frame rate instead of as fast as possible.
     pub realtime: bool,
@@ -107,9 +107,9 @@ pub struct CameraOptions {
     pub stall: Option<Duration>,
     /// After this long without a first frame a warning is logged.
     pub first_frame: Duration,
-    /// The pause before the first attempt to open a camera again; it doubles with each attempt
+    /// The pause before the first attempt to open a camera again; it doubles with each attempt.
     pub first_retry: Duration,
-    /// up to this one.
+    /// The longest of these pauses.
     pub longest_retry: Duration,
 }
 
@@ -135,7 +135,7 @@ impl Default for CameraOptions {
 /// Opens what `spec` names.
 ///
 /// # Errors
-/// Where it is missing or unusable, with what to do. A camera that cannot be opened is waited for instead where
+/// Says what is missing or unusable, and what to do. A camera that cannot be opened is waited for instead if
 /// [`CameraOptions::wait_for_camera`] says so.
 pub fn open(spec: &Spec, options: &CameraOptions) -> Result<Box<dyn Source>, CameraError> {
     let source: Box<dyn Source> = match spec {

@@ -66,7 +66,7 @@ pub struct Choice {
 impl FormatInfo {
     /// The format, where this program can read it.
     pub fn format(&self) -> Option<Format> {
-        Format::of_fourcc(self.fourcc)
+        Format::from_fourcc(self.fourcc)
     }
 
     /// V4L2's code as text.

@@ -12,10 +12,10 @@ const GROWTH: usize = 1 << 20;
 
 /// Where bytes come from.
 pub trait Feed: Send {
-    /// Reads some bytes; `None` where none arrive within `wait`, 0 where there will be none any more.
+    /// Reads some bytes; `None` if none arrive within `wait`, 0 if there will be none any more.
     ///
     /// # Errors
-    /// Of the system.
+    /// Returns the error of the system.
     fn read(&mut self, into: &mut [u8], wait: Duration) -> io::Result<Option<usize>>;
 }
 
@@ -75,7 +75,7 @@ impl<F: Framing> Reader<F> {
     /// Fills the bytes and the luma of `frame` with the next frame, unless it takes longer than `wait`.
     ///
     /// # Errors
-    /// Where the stream is damaged beyond the next frame, ends within one, or cannot be read.
+    /// Returns a fault if the stream is damaged beyond the next frame, ends within one, or cannot be read.
     pub fn next(&mut self, feed: &mut dyn Feed, frame: &mut Frame, wait: Duration) -> Result<Got, Fault> {
         let until = Instant::now() + wait;
         loop {

@@ -107,12 +107,12 @@ fn parse_size(text: &str) -> Result<[u32; 2], String> {
     let side = |text: &str| text.parse::<u32>().ok();
     let size = text.split_once('x').and_then(|(width, height)| Some([side(width)?, side(height)?]));
     size.filter(|[width, height]| expression_engine::picture::is_size_supported(*width as usize, *height as usize))
-        .ok_or_else(|| format!("{text} is no size; write width and height in pixels as 640x480"))
+        .ok_or_else(|| format!("invalid size {text}: expected width and height in pixels, such as 640x480"))
 }
 
 fn parse_rate(text: &str) -> Result<u32, String> {
     let rate = text.parse().ok().filter(|rate| (1..=1000).contains(rate));
-    rate.ok_or_else(|| format!("{text} is no rate; write frames a second, 1 to 1000"))
+    rate.ok_or_else(|| format!("invalid rate {text}: expected frames per second, 1 to 1000"))
 }
 
 /// The words of a command. The whole may stand in quotes of its own, as it does in a configuration file.

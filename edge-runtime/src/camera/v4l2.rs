@@ -70,7 +70,7 @@ fn advice(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::PermissionDenied => format!("{error}; add the user to the group video"),
         io::ErrorKind::ResourceBusy => format!("{error}; another program has the camera"),
-        _ if error.raw_os_error() == Some(libc::ENOTTY) => "it is no V4L2 device".into(),
+        _ if error.raw_os_error() == Some(libc::ENOTTY) => "it is not a V4L2 device".into(),
         _ => error.to_string(),
     }
 }
@@ -78,7 +78,7 @@ fn advice(error: &io::Error) -> String {
 /// Opens a camera; it is opened again when it is lost.
 ///
 /// # Errors
-/// Where it cannot be opened; names the cameras that there are.
+/// Returns an error if it cannot be opened; names the cameras that there are.
 pub fn open(path: &Path, wish: &Wish, options: &CameraOptions) -> Result<Live, CameraError> {
     let wish = Wish {
         size: wish.size.or(options.size),
@@ -243,7 +243,7 @@ mod tests {
         assert!(absent.starts_with("cannot open camera /dev/no-such-camera: "), "{absent}");
         assert!(absent.contains("camera is there") || absent.contains("there are /dev/video"), "{absent}");
         let other = refused("/dev/null").to_string();
-        assert!(other.contains("it is no V4L2 device"), "{other}");
+        assert!(other.contains("it is not a V4L2 device"), "{other}");
     }
 
     #[test]

@@ -29,7 +29,7 @@ impl Video {
     /// Opens a file; `None` is stdin.
     ///
     /// # Errors
-    /// Where it cannot be opened.
+    /// Returns an error if it cannot be opened.
     pub fn open(file: Option<&Path>, realtime: bool) -> Result<Video, CameraError> {
         let name = file.map_or_else(|| "stdin".into(), |path| path.display().to_string());
         let opened = match file {

@@ -25,7 +25,7 @@ pub struct Header {
     pub width: usize,
     /// Height in pixels.
     pub height: usize,
-    /// Frames a second, as a fraction; 25 where the video does not say.
+    /// Frames per second, as a fraction; 25 if the video does not say.
     pub rate: [u32; 2],
     /// Bits per sample: 8, or up to 16 in two bytes each.
     pub depth: u8,
@@ -37,7 +37,7 @@ impl Header {
     /// Parses the first line, without its newline.
     ///
     /// # Errors
-    /// Where it is none, or describes what cannot be read; says what.
+    /// Says what is wrong if it is not such a line, or describes what cannot be read.
     pub fn parse(line: &[u8]) -> Result<Header, String> {
         let fields = line.strip_prefix(MAGIC).ok_or("no YUV4MPEG2 video (it does not begin so)")?;
         let fields = std::str::from_utf8(fields).map_err(|_| "the first line is no text")?;
@@ -61,7 +61,7 @@ impl Header {
         let height = height.ok_or("the first line gives no height (H)")?;
         if !is_size_supported(width, height) {
             return Err(format!(
-                "{width}x{height} is no size of a frame; sides up to {MAX_SIDE} and {MAX_PIXELS} pixels can be read"
+                "a frame cannot have {width}x{height} pixels; sides up to {MAX_SIDE} and {MAX_PIXELS} pixels can be read"
             ));
         }
         let (samples, depth) = samples(width, height, chroma)?;

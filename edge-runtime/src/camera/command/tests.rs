@@ -145,7 +145,7 @@ fn what_cannot_be_started_or_is_not_known_is_refused() {
 #[test]
 fn the_flags_of_rpicam_vid_tell_size_and_format() {
     let told = |text: &str| match text.parse().unwrap() {
-        Spec::Command { words } => Told::by(&words[0], &words[1..]),
+        Spec::Command { words } => Told::from_flags(&words[0], &words[1..]),
         other => panic!("{other:?}"),
     };
     let wanted = Told { size: Some([640, 480]), format: Some(Format::I420), stride: Some(640) };
