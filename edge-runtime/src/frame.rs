@@ -1,6 +1,6 @@
 //! A frame of a camera, a video or a picture file, and what the pipeline says of it.
 
-use expression_core::{Record, Stamp, View};
+use expression_core::{Record, Stamp, Turn, View};
 
 /// A frame: bytes as the source gave them, and where their luma lies. Sources fill the same frame again and again.
 #[derive(Debug, Clone, Default)]
@@ -9,6 +9,8 @@ pub struct Frame {
     pub bytes: Vec<u8>,
     /// Where the luma lies in `bytes`.
     pub luma: Luma,
+    /// How it is to be turned to be upright.
+    pub turn: Turn,
     /// Number of the frame as its source counts, from 0. A step above one means that frames were lost.
     pub sequence: u64,
     /// When it was captured.
@@ -33,10 +35,15 @@ pub struct Luma {
 }
 
 impl Frame {
-    /// The luma as `expression-core` reads it; `None` where the bytes are fewer than the layout says.
+    /// Returns width and height in pixels, turned upright.
+    pub fn size(&self) -> [usize; 2] {
+        self.turn.size([self.luma.width, self.luma.height])
+    }
+
+    /// The upright luma as `expression-core` reads it; `None` if the bytes are fewer than the layout says.
     pub fn view(&self) -> Option<View<'_>> {
         let Luma { width, height, offset, step, stride } = self.luma;
-        View::luma_plane(self.bytes.get(offset..)?, width, height, step, stride)
+        Some(View::luma_plane(self.bytes.get(offset..)?, width, height, step, stride)?.turned(self.turn))
     }
 }
 

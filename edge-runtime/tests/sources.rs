@@ -1,6 +1,6 @@
 //! Reading a frame allocates nothing once the first ones were read.
 
-use edge_runtime::camera::{Format, Next, Options, Spec, open};
+use edge_runtime::camera::{CameraOptions, Format, Next, Spec, open};
 use edge_runtime::frame::Frame;
 use test_support::CountingAllocator;
 
@@ -21,8 +21,8 @@ fn frames_are_read_without_an_allocation() {
         video.resize(video.len() + 160 * 120 * 3 / 2, number as u8);
     }
     std::fs::write(&path, &video).unwrap();
-    let command = Options { format: Some(Format::Y4m), end_with_command: true, ..Options::default() };
-    for (text, options) in [("y4m:", Options::default()), ("command:cat ", command)] {
+    let command = CameraOptions { format: Some(Format::Y4m), end_with_command: true, ..CameraOptions::default() };
+    for (text, options) in [("y4m:", CameraOptions::default()), ("command:cat ", command)] {
         let spec: Spec = format!("{text}{}", path.display()).parse().unwrap();
         let mut source = open(&spec, &options).unwrap();
         let (mut frame, mut count, mut before) = (Frame::default(), 0, 0);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use expression_engine::Picture;
 use edge_runtime::camera::reader::{Feed, Framing, Got, Raw, Reader};
-use edge_runtime::camera::{Format, LONGEST_SIDE, MOST_PIXELS, mjpeg, y4m};
+use edge_runtime::camera::{Format, MAX_PIXELS, MAX_SIDE, mjpeg, y4m};
 use expression_engine::files::sha256;
 use edge_runtime::frame::Frame;
 use expression_core::FaceInput;
@@ -52,7 +52,7 @@ fn frames(framing: impl Framing, bytes: &[u8], piece: usize) -> (Vec<String>, u6
 fn sound(frame: &Frame) {
     assert!(frame.view().is_some(), "{:?} in {} bytes", frame.luma, frame.bytes.len());
     let (width, height) = (frame.luma.width, frame.luma.height);
-    assert!(width <= LONGEST_SIDE && height <= LONGEST_SIDE && width * height <= MOST_PIXELS);
+    assert!(width <= MAX_SIDE && height <= MAX_SIDE && width * height <= MAX_PIXELS);
 }
 
 /// Reads a stream whose first byte says in which pieces it arrives; these must not matter.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use edge_runtime::camera::{self, Next, Options, Spec};
+use edge_runtime::camera::{self, CameraOptions, Next, Spec};
 use edge_runtime::frame::Frame;
 use expression_core::View;
 use expression_engine::detector::{Detector, Face};
@@ -81,7 +81,7 @@ fn a_seed_gives_one_video_and_it_is_read_as_it_was_drawn() {
         let path = folder.path().join("video.y4m");
         std::fs::write(&path, &video).unwrap();
         let spec: Spec = format!("y4m:{}", path.display()).parse().unwrap();
-        let mut source = camera::open(&spec, &Options::default()).unwrap();
+        let mut source = camera::open(&spec, &CameraOptions::default()).unwrap();
         let mut frame = Frame::default();
         for number in 0..3 {
             assert_eq!(source.next(&mut frame).unwrap(), Next::Frame);

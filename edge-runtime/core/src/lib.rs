@@ -65,4 +65,4 @@ pub mod track;
 pub use face::FaceInput;
 pub use label::{Label, LabelSet};
 pub use record::{Bounds, Quality, Record, Stamp};
-pub use resample::View;
+pub use resample::{Turn, View};

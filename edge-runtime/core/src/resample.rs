@@ -7,10 +7,47 @@ pub struct View<'a> {
     width: usize,
     height: usize,
     channels: usize,
-    /// Bytes from one pixel to the next in the same row.
+    /// Index of the first byte of the top left pixel.
+    origin: usize,
+    /// Bytes from a pixel to its right neighbour; of a turned picture it may be negative, as two's complement.
     step: usize,
-    /// Bytes from one row to the next.
+    /// Bytes from a row to the next, likewise.
     stride: usize,
+}
+
+/// How a picture is turned before it is looked at: by quarters of a circle, then mirrored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Turn {
+    /// Quarters of a circle, clockwise: 0 to 3.
+    pub quarters: u8,
+    /// Left and right are exchanged after that.
+    pub mirrored: bool,
+}
+
+impl Turn {
+    /// Returns the turn by 0, 90, 180 or 270 degrees clockwise; `None` for other angles.
+    pub const fn from_degrees(degrees: u16) -> Option<Turn> {
+        match degrees {
+            0 | 90 | 180 | 270 => Some(Turn { quarters: (degrees / 90) as u8, mirrored: false }),
+            _ => None,
+        }
+    }
+
+    /// Returns this turn with left and right exchanged afterwards.
+    pub const fn flipped_horizontally(self) -> Turn {
+        Turn { mirrored: !self.mirrored, ..self }
+    }
+
+    /// Returns this turn with top and bottom exchanged afterwards.
+    pub const fn flipped_vertically(self) -> Turn {
+        // A half turn and a mirror; a half turn is the same before and after a mirror.
+        Turn { quarters: (self.quarters + 2) % 4, mirrored: !self.mirrored }
+    }
+
+    /// Returns width and height of a turned picture, from those before.
+    pub const fn size(self, [width, height]: [usize; 2]) -> [usize; 2] {
+        if self.quarters % 2 == 1 { [height, width] } else { [width, height] }
+    }
 }
 
 impl<'a> View<'a> {
@@ -40,7 +77,7 @@ impl<'a> View<'a> {
         let row = step.checked_mul(width.checked_sub(1)?)?.checked_add(channels)?;
         let needed = stride.checked_mul(height.checked_sub(1)?)?.checked_add(row)?;
         let valid = matches!(channels, 1 | 3) && step >= channels && stride >= row && data.len() >= needed;
-        valid.then_some(Self { data, width, height, channels, step, stride })
+        valid.then_some(Self { data, width, height, channels, origin: 0, step, stride })
     }
 
     /// Returns the width in pixels.
@@ -67,7 +104,28 @@ impl<'a> View<'a> {
     /// May panic, or return another pixel's value, if `x`, `y` or `c` is out of range.
     #[inline]
     pub fn at(&self, x: usize, y: usize, c: usize) -> u8 {
-        self.data[y * self.stride + x * self.step + c]
+        self.data[self.offset(x, y).wrapping_add(c)]
+    }
+
+    /// Index of the first byte of a pixel. Steps may be negative, and so products wrap around; the sum does not.
+    #[inline]
+    fn offset(&self, x: usize, y: usize) -> usize {
+        self.origin.wrapping_add(y.wrapping_mul(self.stride)).wrapping_add(x.wrapping_mul(self.step))
+    }
+
+    /// The picture turned: nothing is copied, its pixels are reached in another order.
+    pub fn turned(mut self, turn: Turn) -> View<'a> {
+        for _ in 0..turn.quarters % 4 {
+            // The first pixel of the last row becomes the top left one.
+            self.origin = self.offset(0, self.height - 1);
+            (self.step, self.stride) = (self.stride.wrapping_neg(), self.step);
+            (self.width, self.height) = (self.height, self.width);
+        }
+        if turn.mirrored {
+            self.origin = self.offset(self.width - 1, 0);
+            self.step = self.step.wrapping_neg();
+        }
+        self
     }
 
     /// Returns the grey value of the pixel at column `x`, row `y`: for RGB its ITU-R BT.601 luma, with weights in 256ths, rounded.
@@ -88,8 +146,7 @@ impl<'a> View<'a> {
         if x.checked_add(width)? > self.width || y.checked_add(height)? > self.height {
             return None;
         }
-        let start = y * self.stride + x * self.step;
-        View::spaced(self.data.get(start..)?, width, height, self.channels, self.step, self.stride)
+        (width > 0 && height > 0).then(|| View { width, height, origin: self.offset(x, y), ..*self })
     }
 
     /// Returns the largest centred square.
@@ -208,6 +265,39 @@ mod tests {
     }
 
     #[test]
+    fn turned_views_reach_the_same_pixels() {
+        // 3x2 pixels of two bytes each, rows of 7 bytes.
+        let data = [1, 0, 2, 0, 3, 0, 9, 4, 0, 5, 0, 6, 0];
+        let view = View::luma_plane(&data, 3, 2, 2, 7).unwrap();
+        let turn = |degrees| Turn::from_degrees(degrees).unwrap();
+        let cases: [(Turn, &[&[u8]]); 9] = [
+            (turn(0), &[&[1, 2, 3], &[4, 5, 6]]),
+            (turn(90), &[&[4, 1], &[5, 2], &[6, 3]]),
+            (turn(180), &[&[6, 5, 4], &[3, 2, 1]]),
+            (turn(270), &[&[3, 6], &[2, 5], &[1, 4]]),
+            (turn(0).flipped_horizontally(), &[&[3, 2, 1], &[6, 5, 4]]),
+            (turn(0).flipped_vertically(), &[&[4, 5, 6], &[1, 2, 3]]),
+            (turn(90).flipped_horizontally(), &[&[1, 4], &[2, 5], &[3, 6]]),
+            (turn(90).flipped_vertically(), &[&[6, 3], &[5, 2], &[4, 1]]),
+            (turn(180).flipped_horizontally().flipped_vertically(), &[&[1, 2, 3], &[4, 5, 6]]),
+        ];
+        for (turn, wanted) in cases {
+            let turned = view.turned(turn);
+            assert_eq!([turned.width(), turned.height()], [wanted[0].len(), wanted.len()], "{turn:?}");
+            assert_eq!([turned.width(), turned.height()], turn.size([3, 2]), "{turn:?}");
+            for (y, row) in wanted.iter().enumerate() {
+                for (x, value) in row.iter().enumerate() {
+                    assert_eq!(turned.luma(x, y), *value, "{turn:?} at {x}, {y}");
+                }
+            }
+            // A part of it is a part of what is seen.
+            let part = turned.crop(1, 1, 1, 1).unwrap();
+            assert_eq!(part.luma(0, 0), wanted[1][1], "{turn:?}");
+        }
+        assert_eq!(Turn::from_degrees(45), None);
+    }
+
+    #[test]
     fn views_refuse_what_does_not_fit() {
         assert!(View::new(&[0; 11], 4, 3, 1, 4).is_none());
         assert!(View::new(&[0; 12], 4, 3, 2, 8).is_none());
@@ -220,5 +310,6 @@ mod tests {
         let view = View::new(&[0; 12], 4, 3, 1, 4).unwrap();
         assert!(view.crop(1, 1, 3, 2).is_some());
         assert!(view.crop(2, 1, 3, 2).is_none());
+        assert!(view.crop(2, 1, 0, 2).is_none());
     }
 }

@@ -1,12 +1,36 @@
-//! Pictures from files, decoded to bytes.
+//! Pictures from files, decoded to bytes: JPEG, PNG, WebP, TIFF, GIF (its first frame), BMP and PNM.
+//!
+//! The content of a file decides what it is, not its name. Pictures are turned the way that their EXIF orientation says, and what
+//! is too large is refused before memory is set aside for it.
+
+mod exif;
+pub mod jpeg;
+mod kind;
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Seek};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Classify, ErrorKind};
 use expression_core::{FaceInput, View};
-use image::{DynamicImage, ImageReader};
+use image::metadata::Orientation;
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+use kind::Kind;
+
+/// The longest side of a picture or frame, pixels.
+pub const MAX_SIDE: usize = 8192;
+/// The most pixels of a picture or frame.
+pub const MAX_PIXELS: usize = 1 << 24;
+/// The most bytes of a decoded picture: eight per pixel, which is 16 bits in each of four channels.
+const MAX_DECODED: u64 = 8 * MAX_PIXELS as u64;
+/// The most bytes of text and colour profiles in a PNG file, unpacked.
+const MAX_PNG_METADATA: u64 = 8 << 20;
+
+/// Endings of the names of pictures in lower case: those that are read, then those that are named as not readable.
+const EXTENSIONS: [&str; 23] = [
+    "png", "jpg", "jpeg", "jpe", "jfif", "webp", "tif", "tiff", "gif", "bmp", "dib", "pgm", "ppm", "pbm", "pnm", "pam",
+    "heic", "heif", "avif", "svg", "jxl", "jp2", "psd",
+];
 
 /// A picture: u8, row-major, channels interleaved.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,12 +48,12 @@ pub struct Picture {
 /// Why a picture could not be had.
 #[derive(Debug, thiserror::Error)]
 pub enum PictureError {
-    /// The file is missing, is no picture, or is damaged.
-    #[error("{path}: not a readable picture ({reason}); give PNG, JPEG, BMP or PNM files")]
+    /// The file is missing, is not a picture that can be read, is too large, or is damaged.
+    #[error("{path}: cannot read this picture: {reason}")]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the decoder said.
+        /// What is wrong, and what to do.
         reason: String,
     },
     /// The picture has no pixels, or the sizes of the input do not fit each other.
@@ -50,11 +74,40 @@ impl Classify for PictureError {
     }
 }
 
+/// Whether a picture or frame may have this size: sides up to [`MAX_SIDE`] and [`MAX_PIXELS`] in all.
+pub fn is_size_supported(width: usize, height: usize) -> bool {
+    (1..=MAX_SIDE).contains(&width) && (1..=MAX_SIDE).contains(&height) && width * height <= MAX_PIXELS
+}
+
+fn check_size(width: usize, height: usize) -> Result<(), String> {
+    match is_size_supported(width, height) {
+        true => Ok(()),
+        false => Err(format!(
+            "it has {width}x{height} pixels; scale it to sides of at most {MAX_SIDE} and {:.1} million pixels",
+            MAX_PIXELS as f64 / 1e6
+        )),
+    }
+}
+
+/// Whether a file is a picture by its content or by the ending of its name; it may still prove unreadable.
+pub fn looks_like_picture(path: &Path) -> bool {
+    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_ascii_lowercase();
+    if EXTENSIONS.contains(&ending.as_str()) {
+        return true;
+    }
+    let mut head = [0; 16];
+    let length =
+        path.is_file().then(|| File::open(path)).and_then(Result::ok).and_then(|mut file| file.read(&mut head).ok());
+    Kind::from_head(head.get(..length.unwrap_or(0)).unwrap_or_default()).is_surely_picture()
+}
+
 impl Picture {
-    /// Decodes a PNG, JPEG, BMP or PNM file. Grey files stay grey, all others become RGB; transparency is dropped.
+    /// Decodes a picture file and turns it the way up that its EXIF orientation says. Grey files stay grey, all others become
+    /// RGB; transparency is dropped.
     ///
     /// # Errors
-    /// [`PictureError::Unreadable`] where the file is missing, damaged, or larger than 512 MiB decoded.
+    /// Returns [`PictureError::Unreadable`] if the file is missing, cut off, damaged, not a picture in a known format, or has
+    /// more than [`MAX_PIXELS`] pixels or a side longer than [`MAX_SIDE`].
     pub fn open(path: &Path) -> Result<Picture, PictureError> {
         let unreadable =
             |error: io::Error| PictureError::Unreadable { path: path.to_owned(), reason: error.to_string() };
@@ -66,17 +119,15 @@ impl Picture {
     /// # Errors
     /// As [`Picture::open`].
     pub fn read(bytes: impl BufRead + Seek, path: &Path) -> Result<Picture, PictureError> {
-        let decoded = ImageReader::new(bytes)
-            .with_guessed_format()
-            .map_err(image::ImageError::from)
-            .and_then(ImageReader::decode)
-            .map_err(|error| PictureError::Unreadable { path: path.to_owned(), reason: error.to_string() })?;
-        let grey = !decoded.color().has_color();
-        let (width, height) = (decoded.width() as usize, decoded.height() as usize);
-        Ok(match grey {
-            true => Picture { width, height, channels: 1, data: to_luma(decoded) },
-            false => Picture { width, height, channels: 3, data: decoded.into_rgb8().into_raw() },
-        })
+        let (decoded, orientation) =
+            decode(bytes).map_err(|reason| PictureError::Unreadable { path: path.to_owned(), reason })?;
+        let mut image = match decoded.color().has_color() {
+            false => DynamicImage::from(decoded.into_luma8()),
+            true => DynamicImage::from(decoded.into_rgb8()),
+        };
+        image.apply_orientation(orientation);
+        let (width, height) = (image.width() as usize, image.height() as usize);
+        Ok(Picture { width, height, channels: image.color().channel_count().into(), data: image.into_bytes() })
     }
 
     /// The picture as `expression-core` reads it.
@@ -87,7 +138,7 @@ impl Picture {
     /// The aligned face of this picture: u8 `[channels, size, size]`, the same bytes on every machine.
     ///
     /// # Errors
-    /// [`PictureError::Geometry`] where the picture is empty or the input makes no sense.
+    /// Returns [`PictureError::Geometry`] if the picture is empty or the input makes no sense.
     pub fn aligned_face(&self, input: FaceInput) -> Result<Vec<u8>, PictureError> {
         let mut face = vec![0; input.len()];
         let made = self.view().is_some_and(|view| input.aligned_face(view, &mut face));
@@ -95,6 +146,54 @@ impl Picture {
     }
 }
 
-fn to_luma(decoded: DynamicImage) -> Vec<u8> {
-    decoded.into_luma8().into_raw()
+/// Decodes a file, and tells how it is to be turned.
+fn decode(mut file: impl BufRead + Seek) -> Result<(DynamicImage, Orientation), String> {
+    let failed = |error: io::Error| error.to_string();
+    let start = file.stream_position().map_err(failed)?;
+    let mut head = Vec::with_capacity(kind::HEAD);
+    file.by_ref().take(kind::HEAD as u64).read_to_end(&mut head).map_err(failed)?;
+    let mut from_start = || file.seek(SeekFrom::Start(start)).map_err(failed);
+    let format = match Kind::from_head(&head) {
+        Kind::Jpeg => {
+            from_start()?;
+            return jpeg::decode(jpeg::read(file)?);
+        }
+        Kind::Readable(format) => format,
+        Kind::Other(what, advice) => return Err(format!("it is {what}; {advice}")),
+        Kind::Unknown => {
+            return Err("its content is not that of a picture; give JPEG, PNG, WebP, TIFF, GIF, BMP or PNM".into());
+        }
+    };
+    from_start()?;
+    let told = match format {
+        ImageFormat::Png => exif::in_png(&mut file),
+        ImageFormat::WebP => exif::in_webp(&mut file),
+        _ => None,
+    };
+    file.seek(SeekFrom::Start(start)).map_err(failed)?;
+    let mut limits = Limits::no_limits();
+    limits.max_alloc = Some(if format == ImageFormat::Png { MAX_PNG_METADATA } else { MAX_DECODED });
+    let wrong = |error: image::ImageError| match error {
+        image::ImageError::Limits(_) => {
+            "it needs too much memory; save it again without metadata, as 8-bit PNG or JPEG".into()
+        }
+        error => format!("it is cut off or damaged: {error}"),
+    };
+    let mut reader = ImageReader::with_format(file, format);
+    reader.limits(limits);
+    let mut decoder = reader.into_decoder().map_err(wrong)?;
+    let (width, height) = decoder.dimensions();
+    check_size(width as usize, height as usize)?;
+    if decoder.total_bytes() > MAX_DECODED {
+        return Err("it has more than 16 bits per channel; save it with 8".into());
+    }
+    let orientation = match format {
+        // Metadata that is damaged does not make a picture unreadable.
+        ImageFormat::Tiff => decoder.orientation().unwrap_or(Orientation::NoTransforms),
+        _ => told.unwrap_or(Orientation::NoTransforms),
+    };
+    Ok((DynamicImage::from_decoder(decoder).map_err(wrong)?, orientation))
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,6 +24,12 @@ impl Board {
         if !(1..=100).contains(&self.camera.detect_every) {
             return Err(format!("camera.detect_every {} is not between 1 and 100", self.camera.detect_every));
         }
+        if expression_core::Turn::from_degrees(self.camera.rotate).is_none() {
+            return Err(format!("camera.rotate {} is not 0, 90, 180 or 270", self.camera.rotate));
+        }
+        if let Some(stall) = self.camera.stall.filter(|seconds| !(*seconds > 0.0 && *seconds <= 1e9)) {
+            return Err(format!("camera.stall {stall} is not a number of seconds above 0"));
+        }
         let Thermal { half, quarter, pause, hysteresis, .. } = self.thermal;
         let sensible = [half, quarter, pause, hysteresis].iter().all(|celsius| (0.0..=150.0).contains(celsius));
         if !sensible || !self.thermal.limits().are_sound() {

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use expression_core::Turn;
 use expression_core::thermal::ThermalLimits;
 use expression_engine::error::{Classify, ErrorKind};
 use serde::Deserialize;
@@ -92,6 +94,37 @@ pub struct Camera {
     pub csi: Option<String>,
     /// Faces are detected in one frame of so many, and tracked in between.
     pub detect_every: u16,
+    /// Degrees by which frames are turned clockwise: 0, 90, 180 or 270.
+    #[serde(default)]
+    pub rotate: u16,
+    /// How frames are mirrored after they were rotated.
+    #[serde(default)]
+    pub flip: Option<Flip>,
+    /// Seconds without a frame after which the camera is opened again; without it the rate of its frames decides.
+    #[serde(default)]
+    pub stall: Option<f64>,
+}
+
+/// How frames are mirrored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Flip {
+    /// Left and right are exchanged.
+    Horizontal,
+    /// Top and bottom are exchanged.
+    Vertical,
+}
+
+impl Camera {
+    /// The rotation; none for an angle that [`Board::parse`] refuses.
+    pub fn rotation(&self) -> Turn {
+        Turn::from_degrees(self.rotate).unwrap_or_default()
+    }
+
+    /// The time without a frame after which the camera is opened again.
+    pub fn stall(&self) -> Option<Duration> {
+        self.stall.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+    }
 }
 
 /// Lights and button on the lines of a GPIO chip.

@@ -8,35 +8,47 @@ use std::time::Duration;
 use super::live::{Live, Stream};
 use super::process::Process;
 use super::reader::{Fault, Framing, Got, Raw, Reader};
-use super::{CameraError, Format, Options, clock, mjpeg, y4m};
+use super::shear::ShearCheck;
+use super::{CameraError, CameraOptions, Format, MAX_SIDE, clock, mjpeg, y4m};
 use crate::frame::Frame;
 
 /// Starts a program whose stdout is frames; it is started again when it ends or falls silent.
 ///
 /// # Errors
-/// Where it is not known what it writes, or it cannot be started.
-pub fn open(words: &[String], options: &Options) -> Result<Live, CameraError> {
+/// Returns an error if it is not known what it writes, or it cannot be started.
+pub fn open(words: &[String], options: &CameraOptions) -> Result<Live, CameraError> {
+    let program = words.first().map(String::as_str).unwrap_or_default();
+    open_as(&format!("command {program}"), words, options)
+}
+
+/// Starts such a program; `name` is what messages call it.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_as(name: &str, words: &[String], options: &CameraOptions) -> Result<Live, CameraError> {
     let Some((program, arguments)) = words.split_first() else {
         return Err(CameraError::Spec { text: "command:".into(), reason: "the program is missing".into() });
     };
     let wrong = |reason| CameraError::Spec { text: format!("command:{}", words.join(" ")), reason };
-    let told = Told::by(program, arguments);
+    let told = Told::from_flags(program, arguments);
     let format = options.format.or(told.format);
     let size = options.size.or(told.size);
-    framing(format, size).map_err(wrong)?;
+    let stride = options.stride.or(told.stride);
+    framing(format, size, stride).map_err(wrong)?;
     let (program, arguments) = (program.clone(), arguments.to_vec());
     let end_with_command = options.end_with_command;
-    let name = format!("command {program}");
+    let label = name.to_owned();
     let opener = move || {
-        let framing = framing(format, size)
-            .map_err(|reason| CameraError::Unavailable { what: format!("command {program}"), reason })?;
-        Ok(Box::new(Program::start(&program, &arguments, framing, end_with_command)?) as Box<dyn Stream>)
+        let framing =
+            framing(format, size, stride).map_err(|reason| CameraError::Unavailable { what: label.clone(), reason })?;
+        let program = Program::start(&label, &program, &arguments, framing, end_with_command)?;
+        Ok(Box::new(program) as Box<dyn Stream>)
     };
-    Live::open(&name, Arc::new(opener), options)
+    Live::open(name, Arc::new(opener), options)
 }
 
 /// How the frames follow one another.
-fn framing(format: Option<Format>, size: Option<[u32; 2]>) -> Result<Box<dyn Framing>, String> {
+fn framing(format: Option<Format>, size: Option<[u32; 2]>, stride: Option<usize>) -> Result<Box<dyn Framing>, String> {
     let names = Format::ALL.map(Format::name).join("|");
     let format = format.ok_or_else(|| format!("what the program writes is not known; add --frame-format {names}"))?;
     match format {
@@ -45,8 +57,15 @@ fn framing(format: Option<Format>, size: Option<[u32; 2]>) -> Result<Box<dyn Fra
         _ => {}
     }
     let [width, height] = size.ok_or("the size of the frames is not known; add --frame-size WIDTHxHEIGHT")?;
-    let layout = format.layout(width as usize, height as usize, None);
-    Ok(Box::new(Raw(layout.ok_or_else(|| format!("{width}x{height} is no size of a frame"))?)))
+    let layout = format.layout(width as usize, height as usize, stride).ok_or_else(|| match stride {
+        Some(stride) if format.layout(width as usize, height as usize, None).is_some() => {
+            format!(
+                "rows of {stride} bytes cannot hold {width} pixels in format {format}; give --frame-stride in bytes"
+            )
+        }
+        _ => format!("a frame cannot have {width}x{height} pixels; sides up to {MAX_SIDE} can be read"),
+    })?;
+    Ok(Box::new(Raw(layout)))
 }
 
 /// What the flags of the Raspberry Pi's camera programs tell of what they write.
@@ -54,10 +73,14 @@ fn framing(format: Option<Format>, size: Option<[u32; 2]>) -> Result<Box<dyn Fra
 struct Told {
     size: Option<[u32; 2]>,
     format: Option<Format>,
+    stride: Option<usize>,
 }
 
+/// The Raspberry Pi's camera pads the rows of raw frames to a multiple of this many bytes.
+const PI_ALIGNMENT: usize = 64;
+
 impl Told {
-    fn by(program: &str, arguments: &[String]) -> Told {
+    fn from_flags(program: &str, arguments: &[String]) -> Told {
         let name = Path::new(program).file_name().and_then(|name| name.to_str()).unwrap_or_default();
         if !matches!(name, "rpicam-vid" | "libcamera-vid") {
             return Told::default();
@@ -74,7 +97,9 @@ impl Told {
             Some("mjpeg") => Some(Format::Mjpeg),
             _ => None,
         };
-        Told { size: side("--width").zip(side("--height")).map(|(width, height)| [width, height]), format }
+        let size = side("--width").zip(side("--height")).map(|(width, height)| [width, height]);
+        let padded = size.filter(|_| format == Some(Format::I420));
+        Told { size, format, stride: padded.map(|[width, _]| (width as usize).next_multiple_of(PI_ALIGNMENT)) }
     }
 }
 
@@ -85,16 +110,19 @@ struct Program {
     reader: Reader<Box<dyn Framing>>,
     count: u64,
     end_with_command: bool,
+    /// Of raw frames: whether their size is right.
+    shear: ShearCheck,
 }
 
 impl Program {
     fn start(
+        name: &str,
         program: &str,
         arguments: &[String],
         framing: Box<dyn Framing>,
         end_with_command: bool,
     ) -> Result<Program, CameraError> {
-        let name = format!("command {program}");
+        let name = name.to_owned();
         let process = Process::start(program, arguments).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => CameraError::Unavailable {
                 what: name.clone(),
@@ -102,7 +130,14 @@ impl Program {
             },
             _ => CameraError::unavailable(&name, &error),
         })?;
-        Ok(Program { name, process, reader: Reader::new(framing), count: 0, end_with_command })
+        Ok(Program {
+            name,
+            process,
+            reader: Reader::new(framing),
+            count: 0,
+            end_with_command,
+            shear: ShearCheck::default(),
+        })
     }
 }
 
@@ -114,6 +149,13 @@ impl Stream for Program {
                 frame.sequence = self.count;
                 frame.name = None;
                 self.count += 1;
+                if let Some(stride) = self.shear.look(frame) {
+                    let (name, rows) = (&self.name, frame.luma.stride);
+                    tracing::warn!(
+                        "the frames of {name} look sheared: their rows seem to be {stride} bytes long, not {rows}; \
+                         check --frame-size, or add --frame-stride {stride}"
+                    );
+                }
                 return Ok(Got::Frame);
             }
             Ok(Got::Waiting) => return Ok(Got::Waiting),

@@ -3,12 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::frame::Luma;
+use expression_engine::picture::{MAX_SIDE, is_size_supported};
 
-/// The longest side of a frame, pixels. What claims more is taken for damaged.
-pub const LONGEST_SIDE: usize = 8192;
-/// The most pixels of a frame.
-pub const MOST_PIXELS: usize = 1 << 24;
+use crate::frame::Luma;
 
 /// A format of frames, eight bits a sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -78,7 +75,7 @@ impl Format {
     }
 
     /// The format of a V4L2 code.
-    pub fn of_fourcc(code: [u8; 4]) -> Option<Format> {
+    pub fn from_fourcc(code: [u8; 4]) -> Option<Format> {
         Format::ALL.into_iter().find(|format| format.fourcc() == Some(code))
     }
 
@@ -87,7 +84,7 @@ impl Format {
     ///
     /// `None` for formats that say it themselves, and for sizes or strides that make no sense.
     pub fn layout(self, width: usize, height: usize, stride: Option<usize>) -> Option<Layout> {
-        if !size_is_sound(width, height) {
+        if !is_size_supported(width, height) {
             return None;
         }
         let (offset, step) = match self {
@@ -98,7 +95,7 @@ impl Format {
         };
         let row = if step == 2 { 2 * width.next_multiple_of(2) } else { width };
         let stride = stride.unwrap_or(row);
-        if !(row..=8 * LONGEST_SIDE).contains(&stride) {
+        if !(row..=8 * MAX_SIDE).contains(&stride) {
             return None;
         }
         let chroma = match self {
@@ -108,11 +105,6 @@ impl Format {
         };
         Some(Layout { luma: Luma { width, height, offset, step, stride }, bytes: stride * height + chroma })
     }
-}
-
-/// Whether a frame may have this size.
-pub fn size_is_sound(width: usize, height: usize) -> bool {
-    (1..=LONGEST_SIDE).contains(&width) && (1..=LONGEST_SIDE).contains(&height) && width * height <= MOST_PIXELS
 }
 
 impl fmt::Display for Format {
@@ -214,7 +206,7 @@ mod tests {
         for format in Format::ALL {
             assert_eq!(format.name().parse(), Ok(format));
             if let Some(code) = format.fourcc() {
-                assert_eq!(Format::of_fourcc(code), Some(format));
+                assert_eq!(Format::from_fourcc(code), Some(format));
                 assert_eq!(String::from_utf8(code.to_vec()).unwrap().to_lowercase().parse(), Ok(format));
             }
         }

@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::reader::Got;
-use super::{Backoff, CameraError, LONGEST_WAIT, Next, Options, Source, clock};
+use super::{Backoff, CameraError, CameraOptions, LONGEST_WAIT, Next, Source, clock};
 use crate::frame::Frame;
 
 /// An opened camera.
@@ -20,7 +20,7 @@ pub trait Stream: Send {
     /// Fills `frame`, its stamp and its sequence number included, unless it takes longer than `wait`.
     ///
     /// # Errors
-    /// Where the camera has to be opened again; says why.
+    /// Says why the camera has to be opened again.
     fn next(&mut self, frame: &mut Frame, wait: Duration) -> Result<Got, CameraError>;
 
     /// What it is, for people.
@@ -28,6 +28,12 @@ pub trait Stream: Send {
 
     /// How many frames were damaged and left out.
     fn skipped(&self) -> u64;
+
+    /// Whether it gives several frames per second, so that no frame for [`CameraOptions::first_frame`] means that it hangs. A
+    /// program may be at a time lapse.
+    fn is_video(&self) -> bool {
+        false
+    }
 }
 
 /// Opens the camera, as often as need be.
@@ -36,7 +42,9 @@ pub type Opener = Arc<dyn Fn() -> Result<Box<dyn Stream>, CameraError> + Send + 
 /// A camera that is opened again when it is lost.
 pub struct Live {
     opener: Opener,
-    stall: Duration,
+    stall: Option<Duration>,
+    first_frame: Duration,
+    pace: Pace,
     backoff: Backoff,
     state: State,
     /// The last frame, or the start.
@@ -60,6 +68,41 @@ enum State {
     Ended,
 }
 
+/// Less silence than this is never a stall.
+const MIN_STALL: Duration = Duration::from_secs(3);
+/// Silence for this many intervals between frames is a stall.
+const STALL_INTERVALS: u32 = 5;
+
+/// How fast frames came so far.
+#[derive(Debug, Default)]
+struct Pace {
+    /// Time from the opening to the first frame, the longest seen.
+    start: Option<Duration>,
+    /// Time between two frames; it follows longer ones at once and shorter ones slowly.
+    interval: Option<Duration>,
+    /// Frames of the stream that runs now.
+    frames: u64,
+    /// Whether it was said that the first frame is late.
+    warned: bool,
+}
+
+impl Pace {
+    /// Notes a frame that came so long after the one before, or after the opening.
+    fn note(&mut self, waited: Duration) {
+        if self.frames == 0 {
+            self.start = Some(self.start.unwrap_or_default().max(waited));
+        } else {
+            self.interval = Some(self.interval.map_or(waited, |interval| waited.max(interval - interval / 8)));
+        }
+        self.frames += 1;
+    }
+
+    /// A stream was opened.
+    fn restart(&mut self) {
+        (self.frames, self.warned) = (0, false);
+    }
+}
+
 /// Numbers frames on where a new stream begins to count from 0.
 #[derive(Default)]
 struct Numbers {
@@ -80,8 +123,8 @@ impl Live {
     /// Opens the camera.
     ///
     /// # Errors
-    /// The opener's, unless [`Options::wait_for_camera`] says to wait: then the first answer is [`Next::Lost`].
-    pub fn open(name: &str, opener: Opener, options: &Options) -> Result<Live, CameraError> {
+    /// Returns the opener's error, unless [`CameraOptions::wait_for_camera`] says to wait: then the first answer is [`Next::Lost`].
+    pub fn open(name: &str, opener: Opener, options: &CameraOptions) -> Result<Live, CameraError> {
         let now = Instant::now();
         let state = match options.wait_for_camera {
             true => State::Resting(now, None),
@@ -90,6 +133,8 @@ impl Live {
         let mut live = Live {
             opener,
             stall: options.stall,
+            first_frame: options.first_frame,
+            pace: Pace::default(),
             backoff: Backoff::new(options.first_retry, options.longest_retry),
             state,
             last: now,
@@ -125,31 +170,63 @@ impl Live {
         Next::Lost { reason }
     }
 
+    /// How long the running stream may be silent; `None` for as long as it takes.
+    fn patience(&self, is_video: bool) -> Option<Duration> {
+        let Pace { start, interval, frames, .. } = self.pace;
+        let by_interval = interval.map(|interval| (interval * STALL_INTERVALS).max(MIN_STALL));
+        match (frames, self.stall) {
+            // A stream that was opened again may take as long for its first frame as others took.
+            (0, Some(stall)) => start.map(|start| stall.max(2 * start)),
+            (0, None) if start.is_none() && !is_video => None,
+            (0, None) => Some(self.first_frame.max(2 * start.unwrap_or_default()).max(by_interval.unwrap_or_default())),
+            (_, Some(stall)) => Some(stall),
+            // One frame tells no rate yet.
+            (_, None) => by_interval.or(is_video.then_some(self.first_frame)),
+        }
+    }
+
     fn run(&mut self, frame: &mut Frame) -> Next {
+        let State::Running(stream, _) = &self.state else { return Next::Waiting };
+        let patience = self.patience(stream.is_video());
         let State::Running(stream, since) = &mut self.state else { return Next::Waiting };
-        // Nobody who was not asked is silent: recording may have been paused.
-        if self.asked.elapsed() >= self.stall {
+        // A source that was not asked is not silent: recording may have been paused.
+        let paused = self.asked.elapsed() >= patience.unwrap_or(self.first_frame).min(MIN_STALL);
+        if paused {
             *since = Instant::now();
         }
         match stream.next(frame, LONGEST_WAIT) {
             Ok(Got::Frame) => {
                 let now = Instant::now();
-                *since = now;
+                let waited = now - std::mem::replace(since, now);
+                if !paused || self.pace.frames == 0 {
+                    self.pace.note(waited);
+                }
                 let gap = now - std::mem::replace(&mut self.last, now);
                 frame.sequence = self.numbers.number(frame.sequence);
                 frame.stamp = self.stamps.stamp(frame.stamp);
                 self.backoff.reset();
                 if std::mem::take(&mut self.lost) {
+                    tracing::info!("camera back after {:.1} s: {}", gap.as_secs_f64(), self.description);
                     self.early = Some(std::mem::take(frame));
                     return Next::Back { gap };
                 }
                 Next::Frame
             }
-            Ok(Got::Waiting) if since.elapsed() >= self.stall => {
-                let reason = format!("{} gave no frame for {:?}", self.description, self.stall);
-                self.lose(reason)
+            Ok(Got::Waiting) => {
+                let silent = since.elapsed();
+                if patience.is_some_and(|patience| silent >= patience) {
+                    let reason = format!("{} gave no frame for {:.1?}", self.description, patience.unwrap_or_default());
+                    return self.lose(reason);
+                }
+                if self.pace.frames == 0
+                    && silent >= self.first_frame
+                    && !std::mem::replace(&mut self.pace.warned, true)
+                {
+                    let seconds = silent.as_secs();
+                    tracing::warn!("{} has given no frame in {seconds} s yet; still waiting for it", self.description);
+                }
+                Next::Waiting
             }
-            Ok(Got::Waiting) => Next::Waiting,
             Ok(Got::End) => {
                 self.skipped += stream.skipped();
                 self.state = State::Ended;
@@ -189,6 +266,7 @@ impl Live {
             Ok(Ok(stream)) => {
                 self.description = stream.describe();
                 self.numbers.offset = None;
+                self.pace.restart();
                 self.state = State::Running(stream, Instant::now());
                 Next::Waiting
             }

@@ -11,14 +11,18 @@ mod clock;
 mod command;
 mod error;
 mod format;
+mod framing;
 pub mod live;
+mod media;
 pub mod mjpeg;
 mod negotiate;
 mod pictures;
 mod pipe;
 mod process;
 pub mod reader;
+mod shear;
 mod spec;
+mod turned;
 mod v4l2;
 mod video;
 pub mod y4m;
@@ -27,10 +31,13 @@ use std::time::Duration;
 
 pub use backoff::Backoff;
 pub use error::CameraError;
-pub use format::{Format, LONGEST_SIDE, Layout, MOST_PIXELS};
+pub use expression_engine::picture::{MAX_PIXELS, MAX_SIDE};
+pub use format::{Format, Layout};
 pub use negotiate::{Choice, FormatInfo, Size, Sizes, Wish, ranked};
 pub use spec::Spec;
 pub use v4l2::{DeviceInfo, devices};
+
+use expression_core::Turn;
 
 use crate::frame::Frame;
 
@@ -64,7 +71,7 @@ pub trait Source: Send {
     /// `frame` holds after another answer than [`Next::Frame`] is undefined.
     ///
     /// # Errors
-    /// Where the source cannot go on: a damaged video, an error of the disk. The next answer is then [`Next::End`].
+    /// Returns an error if the source cannot go on: a damaged video, an error of the disk. The next answer is then [`Next::End`].
     fn next(&mut self, frame: &mut Frame) -> Result<Next, CameraError>;
 
     /// What it is, for people: name, size and format as far as they are known.
@@ -76,14 +83,14 @@ pub trait Source: Send {
     }
 }
 
-/// How sources are opened, and how patient they are.
+/// How sources are opened, how their frames lie, and how patient they are.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct CameraOptions {
     /// Width and height in pixels: what a camera is asked for, and what a program is known to write.
     pub size: Option<[u32; 2]>,
     /// The format that a camera is asked for, or that a program writes.
     pub format: Option<Format>,
-    /// Frames a second that a camera is asked for.
+    /// Frames per second that a camera is asked for.
     pub rate: Option<u32>,
     /// Play a video at its frame rate instead of as fast as possible.
     pub realtime: bool,
@@ -91,24 +98,34 @@ pub struct Options {
     pub wait_for_camera: bool,
     /// A program that ends with success ends the source, instead of being started again.
     pub end_with_command: bool,
-    /// A camera without a frame for so long is lost.
-    pub stall: Duration,
-    /// The pause before the first attempt to open a camera again; it doubles with each attempt
+    /// How the frames are to be turned to be upright.
+    pub turn: Turn,
+    /// Bytes from a row of luma to the next in the raw frames that a program writes, if rows are padded.
+    pub stride: Option<usize>,
+    /// A camera without a frame for this long is lost. Without it several of the intervals seen between frames are allowed, at
+    /// least 3 s.
+    pub stall: Option<Duration>,
+    /// After this long without a first frame a warning is logged.
+    pub first_frame: Duration,
+    /// The pause before the first attempt to open a camera again; it doubles with each attempt.
     pub first_retry: Duration,
-    /// up to this one.
+    /// The longest of these pauses.
     pub longest_retry: Duration,
 }
 
-impl Default for Options {
-    fn default() -> Options {
-        Options {
+impl Default for CameraOptions {
+    fn default() -> CameraOptions {
+        CameraOptions {
             size: None,
             format: None,
             rate: None,
             realtime: false,
             wait_for_camera: false,
             end_with_command: false,
-            stall: Duration::from_secs(3),
+            turn: Turn::default(),
+            stride: None,
+            stall: None,
+            first_frame: Duration::from_secs(30),
             first_retry: Duration::from_millis(500),
             longest_retry: Duration::from_secs(30),
         }
@@ -118,14 +135,19 @@ impl Default for Options {
 /// Opens what `spec` names.
 ///
 /// # Errors
-/// Where it is missing or unusable, with what to do. A camera that cannot be opened is waited for instead where
-/// [`Options::wait_for_camera`] says so.
-pub fn open(spec: &Spec, options: &Options) -> Result<Box<dyn Source>, CameraError> {
-    Ok(match spec {
+/// Says what is missing or unusable, and what to do. A camera that cannot be opened is waited for instead if
+/// [`CameraOptions::wait_for_camera`] says so.
+pub fn open(spec: &Spec, options: &CameraOptions) -> Result<Box<dyn Source>, CameraError> {
+    let source: Box<dyn Source> = match spec {
         Spec::V4l2 { device, wish } => Box::new(v4l2::open(device, wish, options)?),
         Spec::Command { words } => Box::new(command::open(words, options)?),
+        Spec::Media { address } => Box::new(media::open(address, options)?),
         Spec::Y4m { file } => Box::new(video::Video::open(file.as_deref(), options.realtime)?),
-        Spec::Dir { folder } => Box::new(pictures::Pictures::of_folder(folder)?),
-        Spec::Images { pattern } => Box::new(pictures::Pictures::of_pattern(pattern)?),
+        Spec::Dir { folder } => Box::new(pictures::Pictures::in_folder(folder)?),
+        Spec::Images { pattern } => Box::new(pictures::Pictures::matching(pattern)?),
+    };
+    Ok(match options.turn == Turn::default() {
+        true => source,
+        false => Box::new(turned::Turned::new(source, options.turn)),
     })
 }

@@ -66,7 +66,7 @@ pub struct Choice {
 impl FormatInfo {
     /// The format, where this program can read it.
     pub fn format(&self) -> Option<Format> {
-        Format::of_fourcc(self.fourcc)
+        Format::from_fourcc(self.fourcc)
     }
 
     /// V4L2's code as text.
@@ -88,7 +88,7 @@ pub fn ranked(offers: &[FormatInfo], wish: &Wish) -> Vec<Choice> {
         };
         for size in offer.sizes.near(wanted) {
             let [width, height] = size.size.map(|side| side as usize);
-            if super::format::size_is_sound(width, height) {
+            if expression_engine::picture::is_size_supported(width, height) {
                 candidates.push((Choice { format, size: size.size }, size.rate));
             }
         }

@@ -4,12 +4,10 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use expression_engine::Picture;
+use expression_engine::picture::looks_like_picture;
 
 use super::{CameraError, Next, Source, clock};
 use crate::frame::{Frame, Luma};
-
-/// Endings of the names of pictures, in lower case.
-const ENDINGS: [&str; 8] = ["png", "jpg", "jpeg", "bmp", "pgm", "ppm", "pbm", "pnm"];
 
 /// Pictures, one after another.
 pub struct Pictures {
@@ -20,47 +18,69 @@ pub struct Pictures {
 }
 
 impl Pictures {
-    /// The pictures of a folder, known by the endings of their names; its folders are not entered.
+    /// Finds the pictures of a folder, known by their content or the endings of their names; its folders are not entered.
     ///
     /// # Errors
-    /// Where it cannot be read, or holds none.
-    pub fn of_folder(folder: &Path) -> Result<Pictures, CameraError> {
+    /// Returns an error if it cannot be read, or holds none.
+    pub fn in_folder(folder: &Path) -> Result<Pictures, CameraError> {
         let name = folder.display().to_string();
         let unreadable = |error| CameraError::unavailable(&name, &error);
         let mut files = Vec::new();
         for entry in std::fs::read_dir(folder).map_err(unreadable)? {
             let path = entry.map_err(unreadable)?.path();
-            let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_ascii_lowercase();
-            if ENDINGS.contains(&ending.as_str()) {
+            if looks_like_picture(&path) {
                 files.push(path);
             }
         }
         Pictures::new(name, files)
     }
 
-    /// The files that a pattern names; `*`, `?`, `[abc]`, and `**` for folders within folders.
+    /// Finds the files that a pattern names; `*`, `?`, `[abc]`, and `**` for folders within folders. Brackets that match nothing
+    /// stand for themselves.
     ///
     /// # Errors
-    /// Where the pattern makes no sense, or names none.
-    pub fn of_pattern(pattern: &str) -> Result<Pictures, CameraError> {
+    /// Returns an error if the pattern makes no sense, or names no file.
+    pub fn matching(pattern: &str) -> Result<Pictures, CameraError> {
         let wrong = |error: glob::PatternError| CameraError::Spec {
             text: format!("images:{pattern}"),
             reason: format!("{error}; write a pattern such as faces/*.png"),
         };
-        // Folders that may not be read have no pictures for us.
-        let files = glob::glob(pattern).map_err(wrong)?.filter_map(Result::ok).filter(|path| !path.is_dir());
-        Pictures::new(pattern.to_owned(), files.collect())
+        let found = files_of(pattern);
+        let files = match found.as_ref().is_ok_and(|files| !files.is_empty()) || !pattern.contains(['[', ']']) {
+            true => found.map_err(wrong)?,
+            false => {
+                let literal: String = pattern
+                    .chars()
+                    .map(|c| match c {
+                        '[' => "[[]".to_owned(),
+                        ']' => "[]]".to_owned(),
+                        c => c.to_string(),
+                    })
+                    .collect();
+                match files_of(&literal) {
+                    Ok(files) if !files.is_empty() => files,
+                    _ => found.map_err(wrong)?,
+                }
+            }
+        };
+        Pictures::new(pattern.to_owned(), files)
     }
 
     fn new(name: String, mut files: Vec<PathBuf>) -> Result<Pictures, CameraError> {
         if files.is_empty() {
-            let reason =
-                format!("no pictures there; their names end in {}", ENDINGS.map(|e| format!(".{e}")).join(", "));
+            let reason = "there are no pictures: give a folder of .jpg, .png, .webp, .tiff, .gif, .bmp or .pgm files, \
+                          or a pattern such as 'faces/*.png'"
+                .into();
             return Err(CameraError::Unavailable { what: name, reason });
         }
         files.sort();
         Ok(Pictures { name, files, next: 0, skipped: 0 })
     }
+}
+
+/// The files that a pattern names. Folders that may not be read have no pictures for us.
+fn files_of(pattern: &str) -> Result<Vec<PathBuf>, glob::PatternError> {
+    Ok(glob::glob(pattern)?.filter_map(Result::ok).filter(|path| !path.is_dir()).collect())
 }
 
 impl Source for Pictures {
@@ -141,7 +161,7 @@ mod tests {
     #[test]
     fn pictures_come_sorted_by_name_and_unreadable_ones_are_counted() {
         let folder = folder();
-        let mut source = Pictures::of_folder(folder.path()).unwrap();
+        let mut source = Pictures::in_folder(folder.path()).unwrap();
         let (names, frames) = all(&mut source);
         assert_eq!(names, ["a10.bmp", "a2.PGM", "b.png"]);
         assert_eq!(source.skipped(), 2); // c.jpg, and a folder with the name of a picture
@@ -153,7 +173,7 @@ mod tests {
     #[test]
     fn luma_is_that_of_the_picture() {
         let folder = folder();
-        let (_, frames) = all(&mut Pictures::of_folder(folder.path()).unwrap());
+        let (_, frames) = all(&mut Pictures::in_folder(folder.path()).unwrap());
         let picture = Picture::open(&folder.path().join("b.png")).unwrap();
         assert_eq!(picture.channels, 3);
         let (wanted, view) = (picture.view().unwrap(), frames[2].view().unwrap());
@@ -165,7 +185,7 @@ mod tests {
     #[test]
     fn a_pattern_chooses_pictures() {
         let folder = folder();
-        let pattern = |pattern: &str| Pictures::of_pattern(folder.path().join(pattern).to_str().unwrap());
+        let pattern = |pattern: &str| Pictures::matching(folder.path().join(pattern).to_str().unwrap());
         assert_eq!(all(&mut pattern("a*").unwrap()).0, ["a10.bmp", "a2.PGM"]);
         let mut with_damaged = pattern("[bc].*").unwrap();
         assert_eq!((all(&mut with_damaged).0, with_damaged.skipped()), (vec!["b.png".into()], 1));
@@ -176,9 +196,33 @@ mod tests {
     }
 
     #[test]
+    fn brackets_that_match_nothing_stand_for_themselves() {
+        let folder = tempfile::tempdir().unwrap();
+        let set = folder.path().join("[2024] set");
+        std::fs::create_dir(&set).unwrap();
+        GrayImage::from_pixel(3, 2, Grey([7])).save(set.join("a[1].png")).unwrap();
+        for pattern in ["[2024] set/*.png", "[2024] set/a[1].png", "*/a[1].png"] {
+            let mut source = Pictures::matching(folder.path().join(pattern).to_str().unwrap()).unwrap();
+            assert_eq!(all(&mut source).0, ["a[1].png"], "{pattern}");
+        }
+    }
+
+    #[test]
+    fn pictures_that_are_too_large_or_in_a_strange_format_are_left_out_and_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        GrayImage::new(8193, 2).save(path("wide.png")).unwrap();
+        std::fs::write(path("phone.HEIC"), b"\0\0\0\x18ftypheic").unwrap();
+        GrayImage::from_pixel(3, 2, Grey([7])).save(path("good.png")).unwrap();
+        std::fs::rename(path("good.png"), path("no ending")).unwrap();
+        let mut source = Pictures::in_folder(folder.path()).unwrap();
+        assert_eq!((all(&mut source).0, source.skipped()), (vec!["no ending".into()], 2));
+    }
+
+    #[test]
     fn folders_without_pictures_are_refused() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(Pictures::of_folder(folder.path()).err().unwrap().to_string().contains(".png"));
-        assert!(Pictures::of_folder(&folder.path().join("absent")).is_err());
+        assert!(Pictures::in_folder(folder.path()).err().unwrap().to_string().contains(".png"));
+        assert!(Pictures::in_folder(&folder.path().join("absent")).is_err());
     }
 }

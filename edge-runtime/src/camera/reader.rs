@@ -3,18 +3,19 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use super::{Layout, mjpeg};
-use crate::frame::{Frame, Luma};
+pub use super::framing::{Framing, JpegForm, Raw, Scan};
+use super::mjpeg;
+use crate::frame::Frame;
 
 /// The buffer grows by so much at a time, so that memory follows what arrives, not what a header claims.
 const GROWTH: usize = 1 << 20;
 
 /// Where bytes come from.
 pub trait Feed: Send {
-    /// Reads some bytes; `None` where none arrive within `wait`, 0 where there will be none any more.
+    /// Reads some bytes; `None` if none arrive within `wait`, 0 if there will be none any more.
     ///
     /// # Errors
-    /// Of the system.
+    /// Returns the error of the system.
     fn read(&mut self, into: &mut [u8], wait: Duration) -> io::Result<Option<usize>>;
 }
 
@@ -23,40 +24,6 @@ impl Feed for &[u8] {
     fn read(&mut self, into: &mut [u8], _: Duration) -> io::Result<Option<usize>> {
         io::Read::read(self, into).map(Some)
     }
-}
-
-/// How frames follow one another in a stream.
-pub trait Framing: Send {
-    /// What the stream's next bytes are.
-    ///
-    /// # Errors
-    /// Where they are no frame and nothing that follows could be; says why.
-    fn scan(&mut self, bytes: &[u8]) -> Result<Scan, String>;
-}
-
-/// What the next bytes of a stream are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scan {
-    /// They do not tell yet: so many are needed.
-    Need(usize),
-    /// So many are no frame and no damage.
-    Skip(usize),
-    /// So many are a damaged frame.
-    Damaged(usize),
-    /// A frame.
-    Frame {
-        /// Its bytes, with what stands before its luma.
-        bytes: usize,
-        /// Where its luma lies.
-        luma: Luma,
-    },
-    /// A JPEG picture.
-    Jpeg {
-        /// Its bytes.
-        bytes: usize,
-        /// Whether it carries its own Huffman tables.
-        tables: bool,
-    },
 }
 
 /// What a stream gave.
@@ -88,19 +55,6 @@ impl std::fmt::Display for Fault {
     }
 }
 
-/// Frames of the same size, one after another without anything between them.
-pub struct Raw(pub Layout);
-
-impl Framing for Raw {
-    fn scan(&mut self, bytes: &[u8]) -> Result<Scan, String> {
-        let Raw(layout) = self;
-        Ok(match bytes.len() < layout.bytes {
-            true => Scan::Need(layout.bytes),
-            false => Scan::Frame { bytes: layout.bytes, luma: layout.luma },
-        })
-    }
-}
-
 /// Reads frames from a [`Feed`].
 pub struct Reader<F> {
     /// How they follow one another.
@@ -121,12 +75,12 @@ impl<F: Framing> Reader<F> {
     /// Fills the bytes and the luma of `frame` with the next frame, unless it takes longer than `wait`.
     ///
     /// # Errors
-    /// Where the stream is damaged beyond the next frame, ends within one, or cannot be read.
+    /// Returns a fault if the stream is damaged beyond the next frame, ends within one, or cannot be read.
     pub fn next(&mut self, feed: &mut dyn Feed, frame: &mut Frame, wait: Duration) -> Result<Got, Fault> {
         let until = Instant::now() + wait;
         loop {
             let have = self.buffer.get(..self.filled).unwrap_or_default();
-            match self.framing.scan(have).map_err(Fault::Damaged)? {
+            let scan = match self.framing.scan(have).map_err(Fault::Damaged)? {
                 Scan::Need(bytes) => {
                     let most = bytes.max(self.filled + 1).min(self.filled + GROWTH);
                     if self.buffer.len() < most {
@@ -136,26 +90,43 @@ impl<F: Framing> Reader<F> {
                     match feed.read(&mut self.buffer[self.filled..most], left).map_err(Fault::Read)? {
                         None => return Ok(Got::Waiting),
                         Some(0) if self.filled == 0 => return Ok(Got::End),
-                        Some(0) => return Err(Fault::Damaged("ends within a frame".into())),
-                        Some(read) => self.filled += read.min(most - self.filled),
+                        Some(0) => {
+                            let last = self.framing.end(self.buffer.get(..self.filled).unwrap_or_default());
+                            last.ok_or_else(|| Fault::Damaged("ends within a frame".into()))?
+                        }
+                        Some(read) => {
+                            self.filled += read.min(most - self.filled);
+                            Scan::Need(bytes)
+                        }
                     }
                 }
+                scan => scan,
+            };
+            match scan {
+                Scan::Need(_) => {}
                 Scan::Skip(bytes) => self.drop_first(bytes),
                 Scan::Damaged(bytes) => {
                     self.skipped += 1;
                     self.drop_first(bytes);
                 }
-                Scan::Frame { bytes, luma } => {
+                Scan::Frame { bytes, luma, depth } => {
                     self.hand_over(bytes, frame);
+                    if depth > 8 {
+                        narrow(
+                            frame.bytes.get_mut(luma.offset..).unwrap_or_default(),
+                            luma.stride * luma.height,
+                            depth,
+                        );
+                    }
                     frame.luma = luma;
                     return Ok(Got::Frame);
                 }
-                Scan::Jpeg { bytes, tables } => {
+                Scan::Jpeg { bytes, form } => {
                     let jpeg = self.buffer.get(..bytes).unwrap_or_default();
-                    let decoded = self.decoder.decode(jpeg, tables, frame);
+                    let decoded = self.decoder.decode(jpeg, form, frame);
                     self.drop_first(bytes);
                     match decoded {
-                        Ok(()) => return Ok(Got::Frame),
+                        Ok(_) => return Ok(Got::Frame),
                         Err(_) => self.skipped += 1,
                     }
                 }
@@ -186,9 +157,11 @@ impl<F: Framing> Reader<F> {
     }
 }
 
-impl Framing for Box<dyn Framing> {
-    fn scan(&mut self, bytes: &[u8]) -> Result<Scan, String> {
-        self.as_mut().scan(bytes)
+/// Makes bytes of the first `count` samples of `depth` bits in place: their highest eight bits.
+fn narrow(bytes: &mut [u8], count: usize, depth: u8) {
+    for at in 0..count.min(bytes.len() / 2) {
+        let sample = u16::from_le_bytes([bytes[2 * at], bytes[2 * at + 1]]);
+        bytes[at] = (sample >> (depth - 8)).min(255) as u8;
     }
 }
 

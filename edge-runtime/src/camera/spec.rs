@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use super::{CameraError, Format, Wish};
+use super::{CameraError, Format, Wish, media};
 
 /// What frames are to come from: the parsed text of `--source`.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,6 +19,11 @@ pub enum Spec {
     Command {
         /// The program and its arguments; no shell reads them.
         words: Vec<String>,
+    },
+    /// `rtsp://...`, `http://...` or a video file such as `film.mp4`: what ffmpeg or GStreamer reads.
+    Media {
+        /// The address or the file.
+        address: String,
     },
     /// `y4m:FILE`, or `y4m:-` for stdin.
     Y4m {
@@ -37,14 +42,19 @@ pub enum Spec {
     },
 }
 
-const KINDS: &str =
-    "write v4l2:/dev/video0, command:\"PROGRAM ARGUMENTS\", y4m:FILE, y4m:- (stdin), dir:FOLDER or images:PATTERN";
+const KINDS: &str = "write v4l2:/dev/video0, command:\"PROGRAM ARGUMENTS\", rtsp://CAMERA/PATH, FILE.mp4, y4m:FILE, y4m:- (stdin), dir:FOLDER \
+     or images:PATTERN";
 
 impl FromStr for Spec {
     type Err = CameraError;
 
     fn from_str(text: &str) -> Result<Spec, CameraError> {
         let wrong = |reason: String| CameraError::Spec { text: text.into(), reason };
+        const NAMES: [&str; 5] = ["v4l2", "command", "y4m", "dir", "images"];
+        let known = text.split_once(':').filter(|(kind, _)| NAMES.contains(kind));
+        if known.is_none() && media::is_media(text) {
+            return Ok(Spec::Media { address: from_home(text) });
+        }
         let Some((kind, rest)) = text.split_once(':') else { return Err(wrong(KINDS.into())) };
         if rest.is_empty() {
             return Err(wrong(format!("nothing follows {kind}:; {KINDS}")));
@@ -52,11 +62,19 @@ impl FromStr for Spec {
         match kind {
             "v4l2" => v4l2(rest).map_err(wrong),
             "command" => Ok(Spec::Command { words: words(rest).map_err(wrong)? }),
-            "y4m" => Ok(Spec::Y4m { file: (rest != "-").then(|| rest.into()) }),
-            "dir" => Ok(Spec::Dir { folder: rest.into() }),
-            "images" => Ok(Spec::Images { pattern: rest.into() }),
+            "y4m" => Ok(Spec::Y4m { file: (rest != "-").then(|| from_home(rest).into()) }),
+            "dir" => Ok(Spec::Dir { folder: from_home(rest).into() }),
+            "images" => Ok(Spec::Images { pattern: from_home(rest) }),
             _ => Err(wrong(format!("no source is called {kind}; {KINDS}"))),
         }
+    }
+}
+
+/// Puts the home folder in place of a leading `~`: behind a colon no shell does.
+fn from_home(path: &str) -> String {
+    match (path.strip_prefix('~'), std::env::var("HOME")) {
+        (Some(rest), Ok(home)) if rest.is_empty() || rest.starts_with('/') => home + rest,
+        _ => path.to_owned(),
     }
 }
 
@@ -88,13 +106,13 @@ fn v4l2(text: &str) -> Result<Spec, String> {
 fn parse_size(text: &str) -> Result<[u32; 2], String> {
     let side = |text: &str| text.parse::<u32>().ok();
     let size = text.split_once('x').and_then(|(width, height)| Some([side(width)?, side(height)?]));
-    size.filter(|[width, height]| super::format::size_is_sound(*width as usize, *height as usize))
-        .ok_or_else(|| format!("{text} is no size; write width and height in pixels as 640x480"))
+    size.filter(|[width, height]| expression_engine::picture::is_size_supported(*width as usize, *height as usize))
+        .ok_or_else(|| format!("invalid size {text}: expected width and height in pixels, such as 640x480"))
 }
 
 fn parse_rate(text: &str) -> Result<u32, String> {
     let rate = text.parse().ok().filter(|rate| (1..=1000).contains(rate));
-    rate.ok_or_else(|| format!("{text} is no rate; write frames a second, 1 to 1000"))
+    rate.ok_or_else(|| format!("invalid rate {text}: expected frames per second, 1 to 1000"))
 }
 
 /// The words of a command. The whole may stand in quotes of its own, as it does in a configuration file.
@@ -106,6 +124,16 @@ fn words(text: &str) -> Result<Vec<String>, String> {
     {
         words = split(whole)?;
     }
+    let shell = |word: &&String| {
+        matches!(word.as_str(), "|" | "||" | "&&" | ";" | "&" | ">" | ">>" | "<" | "2>" | "2>&1" | "2>/dev/null")
+    };
+    if let Some(word) = words.iter().find(shell) {
+        let line = shlex::try_quote(text).unwrap_or_default();
+        return Err(format!(
+            "no shell reads the command, so {word} would go to the program; write command:sh -c {line}"
+        ));
+    }
+    let words: Vec<String> = words.iter().map(|word| from_home(word)).collect();
     match words.first().is_some_and(|program| !program.is_empty()) {
         true => Ok(words),
         false => Err("the program is missing".into()),
@@ -134,6 +162,29 @@ mod tests {
     }
 
     #[test]
+    fn streams_and_video_files_need_no_prefix() {
+        for text in ["rtsp://me:secret@camera/1", "http://camera/video.mjpg", "film.mp4", "/films/a b.MKV", "a:b.avi"] {
+            assert_eq!(text.parse::<Spec>().unwrap(), Spec::Media { address: text.into() });
+        }
+        assert_eq!("y4m:film.mp4".parse::<Spec>().unwrap(), Spec::Y4m { file: Some("film.mp4".into()) });
+    }
+
+    #[test]
+    fn a_tilde_behind_a_colon_is_the_home_folder() {
+        let home = std::env::var("HOME").unwrap();
+        assert_eq!("dir:~/pics".parse::<Spec>().unwrap(), Spec::Dir { folder: format!("{home}/pics").into() });
+        assert_eq!("dir:~".parse::<Spec>().unwrap(), Spec::Dir { folder: home.clone().into() });
+        assert_eq!("y4m:~/a".parse::<Spec>().unwrap(), Spec::Y4m { file: Some(format!("{home}/a").into()) });
+        assert_eq!("images:~/*.png".parse::<Spec>().unwrap(), Spec::Images { pattern: format!("{home}/*.png") });
+        assert_eq!("~/a.mp4".parse::<Spec>().unwrap(), Spec::Media { address: format!("{home}/a.mp4") });
+        assert_eq!(
+            "command:~/cam ~/x".parse::<Spec>().unwrap(),
+            Spec::Command { words: vec![format!("{home}/cam"), format!("{home}/x")] }
+        );
+        assert_eq!("dir:a~b".parse::<Spec>().unwrap(), Spec::Dir { folder: "a~b".into() });
+    }
+
+    #[test]
     fn commands_are_split_without_a_shell() {
         let words = |text: &str| match text.parse() {
             Ok(Spec::Command { words }) => words,
@@ -159,6 +210,8 @@ mod tests {
             ("v4l2:/dev/video0?format=y4m", "no camera"),
             ("v4l2:/dev/video0?fps=0", "1 to 1000"),
             ("v4l2:/dev/video0?zoom=2", "size=640x480"),
+            ("command:cat a | head", "sh -c 'cat a | head'"),
+            ("command:cat 'a' > b", "sh -c "),
             ("command:'cat", "no end"),
             ("command:''", "program is missing"),
         ] {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::live::{Live, Stream};
 use super::reader::Got;
-use super::{CameraError, Choice, Format, FormatInfo, Layout, Options, Wish, clock, mjpeg, ranked};
+use super::{CameraError, CameraOptions, Choice, Format, FormatInfo, Layout, Wish, clock, mjpeg, ranked};
 use crate::frame::Frame;
 
 /// A V4L2 device that gives pictures.
@@ -70,7 +70,7 @@ fn advice(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::PermissionDenied => format!("{error}; add the user to the group video"),
         io::ErrorKind::ResourceBusy => format!("{error}; another program has the camera"),
-        _ if error.raw_os_error() == Some(libc::ENOTTY) => "it is no V4L2 device".into(),
+        _ if error.raw_os_error() == Some(libc::ENOTTY) => "it is not a V4L2 device".into(),
         _ => error.to_string(),
     }
 }
@@ -78,21 +78,22 @@ fn advice(error: &io::Error) -> String {
 /// Opens a camera; it is opened again when it is lost.
 ///
 /// # Errors
-/// Where it cannot be opened; names the cameras that there are.
-pub fn open(path: &Path, wish: &Wish, options: &Options) -> Result<Live, CameraError> {
+/// Returns an error if it cannot be opened; names the cameras that there are.
+pub fn open(path: &Path, wish: &Wish, options: &CameraOptions) -> Result<Live, CameraError> {
     let wish = Wish {
         size: wish.size.or(options.size),
         format: wish.format.or(options.format),
         rate: wish.rate.or(options.rate),
     };
     let device = path.to_owned();
-    let opener = move || Ok(Box::new(Camera::open(&device, &wish)?) as Box<dyn Stream>);
-    Live::open(&format!("v4l2 {}", path.display()), Arc::new(opener), options).map_err(|error| match error {
-        CameraError::Unavailable { what, reason } => {
-            CameraError::Unavailable { what, reason: format!("{reason}; {}", others(&devices())) }
+    let opener = move || match Camera::open(&device, &wish) {
+        Ok(camera) => Ok(Box::new(camera) as Box<dyn Stream>),
+        Err(CameraError::Unavailable { what, reason }) => {
+            Err(CameraError::Unavailable { what, reason: format!("{reason}; {}", others(&devices())) })
         }
-        error => error,
-    })
+        Err(error) => Err(error),
+    };
+    Live::open(&format!("v4l2 {}", path.display()), Arc::new(opener), options)
 }
 
 /// The cameras that there are, in words.
@@ -210,6 +211,10 @@ impl Stream for Camera {
     fn skipped(&self) -> u64 {
         self.skipped
     }
+
+    fn is_video(&self) -> bool {
+        true
+    }
 }
 
 /// Takes a frame out of a buffer of the driver; whether it was whole.
@@ -233,12 +238,12 @@ mod tests {
 
     #[test]
     fn what_is_no_camera_is_refused_with_the_cameras_that_there_are() {
-        let refused = |path: &str| open(Path::new(path), &Wish::default(), &Options::default()).err().unwrap();
+        let refused = |path: &str| open(Path::new(path), &Wish::default(), &CameraOptions::default()).err().unwrap();
         let absent = refused("/dev/no-such-camera").to_string();
         assert!(absent.starts_with("cannot open camera /dev/no-such-camera: "), "{absent}");
         assert!(absent.contains("camera is there") || absent.contains("there are /dev/video"), "{absent}");
         let other = refused("/dev/null").to_string();
-        assert!(other.contains("it is no V4L2 device"), "{other}");
+        assert!(other.contains("it is not a V4L2 device"), "{other}");
     }
 
     #[test]

@@ -29,7 +29,7 @@ impl Video {
     /// Opens a file; `None` is stdin.
     ///
     /// # Errors
-    /// Where it cannot be opened.
+    /// Returns an error if it cannot be opened.
     pub fn open(file: Option<&Path>, realtime: bool) -> Result<Video, CameraError> {
         let name = file.map_or_else(|| "stdin".into(), |path| path.display().to_string());
         let opened = match file {
@@ -68,9 +68,11 @@ impl Source for Video {
             Ok(Got::Waiting) => return Ok(Next::Waiting),
             Ok(Got::End) => {
                 self.ended = true;
+                let wrong = |reason: &str| CameraError::Damaged { what: self.name.clone(), reason: reason.into() };
                 return match self.reader.framing.header() {
+                    Some(_) if self.count == 0 => Err(wrong("it has no frames")),
                     Some(_) => Ok(Next::End),
-                    None => Err(CameraError::Damaged { what: self.name.clone(), reason: "it is empty".into() }),
+                    None => Err(wrong("it is empty")),
                 };
             }
             Err(fault) => {
@@ -156,6 +158,7 @@ mod tests {
         for (bytes, frames, part) in [
             (&b"YUV4MPEG2 W2 H1 Cmono\nFRAME\nabFRAME\nc"[..], 1, "frame 1: ends within a frame"),
             (b"\x89PNG", 0, "does not begin"),
+            (b"YUV4MPEG2 W2 H1 Cmono\n", 0, "no frames"),
             (b"", 0, "empty"),
         ] {
             let mut video = Video::open(Some(&write(folder.path(), bytes)), false).unwrap();

@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
-use super::format::size_is_sound;
-use super::reader::{Framing, Scan};
-use super::{LONGEST_SIDE, MOST_PIXELS};
+use expression_engine::picture::{MAX_PIXELS, MAX_SIDE, is_size_supported};
+
+use super::framing::{Framing, Scan};
+
 use crate::frame::Luma;
 
 /// How a video begins.
@@ -24,8 +25,10 @@ pub struct Header {
     pub width: usize,
     /// Height in pixels.
     pub height: usize,
-    /// Frames a second, as a fraction; 25 where the video does not say.
+    /// Frames per second, as a fraction; 25 if the video does not say.
     pub rate: [u32; 2],
+    /// Bits per sample: 8, or up to 16 in two bytes each.
+    pub depth: u8,
     /// Bytes of a frame: all planes.
     pub bytes: usize,
 }
@@ -34,7 +37,7 @@ impl Header {
     /// Parses the first line, without its newline.
     ///
     /// # Errors
-    /// Where it is none, or describes what cannot be read; says what.
+    /// Says what is wrong if it is not such a line, or describes what cannot be read.
     pub fn parse(line: &[u8]) -> Result<Header, String> {
         let fields = line.strip_prefix(MAGIC).ok_or("no YUV4MPEG2 video (it does not begin so)")?;
         let fields = std::str::from_utf8(fields).map_err(|_| "the first line is no text")?;
@@ -56,12 +59,13 @@ impl Header {
         }
         let width = width.ok_or("the first line gives no width (W)")?;
         let height = height.ok_or("the first line gives no height (H)")?;
-        if !size_is_sound(width, height) {
+        if !is_size_supported(width, height) {
             return Err(format!(
-                "{width}x{height} is no size of a frame; sides up to {LONGEST_SIDE} and {MOST_PIXELS} pixels can be read"
+                "a frame cannot have {width}x{height} pixels; sides up to {MAX_SIDE} and {MAX_PIXELS} pixels can be read"
             ));
         }
-        Ok(Header { width, height, rate, bytes: bytes(width, height, chroma)? })
+        let (samples, depth) = samples(width, height, chroma)?;
+        Ok(Header { width, height, rate, depth, bytes: if depth > 8 { 2 * samples } else { samples } })
     }
 
     /// Time from the first frame to the frame of this number.
@@ -86,10 +90,16 @@ fn fraction(text: &str) -> Result<[u32; 2], String> {
     }
 }
 
-/// Bytes of a frame.
-fn bytes(width: usize, height: usize, chroma: &str) -> Result<usize, String> {
+/// Samples of a frame, and bits of each: `420p10` has 10, `mono12` 12.
+fn samples(width: usize, height: usize, chroma: &str) -> Result<(usize, u8), String> {
     let luma = width * height;
-    Ok(match chroma {
+    let deep =
+        |depth: &&(&str, u8)| chroma.strip_suffix(depth.0).is_some_and(|rest| rest.ends_with('p') || rest == "mono");
+    let (name, depth) = match [("9", 9), ("10", 10), ("12", 12), ("14", 14), ("16", 16)].iter().find(deep) {
+        Some((suffix, depth)) => (chroma.trim_end_matches(suffix).trim_end_matches('p'), *depth),
+        None => (chroma, 8),
+    };
+    let samples = match name {
         "mono" => luma,
         "420" | "420jpeg" | "420mpeg2" | "420paldv" => luma + 2 * width.div_ceil(2) * height.div_ceil(2),
         "411" => luma + 2 * width.div_ceil(4) * height,
@@ -100,7 +110,8 @@ fn bytes(width: usize, height: usize, chroma: &str) -> Result<usize, String> {
             let shown: String = chroma.chars().take(20).collect();
             return Err(format!("colour space C{} cannot be read; convert it to 8-bit 420", shown.escape_debug()));
         }
-    })
+    };
+    Ok((samples, depth))
 }
 
 /// Finds the frames of a video.
@@ -156,8 +167,9 @@ impl Framing for Framer {
         if bytes.len() < whole {
             return Ok(Scan::Need(whole));
         }
-        let Header { width, height, .. } = header;
-        Ok(Scan::Frame { bytes: whole, luma: Luma { width, height, offset: newline + 1, step: 1, stride: width } })
+        let Header { width, height, depth, .. } = header;
+        let luma = Luma { width, height, offset: newline + 1, step: 1, stride: width };
+        Ok(Scan::Frame { bytes: whole, luma, depth })
     }
 }
 

@@ -28,7 +28,7 @@ pub struct Cmd {
     /// Find and align the faces first, with the bundle's detector
     #[arg(long)]
     align: bool,
-    /// Pictures: PNG, JPEG, BMP or PNM
+    /// Pictures: JPEG, PNG, WebP, TIFF, GIF, BMP or PNM; EXIF orientation is applied
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
 }

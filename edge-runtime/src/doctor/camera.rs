@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Finding, Machine, access};
+use super::{Finding, Machine, Outcome, access};
 use crate::camera::{DeviceInfo, Sizes, Spec};
 
 /// Whether frames can be had from `source`, as `--source` takes it.
@@ -14,6 +14,12 @@ pub fn camera_checks(machine: &Machine, source: &str) -> Vec<Finding> {
     match spec {
         Spec::V4l2 { device, .. } => v4l2(machine, &device),
         Spec::Command { words } => vec![command(machine, &words)],
+        // GStreamer serves if ffmpeg is absent.
+        Spec::Media { .. } => {
+            let found = ["ffmpeg", "gst-launch-1.0"].map(|program| command(machine, &[program.to_owned()]));
+            let [ffmpeg, gstreamer] = found;
+            vec![if gstreamer.outcome == Outcome::Ok && ffmpeg.outcome != Outcome::Ok { gstreamer } else { ffmpeg }]
+        }
         Spec::Y4m { file: Some(path) } | Spec::Dir { folder: path } if !machine.path(&path).exists() => {
             vec![Finding::fail("camera", format!("{source}: there is no such path"), "give one that exists")]
         }

@@ -191,7 +191,7 @@ impl Observe for Pipeline {
         observation.stamp = frame.stamp;
         observation.sequence = frame.sequence;
         observation.name.clone_from(&frame.name);
-        observation.size = [frame.luma.width, frame.luma.height].map(|side| side.min(usize::from(u16::MAX)) as u16);
+        observation.size = frame.size().map(|side| side.min(usize::from(u16::MAX)) as u16);
         observation.faces.clear();
         let Some(view) = frame.view() else { return Ok(()) };
         self.find(view, frame.stamp.monotonic_ns, profile);

@@ -39,7 +39,7 @@ pub fn frame(sequence: u64) -> Frame {
         bytes[y * width + left..y * width + left + 80].fill(210);
     }
     let luma = Luma { width, height, offset: 0, step: 1, stride: width };
-    Frame { bytes, luma, sequence, stamp: stamp(), name: None }
+    Frame { bytes, luma, sequence, stamp: stamp(), ..Frame::default() }
 }
 
 fn stamp() -> Stamp {

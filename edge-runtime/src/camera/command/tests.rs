@@ -16,14 +16,14 @@ fn script(folder: &Path, body: &str) -> Vec<String> {
     vec!["sh".into(), path.to_str().unwrap().into()]
 }
 
-fn options() -> Options {
-    Options {
+fn options() -> CameraOptions {
+    CameraOptions {
         size: Some([8, 4]),
         format: Some(Format::Grey),
-        stall: Duration::from_secs(60),
+        stall: Some(Duration::from_secs(60)),
         first_retry: Duration::from_millis(1),
         longest_retry: Duration::from_millis(20),
-        ..Options::default()
+        ..CameraOptions::default()
     }
 }
 
@@ -72,10 +72,10 @@ fn a_program_that_falls_silent_is_killed_with_all_it_started() {
     // The second sleep ignores the polite signal.
     let body = "echo x >> runs; frame a\n\
                 sleep 1000 & echo $! >> started; sh -c 'trap \"\" TERM; echo $$ >> started; exec sleep 1000' & wait";
-    let options = Options { stall: Duration::from_secs(1), ..options() };
+    let options = CameraOptions { stall: Some(Duration::from_secs(1)), ..options() };
     let mut source = open(&script(folder.path(), body), &options).unwrap();
     let said = said(&mut source, 2);
-    assert!(said.contains(&"command sh gave no frame for 1s".into()) && said.contains(&"back".into()), "{said:?}");
+    assert!(said.contains(&"command sh gave no frame for 1.0s".into()) && said.contains(&"back".into()), "{said:?}");
     assert_eq!(said.last().map(String::as_str), Some("1 a"), "{said:?}");
     drop(source);
     let started = fs::read_to_string(folder.path().join("started")).unwrap();
@@ -90,7 +90,7 @@ fn a_program_that_falls_silent_is_killed_with_all_it_started() {
 #[test]
 fn an_end_with_success_may_be_the_end() {
     let folder = tempfile::tempdir().unwrap();
-    let options = Options { end_with_command: true, ..options() };
+    let options = CameraOptions { end_with_command: true, ..options() };
     let mut source = open(&script(folder.path(), "frame a; frame b"), &options).unwrap();
     assert_eq!(said(&mut source, 3), ["0 a", "1 b", "end"]);
     let mut source = open(&script(folder.path(), "frame a; echo x >> runs; exit $(run)"), &options).unwrap();
@@ -111,7 +111,7 @@ fn talk_on_stderr_neither_blocks_the_frames_nor_fills_the_memory() {
 #[test]
 fn y4m_and_jpeg_need_no_size() {
     let folder = tempfile::tempdir().unwrap();
-    let options = |format| Options { size: None, format: Some(format), ..options() };
+    let options = |format| CameraOptions { size: None, format: Some(format), ..options() };
     let body = "printf 'YUV4MPEG2 W8 H4 Cmono\\n'; echo FRAME; frame a; echo FRAME; frame b; sleep 60";
     let mut source = open(&script(folder.path(), body), &options(Format::Y4m)).unwrap();
     let mut frame = Frame::default();
@@ -126,16 +126,18 @@ fn y4m_and_jpeg_need_no_size() {
 
 #[test]
 fn what_cannot_be_started_or_is_not_known_is_refused() {
-    let refused = |words: &[&str], options: &Options| {
+    let refused = |words: &[&str], options: &CameraOptions| {
         let words: Vec<String> = words.iter().map(|word| word.to_string()).collect();
         open(&words, options).err().unwrap().to_string()
     };
     assert!(refused(&["no-such-camera-program"], &options()).contains("no such program"));
     assert!(refused(&["/"], &options()).contains("cannot open command /"));
-    let blank = Options { size: None, format: None, ..options() };
+    let blank = CameraOptions { size: None, format: None, ..options() };
     assert!(refused(&["cat", "x"], &blank).contains("--frame-format"));
-    assert!(refused(&["cat", "x"], &Options { format: Some(Format::I420), ..blank.clone() }).contains("--frame-size"));
-    let huge = Options { size: Some([90000, 2]), ..options() };
+    assert!(
+        refused(&["cat", "x"], &CameraOptions { format: Some(Format::I420), ..blank.clone() }).contains("--frame-size")
+    );
+    let huge = CameraOptions { size: Some([90000, 2]), ..options() };
     assert!(refused(&["cat"], &huge).contains("90000x2"));
     assert!(refused(&[], &blank).contains("missing"));
 }
@@ -143,13 +145,40 @@ fn what_cannot_be_started_or_is_not_known_is_refused() {
 #[test]
 fn the_flags_of_rpicam_vid_tell_size_and_format() {
     let told = |text: &str| match text.parse().unwrap() {
-        Spec::Command { words } => Told::by(&words[0], &words[1..]),
+        Spec::Command { words } => Told::from_flags(&words[0], &words[1..]),
         other => panic!("{other:?}"),
     };
-    let wanted = Told { size: Some([640, 480]), format: Some(Format::I420) };
+    let wanted = Told { size: Some([640, 480]), format: Some(Format::I420), stride: Some(640) };
     assert_eq!(told("command:rpicam-vid --codec yuv420 --width 640 --height 480 -t 0 -o -"), wanted);
     assert_eq!(told("command:/usr/bin/libcamera-vid --codec=yuv420 --width=640 --height=480"), wanted);
     assert_eq!(told("command:rpicam-vid --codec mjpeg -o -").format, Some(Format::Mjpeg));
     assert_eq!(told("command:rpicam-vid -o -"), Told::default());
     assert_eq!(told("command:cat --codec yuv420 --width 640 --height 480"), Told::default());
+}
+
+#[test]
+fn the_padded_rows_of_rpicam_vid_are_read_as_they_lie() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("rpicam-vid");
+    // 70x2 pixels in rows of 128 bytes: each row one letter, padded with zeros; its chroma is half of that.
+    let text = "#!/bin/sh\nrow() { printf \"%0$2d\" 0 | tr 0 \"$1\"; printf \"%0$3d\" 0 | tr 0 '\\000'; }\n\
+                row a 70 58; row b 70 58; row u 35 29; row v 35 29\nrow c 70 58; row d 70 58; row u 35 29; row v 35 29\nsleep 60\n";
+    fs::write(&program, text).unwrap();
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let words = [program.to_str().unwrap(), "--codec", "yuv420", "--width", "70", "--height", "2", "-o", "-"];
+    let words = words.map(str::to_owned);
+    let options = CameraOptions { size: None, format: None, ..options() };
+    let mut source = open(&words, &options).unwrap();
+    let mut frame = Frame::default();
+    for rows in [b"ab", b"cd"] {
+        while source.next(&mut frame).unwrap() != Next::Frame {}
+        let view = frame.view().unwrap();
+        assert_eq!([view.width(), view.height()], [70, 2]);
+        assert!((0..140).all(|at| view.luma(at % 70, at / 70) == rows[at / 70]));
+    }
+    // Other programs are told by a flag.
+    let words = ["cat", program.to_str().unwrap()].map(str::to_owned);
+    let narrow = CameraOptions { stride: Some(4), ..super::tests::options() };
+    assert!(open(&words, &narrow).err().unwrap().to_string().contains("--frame-stride"));
 }

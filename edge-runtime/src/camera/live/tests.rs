@@ -9,6 +9,8 @@ use super::*;
 enum Act {
     Frame(u64),
     Fail,
+    /// Says nothing for so many milliseconds.
+    Wait(u64),
 }
 
 struct Scripted(VecDeque<Act>);
@@ -22,6 +24,10 @@ impl Stream for Scripted {
                 Ok(Got::Frame)
             }
             Some(Act::Fail) => Err(gone()),
+            Some(Act::Wait(milliseconds)) => {
+                thread::sleep(Duration::from_millis(milliseconds));
+                Ok(Got::Waiting)
+            }
             None => {
                 thread::sleep(Duration::from_millis(1));
                 Ok(Got::Waiting)
@@ -42,13 +48,18 @@ fn gone() -> CameraError {
     CameraError::Gone { what: "scripted".into(), reason: "unplugged".into() }
 }
 
-fn quick() -> Options {
+fn quick() -> CameraOptions {
     let millisecond = Duration::from_millis(1);
-    Options { stall: 20 * millisecond, first_retry: millisecond, longest_retry: 4 * millisecond, ..Options::default() }
+    CameraOptions {
+        stall: Some(20 * millisecond),
+        first_retry: millisecond,
+        longest_retry: 4 * millisecond,
+        ..CameraOptions::default()
+    }
 }
 
 /// Opens with one script after another; `None` is an attempt that fails, as do all after the last.
-fn camera(scripts: Vec<Option<Vec<Act>>>, options: &Options) -> Result<Live, CameraError> {
+fn camera(scripts: Vec<Option<Vec<Act>>>, options: &CameraOptions) -> Result<Live, CameraError> {
     let scripts = Mutex::new(VecDeque::from(scripts));
     let opener = move || match scripts.lock().unwrap().pop_front().flatten() {
         Some(script) => Ok(Box::new(Scripted(script.into())) as Box<dyn Stream>),
@@ -111,15 +122,64 @@ fn time_goes_on_where_a_new_stream_counts_it_anew() {
 fn a_camera_that_falls_silent_is_opened_again() {
     let scripts = vec![Some(vec![Act::Frame(0)]), Some(vec![]), Some(vec![Act::Frame(0)])];
     let mut live = camera(scripts, &quick()).unwrap();
-    assert_eq!(said(&mut live, 2), ["0", "lost: scripted gave no frame for 20ms", "back true", "1"]);
+    assert_eq!(said(&mut live, 2), ["0", "lost: scripted gave no frame for 20.0ms", "back true", "1"]);
+}
+
+#[test]
+fn the_first_frame_may_take_as_long_as_it_takes() {
+    use Act::{Frame, Wait};
+    for stall in [None, Some(Duration::from_millis(5))] {
+        let options = CameraOptions { stall, first_frame: Duration::from_millis(10), ..quick() };
+        let mut live = camera(vec![Some(vec![Wait(40), Wait(40), Frame(0)])], &options).unwrap();
+        assert_eq!(said(&mut live, 1), ["0"], "{stall:?}");
+        // A stream that is opened again may take as long.
+        let scripts = vec![Some(vec![Wait(80), Frame(0), Act::Fail]), Some(vec![Wait(40), Wait(40), Frame(0)])];
+        let mut live = camera(scripts, &options).unwrap();
+        assert_eq!(said(&mut live, 2), ["0", "lost: scripted gives no more frames: unplugged", "back true", "1"]);
+    }
+}
+
+#[test]
+fn a_stall_is_judged_by_the_rate_that_was_seen() {
+    let patience = |waits: &[f64], stall: Option<u64>, is_video| {
+        let options = CameraOptions { stall: stall.map(Duration::from_secs), ..CameraOptions::default() };
+        let mut live = camera(vec![Some(vec![])], &options).unwrap();
+        waits.iter().for_each(|seconds| live.pace.note(Duration::from_secs_f64(*seconds)));
+        live.patience(is_video).map(|patience| patience.as_secs_f64().round())
+    };
+    // From the opening to the first frame, then between frames, in seconds.
+    assert_eq!(patience(&[], None, false), None);
+    assert_eq!(patience(&[], None, true), Some(30.0));
+    assert_eq!(patience(&[5.0], None, false), None);
+    assert_eq!(patience(&[0.5], None, true), Some(30.0));
+    assert_eq!(patience(&[0.5, 0.04, 0.04], None, true), Some(3.0));
+    assert_eq!(patience(&[0.5, 4.0, 4.1], None, false), Some(21.0));
+    assert_eq!(patience(&[3600.0, 3600.0, 3601.0], None, false), Some(5.0 * 3601.0));
+    assert_eq!(patience(&[8.0, 43_200.0], None, false), Some(216_000.0));
+    // One long pause is forgotten while frames come fast again.
+    let paused: Vec<f64> = [0.5, 0.1, 60.0].into_iter().chain([0.1; 60]).collect();
+    assert_eq!(patience(&paused, None, false), Some(3.0));
+    assert_eq!(patience(&[0.5, 0.04], Some(60), false), Some(60.0));
+    assert_eq!(patience(&[0.5], Some(2), false), Some(2.0));
+    assert_eq!(patience(&[], Some(2), false), None);
+}
+
+#[test]
+fn a_stream_that_was_opened_again_is_given_its_time() {
+    let mut live = camera(vec![Some(vec![])], &CameraOptions::default()).unwrap();
+    [100.0, 0.1].iter().for_each(|seconds| live.pace.note(Duration::from_secs_f64(*seconds)));
+    live.pace.restart();
+    assert_eq!(live.patience(false), Some(Duration::from_secs(200)));
+    live.stall = Some(Duration::from_secs(500));
+    assert_eq!(live.patience(false), Some(Duration::from_secs(500)));
 }
 
 #[test]
 fn a_camera_that_was_not_asked_is_not_silent() {
-    let options = Options { stall: Duration::from_secs(1), ..quick() };
+    let options = CameraOptions { stall: Some(Duration::from_secs(1)), ..quick() };
     let mut live = camera(vec![Some(vec![Act::Frame(0)])], &options).unwrap();
     assert_eq!(said(&mut live, 1), ["0"]);
-    thread::sleep(options.stall);
+    thread::sleep(Duration::from_secs(1));
     assert_eq!(live.next(&mut Frame::default()).unwrap(), Next::Waiting);
 }
 
@@ -127,7 +187,7 @@ fn a_camera_that_was_not_asked_is_not_silent() {
 fn a_camera_that_is_absent_at_the_start_is_refused_or_waited_for() {
     let scripts = || vec![None, Some(vec![Act::Frame(3)])];
     assert!(camera(scripts(), &quick()).is_err());
-    let mut live = camera(scripts(), &Options { wait_for_camera: true, ..quick() }).unwrap();
+    let mut live = camera(scripts(), &CameraOptions { wait_for_camera: true, ..quick() }).unwrap();
     let lost = "lost: scripted gives no more frames: unplugged";
     assert_eq!(said(&mut live, 1), [lost, "back true", "0"]);
 }
@@ -141,8 +201,12 @@ fn attempts_are_paused_between_longer_and_longer() {
         Err(gone())
     };
     let millisecond = Duration::from_millis(1);
-    let options =
-        Options { wait_for_camera: true, first_retry: 4 * millisecond, longest_retry: 16 * millisecond, ..quick() };
+    let options = CameraOptions {
+        wait_for_camera: true,
+        first_retry: 4 * millisecond,
+        longest_retry: 16 * millisecond,
+        ..quick()
+    };
     let mut live = Live::open("absent", Arc::new(opener), &options).unwrap();
     while times.lock().unwrap().len() < 6 {
         live.next(&mut Frame::default()).unwrap();
@@ -162,7 +226,7 @@ fn an_opening_that_hangs_does_not_hold_the_caller() {
         _ = receiver.lock().unwrap().recv();
         Err(gone())
     };
-    let mut live = Live::open("hangs", Arc::new(opener), &Options { wait_for_camera: true, ..quick() }).unwrap();
+    let mut live = Live::open("hangs", Arc::new(opener), &CameraOptions { wait_for_camera: true, ..quick() }).unwrap();
     // Were the opening waited for, this would not return.
     for _ in 0..3 {
         assert_eq!(live.next(&mut Frame::default()).unwrap(), Next::Waiting);

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use expression_core::Label;
+use expression_core::{Label, Turn};
 use expression_engine::error::{Context, Result};
 use expression_engine::{Bundle, EngineOptions, Error, bundle};
 
-use crate::board::{Board, Indicator, thermal};
+use crate::board::{Board, Flip, Indicator, thermal};
 use crate::camera::{self, Format, Spec};
 use crate::journal::{self, Journaled, Session};
 use crate::pipeline::{Pipeline, PipelineOptions, Profile};
@@ -53,19 +53,31 @@ pub struct Cmd {
     /// At the end, write each step's share of the time to stdout, as a table or as JSON
     #[arg(long, value_name = "FORM", num_args = 0..=1, default_missing_value = "table")]
     profile: Option<ProfileForm>,
-    /// v4l2:/dev/video0, command:"PROGRAM ARGUMENTS", y4m:FILE, y4m:- (stdin), dir:FOLDER or images:PATTERN [default: the
-    /// board's camera]
+    /// v4l2:/dev/video0, command:"PROGRAM ARGUMENTS", rtsp://CAMERA/PATH, FILE.mp4, y4m:FILE, y4m:- (stdin), dir:FOLDER or
+    /// images:PATTERN; docs/sources.md explains each [default: the board's camera]
     #[arg(long, value_name = "SOURCE", help_heading = "Source")]
     source: Option<Spec>,
     /// Width and height in pixels that a camera is asked for, or that a program writes, such as 640x480
     #[arg(long, value_name = "WxH", value_parser = size, help_heading = "Source")]
     frame_size: Option<[u32; 2]>,
-    /// Format that a camera is asked for, or that a program writes: yuyv, uyvy, nv12, i420, grey, mjpeg or y4m
+    /// Format that a camera is asked for, or that a program writes: gray, nv12, i420, yuyv, uyvy, mjpeg or y4m
     #[arg(long, value_name = "FORMAT", help_heading = "Source")]
     frame_format: Option<Format>,
+    /// Bytes from one row to the next in the raw frames of a program, if it pads rows
+    #[arg(long, value_name = "BYTES", help_heading = "Source")]
+    frame_stride: Option<usize>,
     /// Frames per second that a camera is asked for
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000), help_heading = "Source")]
     frame_rate: Option<u32>,
+    /// Turn frames clockwise by 0, 90, 180 or 270 degrees, for a camera that is mounted on its side or upside down
+    #[arg(long, value_name = "DEGREES", value_parser = rotation, help_heading = "Source")]
+    rotate: Option<Turn>,
+    /// Mirror frames, after they were rotated
+    #[arg(long, value_name = "DIRECTION", help_heading = "Source")]
+    flip: Option<Flip>,
+    /// Reopen the camera after SECONDS without a frame, such as 60 [default: several frame intervals, at least 3 s]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = "Source")]
+    stall: Option<Duration>,
     /// Play a video at its frame rate instead of as fast as possible
     #[arg(long, help_heading = "Source")]
     realtime: bool,
@@ -125,7 +137,7 @@ impl Cmd {
             options.detect_every = self.detect_every.unwrap_or(board.camera.detect_every.into());
         }
         let pipeline = Pipeline::new(&bundle, engine, options.with_confidence_from(&bundle))?;
-        let source = camera::open(&spec, &self.camera_options())?;
+        let source = camera::open(&spec, &self.camera_options(&board.camera))?;
         let description = source.describe();
         let labels = pipeline.engine().labels();
         let scale = ScoreScale::new(bundle.manifest().output.scale, Label::ALL.map(|label| labels.contains(&label)));
@@ -175,14 +187,23 @@ impl Cmd {
         Box::new(move |observation| expression_engine::error::print(&json(&FrameRecord::new(observation, &scale))?))
     }
 
-    fn camera_options(&self) -> camera::Options {
-        camera::Options {
+    fn camera_options(&self, board: &crate::board::Camera) -> camera::CameraOptions {
+        let turn = self.rotate.unwrap_or(board.rotation());
+        let turn = match self.flip.or(board.flip) {
+            None => turn,
+            Some(Flip::Horizontal) => turn.flipped_horizontally(),
+            Some(Flip::Vertical) => turn.flipped_vertically(),
+        };
+        camera::CameraOptions {
+            turn,
+            stride: self.frame_stride,
+            stall: self.stall.or(board.stall()),
             size: self.frame_size,
             format: self.frame_format,
             rate: self.frame_rate,
             realtime: self.realtime,
             wait_for_camera: !self.require_camera,
-            ..camera::Options::default()
+            ..camera::CameraOptions::default()
         }
     }
 
@@ -264,6 +285,16 @@ fn open_journal(
 
 fn json(value: &impl serde::Serialize) -> Result<String> {
     serde_json::to_string(value).map_err(Error::failure)
+}
+
+fn rotation(text: &str) -> Result<Turn, String> {
+    let turn = text.parse().ok().and_then(Turn::from_degrees);
+    turn.ok_or_else(|| "expected 0, 90, 180 or 270 degrees".into())
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().filter(|seconds| *seconds > 0.0).and_then(|s| Duration::try_from_secs_f64(s).ok());
+    seconds.ok_or_else(|| "expected a number of seconds above 0".into())
 }
 
 fn size(text: &str) -> Result<[u32; 2], String> {

@@ -1,0 +1,58 @@
+//! Which way up a picture is to be shown: the EXIF tag `Orientation` (0x0112), values 1 to 8.
+
+use std::io::{Read, Seek, SeekFrom};
+
+use image::metadata::Orientation;
+
+/// Longer EXIF chunks are passed over, bytes.
+const MAX_CHUNK: u64 = 1 << 20;
+/// More chunks than these are not looked at.
+const MAX_CHUNKS: usize = 10_000;
+
+/// Returns the orientation that EXIF data tells, with or without the prefix that JPEG files have; `None` if it tells none.
+pub fn orientation(exif: &[u8]) -> Option<Orientation> {
+    Orientation::from_exif_chunk(exif.strip_prefix(b"Exif\0\0").unwrap_or(exif))
+}
+
+/// Finds the EXIF chunk of a PNG file, also behind its pixels, where some programs put it.
+pub fn in_png(file: impl Read + Seek) -> Option<Orientation> {
+    let header = |bytes: [u8; 8]| {
+        let [a, b, c, d, kind @ ..] = bytes;
+        // A checksum follows.
+        (kind, u64::from(u32::from_be_bytes([a, b, c, d])), 4)
+    };
+    in_chunks(file, 8, header, b"eXIf")
+}
+
+/// Finds the EXIF chunk of a WebP file.
+pub fn in_webp(file: impl Read + Seek) -> Option<Orientation> {
+    let header = |bytes: [u8; 8]| {
+        let [kind @ .., a, b, c, d] = bytes;
+        let length = u32::from_le_bytes([a, b, c, d]);
+        (kind, u64::from(length), u64::from(length % 2))
+    };
+    in_chunks(file, 12, header, b"EXIF")
+}
+
+/// Looks through chunks that begin at `start` for the one of a kind; `header` gives kind, length and the bytes that follow it.
+fn in_chunks(
+    mut file: impl Read + Seek,
+    start: u64,
+    header: impl Fn([u8; 8]) -> ([u8; 4], u64, u64),
+    wanted: &[u8; 4],
+) -> Option<Orientation> {
+    let mut at = file.stream_position().ok()? + start;
+    for _ in 0..MAX_CHUNKS {
+        file.seek(SeekFrom::Start(at)).ok()?;
+        let mut bytes = [0; 8];
+        file.read_exact(&mut bytes).ok()?;
+        let (kind, length, after) = header(bytes);
+        if kind == *wanted && length <= MAX_CHUNK {
+            let mut exif = Vec::new();
+            file.take(length).read_to_end(&mut exif).ok()?;
+            return orientation(&exif);
+        }
+        at += 8 + length + after;
+    }
+    None
+}

@@ -1,0 +1,287 @@
+//! The structure of JPEG files and of the frames of Motion JPEG cameras, and decoding such files.
+//!
+//! Devices write JPEG that the standard does not allow: fill bytes and garbage between segments, no Huffman tables, no end. A
+//! [`Walker`] finds its way through, as libjpeg does, and [`rebuild`] makes a clean picture of what it found.
+
+use std::io::{self, Read};
+
+use image::metadata::Orientation;
+use image::{DynamicImage, GrayImage, RgbImage};
+use zune_jpeg::JpegDecoder;
+use zune_jpeg::zune_core::bytestream::ZCursor;
+use zune_jpeg::zune_core::colorspace::ColorSpace;
+use zune_jpeg::zune_core::options::DecoderOptions;
+
+use super::{MAX_SIDE, check_size, exif};
+
+/// The marker that starts a picture.
+const SOI: u8 = 0xD8;
+/// The marker that ends a picture.
+const EOI: u8 = 0xD9;
+/// The marker of a scan's header; its compressed pixels follow.
+const SOS: u8 = 0xDA;
+/// The marker of Huffman tables.
+const DHT: u8 = 0xC4;
+/// The marker of the frame header of a progressive picture.
+const SOF2: u8 = 0xC2;
+/// The marker of EXIF metadata.
+const APP1: u8 = 0xE1;
+
+/// Tells the decoder that a picture without Huffman tables means the standard ones (ITU-T T.81, annex K.3), as frames of many
+/// cameras do: the segment that marks such frames in AVI files.
+const AVI1: [u8; 18] = *b"\xFF\xE0\x00\x10AVI1\0\0\0\0\0\0\0\0\0\0";
+/// Zeros in place of the end marker: enough for what the decoder reads ahead, too few to make up for missing rows.
+const READ_AHEAD: [u8; 8] = [0; 8];
+/// Bytes that are read at a time until the size of the picture is known.
+const CHUNK: u64 = 64 << 10;
+/// Larger files are refused, bytes: several times what a picture of [`super::MAX_PIXELS`] takes.
+const MAX_FILE: u64 = 64 << 20;
+
+/// A part of a JPEG picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The bytes do not tell yet; ask again when there are more.
+    More,
+    /// A segment: marker, length and content.
+    Segment {
+        /// The second byte of its marker.
+        code: u8,
+        /// Where its marker begins.
+        start: usize,
+        /// One past its last byte.
+        end: usize,
+    },
+    /// The compressed pixels of a scan.
+    Pixels {
+        /// Where they begin.
+        start: usize,
+        /// One past their last byte.
+        end: usize,
+    },
+    /// The marker that ends the picture.
+    End {
+        /// Where it begins.
+        at: usize,
+    },
+    /// Another picture starts before this one has ended.
+    Start {
+        /// Where it starts.
+        at: usize,
+    },
+}
+
+/// Walks through the parts of one picture. Thumbnails within segments are passed over.
+#[derive(Debug, Clone)]
+pub struct Walker {
+    /// Whether the picture has Huffman tables of its own.
+    pub tables: bool,
+    /// Whether a scan has begun: without one there is nothing to decode.
+    pub scan: bool,
+    /// Whether nothing but segments and pixels was found so far, so that the bytes can be decoded as they are.
+    pub tidy: bool,
+    at: usize,
+    /// Where the pixels begin in which `at` lies.
+    pixels: Option<usize>,
+    /// The start of the last segment, if another picture that begins within it means that it was cut off.
+    segment: Option<usize>,
+}
+
+impl Walker {
+    /// Starts behind the start marker, which must be the first two bytes.
+    pub fn new() -> Walker {
+        Walker { tables: false, scan: false, tidy: true, at: 2, pixels: None, segment: None }
+    }
+
+    /// Returns the next part of the picture in `bytes`, which begin with its start marker and may have grown since the last
+    /// call. After [`Part::End`] or [`Part::Start`] the walk is over.
+    pub fn next(&mut self, bytes: &[u8]) -> Part {
+        if let Some(start) = self.pixels {
+            let rest = bytes.get(self.at..).unwrap_or_default();
+            let Some(found) = rest.windows(2).position(|pair| pair[0] == 0xFF && ends_pixels(pair[1])) else {
+                self.at = bytes.len().saturating_sub(1).max(self.at);
+                return Part::More;
+            };
+            self.at += found;
+            (self.pixels, self.segment) = (None, None);
+            return Part::Pixels { start, end: self.at };
+        }
+        loop {
+            let rest = bytes.get(self.at..).unwrap_or_default();
+            let Some(found) = rest.windows(2).position(|pair| pair[0] == 0xFF && is_marker(pair[1])) else {
+                return Part::More;
+            };
+            if found > 0 {
+                self.tidy = false;
+                let garbage = rest[..found].iter().any(|byte| *byte != 0xFF);
+                if let Some(at) =
+                    self.segment.filter(|_| garbage).and_then(|start| start_within(bytes, start + 2, self.at))
+                {
+                    return Part::Start { at };
+                }
+                self.at += found;
+            }
+            let (start, code) = (self.at, bytes[self.at + 1]);
+            match code {
+                SOI => return Part::Start { at: start },
+                EOI => return Part::End { at: start },
+                0xD0..=0xD7 => {
+                    (self.at, self.tidy) = (start + 2, false);
+                    continue;
+                }
+                _ => {}
+            }
+            let Some(&[high, low]) = bytes.get(start + 2..start + 4) else { return Part::More };
+            let length = usize::from(u16::from_be_bytes([high, low]));
+            if length < 2 {
+                (self.at, self.tidy) = (start + 2, false);
+                continue;
+            }
+            let end = start + 2 + length;
+            if end > bytes.len() {
+                return Part::More;
+            }
+            self.at = end;
+            self.tables |= code == DHT;
+            // Metadata may hold thumbnails.
+            self.segment = (!matches!(code, 0xE0..=0xEF)).then_some(start);
+            if code == SOS {
+                (self.scan, self.pixels) = (true, Some(end));
+            }
+            return Part::Segment { code, start, end };
+        }
+    }
+}
+
+impl Default for Walker {
+    fn default() -> Walker {
+        Walker::new()
+    }
+}
+
+/// Whether 0xFF and this byte are a marker outside of pixels, not fill bytes or garbage.
+fn is_marker(code: u8) -> bool {
+    (0xC0..=0xFE).contains(&code)
+}
+
+/// Whether 0xFF and this byte end the pixels of a scan. A 0xFF among them is followed by 0, or by a marker that restarts them.
+fn ends_pixels(code: u8) -> bool {
+    matches!(code, DHT | 0xD8..=0xDD | 0xE0..=0xEF | 0xFE)
+}
+
+/// Where in `from..to` another picture begins.
+fn start_within(bytes: &[u8], from: usize, to: usize) -> Option<usize> {
+    let found = bytes.get(from..to + 2)?.windows(3).position(|three| three == [0xFF, SOI, 0xFF])?;
+    Some(from + found)
+}
+
+/// Writes to `into` what a decoder understands of the first picture in `jpeg`: its segments and pixels without what lies between
+/// them, with the standard Huffman tables if it has none, and without its end marker.
+pub fn rebuild(jpeg: &[u8], tables: bool, into: &mut Vec<u8>) {
+    into.clear();
+    into.extend_from_slice(&[0xFF, SOI]);
+    if !tables {
+        into.extend_from_slice(&AVI1);
+    }
+    let mut walker = Walker::new();
+    loop {
+        match walker.next(jpeg) {
+            Part::Segment { start, end, .. } | Part::Pixels { start, end } => into.extend_from_slice(&jpeg[start..end]),
+            Part::More => {
+                // The picture ends within its pixels.
+                into.extend_from_slice(walker.pixels.and_then(|start| jpeg.get(start..)).unwrap_or_default());
+                return;
+            }
+            Part::End { .. } | Part::Start { .. } => return,
+        }
+    }
+}
+
+/// Ends a picture without an end marker so that a strict decoder refuses it if rows are missing, and only then.
+pub fn end_strictly(jpeg: &mut Vec<u8>) {
+    jpeg.extend_from_slice(&READ_AHEAD);
+}
+
+/// Reads a JPEG file. Its size in pixels is checked before more than its head is read.
+pub(super) fn read(mut file: impl Read) -> Result<Vec<u8>, String> {
+    let failed = |error: io::Error| error.to_string();
+    let (mut bytes, mut walker) = (Vec::new(), Walker::new());
+    loop {
+        match walker.next(&bytes) {
+            // SOF0 to SOF15; the others in this range are tables.
+            Part::Segment { code: code @ 0xC0..=0xCF, start, .. } if !matches!(code, DHT | 0xC8 | 0xCC) => {
+                if let Some(&[h1, h2, w1, w2]) = bytes.get(start + 5..start + 9) {
+                    check_size(u16::from_be_bytes([w1, w2]).into(), u16::from_be_bytes([h1, h2]).into())?;
+                }
+                break;
+            }
+            Part::Segment { .. } => {}
+            Part::More if file.by_ref().take(CHUNK).read_to_end(&mut bytes).map_err(failed)? > 0 => {}
+            _ => return Err("it is cut off before its pixels".into()),
+        }
+    }
+    file.take(MAX_FILE).read_to_end(&mut bytes).map_err(failed)?;
+    match bytes.len() as u64 > MAX_FILE {
+        true => Err(format!("it has more than {} MiB", MAX_FILE >> 20)),
+        false => Ok(bytes),
+    }
+}
+
+/// Decodes the bytes of a JPEG file, grey or RGB, and reads how it is to be turned.
+///
+/// # Errors
+/// Says what is wrong if rows are missing, or it is damaged, or coded in a way that is not supported.
+pub(super) fn decode(mut bytes: Vec<u8>) -> Result<(DynamicImage, Orientation), String> {
+    let (mut walker, mut orientation, mut progressive) = (Walker::new(), None, false);
+    let end = loop {
+        match walker.next(&bytes) {
+            Part::Segment { code: APP1, start, end } if orientation.is_none() => {
+                orientation = exif::orientation(&bytes[start + 4..end]);
+            }
+            Part::Segment { code, .. } => progressive |= code == SOF2,
+            Part::Pixels { .. } => {}
+            Part::End { at } => break Some(at),
+            Part::Start { at } => {
+                bytes.truncate(at);
+                break None;
+            }
+            Part::More => break None,
+        }
+    };
+    if !walker.scan {
+        return Err("it is cut off before its pixels".into());
+    }
+    if walker.tables && walker.tidy {
+        bytes.truncate(end.unwrap_or(bytes.len()));
+    } else {
+        let mut clean = Vec::with_capacity(bytes.len() + AVI1.len() + READ_AHEAD.len());
+        rebuild(&bytes, walker.tables, &mut clean);
+        bytes = clean;
+    }
+    match (progressive, end) {
+        (false, _) => end_strictly(&mut bytes),
+        (true, Some(_)) => bytes.extend_from_slice(&[0xFF, EOI]),
+        // Whether its last scan is whole cannot be told.
+        (true, None) => return Err("it is cut off: its end is missing".into()),
+    }
+    let image = pixels(&bytes).map_err(|reason| format!("it is cut off or damaged: {reason}"))?;
+    Ok((image, orientation.unwrap_or(Orientation::NoTransforms)))
+}
+
+fn pixels(jpeg: &[u8]) -> Result<DynamicImage, String> {
+    let options = DecoderOptions::default().set_strict_mode(true).set_max_width(MAX_SIDE).set_max_height(MAX_SIDE);
+    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(jpeg), options);
+    decoder.decode_headers().map_err(|error| error.to_string())?;
+    let grey = decoder.input_colorspace() == Some(ColorSpace::Luma);
+    let colours = if grey { ColorSpace::Luma } else { ColorSpace::RGB };
+    decoder.set_options(options.jpeg_set_out_colorspace(colours));
+    let (width, height) = decoder.dimensions().ok_or("it has no size")?;
+    check_size(width, height)?;
+    let mut data = vec![0; decoder.output_buffer_size().ok_or("it has no size")?];
+    decoder.decode_into(&mut data).map_err(|error| error.to_string())?;
+    let (width, height) = (width as u32, height as u32);
+    let image = match grey {
+        true => GrayImage::from_raw(width, height, data).map(DynamicImage::from),
+        false => RgbImage::from_raw(width, height, data).map(DynamicImage::from),
+    };
+    image.ok_or_else(|| "its components do not fit its size".into())
+}

@@ -1,0 +1,133 @@
+//! Pictures that claim or unpack more than is allowed are refused before memory is set aside for them.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::io::Write;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use expression_engine::Picture;
+
+/// The system's allocator, which notes how much was allocated at the most.
+struct Peak;
+
+static NOW: AtomicUsize = AtomicUsize::new(0);
+static MOST: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: everything is left to the system's allocator; the default `realloc` and `alloc_zeroed` come through here.
+unsafe impl GlobalAlloc for Peak {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        MOST.fetch_max(NOW.fetch_add(layout.size(), Relaxed) + layout.size(), Relaxed);
+        // SAFETY: as the caller promises.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        NOW.fetch_sub(layout.size(), Relaxed);
+        // SAFETY: as the caller promises.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Peak = Peak;
+
+const MIB: usize = 1 << 20;
+
+fn chunk(kind: &[u8], data: &[u8]) -> Vec<u8> {
+    let checked = [kind, data].concat();
+    let mut crc = flate2::Crc::new();
+    crc.update(&checked);
+    [&(data.len() as u32).to_be_bytes()[..], &checked, &crc.sum().to_be_bytes()].concat()
+}
+
+/// `length` zeros, compressed.
+fn zeros(length: usize) -> Vec<u8> {
+    let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
+    let block = vec![0; MIB];
+    (0..length).step_by(MIB).for_each(|at| encoder.write_all(&block[..MIB.min(length - at)]).unwrap());
+    encoder.finish().unwrap()
+}
+
+fn png(width: u32, height: u32, extra: &[u8]) -> Vec<u8> {
+    let header = [&width.to_be_bytes()[..], &height.to_be_bytes(), &[8, 0, 0, 0, 0]].concat();
+    let data = chunk(b"IDAT", &zeros((width as usize + 1) * height as usize));
+    [&b"\x89PNG\r\n\x1a\n"[..], &chunk(b"IHDR", &header), extra, &data, &chunk(b"IEND", b"")].concat()
+}
+
+/// A picture of which only the head says how large it is.
+fn heads() -> Vec<(&'static str, Vec<u8>)> {
+    let side = 20_000u32;
+    let [low, high] = [side.to_le_bytes(), side.to_be_bytes()];
+    let jpeg =
+        [b"\xFF\xD8\xFF\xC0\0\x0B\x08".as_slice(), &high[2..], &high[2..], b"\x01\x01\x11\0", &[0; 4000]].concat();
+    let bmp = [b"BM\0\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0".as_slice(), &low, &low, b"\x01\0\x18\0", &[0; 4000]].concat();
+    let gif = [b"GIF89a".as_slice(), &low[..2], &low[..2], b"\x80\0\0\0\0\0\xFF\xFF\xFF", &[0; 4000]].concat();
+    let webp = {
+        // VP8X: canvas width and height less one, 24 bits each.
+        let canvas = [&(side - 1).to_le_bytes()[..3], &(side - 1).to_le_bytes()[..3]].concat();
+        let lossless = [b"VP8L\x05\0\0\0\x2F".as_slice(), &[0xFF; 4], &[0]].concat();
+        let body = [b"WEBPVP8X\x0A\0\0\0\0\0\0\0".as_slice(), &canvas, &lossless].concat();
+        [b"RIFF".as_slice(), &(body.len() as u32).to_le_bytes(), &body].concat()
+    };
+    let mut tiff = b"II*\0\x08\0\0\0\x08\0".to_vec();
+    for (tag, value) in
+        [(256u16, side), (257, side), (258, 8), (259, 1), (262, 1), (273, 8), (278, side), (279, side * side)]
+    {
+        tiff.extend(tag.to_le_bytes());
+        tiff.extend(4u16.to_le_bytes());
+        tiff.extend(1u32.to_le_bytes());
+        tiff.extend(value.to_le_bytes());
+    }
+    tiff.extend([0; 400]);
+    vec![
+        ("JPEG", jpeg),
+        ("BMP", bmp),
+        ("GIF", gif),
+        ("WebP", webp),
+        ("TIFF", tiff),
+        ("PNM", format!("P5 {side} {side} 255\n").into_bytes()),
+        ("PNM text", format!("P3\n# much\n{side} {side} 255\n1 2 3").into_bytes()),
+    ]
+}
+
+#[test]
+fn bombs_are_refused_in_little_memory() {
+    let bomb = zeros(234 * MIB);
+    let text = |kind: &[u8], before: &[u8]| png(4, 4, &chunk(kind, &[before, &bomb].concat()));
+    let mut bombs = vec![
+        ("PNG of 22000x22000", png(22_000, 22_000, &[])),
+        ("PNG of one very long row", png(16_000_000, 1, &[])),
+        ("PNG of 8192x8192", png(8192, 8192, &[])),
+    ];
+    bombs.extend(heads());
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes) in bombs {
+        let path = folder.path().join("bomb.png");
+        std::fs::write(&path, &bytes).unwrap();
+        drop(bytes);
+        let (read, used) = peak(&path);
+        let error = read.err().unwrap_or_else(|| panic!("{name} is read"));
+        assert!(error.contains("scale it") || error.contains("metadata") || name == "WebP", "{name}: {error}");
+        assert!(used < 32 * MIB, "{name}: {} MiB", used / MIB);
+    }
+    // Text is never unpacked and a profile only as far as the limit goes, so that they do no harm.
+    for (name, bytes) in [
+        ("iCCP", text(b"iCCP", b"x\0\0")),
+        ("zTXt", text(b"zTXt", b"x\0\0")),
+        ("iTXt", text(b"iTXt", b"XML:com.adobe.xmp\0\x01\0\0\0")),
+    ] {
+        let path = folder.path().join("text.png");
+        std::fs::write(&path, &bytes).unwrap();
+        drop(bytes);
+        let (_, used) = peak(&path);
+        assert!(used < 32 * MIB, "{name}: {} MiB", used / MIB);
+    }
+}
+
+/// What became of a picture, and the most memory that was allocated for it at a time, bytes.
+fn peak(path: &Path) -> (Result<(), String>, usize) {
+    let before = NOW.load(Relaxed);
+    MOST.store(before, Relaxed);
+    let read = Picture::open(path).map(drop).map_err(|error| error.to_string());
+    (read, MOST.load(Relaxed) - before)
+}

@@ -1,0 +1,150 @@
+//! Network cameras and video files, read through ffmpeg or GStreamer: whichever is installed is started by itself.
+
+use std::path::Path;
+
+use super::{CameraError, CameraOptions, Format, command, live::Live};
+
+/// Endings of the names of video files, in lower case.
+const VIDEOS: [&str; 22] = [
+    "mp4", "m4v", "mov", "mkv", "webm", "avi", "mpg", "mpeg", "ts", "mts", "m2ts", "h264", "264", "h265", "hevc",
+    "flv", "wmv", "3gp", "ogv", "mjpeg", "mjpg", "m3u8",
+];
+/// Schemes of addresses that ffmpeg and GStreamer read.
+const SCHEMES: [&str; 9] = ["rtsp", "rtsps", "http", "https", "rtmp", "rtmps", "udp", "tcp", "srt"];
+
+/// Whether `text` is the address of a stream or the name of a video file.
+pub fn is_media(text: &str) -> bool {
+    is_address(text) || {
+        let ending = Path::new(text).extension().and_then(|ending| ending.to_str());
+        ending.is_some_and(|ending| VIDEOS.contains(&ending.to_ascii_lowercase().as_str()))
+    }
+}
+
+fn is_address(text: &str) -> bool {
+    text.split_once("://").is_some_and(|(scheme, rest)| SCHEMES.contains(&scheme) && !rest.is_empty())
+}
+
+/// Starts what reads `address`.
+///
+/// # Errors
+/// Says what to install if no program that reads it is there.
+pub fn open(address: &str, options: &CameraOptions) -> Result<Live, CameraError> {
+    let shown = shown(address);
+    if !is_address(address) && !Path::new(address).is_file() {
+        return Err(CameraError::Unavailable { what: shown, reason: "there is no such file".into() });
+    }
+    let Some(words) = words(address, options.realtime, is_installed) else {
+        let reason =
+            "ffmpeg reads it and is not installed; install it, for example with `sudo apt install ffmpeg`".into();
+        return Err(CameraError::Unavailable { what: shown, reason });
+    };
+    let options = CameraOptions {
+        format: Some(Format::Y4m),
+        end_with_command: options.end_with_command || !is_address(address),
+        ..options.clone()
+    };
+    command::open_as(&format!("{shown} ({})", words[0]), &words, &options)
+}
+
+/// The command that writes the luma of `address` as y4m; `None` if neither program is installed.
+fn words(address: &str, realtime: bool, is_installed: impl Fn(&str) -> bool) -> Option<Vec<String>> {
+    let rtsp = address.starts_with("rtsp");
+    let split = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<String>>();
+    if is_installed("ffmpeg") {
+        let mut words = split("ffmpeg -nostdin -loglevel error");
+        if is_address(address) {
+            // Without these several seconds are buffered; UDP loses packets, which tears frames.
+            words.extend(split("-fflags nobuffer -flags low_delay"));
+        }
+        if rtsp {
+            words.extend(split("-rtsp_transport tcp"));
+        }
+        if realtime && !is_address(address) {
+            words.push("-re".into());
+        }
+        // A name that begins with a hyphen is no flag.
+        let input = if address.starts_with('-') { format!("./{address}") } else { address.to_owned() };
+        words.extend(["-i".to_owned(), input]);
+        words.extend(split("-an -sn -dn -pix_fmt gray -f yuv4mpegpipe -"));
+        return Some(words);
+    }
+    if is_installed("gst-launch-1.0") {
+        let mut words = split("gst-launch-1.0 -q");
+        if rtsp {
+            words.push("rtspsrc".into());
+            words.push(format!("location={address}"));
+            words.extend(split("latency=0 protocols=tcp ! decodebin"));
+        } else if is_address(address) {
+            words.extend(["uridecodebin".to_owned(), format!("uri={address}")]);
+        } else {
+            words.extend(["filesrc".to_owned(), format!("location={address}")]);
+            words.extend(split("! decodebin"));
+        }
+        let sink = if realtime { "fdsink sync=true" } else { "fdsink sync=false" };
+        words.extend(split("! videoconvert ! video/x-raw,format=I420 ! y4menc !"));
+        words.extend(split(sink));
+        return Some(words);
+    }
+    None
+}
+
+/// The address without the user and password that it may hold: it goes to logs.
+fn shown(address: &str) -> String {
+    match address.split_once("://") {
+        Some((scheme, rest)) => {
+            let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+            let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+            let slash = if rest.contains('/') { "/" } else { "" };
+            format!("{scheme}://{host}{slash}{path}")
+        }
+        None => address.to_owned(),
+    }
+}
+
+/// Whether a program is in one of the folders of `PATH`.
+fn is_installed(program: &str) -> bool {
+    let search = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&search).any(|folder| folder.join(program).is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn streams_and_videos_are_read_by_what_is_installed() {
+        let line = |address: &str, realtime, installed: &[&str]| {
+            words(address, realtime, |program| installed.contains(&program)).map(|words| words.join(" "))
+        };
+        let both = ["ffmpeg", "gst-launch-1.0"];
+        let rtsp = line("rtsp://camera/1", false, &both).unwrap();
+        assert!(rtsp.starts_with("ffmpeg -nostdin ") && rtsp.ends_with(" -pix_fmt gray -f yuv4mpegpipe -"), "{rtsp}");
+        assert!(rtsp.contains("-fflags nobuffer -flags low_delay -rtsp_transport tcp -i rtsp://camera/1 "), "{rtsp}");
+        let http = line("http://camera/video", false, &both).unwrap();
+        assert!(http.contains("nobuffer") && !http.contains("rtsp"), "{http}");
+        let file = line("-a film.mp4", true, &both).unwrap();
+        assert!(file.contains("-re -i ./-a film.mp4") && !file.contains("nobuffer"), "{file}");
+        let gst = line("rtsp://camera/1", false, &both[1..]).unwrap();
+        assert!(gst.starts_with("gst-launch-1.0 -q rtspsrc location=rtsp://camera/1 latency=0"), "{gst}");
+        assert!(line("a.mp4", false, &both[1..]).unwrap().contains("filesrc location=a.mp4 ! decodebin"));
+        assert_eq!(line("a.mp4", false, &[]), None);
+    }
+
+    #[test]
+    fn passwords_are_not_shown() {
+        assert_eq!(shown("rtsp://me:secret@camera:554/a/b@c"), "rtsp://camera:554/a/b@c");
+        assert_eq!(shown("rtsp://camera"), "rtsp://camera");
+        assert_eq!(shown("rtsp://me:sec@ret@camera"), "rtsp://camera");
+        assert_eq!(shown("a@b.mp4"), "a@b.mp4");
+    }
+
+    #[test]
+    fn media_is_known_by_scheme_or_ending() {
+        for text in ["rtsp://a", "https://a/b", "a.MP4", "/x/y z.mkv", "a:b.avi"] {
+            assert!(is_media(text), "{text}");
+        }
+        for text in ["rtsp:a", "rtsp://", "a.png", "mp4", "ftp://a/b", "dir:a"] {
+            assert!(!is_media(text), "{text}");
+        }
+    }
+}
