@@ -86,7 +86,6 @@ impl Service {
     pub fn ready(&self, status: &str) {
         notify(&[NotifyState::Ready, NotifyState::Status(&one_line(status))]);
     }
-
 }
 
 impl Notify for Service {

@@ -8,8 +8,8 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use edge_runtime::frame::{Frame, Luma};
 use edge_runtime::event::Event;
+use edge_runtime::frame::{Frame, Luma};
 use edge_runtime::telemetry::{Limits, Options, Telemetry, TelemetryError, Token};
 use expression_engine::error::{Classify, ErrorKind};
 use support::*;

@@ -14,10 +14,30 @@ pub fn camera_checks(machine: &Machine, source: &str) -> Vec<Finding> {
     match spec {
         Spec::V4l2 { device, .. } => v4l2(machine, &device),
         Spec::Command { words } => vec![command(machine, &words)],
-        Spec::Y4m { file: Some(path) } | Spec::Dir { folder: path } if !machine.path(&path).exists() => {
-            vec![Finding::fail("camera", format!("{source}: there is no such path"), "give one that exists")]
+        Spec::Y4m { file: Some(path) } | Spec::Dir { folder: path } => vec![file(machine, source, &path)],
+        Spec::Images { pattern } => vec![images(machine, source, &pattern)],
+        _ => vec![Finding::ok("camera", format!("{source}: not tried"))],
+    }
+}
+
+/// Whether a video or a folder is there and may be read.
+fn file(machine: &Machine, source: &str, path: &Path) -> Finding {
+    match std::fs::metadata(machine.path(path)) {
+        Err(error) => Finding::fail("camera", format!("{source}: {error}"), "give a path that exists"),
+        Ok(file) if !machine.user.may(0o4, &file) => {
+            Finding::fail("camera", format!("{source} is not yours to read"), "give this user the right to read it")
         }
-        _ => vec![Finding::ok("camera", format!("{source}: pictures, no camera"))],
+        Ok(_) => Finding::ok("camera", format!("{source}: pictures, no camera")),
+    }
+}
+
+/// Whether a pattern names any file.
+fn images(machine: &Machine, source: &str, pattern: &str) -> Finding {
+    let below_root = machine.path(pattern);
+    match glob::glob(&below_root.to_string_lossy()).map(|mut paths| paths.find_map(Result::ok)) {
+        Ok(Some(_)) => Finding::ok("camera", format!("{source}: pictures, no camera")),
+        Ok(None) => Finding::fail("camera", format!("{source} names no file"), "try the pattern with ls"),
+        Err(error) => Finding::fail("camera", format!("{source}: {error}"), "write a pattern such as /faces/*.png"),
     }
 }
 

@@ -49,9 +49,8 @@ impl<W: WriteEntry> Journaled<W> {
     fn read(&mut self, position: i64, limit: usize) -> Result<Vec<telemetry::Entry>, JournalError> {
         self.open()?;
         let Some(reader) = &self.reader else { return Ok(Vec::new()) };
-        let mut message = |entry: &Entry| {
-            Ok(telemetry::Entry { id: entry.id(), payload: self.payload.write(reader, entry)? })
-        };
+        let mut message =
+            |entry: &Entry| Ok(telemetry::Entry { id: entry.id(), payload: self.payload.write(reader, entry)? });
         reader.entries_after(position, limit)?.iter().map(&mut message).collect()
     }
 }

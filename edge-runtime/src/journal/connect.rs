@@ -6,8 +6,8 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use super::quarantine::beside;
 use super::failure::{Failure, Kind};
+use super::quarantine::beside;
 use super::schema::{self, State};
 
 /// How long a read waits for another program to release the file.

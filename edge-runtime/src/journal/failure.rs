@@ -57,7 +57,9 @@ impl Kind {
     pub fn advice(self) -> &'static str {
         match self {
             Kind::Full => "make room on the disk or lower max_bytes",
-            Kind::ReadOnly => "give a --journal in a folder that this user may write, on a disk that is mounted read-write",
+            Kind::ReadOnly => {
+                "give a --journal in a folder that this user may write, on a disk that is mounted read-write"
+            }
             Kind::Locked => "end the program that holds it",
             Kind::Gone => "leave the file in its place while it is written",
             Kind::Foreign | Kind::Newer(_) => "give another --journal",

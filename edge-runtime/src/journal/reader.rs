@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Row as Columns, params};
 
-use super::quarantine::beside;
 use super::connect::{self, BUSY};
 use super::failure::{Failure, Kind};
+use super::quarantine::beside;
 use super::{Entry, EventRow, JournalError, Minute, Range, Row, SessionRow, columns};
 
 /// Rows that are read at a time. Short reads let the writer's log begin anew between them.

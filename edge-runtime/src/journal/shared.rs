@@ -96,7 +96,11 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn wait_for_work<'a>(&self, state: MutexGuard<'a, WriterState>, pause: Duration) -> MutexGuard<'a, WriterState> {
+    pub fn wait_for_work<'a>(
+        &self,
+        state: MutexGuard<'a, WriterState>,
+        pause: Duration,
+    ) -> MutexGuard<'a, WriterState> {
         self.work.wait_timeout(state, pause).unwrap_or_else(PoisonError::into_inner).0
     }
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 use expression_core::Stamp;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
 
-use super::quarantine::{beside, sync_folder};
 use super::failure::{Failure, Kind};
+use super::quarantine::{beside, sync_folder};
 use super::queue::{Batch, Item, Tally};
 use super::row::label_code;
 use super::schema::{self, PAGE, State};

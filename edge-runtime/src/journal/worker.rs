@@ -10,8 +10,8 @@ use expression_core::Stamp;
 use super::clock::Watch;
 use super::failure::{Failure, Kind};
 use super::queue::Item;
-use super::store::Store;
 use super::shared::{Failing, Shared};
+use super::store::Store;
 use super::{Config, Session, quarantine};
 use crate::clock;
 use crate::event::Event;
@@ -216,13 +216,19 @@ impl Worker {
         match quarantine::quarantine(&self.path) {
             Ok(target) => {
                 let moved_to = target.display().to_string();
-                tracing::warn!("the journal {} is damaged ({failure}); it was moved to {moved_to} and a new one is begun", self.path.display());
+                tracing::warn!(
+                    "the journal {} is damaged ({failure}); it was moved to {moved_to} and a new one is begun",
+                    self.path.display()
+                );
                 let event = Event::JournalDamaged { reason: failure.message.clone(), moved_to };
                 self.shared.lock().record(clock::now(), event);
                 true
             }
             Err(error) => {
-                tracing::warn!("cannot move the damaged journal {} out of the way: {error}; move it, or give another --journal", self.path.display());
+                tracing::warn!(
+                    "cannot move the damaged journal {} out of the way: {error}; move it, or give another --journal",
+                    self.path.display()
+                );
                 false
             }
         }

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use super::failure::Kind;
 use super::queue::{Item, KeptFace, Queue, Tally};
-use super::store::minute_of;
 use super::rate_limit::RateLimit;
 use super::shared::Shared;
+use super::store::minute_of;
 use super::worker::Worker;
 use super::{Config, Face, JournalError, Row, Session};
 use crate::clock;

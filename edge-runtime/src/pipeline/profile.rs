@@ -27,8 +27,15 @@ pub enum ProfileStep {
 }
 
 impl ProfileStep {
-    const ALL: [ProfileStep; 7] =
-        [ProfileStep::Read, ProfileStep::Detect, ProfileStep::Track, ProfileStep::Align, ProfileStep::Classify, ProfileStep::Smooth, ProfileStep::Record];
+    const ALL: [ProfileStep; 7] = [
+        ProfileStep::Read,
+        ProfileStep::Detect,
+        ProfileStep::Track,
+        ProfileStep::Align,
+        ProfileStep::Classify,
+        ProfileStep::Smooth,
+        ProfileStep::Record,
+    ];
 
     fn name(self) -> &'static str {
         match self {

@@ -29,7 +29,7 @@ use crate::service::{Progress, Stop};
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 
 /// What is done with each observation besides the sinks, such as printing it.
-pub type OnObservation = Box<dyn FnMut(&Observation) -> Result<()>>;
+pub type OnObservation = Box<dyn FnMut(&Observation) -> Result<()> + Send>;
 
 /// Everything that the loop works with.
 pub struct Run<P, L, S> {
@@ -224,8 +224,7 @@ mod tests {
     #[test]
     fn the_journal_says_which_rate_followed_which_and_why() {
         let change = |from, to, millicelsius| Change { from, to, millicelsius, throttled: true };
-        let slower =
-            throttling(change(ThermalStep::Half, ThermalStep::Paused, Some(85_250)), Some(Throttle(0x50005)));
+        let slower = throttling(change(ThermalStep::Half, ThermalStep::Paused, Some(85_250)), Some(Throttle(0x50005)));
         let (kind, detail) = slower.to_parts();
         assert_eq!(kind, "throttled");
         let wanted = r#"{"from":"half","to":"paused","millicelsius":85250,"firmware":327685}"#;

@@ -93,9 +93,10 @@ impl Condition {
             (_, Some(reason)) => Some(format!("camera lost: {reason}")),
             _ => None,
         };
-        let journal = self.journal_failing.as_ref().map(|reason| {
-            format!("journal cannot be written: {reason} ({} records lost)", self.journal.lost)
-        });
+        let journal = self
+            .journal_failing
+            .as_ref()
+            .map(|reason| format!("journal cannot be written: {reason} ({} records lost)", self.journal.lost));
         let problems: Vec<String> = [doing, journal].into_iter().flatten().collect();
         (!problems.is_empty()).then(|| problems.join("; "))
     }
@@ -159,8 +160,7 @@ impl<L: Indicate, S: Notify> Sinks<L, S> {
     pub fn status(&self, frames_per_second: f64, observation: &Observation, millicelsius: Option<i32>) {
         let mut parts = Vec::new();
         if self.condition.state().is_none() {
-            let labels: Vec<_> =
-                observation.faces.iter().filter_map(|face| face.label).map(Label::name).collect();
+            let labels: Vec<_> = observation.faces.iter().filter_map(|face| face.label).map(Label::name).collect();
             let labels = if labels.is_empty() { String::new() } else { format!(" ({})", labels.join(", ")) };
             parts.push(format!("{frames_per_second:.1} frames/s"));
             parts.push(format!("{} faces{labels}", observation.faces.len()));

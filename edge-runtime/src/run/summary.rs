@@ -94,7 +94,8 @@ mod tests {
             label,
             confidence: 200,
         };
-        let mut summary = Summary { seconds: 2.0, dropped: 3, skipped: 1, reason: "signal".into(), ..Summary::default() };
+        let mut summary =
+            Summary { seconds: 2.0, dropped: 3, skipped: 1, reason: "signal".into(), ..Summary::default() };
         let faces = vec![face(Quality::Good, Some(Label::Fear)), face(Quality::Turned, None)];
         summary.count(&Observation { faces, ..Observation::default() });
         summary.count(&Observation::default());

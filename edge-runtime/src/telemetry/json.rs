@@ -49,7 +49,8 @@ pub fn state(hub: &Hub) -> Value {
         let now = hub.now();
         let observation = now.at.map(|_| observation(&hub.about, &now, at));
         let points: Vec<_> = now.history.points().copied().collect();
-        let mut state = json!({ "observation": observation, "paused": now.paused, "camera_lost_since": now.camera_lost });
+        let mut state =
+            json!({ "observation": observation, "paused": now.paused, "camera_lost_since": now.camera_lost });
         state["journal"] = journal(hub, &now);
         (state, points, now.events.clone())
     };

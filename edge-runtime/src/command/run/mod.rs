@@ -163,7 +163,9 @@ impl Cmd {
 
     fn on_observation(&self) -> OnObservation {
         match self.print {
-            true => Box::new(|observation| expression_engine::error::print(&json(&print::FrameLine::from(observation))?)),
+            true => {
+                Box::new(|observation| expression_engine::error::print(&json(&print::FrameLine::from(observation))?))
+            }
             false => Box::new(|_| Ok(())),
         }
     }
