@@ -64,10 +64,10 @@ pub struct Board {
     pub threads: u16,
     /// Where pictures come from.
     pub camera: Camera,
-    /// Lights and button, where there are any.
+    /// Lights and button, if there are any.
     #[serde(default)]
     pub gpio: Option<Gpio>,
-    /// An SSD1306 display, where there is one.
+    /// An SSD1306 display, if there is one.
     #[serde(default)]
     pub display: Option<DisplayBus>,
     /// How hot it may get.
@@ -90,7 +90,7 @@ pub struct Camera {
     /// A source for a camera on the ribbon cable, to be copied into `source`.
     #[serde(default)]
     pub csi: Option<String>,
-    /// Faces are detected in one frame of so many, and tracked in between.
+    /// The detector runs on every Nth frame; faces are tracked in between.
     pub detect_every: u16,
 }
 

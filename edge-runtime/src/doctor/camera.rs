@@ -1,4 +1,4 @@
-//! The source of pictures.
+//! The source of frames.
 
 use std::path::Path;
 
@@ -94,12 +94,13 @@ fn sizes(sizes: &Sizes) -> String {
 fn command(machine: &Machine, words: &[String]) -> Finding {
     let program = words.first().map(String::as_str).unwrap_or_default();
     let search = std::env::var_os("PATH").unwrap_or_default();
-    let found = match program.contains('/') {
-        true => machine.path(program).is_file(),
-        false => std::env::split_paths(&search).any(|folder| machine.path(folder).join(program).is_file()),
+    let found = if program.contains('/') {
+        machine.path(program).is_file()
+    } else {
+        std::env::split_paths(&search).any(|folder| machine.path(folder).join(program).is_file())
     };
-    match found {
-        true => Finding::ok("camera", format!("by the program {program}, not tried")),
-        false => Finding::fail("camera", format!("the program {program} is not there"), "install it, or give its path"),
+    if found {
+        return Finding::ok("camera", format!("by the program {program}, not tried"));
     }
+    Finding::fail("camera", format!("the program {program} is not installed"), "install it, or give its path")
 }

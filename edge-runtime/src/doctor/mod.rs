@@ -83,7 +83,7 @@ impl Finding {
 /// The machine that is looked at.
 #[derive(Debug, Clone)]
 pub struct Machine {
-    /// Where its files begin: `/` but in tests.
+    /// Where its files begin: `/` except in tests.
     pub root: PathBuf,
     /// Who would run the runtime.
     pub user: User,

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::failure::{Failure, Kind};
 use super::quarantine::beside;
-use super::schema::{self, State};
+use super::schema::{self, FileState};
 
 /// How long a read waits for another program to release the file.
 pub(super) const BUSY: Duration = Duration::from_secs(2);
@@ -43,7 +43,7 @@ fn checked(conn: Connection) -> Result<Connection, Failure> {
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     conn.pragma_update(None, "cell_size_check", true)?;
     match schema::state(&conn)? {
-        State::Journal => Ok(conn),
-        State::Empty => Err(Failure::new(Kind::Other, "it has no tables yet")),
+        FileState::Journal => Ok(conn),
+        FileState::Empty => Err(Failure::new(Kind::Other, "it has no tables yet")),
     }
 }

@@ -179,10 +179,7 @@ impl<P: Observe, L: Indicate, S: Notify> Run<P, L, S> {
         memory.observation.faces.clear();
         self.pipeline.forget();
         let by = "button".to_owned();
-        self.sinks.send(match memory.paused {
-            true => Event::RecordingPaused { by },
-            false => Event::RecordingResumed { by },
-        });
+        self.sinks.send(if memory.paused { Event::RecordingPaused { by } } else { Event::RecordingResumed { by } });
     }
 
     /// What is looked at once a second.

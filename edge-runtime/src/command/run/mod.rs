@@ -162,12 +162,10 @@ impl Cmd {
     }
 
     fn on_observation(&self) -> OnObservation {
-        match self.print {
-            true => {
-                Box::new(|observation| expression_engine::error::print(&json(&print::FrameLine::from(observation))?))
-            }
-            false => Box::new(|_| Ok(())),
+        if !self.print {
+            return Box::new(|_| Ok(()));
         }
+        Box::new(|observation| expression_engine::error::print(&json(&print::FrameLine::from(observation))?))
     }
 
     fn camera_options(&self) -> camera::Options {
