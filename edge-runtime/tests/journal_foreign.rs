@@ -5,7 +5,7 @@ mod journal_common;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use edge_runtime::journal::{JournalError, Writer};
+use edge_runtime::journal::{JournalError, Reader, Writer};
 use journal_common::*;
 use rusqlite::Connection;
 
@@ -28,6 +28,8 @@ fn is_refused(folder: &Path, what: &str) {
     let error = Writer::open(&folder.join("journal"), config(), session()).err().unwrap_or_else(|| panic!("{what}"));
     assert!(matches!(error, JournalError::Foreign(_)), "{what}: {error}");
     assert!(error.to_string().contains("give another path"), "{error}");
+    let read = Reader::open(&folder.join("journal")).err();
+    assert!(matches!(read, Some(JournalError::Foreign(_))), "{what}: {read:?}");
     let after: Vec<_> = contents(folder).into_iter().filter(|(_, bytes)| !bytes.is_empty()).collect();
     assert!(after == before, "{what}: something was written");
 }

@@ -217,8 +217,9 @@ fn a_journal_must_be_one() {
     says(&storage::journal(&Fixture::new().machine, path), Outcome::Ok, &["not there yet"]);
     says(&journal("", 0o666), Outcome::Ok, &["empty"]);
     says(&journal("SQLite format 3\0 and more", 0o644), Outcome::Fail, &["not yours"]);
-    for text in ["SQLite", "some text that is no database", "SQLite format 3\0 and more"] {
-        says(&journal(text, 0o666), Outcome::Warn, &["damaged", "copy it"]);
+    says(&journal("SQLite format 3\0 and more", 0o666), Outcome::Warn, &["damaged", "copy it"]);
+    for text in ["SQLite", "some text that is no database"] {
+        says(&journal(text, 0o666), Outcome::Fail, &["file of another program", "another path"]);
     }
     let fixture = Fixture::new().file("j/journal.sqlite", "", 0o666);
     let file = fixture.folder.path().join("j/journal.sqlite");

@@ -7,6 +7,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::failure::{Failure, Kind};
+use super::owner;
 use super::quarantine::beside;
 use super::schema::{self, FileState};
 
@@ -20,6 +21,7 @@ pub(super) fn open(path: &Path) -> Result<Connection, Failure> {
         let log = beside(path, "-wal").metadata().map_or(0, |metadata| metadata.len());
         match failure.kind {
             Kind::ReadOnly if log == 0 => connect_immutable(path),
+            Kind::Damaged => Err(owner::check(path).err().unwrap_or(failure)),
             _ => Err(failure),
         }
     })
