@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use expression_core::Stamp;
 use rustix::time::{ClockId, clock_gettime};
 
-/// Now, by both clocks.
+/// Returns the present by both clocks.
 pub fn now() -> Stamp {
     Stamp { monotonic_ns: monotonic_ns(), wall_us: wall_us() }
 }
@@ -35,7 +35,7 @@ pub fn is_synchronised() -> bool {
     (0..libc::TIME_ERROR).contains(&answer) && state.status & libc::STA_UNSYNC == 0
 }
 
-/// The kernel's name for this boot; empty where it has none.
+/// The kernel's name for this boot; empty if it has none.
 pub fn boot_id() -> String {
     let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     id.trim().to_owned()

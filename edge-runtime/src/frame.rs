@@ -1,11 +1,11 @@
-//! A frame of a camera, a video or a picture file, and what the pipeline says of it.
+//! A frame of a camera, a video or a picture file, and what the pipeline says about it.
 
 use expression_core::{Record, Stamp, Turn, View};
 
 /// A frame: bytes as the source gave them, and where their luma lies. Sources fill the same frame again and again.
 #[derive(Debug, Clone, Default)]
 pub struct Frame {
-    /// The bytes, chroma included where the source has it.
+    /// The bytes, including chroma if the source has it.
     pub bytes: Vec<u8>,
     /// Where the luma lies in `bytes`.
     pub luma: Luma,
@@ -30,7 +30,7 @@ pub struct Luma {
     pub offset: usize,
     /// Bytes from a pixel to its right neighbour: 1 for planes, 2 for YUYV.
     pub step: usize,
-    /// Bytes from a row to the next.
+    /// Bytes from one row to the next.
     pub stride: usize,
 }
 
@@ -47,7 +47,7 @@ impl Frame {
     }
 }
 
-/// What the pipeline says of a frame.
+/// What the pipeline says about a frame.
 #[derive(Debug, Clone, Default)]
 pub struct Observation {
     /// When the frame was captured.
@@ -62,6 +62,6 @@ pub struct Observation {
     pub faces: Vec<Record>,
     /// Microseconds from the frame's arrival to this observation.
     pub latency_us: u32,
-    /// The board's temperature in thousandths of a degree Celsius, where it is known.
+    /// The board's temperature in thousandths of a degree Celsius; `None` if it is unknown.
     pub millicelsius: Option<i32>,
 }

@@ -1,4 +1,4 @@
-//! The runtime as a service that systemd starts, watches and stops. Without systemd nothing here does harm.
+//! The runtime as a service that systemd starts, watches and stops. Without systemd nothing here has an effect.
 
 use std::io;
 use std::sync::Arc;
@@ -11,20 +11,18 @@ use sd_notify::NotifyState;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
-use crate::run::Notify;
-
-/// A counter that the pipeline bumps each time it gets round: a frame taken, skipped or waited for, paused or not. The
-/// watchdog is fed by nothing else.
+/// A counter that the loop increments in each round, whether it processed, skipped or awaited a frame, paused or not. Nothing
+/// else feeds the watchdog.
 #[derive(Debug, Clone, Default)]
 pub struct Progress(Arc<AtomicU64>);
 
 impl Progress {
-    /// The pipeline got round once more.
+    /// Counts a round of the loop.
     pub fn made(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How often it did.
+    /// Returns the number of rounds.
     pub fn count(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
@@ -39,7 +37,7 @@ impl Stop {
     /// [`FAILED`].
     ///
     /// # Errors
-    /// Where the system refuses to register a signal.
+    /// Returns an error if the system refuses to register a signal.
     pub fn on_signals() -> io::Result<Stop> {
         let stop = Stop::default();
         for signal in [SIGTERM, SIGINT] {
@@ -61,16 +59,15 @@ impl Stop {
     }
 }
 
-/// Tells systemd how the service does, and feeds its watchdog as long as there is progress.
+/// Tells systemd how the service is doing, and feeds its watchdog as long as there is progress.
 pub struct Service {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Service {
-    /// Begins to feed the watchdog, where systemd asked for it (`WatchdogSec=`): four times in each of its periods, and only
-    /// if the pipeline got round since the last time. A pipeline that hangs is not fed, and systemd starts the service
-    /// again.
+    /// Begins to feed the watchdog if systemd asked for it (`WatchdogSec=`): four times per period, and only if there was
+    /// progress since the last time. If the loop hangs, the watchdog is not fed and systemd restarts the service.
     pub fn start(progress: Progress) -> Service {
         let stop = Arc::new(AtomicBool::new(false));
         let thread = sd_notify::watchdog_enabled().and_then(|period| {
@@ -86,15 +83,14 @@ impl Service {
     pub fn ready(&self, status: &str) {
         notify(&[NotifyState::Ready, NotifyState::Status(&one_line(status))]);
     }
-}
 
-impl Notify for Service {
     /// Sets the line that `systemctl status` shows.
-    fn status(&self, status: &str) {
+    pub fn status(&self, status: &str) {
         notify(&[NotifyState::Status(&one_line(status))]);
     }
 
-    fn stopping(&self) {
+    /// Says that the service was asked to stop and is shutting down.
+    pub fn stopping(&self) {
         notify(&[NotifyState::Stopping]);
     }
 }
@@ -132,14 +128,14 @@ impl Watched {
     }
 }
 
-/// A message to systemd; nothing where it is not there. One that is lost is no reason to end.
+/// Sends a message to systemd, if it is there. A message that is lost is no reason to end.
 fn notify(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
         tracing::debug!("systemd was not told: {error}");
     }
 }
 
-/// A line break would end the status, and begin something else.
+/// Replaces line breaks: one would end the status and begin another variable.
 fn one_line(text: &str) -> String {
     text.replace(['\n', '\r'], " ")
 }

@@ -277,7 +277,7 @@ fn strange_files_are_refused_and_left_alone() {
     open(&newer, config()).close("test").unwrap();
     Connection::open(&newer).unwrap().pragma_update(None, "user_version", 2).unwrap();
     assert!(matches!(refused(&newer), JournalError::Newer { found: 2, .. }));
-    assert!(refused(&newer).to_string().contains("schema version 2, this program knows up to 1"));
+    assert!(refused(&newer).to_string().contains("schema version 2, this program reads up to 1"));
     assert!(matches!(Reader::open(&newer).err(), Some(JournalError::Newer { found: 2, .. })));
     assert!(matches!(Reader::open(&folder.path().join("none")).err(), Some(JournalError::Missing(_))));
     assert!(matches!(refused(folder.path()), JournalError::Unwritable { .. }));

@@ -7,7 +7,6 @@ use std::process::{Child, Command};
 use std::thread::sleep;
 use std::time::Duration;
 
-use edge_runtime::run::Notify;
 use edge_runtime::service::{Progress, Service, Stop};
 use rustix::process::{Pid, Signal, kill_process};
 

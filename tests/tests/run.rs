@@ -183,3 +183,70 @@ fn the_service_as_its_unit_starts_it_keeps_the_boards_journal() {
     with(&["--journal", other.to_str().unwrap()]);
     assert!(other.is_file());
 }
+
+/// What a run of pictures said on stderr.
+fn talk(command: &mut Command) -> String {
+    String::from_utf8_lossy(&succeed(command.env_remove("RUST_LOG").env_remove("NO_COLOR")).stderr).into_owned()
+}
+
+/// A folder of pictures that show nothing, some of them empty files: `1` is a picture, `0` is not.
+fn pictures(folder: &Path, which: &[u8]) -> PathBuf {
+    let path = folder.join(format!("pictures-{}", String::from_utf8_lossy(which)));
+    std::fs::create_dir(&path).unwrap();
+    for (number, kind) in which.iter().enumerate() {
+        let file = path.join(format!("{number}.png"));
+        match kind {
+            b'1' => image::GrayImage::new(64, 64).save(&file).unwrap(),
+            _ => std::fs::write(&file, b"").unwrap(),
+        }
+    }
+    path
+}
+
+#[test]
+fn logs_are_plain_without_a_terminal_and_say_when_nobody_is_looking() {
+    let folder = tempfile::tempdir().unwrap();
+    let bundle = shipped(folder.path());
+    let source = format!("dir:{}", pictures(folder.path(), b"01").display());
+    let said = talk(&mut run(&bundle, &source));
+    assert!(!said.contains('\x1b'), "{said:?}");
+    assert!(said.contains("nobody will see the results") && said.contains("--preview"), "{said}");
+    assert!(said.contains("done: 1 frames") && said.contains("1 frames not processed, 1 of them damaged"), "{said}");
+    let said = talk(run(&bundle, &source).arg("--print"));
+    assert!(!said.contains("nobody will see"), "{said}");
+    assert_eq!(talk(run(&bundle, &source).args(["--print", "--quiet"])), "");
+    let said = talk(run(&bundle, &source).args(["--mqtt", "mqtt://127.0.0.1:9/x"]));
+    assert!(said.contains("--mqtt without --journal") && said.contains("PREFIX/records"), "{said}");
+}
+
+#[test]
+fn pictures_left_out_are_counted_wherever_they_stand() {
+    let folder = tempfile::tempdir().unwrap();
+    let bundle = shipped(folder.path());
+    for (which, left_out) in [(&b"0101"[..], 2), (b"1010", 2), (b"1100", 2), (b"0011", 2), (b"1000", 3), (b"11", 0)] {
+        let journal = folder.path().join(format!("{}.sqlite", String::from_utf8_lossy(which)));
+        let source = format!("dir:{}", pictures(folder.path(), which).display());
+        succeed(run(&bundle, &source).arg("--journal").arg(&journal));
+        let mut export = program("edge-runtime");
+        export.args(["log", "export", "--events", "--format", "jsonl", "--journal"]).arg(&journal);
+        let text = String::from_utf8(succeed(&mut export).stdout).unwrap();
+        let counted = text.contains(&format!("{left_out}")) && text.contains("frames_dropped");
+        assert_eq!(counted, left_out > 0, "{text}");
+    }
+}
+
+#[test]
+fn a_source_without_a_frame_and_a_journal_of_somebody_else_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let bundle = shipped(folder.path());
+    let empty = folder.path().join("empty.y4m");
+    std::fs::write(&empty, b"YUV4MPEG2 W64 H48 F30:1\n").unwrap();
+    let text = refuse(&mut run(&bundle, &format!("y4m:{}", empty.display())));
+    assert!(text.contains("without a single frame"), "{text}");
+    let source = format!("dir:{}", pictures(folder.path(), b"1").display());
+    let other = folder.path().join("board.toml");
+    std::fs::write(&other, "my configuration\n").unwrap();
+    let text = refuse(run(&bundle, &source).arg("--journal").arg(&other));
+    assert!(text.contains("file of another program"), "{text}");
+    assert_eq!(std::fs::read(&other).unwrap(), b"my configuration\n");
+}

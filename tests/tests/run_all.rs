@@ -49,8 +49,10 @@ fn a_folder_becomes_a_bundle_that_answers_on_the_edge_as_on_the_host() {
     assert!(metrics["figures"]["int8_accuracy"].as_f64().unwrap() > 0.4, "{table}");
 
     for (edge, host) in classified(&bundle, &run, |sample| pictures.join(sample), usize::MAX) {
-        assert_eq!(edge["faces"][0]["integer_scores"], host["integer_scores"], "{host}");
-        assert_eq!(edge["faces"][0]["label"], host["int8"], "{host}");
+        let face = &edge["faces"][0];
+        assert_eq!(face["integer_scores"], host["integer_scores"], "{host}");
+        // No label where the bundle's least confidence is not reached.
+        assert!(face["label"] == host["int8"] || face["label"].is_null(), "{host}: {edge}");
     }
 
     let output = succeed(

@@ -43,7 +43,8 @@ pub fn from_geometry(face: &Detection, frame: [usize; 2], limits: &QualityLimits
     // If the mouth is not below the line of the eyes, the face lies on its side or is upside down.
     let mouth = place(face.mouth);
     let below = eyes[0] * (mouth[1] - right[1]) - eyes[1] * (mouth[0] - right[0]);
-    if 100 * along > 2 * i64::from(limits.turned) * square || below <= 0 || eyes[0] <= eyes[1].abs() {
+    if 100 * along > 2 * i64::from(limits.turned) * square || below <= 0 || face.upside_down || eyes[0] <= eyes[1].abs()
+    {
         return Quality::Turned;
     }
     Quality::Good
@@ -98,7 +99,7 @@ mod tests {
     fn face(left: i16, eyes: [[f32; 2]; 2], nose: [f32; 2], mouth: [f32; 2]) -> Detection {
         let point = |[x, y]: [f32; 2]| Point::from_pixels(x, y).unwrap();
         let bounds = Bounds { left, top: 80, width: 100, height: 100 };
-        Detection { bounds, eyes: eyes.map(point), nose: point(nose), mouth: point(mouth) }
+        Detection { bounds, upside_down: false, eyes: eyes.map(point), nose: point(nose), mouth: point(mouth) }
     }
 
     #[test]
@@ -111,6 +112,8 @@ mod tests {
         assert_eq!(of(face(100, eyes, [172.0, 130.0], mouth)), Quality::Turned);
         assert_eq!(of(face(100, eyes, nose, [150.0, 80.0])), Quality::Turned);
         assert_eq!(of(face(-40, eyes, nose, mouth)), Quality::Cut);
+        // The detector gives the points of a face on its head as if it were upright.
+        assert_eq!(of(Detection { upside_down: true, ..face(100, eyes, nose, mouth) }), Quality::Turned);
         // On its side.
         assert_eq!(of(face(100, [[150.0, 100.0], [150.0, 140.0]], [130.0, 120.0], [110.0, 120.0])), Quality::Turned);
     }

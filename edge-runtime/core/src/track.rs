@@ -23,7 +23,7 @@ const HIDDEN_REACH: i64 = 256;
 /// Patches that differ by more than this, in 256ths, show different things.
 const MAX_DIFFERENCE: u32 = 150;
 /// Beyond this difference (of 256) from one frame to the next, a track may be following something else than its face.
-const MAX_FOLLOWED_DIFFERENCE: u32 = 110;
+const MAX_FOLLOWED_DIFFERENCE: u32 = 80;
 /// What a completely different patch adds to the cost of a match, in 256ths of a face's width.
 const PATCH_COST: i64 = 96;
 /// Velocities are clamped to this many face widths per second.
@@ -36,6 +36,8 @@ const MS: u64 = 1_000_000;
 pub struct Detection {
     /// The face box.
     pub bounds: Bounds,
+    /// Whether the face stands on its head.
+    pub upside_down: bool,
     /// The eyes, the one on the left of an upright picture first.
     pub eyes: [Point; 2],
     /// The tip of the nose.
@@ -159,6 +161,7 @@ impl Track {
         let (old, new) = (self.points, *face);
         self.points = Detection {
             bounds: new.bounds,
+            upside_down: new.upside_down,
             eyes: [point(old.eyes[0], new.eyes[0]), point(old.eyes[1], new.eyes[1])],
             nose: point(old.nose, new.nose),
             mouth: point(old.mouth, new.mouth),

@@ -17,7 +17,8 @@ pub fn detection(face: &Face) -> Option<Detection> {
         height: height.round() as u16,
     };
     let point = |index: usize| Point::from_pixels(face.points[index][0], face.points[index][1]);
-    Some(Detection { bounds, eyes: [point(0)?, point(1)?], nose: point(2)?, mouth: point(3)? })
+    let eyes = [point(0)?, point(1)?];
+    Some(Detection { bounds, upside_down: face.upside_down, eyes, nose: point(2)?, mouth: point(3)? })
 }
 
 /// Aligns faces, and judges whether they can be read.

@@ -7,7 +7,7 @@ use expression_core::indicator::State;
 use super::{Board, Gpio, Thermal};
 
 impl Board {
-    /// What is wrong with values that are of the right type.
+    /// Checks values that are of the right type.
     pub(super) fn check(&self) -> Result<(), String> {
         let is_plain = |text: &str| {
             let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte);

@@ -66,10 +66,10 @@ pub struct Board {
     pub threads: u16,
     /// Where pictures come from.
     pub camera: Camera,
-    /// Lights and button, where there are any.
+    /// Lights and button, if there are any.
     #[serde(default)]
     pub gpio: Option<Gpio>,
-    /// An SSD1306 display, where there is one.
+    /// An SSD1306 display, if there is one.
     #[serde(default)]
     pub display: Option<DisplayBus>,
     /// How hot it may get.
@@ -92,7 +92,7 @@ pub struct Camera {
     /// A source for a camera on the ribbon cable, to be copied into `source`.
     #[serde(default)]
     pub csi: Option<String>,
-    /// Faces are detected in one frame of so many, and tracked in between.
+    /// The detector runs on every Nth frame; faces are tracked in between.
     pub detect_every: u16,
     /// Degrees by which frames are turned clockwise: 0, 90, 180 or 270.
     #[serde(default)]

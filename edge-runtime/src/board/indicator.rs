@@ -7,19 +7,18 @@ use std::thread::JoinHandle;
 use expression_core::indicator::{Screen, State};
 
 use super::Board;
-use crate::run::Indicate;
 
 /// What pipeline and threads share.
 #[derive(Default)]
 struct Shared {
     screen: Mutex<Screen>,
-    /// Presses that nobody asked for yet.
+    /// Presses that were not taken yet.
     presses: AtomicU32,
     stop: AtomicBool,
 }
 
-/// Lights, privacy button and display of a board. What is missing or broken is reported once in the log and tried again; it
-/// never keeps the pipeline from its work. Dropped, it turns everything off.
+/// Lights, privacy button and display of a board. A part that is missing or broken is logged once and tried again; it
+/// never keeps the loop from its work. Dropping it turns everything off.
 pub struct Indicator {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
@@ -52,6 +51,23 @@ impl Indicator {
         Indicator { shared, threads }
     }
 
+    /// Shows a state. Does not wait for the lights.
+    pub fn show(&self, state: State) {
+        self.change(|screen| screen.state = state);
+    }
+
+    /// Shows frames per second on the display. Does not wait either.
+    pub fn show_rate(&self, frames_per_second: f32) {
+        // In tenths. The conversion saturates, and turns what is not a number into 0.
+        self.change(|screen| screen.rate = (frames_per_second * 10.0).round() as u16);
+    }
+
+    /// Whether the privacy button was pressed; `true` once for each press.
+    pub fn take_press(&self) -> bool {
+        let take = |presses: u32| presses.checked_sub(1);
+        self.shared.presses.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
+    }
+
     fn change(&self, change: impl FnOnce(&mut Screen)) {
         let changed = {
             let mut screen = lock(&self.shared.screen);
@@ -62,22 +78,6 @@ impl Indicator {
         if changed {
             self.threads.iter().for_each(|thread| thread.thread().unpark());
         }
-    }
-}
-
-impl Indicate for Indicator {
-    fn show(&self, state: State) {
-        self.change(|screen| screen.state = state);
-    }
-
-    fn show_rate(&self, frames_per_second: f32) {
-        // In tenths. The conversion saturates, and turns what is not a number into 0.
-        self.change(|screen| screen.rate = (frames_per_second * 10.0).round() as u16);
-    }
-
-    fn take_press(&self) -> bool {
-        let take = |presses: u32| presses.checked_sub(1);
-        self.shared.presses.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
     }
 }
 
@@ -111,7 +111,7 @@ impl Shared {
     }
 }
 
-/// A thread that panicked leaves nothing half done here.
+/// Locks a mutex; a thread that panicked leaves nothing half done here.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -28,7 +28,7 @@ const BUILT_IN: [(&str, &str); 7] = [
     ("raspberry-pi-zero-2-w", include_str!("../../../boards/raspberry-pi-zero-2-w.toml")),
 ];
 
-/// The name of the board that everything unknown is taken for.
+/// The name of the board that is used for every unknown machine.
 pub const GENERIC: &str = "generic-x86-64";
 
 impl Board {
@@ -47,10 +47,10 @@ impl Board {
         Board::parse(text, &PathBuf::from(format!("{name}.toml")))
     }
 
-    /// The built-in board that this machine is, by its device tree; [`GENERIC`] where it is none of them.
+    /// Returns the built-in board that this machine is, by its device tree; [`GENERIC`] if it is none of them.
     ///
     /// # Errors
-    /// Where a built-in file is wrong; a test excludes that.
+    /// Returns an error if a built-in file is wrong, which a test rules out.
     pub fn detect() -> Result<Board, BoardError> {
         Board::detect_at(Path::new("/"))
     }
@@ -84,7 +84,7 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     BUILT_IN.iter().map(|(name, _)| *name)
 }
 
-/// The model that the device tree of this machine names, where it has one; `root` is `/` but in tests.
+/// The model that the device tree of this machine names, if it has one; `root` is `/` except in tests.
 pub fn model(root: &Path) -> Option<String> {
     let bytes = std::fs::read(root.join("proc/device-tree/model")).ok()?;
     let text = String::from_utf8_lossy(&bytes);

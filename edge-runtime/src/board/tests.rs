@@ -99,3 +99,33 @@ fn limits_are_in_thousandths() {
     let limits = Board::open("raspberry-pi-4b").unwrap().thermal.limits();
     assert_eq!((limits.half, limits.quarter, limits.pause, limits.hysteresis), (72_000, 77_000, 82_000, 4_000));
 }
+
+#[test]
+fn the_journal_table_takes_every_key_and_no_other() {
+    let parsed = |table: &str| {
+        let text = BUILT_IN.iter().find(|(name, _)| *name == "raspberry-pi-4b").unwrap().1;
+        Board::parse(&format!("{text}\n[journal]\n{table}"), Path::new("my.toml"))
+    };
+    assert_eq!(Board::open("raspberry-pi-4b").unwrap().journal, crate::journal::Config::default());
+    let journal = parsed(
+        "commit_every_seconds = 10.0\nmax_records_per_second = inf\nmax_bytes = 1048576\nqueue_bytes = 65536\n\
+         retry_seconds = 1.5\nkeep_faces = true\n",
+    )
+    .unwrap()
+    .journal;
+    assert_eq!(journal.commit_every, std::time::Duration::from_secs(10));
+    assert_eq!(
+        (journal.max_records_per_second, journal.max_bytes, journal.queue_bytes),
+        (f32::INFINITY, 1 << 20, 65_536)
+    );
+    assert_eq!((journal.retry, journal.keep_faces), (std::time::Duration::from_millis(1500), true));
+    for (table, says) in [
+        ("commit_every = 2", "commit_every"),
+        ("max_bytes = 5", "max_bytes is 5"),
+        ("retry_seconds = -1.0", "seconds"),
+        ("keep_faces = 1", "invalid type"),
+    ] {
+        let message = parsed(table).unwrap_err().to_string();
+        assert!(message.starts_with("my.toml") && message.contains(says), "{table}: {message}");
+    }
+}

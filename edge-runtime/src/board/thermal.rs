@@ -18,7 +18,7 @@ const PLAUSIBLE: std::ops::RangeInclusive<i32> = -40_000..=150_000;
 /// What the sensors say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Reading {
-    /// The hottest zone that counts, in thousandths of a degree Celsius; `None` where none can be read.
+    /// The hottest zone that counts, in thousandths of a degree Celsius; `None` if none can be read.
     pub millicelsius: Option<i32>,
     /// What a Raspberry Pi's firmware says of throttling; `None` on other boards.
     pub throttle: Option<Throttle>,
@@ -72,7 +72,7 @@ pub struct Sensors {
 }
 
 impl Sensors {
-    /// The sensors of a board; `root` is `/` but in tests.
+    /// The sensors of a board; `root` is `/` except in tests.
     pub fn find(root: &Path, thermal: &Thermal) -> Sensors {
         let counts = |zone: &PathBuf| {
             let kind =

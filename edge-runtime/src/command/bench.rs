@@ -1,47 +1,84 @@
 //! `edge-runtime bench`
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
-use expression_engine::Engine;
-use expression_engine::Error;
 use expression_engine::error::Result;
-use serde_json::json;
+use expression_engine::{Engine, Error, NotFused};
+use serde::Serialize;
+use serde_json::{Map, Value};
 
 use super::engine_options;
 
-/// Measures one inference of a bundle: median and percentiles, operators and kernels, peak memory.
+/// Measure the inference time of a bundle: median and percentiles, operators, kernels and peak memory
+///
+/// Example: edge-runtime bench --bundle models/ferplus-edge --threads 2
 #[derive(clap::Args)]
 pub struct Cmd {
-    /// Folder of the bundle.
+    /// Folder of the bundle
     #[arg(long, value_name = "DIR")]
     bundle: PathBuf,
-    /// Threads that share one inference. They change no bit of its result.
+    /// Threads that share one inference; the result is the same to the bit
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: u16,
-    /// How many inferences run side by side, each with a net of its own.
+    /// Inferences that run side by side, each with a net of its own
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     side_by_side: u16,
-    /// Kernel that runs the net: best, one of those that this processor has, or stock-tract.
+    /// Kernel that runs the net: best, the name of one that this processor has, or stock-tract
     #[arg(long, value_name = "NAME", default_value = "best")]
     kernel: String,
-    /// Also say which nodes of the graph stock tract runs, and why.
+    /// Also name the nodes of the graph that stock tract runs, and why
     #[arg(long)]
     explain: bool,
-    /// Inferences measured on each thread.
+    /// Inferences to measure on each thread
     #[arg(long, value_name = "N", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     iterations: u32,
-    /// Write one JSON object instead of a table.
+    /// Write one JSON object instead of a table
     #[arg(long)]
     json: bool,
+}
+
+/// What was measured.
+#[derive(Debug, Serialize)]
+struct Report {
+    bundle: String,
+    threads: u16,
+    side_by_side: u16,
+    inferences: usize,
+    ms: Milliseconds,
+    inferences_per_second: f64,
+    start_up_ms: f64,
+    peak_memory_bytes: Option<u64>,
+    /// Operators in order of first use, each with how often it runs.
+    operators: Map<String, Value>,
+    kernels: Vec<String>,
+    not_fused: Option<Vec<NotFused>>,
+}
+
+/// Milliseconds of one inference.
+#[derive(Debug, Serialize)]
+struct Milliseconds {
+    median: f64,
+    p90: f64,
+    p99: f64,
+    min: f64,
+    max: f64,
+}
+
+/// What the inferences took.
+struct Measured {
+    times: Vec<Duration>,
+    /// All of them together.
+    wall: Duration,
 }
 
 impl Cmd {
     /// Runs the command.
     ///
     /// # Errors
-    /// Where the bundle is refused.
+    /// Returns an error if the bundle is refused, or if this processor has no kernel of that name.
     pub fn run(&self) -> Result<()> {
         let started = Instant::now();
         let options = engine_options(&self.kernel, usize::from(self.threads))?;
@@ -54,32 +91,33 @@ impl Cmd {
             engines.push(Engine::open(&bundle, options)?);
         }
         let operators = engines[0].operators();
-        let (mut times, wall) = measure(&engines, &faces, self.iterations)?;
+        let Measured { mut times, wall } = measure(&engines, &faces, self.iterations)?;
         times.sort_unstable();
         let at = |share: f64| milliseconds(times[((times.len() - 1) as f64 * share).round() as usize]);
-        let report = json!({
-            "bundle": bundle.manifest().name,
-            "threads": self.threads,
-            "side_by_side": self.side_by_side,
-            "inferences": times.len(),
-            "ms": { "median": at(0.5), "p90": at(0.9), "p99": at(0.99), "min": at(0.0), "max": at(1.0) },
-            "inferences_per_second": times.len() as f64 / wall.as_secs_f64(),
-            "start_up_ms": milliseconds(start_up),
-            "peak_memory_bytes": expression_engine::memory::peak(),
-            "operators": counted(&operators),
-            "kernels": engines[0].kernels(),
-            "not_fused": self.explain.then(|| engines[0].not_fused()),
-        });
-        expression_engine::error::print(&if self.json { report.to_string() } else { table(&report) })
+        let report = Report {
+            bundle: bundle.manifest().name.clone(),
+            threads: self.threads,
+            side_by_side: self.side_by_side,
+            inferences: times.len(),
+            ms: Milliseconds { median: at(0.5), p90: at(0.9), p99: at(0.99), min: at(0.0), max: at(1.0) },
+            inferences_per_second: times.len() as f64 / wall.as_secs_f64(),
+            start_up_ms: milliseconds(start_up),
+            peak_memory_bytes: expression_engine::memory::peak(),
+            operators: counted(&operators),
+            kernels: engines[0].kernels(),
+            not_fused: self.explain.then(|| engines[0].not_fused().to_vec()),
+        };
+        let text = if self.json { serde_json::to_string(&report).map_err(Error::failure)? } else { report.to_string() };
+        expression_engine::error::print(&text)
     }
 }
 
-/// Times of all single inferences, and the time that all of them took together. The first tenth warms up.
-fn measure(engines: &[Engine], faces: &[Vec<u8>], iterations: u32) -> Result<(Vec<Duration>, Duration)> {
+/// Measures every engine on a thread of its own. The first tenth of the inferences warms up.
+fn measure(engines: &[Engine], faces: &[Vec<u8>], iterations: u32) -> Result<Measured> {
     let barrier = Barrier::new(engines.len());
-    let one = |engine: &Engine| -> Result<(Vec<Duration>, Duration)> {
+    let one = |engine: &Engine| -> Result<Measured> {
         let warm_up = iterations / 10 + 1;
-        // Every thread reaches the barrier, failed or not: else the others would wait for ever.
+        // Every thread reaches the barrier, failed or not: the others would wait for ever.
         let warmed = (0..warm_up).zip(faces.iter().cycle()).try_for_each(|(_, face)| engine.classify(face).map(drop));
         barrier.wait();
         warmed?;
@@ -90,58 +128,59 @@ fn measure(engines: &[Engine], faces: &[Vec<u8>], iterations: u32) -> Result<(Ve
             engine.classify(face)?;
             times.push(before.elapsed());
         }
-        Ok((times, started.elapsed()))
+        Ok(Measured { times, wall: started.elapsed() })
     };
-    let measured: Vec<Result<_>> = std::thread::scope(|scope| {
+    let results: Vec<Result<Measured>> = std::thread::scope(|scope| {
         let threads: Vec<_> = engines.iter().map(|engine| scope.spawn(move || one(engine))).collect();
         let panicked = || Err(Error::failure("a measuring thread panicked"));
         threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| panicked())).collect()
     });
-    let (mut times, mut wall) = (Vec::new(), Duration::ZERO);
-    for result in measured {
-        let (each, all) = result?;
-        times.extend(each);
-        wall = wall.max(all);
+    let mut all = Measured { times: Vec::new(), wall: Duration::ZERO };
+    for result in results {
+        let Measured { times, wall } = result?;
+        all.times.extend(times);
+        all.wall = all.wall.max(wall);
     }
-    Ok((times, wall))
+    Ok(all)
 }
 
 fn milliseconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 
-/// Operators in order of first use, each with how often it runs.
-fn counted(operators: &[String]) -> serde_json::Map<String, serde_json::Value> {
-    let mut counts = serde_json::Map::new();
+fn counted(operators: &[String]) -> Map<String, Value> {
+    let mut counts = Map::new();
     for name in operators {
-        let count = counts.get(name).and_then(serde_json::Value::as_u64).unwrap_or(0);
+        let count = counts.get(name).and_then(Value::as_u64).unwrap_or(0);
         counts.insert(name.clone(), (count + 1).into());
     }
     counts
 }
 
-fn table(report: &serde_json::Value) -> String {
-    let ms = &report["ms"];
-    let mut rows = vec![
-        format!("bundle              {}", report["bundle"].as_str().unwrap_or("?")),
-        format!("threads             {}, {} side by side", report["threads"], report["side_by_side"]),
-        format!("one inference       median {} ms, 90 % {} ms, 99 % {} ms", ms["median"], ms["p90"], ms["p99"]),
-        format!("inferences a second {:.1}", report["inferences_per_second"].as_f64().unwrap_or(0.0)),
-        format!("start-up            {} ms (read, verify, optimise, self-test)", report["start_up_ms"]),
-    ];
-    if let Some(bytes) = report["peak_memory_bytes"].as_u64() {
-        rows.push(format!("peak memory         {:.1} MiB", bytes as f64 / f64::from(1 << 20)));
-    }
-    rows.push(format!("kernels             {}", report["kernels"]));
-    rows.push(format!("operators           {}", report["operators"]));
-    if let Some(nodes) = report["not_fused"].as_array() {
-        let name = |node: &serde_json::Value, part: &str| node[part].as_str().unwrap_or("?").to_owned();
-        rows.extend(nodes.iter().map(|node| {
-            format!("stock tract runs    {} ({}): {}", name(node, "node"), name(node, "operator"), name(node, "reason"))
-        }));
-        if nodes.is_empty() {
-            rows.push("stock tract runs    nothing".into());
+impl fmt::Display for Report {
+    /// A table.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Milliseconds { median, p90, p99, .. } = self.ms;
+        writeln!(f, "bundle              {}", self.bundle)?;
+        writeln!(f, "threads             {}, {} inferences side by side", self.threads, self.side_by_side)?;
+        writeln!(f, "inference time      median {median} ms, 90 % {p90} ms, 99 % {p99} ms")?;
+        writeln!(f, "throughput          {:.1} inferences/s", self.inferences_per_second)?;
+        writeln!(f, "start-up            {} ms (read, verify, optimise, self-test)", self.start_up_ms)?;
+        if let Some(bytes) = self.peak_memory_bytes {
+            writeln!(f, "peak memory         {:.1} MiB", bytes as f64 / f64::from(1 << 20))?;
         }
+        writeln!(f, "kernels             {}", self.kernels.join(", "))?;
+        let operators: Vec<_> = self.operators.iter().map(|(name, count)| format!("{count} x {name}")).collect();
+        write!(f, "operators           {}", operators.join(", "))?;
+        match self.not_fused.as_deref() {
+            None => {}
+            Some([]) => write!(f, "\nstock tract runs    nothing")?,
+            Some(nodes) => {
+                for NotFused { node, operator, reason } in nodes {
+                    write!(f, "\nstock tract runs    {node} ({operator}): {reason}")?;
+                }
+            }
+        }
+        Ok(())
     }
-    rows.join("\n")
 }

@@ -7,26 +7,26 @@ use expression_engine::error::Result;
 
 use crate::doctor::{Machine, Outcome, Question, findings};
 
-/// Looks whether this machine is fit to run: a line a check, ok, warn or fail, and what to do.
+/// Check whether this machine is fit to run; prints one line per check: ok, warn or fail, and what to do
 ///
-/// Looked at are the board, kernels, the bundle and its self-test, the camera, the clock, temperature and throttling, the
-/// disk, the journal, lights and display, and the service. Run it as the user that the runtime runs as: permissions are
-/// that user's. Exit code 1 where a check fails.
+/// Checks the board, the kernels, the bundle and its self-test, the source, the clock, temperature and throttling, the disk, the
+/// journal, lights and display, and the service. Run it as the user that the service runs as, because permissions are that
+/// user's. Exit code 1 if a check fails.
 #[derive(clap::Args)]
 pub struct Cmd {
-    /// Name of a board, or path of its file: by default that of the installed service, or the one detected.
-    #[arg(long, value_name = "BOARD")]
+    /// Name of a built-in board, or path of a board file [default: that of the installed service, or this machine]
+    #[arg(long, value_name = "NAME|FILE")]
     board: Option<String>,
-    /// Folder of the bundle: by default the board's.
+    /// Folder of the bundle [default: the board's]
     #[arg(long, value_name = "DIR")]
     bundle: Option<PathBuf>,
-    /// The journal: by default the board's.
+    /// The journal [default: the board's]
     #[arg(long, value_name = "FILE")]
     journal: Option<PathBuf>,
-    /// Where pictures come from, v4l2:/dev/video0 for instance: by default the board's source.
+    /// Source of frames, as `run --source` takes it [default: the board's camera]
     #[arg(long, value_name = "SOURCE")]
     source: Option<String>,
-    /// Write a JSON object a check instead of a line of text.
+    /// Write one JSON object per check instead of a line of text
     #[arg(long)]
     json: bool,
 }
@@ -35,7 +35,7 @@ impl Cmd {
     /// Runs the command.
     ///
     /// # Errors
-    /// Where a check fails.
+    /// Returns an error if a check fails.
     pub fn run(&self) -> Result<()> {
         let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
         let question = Question {
@@ -46,7 +46,11 @@ impl Cmd {
         };
         let findings = findings(&Machine::this(), &question)?;
         for finding in &findings {
-            expression_engine::error::print(&if self.json { finding.json().to_string() } else { finding.line() })?;
+            expression_engine::error::print(&if self.json {
+                serde_json::to_string(finding).map_err(Error::failure)?
+            } else {
+                finding.line()
+            })?;
         }
         let failed = findings.iter().filter(|finding| finding.outcome == Outcome::Fail).count();
         if failed > 0 {

@@ -3,26 +3,39 @@
 use std::path::PathBuf;
 
 use expression_engine::error::Result;
+use expression_engine::{Bundle, Engine, EngineOptions, Error};
+use serde::Serialize;
 
-/// Verifies a bundle's hashes and replays its vectors: equal integers, or exit code 1.
+/// Verify the hashes of a bundle and replay its test vectors; exit code 1 if any integer differs
+///
+/// Writes one JSON object to stdout that says how many vectors were replayed.
 #[derive(clap::Args)]
 pub struct Cmd {
-    /// Folder of the bundle.
+    /// Folder of the bundle
     #[arg(long, value_name = "DIR")]
     bundle: PathBuf,
 }
 
 impl Cmd {
-    /// Runs the command; a JSON line on stdout says what was replayed.
+    /// Runs the command.
     ///
     /// # Errors
-    /// Where the bundle is refused or answers differently here.
+    /// Returns an error if the bundle is refused, or if it answers differently on this machine.
     pub fn run(&self) -> Result<()> {
-        let bundle = expression_engine::Bundle::open(&self.bundle)?;
+        let bundle = Bundle::open(&self.bundle)?;
         bundle.verify()?;
-        let engine = expression_engine::Engine::open(&bundle, expression_engine::EngineOptions::default())?;
-        let replayed = expression_engine::selftest::replay(&bundle, &engine)?;
-        let line = serde_json::json!({ "bundle": bundle.manifest().name, "vectors": replayed, "differences": 0 });
-        expression_engine::error::print(&line.to_string())
+        let engine = Engine::open(&bundle, EngineOptions::default())?;
+        let vectors = expression_engine::selftest::replay(&bundle, &engine)?;
+        let line = SelftestLine { bundle: &bundle.manifest().name, vectors, differences: 0 };
+        expression_engine::error::print(&serde_json::to_string(&line).map_err(Error::failure)?)
     }
+}
+
+/// What was replayed.
+#[derive(Debug, Serialize)]
+struct SelftestLine<'a> {
+    bundle: &'a str,
+    vectors: usize,
+    /// Scores that differ; with any the command fails before.
+    differences: usize,
 }

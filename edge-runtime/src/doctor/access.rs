@@ -1,4 +1,4 @@
-//! Who may use a file.
+//! Permissions on files.
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
@@ -36,7 +36,7 @@ impl User {
     }
 }
 
-/// Why the user cannot read and write a device, and what to do; `None` where nothing is wrong.
+/// Why the user cannot read and write a device, and what to do; `None` if nothing is wrong.
 pub fn problem(machine: &Machine, device: &Path) -> Option<(String, String)> {
     let name = machine.name(device);
     let file = match std::fs::metadata(device) {

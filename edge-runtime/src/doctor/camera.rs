@@ -1,4 +1,4 @@
-//! The source of pictures.
+//! The source of frames.
 
 use std::path::Path;
 
@@ -20,10 +20,30 @@ pub fn camera_checks(machine: &Machine, source: &str) -> Vec<Finding> {
             let [ffmpeg, gstreamer] = found;
             vec![if gstreamer.outcome == Outcome::Ok && ffmpeg.outcome != Outcome::Ok { gstreamer } else { ffmpeg }]
         }
-        Spec::Y4m { file: Some(path) } | Spec::Dir { folder: path } if !machine.path(&path).exists() => {
-            vec![Finding::fail("camera", format!("{source}: there is no such path"), "give one that exists")]
+        Spec::Y4m { file: Some(path) } | Spec::Dir { folder: path } => vec![file(machine, source, &path)],
+        Spec::Images { pattern } => vec![images(machine, source, &pattern)],
+        _ => vec![Finding::ok("camera", format!("{source}: not tried"))],
+    }
+}
+
+/// Whether a video or a folder is there and may be read.
+fn file(machine: &Machine, source: &str, path: &Path) -> Finding {
+    match std::fs::metadata(machine.path(path)) {
+        Err(error) => Finding::fail("camera", format!("{source}: {error}"), "give a path that exists"),
+        Ok(file) if !machine.user.may(0o4, &file) => {
+            Finding::fail("camera", format!("{source} is not yours to read"), "give this user the right to read it")
         }
-        _ => vec![Finding::ok("camera", format!("{source}: pictures, no camera"))],
+        Ok(_) => Finding::ok("camera", format!("{source}: pictures, no camera")),
+    }
+}
+
+/// Whether a pattern names any file.
+fn images(machine: &Machine, source: &str, pattern: &str) -> Finding {
+    let below_root = machine.path(pattern);
+    match glob::glob(&below_root.to_string_lossy()).map(|mut paths| paths.find_map(Result::ok)) {
+        Ok(Some(_)) => Finding::ok("camera", format!("{source}: pictures, no camera")),
+        Ok(None) => Finding::fail("camera", format!("{source} names no file"), "try the pattern with ls"),
+        Err(error) => Finding::fail("camera", format!("{source}: {error}"), "write a pattern such as /faces/*.png"),
     }
 }
 
@@ -80,12 +100,13 @@ fn sizes(sizes: &Sizes) -> String {
 fn command(machine: &Machine, words: &[String]) -> Finding {
     let program = words.first().map(String::as_str).unwrap_or_default();
     let search = std::env::var_os("PATH").unwrap_or_default();
-    let found = match program.contains('/') {
-        true => machine.path(program).is_file(),
-        false => std::env::split_paths(&search).any(|folder| machine.path(folder).join(program).is_file()),
+    let found = if program.contains('/') {
+        machine.path(program).is_file()
+    } else {
+        std::env::split_paths(&search).any(|folder| machine.path(folder).join(program).is_file())
     };
-    match found {
-        true => Finding::ok("camera", format!("by the program {program}, not tried")),
-        false => Finding::fail("camera", format!("the program {program} is not there"), "install it, or give its path"),
+    if found {
+        return Finding::ok("camera", format!("by the program {program}, not tried"));
     }
+    Finding::fail("camera", format!("the program {program} is not installed"), "install it, or give its path")
 }

@@ -4,7 +4,7 @@ use super::Finding;
 use crate::board::Thermal;
 use crate::board::thermal::Reading;
 
-/// What to say of a reading.
+/// Returns the findings about a reading.
 pub fn heat(reading: &Reading, thermal: &Thermal) -> Vec<Finding> {
     let limits = thermal.limits();
     let cool = "give it air or a heat sink";

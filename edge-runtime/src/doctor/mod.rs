@@ -1,4 +1,4 @@
-//! Looks whether a board is fit for the runtime: one finding a check, each with what to do.
+//! Checks whether a board is fit for the runtime: one finding per check, each with what to do.
 
 mod access;
 mod board;
@@ -12,13 +12,16 @@ mod unit;
 use expression_engine::error::Result;
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
+
 pub use access::User;
 
 use crate::board::Board;
 use crate::camera::DeviceInfo;
 
-/// What a check came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// The result of a check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// As it should be.
     Ok,
@@ -40,15 +43,15 @@ impl Outcome {
 }
 
 /// What was found by a check.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// The check.
     pub check: &'static str,
-    /// What it came to.
+    /// Its result.
     pub outcome: Outcome,
-    /// What there is.
+    /// What was found.
     pub found: String,
-    /// What to do, where anything is to be done.
+    /// What to do; `None` if there is nothing to do.
     pub advice: Option<String>,
 }
 
@@ -75,18 +78,12 @@ impl Finding {
         let advice = self.advice.as_ref().map(|advice| format!("; {advice}")).unwrap_or_default();
         format!("{:<5} {:<11} {}{advice}", self.outcome.name(), self.check, self.found)
     }
-
-    /// The finding as a JSON object.
-    pub fn json(&self) -> serde_json::Value {
-        let Finding { check, outcome, found, advice } = self;
-        serde_json::json!({ "check": check, "outcome": outcome.name(), "found": found, "advice": advice })
-    }
 }
 
 /// The machine that is looked at.
 #[derive(Debug, Clone)]
 pub struct Machine {
-    /// Where its files begin: `/` but in tests.
+    /// Where its files begin: `/` except in tests.
     pub root: PathBuf,
     /// Who would run the runtime.
     pub user: User,
@@ -121,7 +118,7 @@ impl Machine {
     }
 }
 
-/// What is asked of the doctor.
+/// What to check instead of the defaults.
 #[derive(Debug, Clone, Default)]
 pub struct Question {
     /// A board by name or path, instead of the installed or detected one.
@@ -137,10 +134,10 @@ pub struct Question {
 /// Where the board file of an installed service lies.
 pub const INSTALLED_BOARD: &str = "/etc/edge-runtime/board.toml";
 
-/// Every check of a machine, in the order in which one would mend things.
+/// Returns the findings of every check, in the order in which one would mend things.
 ///
 /// # Errors
-/// Where no board can be had at all.
+/// Returns an error if no board can be loaded at all.
 pub fn findings(machine: &Machine, question: &Question) -> Result<Vec<Finding>> {
     let (board, first) = board::recognised(machine, question.board.as_deref())?;
     let Board { camera, paths, .. } = &board;

@@ -7,9 +7,9 @@ use rustix::fs::{StatVfsMountFlags, statvfs};
 use super::{Finding, Machine};
 use crate::journal::{JournalError, Reader};
 
-/// Below so many MiB free the journal is about to lose records.
+/// With fewer MiB free the journal is about to lose records.
 const LEAST: u64 = 20;
-/// Below so many MiB free something should be done.
+/// With fewer MiB free the user should make room.
 const LOW: u64 = 200;
 
 /// Whether the journal's folder can be written and has room.
@@ -36,7 +36,7 @@ pub fn disk(machine: &Machine, journal: &Path) -> Finding {
     room(&name, disk.f_bavail.saturating_mul(disk.f_frsize) >> 20)
 }
 
-/// What to say of so many MiB.
+/// Returns the finding about a folder with `mib` MiB free.
 pub fn room(folder: &str, mib: u64) -> Finding {
     let found = format!("{mib} MiB free at {folder}");
     match mib {
@@ -46,7 +46,7 @@ pub fn room(folder: &str, mib: u64) -> Finding {
     }
 }
 
-/// Whether the journal, where there is one, can be read and written.
+/// Whether the journal can be read and written, if there is one.
 pub fn journal(machine: &Machine, journal: &Path) -> Finding {
     let path = machine.path(journal);
     let name = journal.display();

@@ -63,7 +63,7 @@ fn only(findings: Vec<Finding>) -> (Outcome, String) {
 fn says(finding: &Finding, outcome: Outcome, parts: &[&str]) {
     let line = finding.line();
     assert!(finding.outcome == outcome && parts.iter().all(|part| line.contains(part)), "{line}");
-    assert_eq!(finding.json()["outcome"], outcome.name());
+    assert_eq!(serde_json::to_value(finding).unwrap()["outcome"], outcome.name());
 }
 
 #[test]
@@ -144,7 +144,8 @@ fn a_missing_camera_names_those_that_are_there() {
 
 #[test]
 fn other_sources_are_looked_at_too() {
-    let fixture = Fixture::new().file("opt/camera", "", 0o755);
+    let fixture =
+        Fixture::new().file("opt/camera", "", 0o755).file("faces/a.png", "", 0o644).file("closed.y4m", "", 0o600);
     let outcome = |source: &str| only(camera::camera_checks(&fixture.machine, source)).0;
     assert_eq!(outcome("command:\"/opt/camera --raw\""), Outcome::Ok);
     assert_eq!(outcome("command:/opt/none --raw"), Outcome::Fail);
@@ -152,6 +153,11 @@ fn other_sources_are_looked_at_too() {
     assert_eq!(outcome("command:"), Outcome::Fail);
     assert_eq!(outcome("y4m:-"), Outcome::Ok);
     assert_eq!(outcome("dir:/no/such/folder"), Outcome::Fail);
+    assert_eq!(outcome("dir:/faces"), Outcome::Ok);
+    assert_eq!(outcome("y4m:/closed.y4m"), Outcome::Fail);
+    assert_eq!(outcome("images:/faces/*.png"), Outcome::Ok);
+    assert_eq!(outcome("images:/faces/*.jpg"), Outcome::Fail);
+    assert_eq!(outcome("images:/faces/[.jpg"), Outcome::Fail);
     assert_eq!(outcome("rtsp://camera"), Outcome::Fail);
     assert_eq!(outcome("/dev/video0"), Outcome::Fail);
 }
@@ -211,8 +217,9 @@ fn a_journal_must_be_one() {
     says(&storage::journal(&Fixture::new().machine, path), Outcome::Ok, &["not there yet"]);
     says(&journal("", 0o666), Outcome::Ok, &["empty"]);
     says(&journal("SQLite format 3\0 and more", 0o644), Outcome::Fail, &["not yours"]);
-    for text in ["SQLite", "some text that is no database", "SQLite format 3\0 and more"] {
-        says(&journal(text, 0o666), Outcome::Warn, &["damaged", "copy it"]);
+    says(&journal("SQLite format 3\0 and more", 0o666), Outcome::Warn, &["damaged", "copy it"]);
+    for text in ["SQLite", "some text that is no database"] {
+        says(&journal(text, 0o666), Outcome::Fail, &["file of another program", "another path"]);
     }
     let fixture = Fixture::new().file("j/journal.sqlite", "", 0o666);
     let file = fixture.folder.path().join("j/journal.sqlite");

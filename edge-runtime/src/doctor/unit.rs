@@ -16,12 +16,12 @@ pub fn unit(machine: &Machine) -> Finding {
     };
     let wanted = machine.path("/etc/systemd/system/multi-user.target.wants").join(UNIT);
     // A link: what it points to lies elsewhere in tests.
-    match wanted.symlink_metadata().is_ok() {
-        true => Finding::ok("service", format!("{folder}/{UNIT}, starts with the board")),
-        false => Finding::warn(
-            "service",
-            format!("{folder}/{UNIT} does not start with the board"),
-            format!("sudo systemctl enable --now {UNIT}"),
-        ),
+    if wanted.symlink_metadata().is_ok() {
+        return Finding::ok("service", format!("{folder}/{UNIT}, starts with the board"));
     }
+    Finding::warn(
+        "service",
+        format!("{folder}/{UNIT} does not start with the board"),
+        format!("sudo systemctl enable --now {UNIT}"),
+    )
 }

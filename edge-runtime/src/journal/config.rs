@@ -1,4 +1,4 @@
-//! How often, how much, how large.
+//! Settings of the journal.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::JournalError;
 
-/// The journal's part of a board's TOML. A key left out has its default.
+/// Settings of the journal: the table `[journal]` of a board file. A key that is left out has its default.
 ///
 /// The *loss window*: a power cut or a kill loses at most what was observed in the last [`Config::commit_every`], and
 /// what waited while the disk did not take it.
@@ -48,10 +48,10 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Refuses what makes no sense.
+    /// Checks the settings.
     ///
     /// # Errors
-    /// [`JournalError::Config`] that names the key and its bounds.
+    /// Returns [`JournalError::Config`], which names the key and its bounds.
     pub fn check(&self) -> Result<(), JournalError> {
         let refuse = |text: String| Err(JournalError::Config(text));
         if self.commit_every > Duration::from_secs(3600) {

@@ -7,8 +7,9 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::failure::{Failure, Kind};
+use super::owner;
 use super::quarantine::beside;
-use super::schema::{self, State};
+use super::schema::{self, FileState};
 
 /// How long a read waits for another program to release the file.
 pub(super) const BUSY: Duration = Duration::from_secs(2);
@@ -20,6 +21,7 @@ pub(super) fn open(path: &Path) -> Result<Connection, Failure> {
         let log = beside(path, "-wal").metadata().map_or(0, |metadata| metadata.len());
         match failure.kind {
             Kind::ReadOnly if log == 0 => connect_immutable(path),
+            Kind::Damaged => Err(owner::check(path).err().unwrap_or(failure)),
             _ => Err(failure),
         }
     })
@@ -43,7 +45,7 @@ fn checked(conn: Connection) -> Result<Connection, Failure> {
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     conn.pragma_update(None, "cell_size_check", true)?;
     match schema::state(&conn)? {
-        State::Journal => Ok(conn),
-        State::Empty => Err(Failure::new(Kind::Other, "it has no tables yet")),
+        FileState::Journal => Ok(conn),
+        FileState::Empty => Err(Failure::new(Kind::Other, "it has no tables yet")),
     }
 }

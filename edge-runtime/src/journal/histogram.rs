@@ -28,7 +28,7 @@ impl Histogram {
         self.count
     }
 
-    /// The value below or at which this share of the values lies, from 0 to 1; `None` where there are none.
+    /// The value below or at which this share of the values lies, from 0 to 1; `None` if there are none.
     pub fn at(&self, share: f64) -> Option<u32> {
         let rank = (share.clamp(0.0, 1.0) * self.count.saturating_sub(1) as f64).round() as u64;
         let mut below = 0;

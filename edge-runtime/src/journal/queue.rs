@@ -181,7 +181,7 @@ impl Queue {
         self.bytes > self.capacity / 2
     }
 
-    /// The oldest items of at most so many bytes, and all counts.
+    /// Takes the oldest items, up to `bytes`, and all counts.
     pub fn take(&mut self, bytes: usize) -> Batch {
         let mut taken = 0;
         let mut items = Vec::new();

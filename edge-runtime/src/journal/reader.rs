@@ -26,7 +26,7 @@ impl Reader {
     /// Opens a journal for reading; also where its folder may not be written.
     ///
     /// # Errors
-    /// Where there is none, where it is damaged or belongs to another program or a newer schema.
+    /// Returns an error if there is none, if it is damaged, or if it belongs to another program or a newer schema.
     pub fn open(path: &Path) -> Result<Reader, JournalError> {
         if !path.exists() {
             return Err(JournalError::Missing(path.to_owned()));
@@ -46,10 +46,10 @@ impl Reader {
         length(&self.path) + length(&beside(&self.path, "-wal"))
     }
 
-    /// Numbers of the oldest and the newest record or event; `None` where there are none.
+    /// Numbers of the oldest and the newest record or event; `None` if there are none.
     ///
     /// # Errors
-    /// Where the file cannot be read.
+    /// Returns an error if the file cannot be read.
     pub fn ids(&self) -> Result<Option<(i64, i64)>, JournalError> {
         self.query(
             "SELECT (SELECT min(id) FROM record), (SELECT min(id) FROM event), (SELECT max(id) FROM record),
@@ -67,7 +67,7 @@ impl Reader {
     /// At most `limit` records after a number, in order.
     ///
     /// # Errors
-    /// Where the file cannot be read.
+    /// Returns an error if the file cannot be read.
     pub fn records_after(&self, id: i64, limit: usize) -> Result<Vec<Row>, JournalError> {
         self.records_between(id, i64::MAX, &Range::default(), limit)
     }
@@ -75,7 +75,7 @@ impl Reader {
     /// At most `limit` events after a number, in order.
     ///
     /// # Errors
-    /// Where the file cannot be read.
+    /// Returns an error if the file cannot be read.
     pub fn events_after(&self, id: i64, limit: usize) -> Result<Vec<EventRow>, JournalError> {
         self.events_between(id, &Range::default(), limit)
     }
@@ -83,7 +83,7 @@ impl Reader {
     /// At most `limit` records and events after a number, in order.
     ///
     /// # Errors
-    /// Where the file cannot be read.
+    /// Returns an error if the file cannot be read.
     pub fn entries_after(&self, id: i64, limit: usize) -> Result<Vec<Entry>, JournalError> {
         // Both from one state of the file, or an event between two records could be missed for ever.
         let whole = self.conn.unchecked_transaction().map_err(|error| reading(error.into(), &self.path))?;
@@ -99,7 +99,7 @@ impl Reader {
     /// Calls for each record of a range, in the order of their numbers.
     ///
     /// # Errors
-    /// Where the file cannot be read, or the call fails.
+    /// Returns an error if the file cannot be read, or the one of `each`.
     pub fn each_record<E: From<JournalError>>(
         &self,
         range: &Range,
@@ -118,7 +118,7 @@ impl Reader {
     /// Calls for each event of a range, in the order of their numbers.
     ///
     /// # Errors
-    /// Where the file cannot be read, or the call fails.
+    /// Returns an error if the file cannot be read, or the one of `each`.
     pub fn each_event<E: From<JournalError>>(
         &self,
         range: &Range,
@@ -136,7 +136,7 @@ impl Reader {
     /// The counts of the minutes that a range touches, in the order of the wall clock.
     ///
     /// # Errors
-    /// Where the file cannot be read.
+    /// Returns an error if the file cannot be read.
     pub fn minutes(&self, range: &Range) -> Result<Vec<Minute>, JournalError> {
         let (first, last) = range.minutes();
         self.query(
@@ -154,7 +154,7 @@ impl Reader {
     /// All sessions, in order.
     ///
     /// # Errors
-    /// Where the file cannot be read.
+    /// Returns an error if the file cannot be read.
     pub fn sessions(&self) -> Result<Vec<SessionRow>, JournalError> {
         let model = match schema::has_model(&self.conn).map_err(|error| self.error(error))? {
             true => "score_step, labels FROM session LEFT JOIN model ON model.session = session.id",
@@ -166,17 +166,17 @@ impl Reader {
     /// The face that was kept with a record: channels, width and height, and u8 `[channels, size, size]`.
     ///
     /// # Errors
-    /// Where the file cannot be read.
+    /// Returns an error if the file cannot be read.
     pub fn face(&self, record: i64) -> Result<Option<(u8, u16, Vec<u8>)>, JournalError> {
         let statement = "SELECT channels, size, pixels FROM face WHERE record = ?1";
         let rows = self.query(statement, [record], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
         Ok(rows.into_iter().next())
     }
 
-    /// How far the reader of this name has come; `None` where it never said.
+    /// How far the reader of this name has come; `None` if it never said.
     ///
     /// # Errors
-    /// Where the file cannot be read.
+    /// Returns an error if the file cannot be read.
     pub fn cursor(&self, name: &str) -> Result<Option<i64>, JournalError> {
         Ok(self.query("SELECT id FROM cursor WHERE name = ?1", [name], |row| row.get(0))?.into_iter().next())
     }
@@ -185,7 +185,7 @@ impl Reader {
     /// records come twice, but none is missed. Inside the runtime use [`super::Writer::set_cursor`].
     ///
     /// # Errors
-    /// Where the file may not be written, or another program holds it.
+    /// Returns an error if the file may not be written, or if another program holds it.
     pub fn set_cursor(&self, name: &str, id: i64) -> Result<(), JournalError> {
         let write = || -> Result<(), Failure> {
             if self.writable.get().is_none() {

@@ -30,7 +30,7 @@ pub struct Row {
     pub record: Record,
     /// Microseconds from the frame's arrival to its observation.
     pub latency_us: u32,
-    /// The board's temperature in thousandths of a degree Celsius, where it is known.
+    /// The board's temperature in thousandths of a degree Celsius; `None` if it is unknown.
     pub millicelsius: Option<i32>,
 }
 
@@ -50,7 +50,7 @@ pub struct EventRow {
 }
 
 impl EventRow {
-    /// The event; `None` where a newer program wrote one that this does not know.
+    /// The event; `None` if a newer program wrote a kind that this one does not know.
     pub fn event(&self) -> Option<Event> {
         Event::from_parts(&self.kind, self.detail.as_deref())
     }

@@ -90,7 +90,7 @@ const MODEL: &str = "CREATE TABLE model (
 
 /// What a file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum State {
+pub(super) enum FileState {
     /// Without any table: new, or cut off while it was made.
     Empty,
     /// A journal that this program can read and write.
@@ -98,12 +98,12 @@ pub(super) enum State {
 }
 
 /// What the file is; anything but an empty file or a journal of this version is a failure.
-pub(super) fn state(conn: &Connection) -> Result<State, Failure> {
+pub(super) fn state(conn: &Connection) -> Result<FileState, Failure> {
     let pragma = |name: &str| conn.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let application = pragma("application_id")?;
     let tables: i64 = conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     if application == 0 && tables == 0 {
-        return Ok(State::Empty);
+        return Ok(FileState::Empty);
     }
     if application != APPLICATION_ID {
         return Err(Failure::new(Kind::Foreign, "a database of another program"));
@@ -117,7 +117,7 @@ pub(super) fn state(conn: &Connection) -> Result<State, Failure> {
 }
 
 /// Whether the tables are declared as here. A view or another table of that name could make one read endless.
-fn tables_are_ours(conn: &Connection) -> Result<State, Failure> {
+fn tables_are_ours(conn: &Connection) -> Result<FileState, Failure> {
     let mut statement = conn.prepare("SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND sql = ?1")?;
     for table in TABLES.split(';').map(str::trim).filter(|table| !table.is_empty()) {
         if statement.query_row([table], |row| row.get::<_, i64>(0))? != 1 {
@@ -127,7 +127,7 @@ fn tables_are_ours(conn: &Connection) -> Result<State, Failure> {
     }
     match (has_model(conn)?, statement.query_row([MODEL], |row| row.get::<_, i64>(0))?) {
         (true, 0) => Err(Failure::new(Kind::Damaged, "the table model is not the journal's")),
-        _ => Ok(State::Journal),
+        _ => Ok(FileState::Journal),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What stays the same from a start to a stop, written once.
+//! What stays the same from start to stop, written once.
 
 use serde::{Deserialize, Serialize};
 

@@ -93,7 +93,7 @@ impl Stats {
     /// Reads a range of a journal once.
     ///
     /// # Errors
-    /// Where the file cannot be read.
+    /// Returns an error if the file cannot be read.
     pub fn of(reader: &Reader, range: &Range) -> Result<Stats, JournalError> {
         let mut stats = Stats { sessions: reader.sessions()?, bytes: reader.bytes(), ..Stats::default() };
         reader.each_record(range, |row| {

@@ -11,7 +11,7 @@ use super::failure::{Failure, Kind};
 use super::quarantine::{beside, sync_folder};
 use super::queue::{Batch, Item, Tally};
 use super::row::label_code;
-use super::schema::{self, PAGE, State};
+use super::schema::{self, FileState, PAGE};
 use super::{Config, Row, Session, owner};
 
 /// How long an attempt waits for another program to release the file. The pipeline does not wait with it.
@@ -49,7 +49,7 @@ impl Store {
         if mode != "wal" {
             return Err(Failure::new(Kind::Other, format!("the file system allows no write-ahead log ({mode})")));
         }
-        if state == State::Empty {
+        if state == FileState::Empty {
             schema::create(&conn)?;
             sync_folder(path)?;
         }
@@ -260,7 +260,7 @@ fn make_room(conn: &Connection, budget: u64, need: u64, session: i64) -> Result<
     Ok(())
 }
 
-/// Deletes some of the oldest rows; false where there is nothing that may go.
+/// Deletes some of the oldest rows; `false` if there is nothing left to delete.
 fn drop_oldest(conn: &Connection, session: i64) -> Result<bool, Failure> {
     let number = |statement: &str| -> Result<Option<i64>, Failure> {
         Ok(conn.prepare_cached(statement)?.query_row([], |row| row.get(0))?)

@@ -35,7 +35,7 @@ const LINES: usize = 100;
 /// rise together within a session; sessions without an end. Each finding is told as it is found.
 ///
 /// # Errors
-/// Where the file cannot be read for a reason other than damage.
+/// Returns an error if the file cannot be read for a reason other than damage.
 pub fn verify(reader: &Reader, mut tell: impl FnMut(Finding)) -> Result<Verified, JournalError> {
     let mut verified = Verified::default();
     let mut told = |finding: Finding, verified: &mut Verified| {

@@ -26,7 +26,7 @@ pub struct Writer {
     thread: Option<JoinHandle<()>>,
 }
 
-/// How the writing goes.
+/// How writing goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Health {
     /// Number of the newest record or event that is safe on the disk; 0 before the first.
@@ -35,7 +35,7 @@ pub struct Health {
     pub queued: usize,
     /// Records lost since the writer was opened, because the queue was full.
     pub lost_records: u64,
-    /// Why nothing can be written at present, where that is so.
+    /// Why nothing can be written at present; `None` if it can.
     pub failing: Option<String>,
 }
 
@@ -44,8 +44,8 @@ impl Writer {
     /// errors: records wait in memory, and writing is tried again and again. A damaged file is moved aside.
     ///
     /// # Errors
-    /// Where the configuration makes no sense, where the file belongs to another program or a newer schema, where the
-    /// path is a folder, or where no thread can be had.
+    /// Returns an error if the configuration makes no sense, if the file belongs to another program or a newer schema, if the
+    /// path is a folder, or if no thread can be started.
     pub fn open(path: &Path, config: Config, session: Session) -> Result<Writer, JournalError> {
         config.check()?;
         let unwritable = |reason: String| JournalError::Unwritable { path: path.to_owned(), reason };
@@ -77,8 +77,8 @@ impl Writer {
         self.observe_with_faces(observation, &[]);
     }
 
-    /// [`Writer::observe`] with the aligned faces in the order of [`Observation::faces`]. They are kept only where the
-    /// configuration says so, and only of records that are written.
+    /// [`Writer::observe`] with the aligned faces in the order of [`Observation::faces`]. They are stored only if the
+    /// settings say so, and only for records that are written.
     pub fn observe_with_faces(&self, observation: &Observation, faces: &[Option<Face<'_>>]) {
         let kept = |index: usize| -> Option<Box<KeptFace>> {
             let face = faces.get(index).copied().flatten().filter(|_| self.keep_faces)?;

@@ -29,7 +29,7 @@ use crate::service::{Progress, Stop};
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 
 /// What is done with each observation besides the sinks, such as printing it.
-pub type OnObservation = Box<dyn FnMut(&Observation) -> Result<()>>;
+pub type OnObservation = Box<dyn FnMut(&Observation) -> Result<()> + Send>;
 
 /// Everything that the loop works with.
 pub struct Run<P, L, S> {
@@ -179,10 +179,7 @@ impl<P: Observe, L: Indicate, S: Notify> Run<P, L, S> {
         memory.observation.faces.clear();
         self.pipeline.forget();
         let by = "button".to_owned();
-        self.sinks.send(match memory.paused {
-            true => Event::RecordingPaused { by },
-            false => Event::RecordingResumed { by },
-        });
+        self.sinks.send(if memory.paused { Event::RecordingPaused { by } } else { Event::RecordingResumed { by } });
     }
 
     /// What is looked at once a second.

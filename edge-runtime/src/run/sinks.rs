@@ -25,6 +25,20 @@ pub trait Indicate {
     fn take_press(&self) -> bool;
 }
 
+impl Indicate for Indicator {
+    fn show(&self, state: State) {
+        Indicator::show(self, state);
+    }
+
+    fn show_rate(&self, frames_per_second: f32) {
+        Indicator::show_rate(self, frames_per_second);
+    }
+
+    fn take_press(&self) -> bool {
+        Indicator::take_press(self)
+    }
+}
+
 /// Who watches over the program: a service manager, a person at a terminal.
 pub trait Notify {
     /// What the program is doing, in one line.
@@ -33,8 +47,18 @@ pub trait Notify {
     fn stopping(&self);
 }
 
+impl Notify for Service {
+    fn status(&self, status: &str) {
+        Service::status(self, status);
+    }
+
+    fn stopping(&self) {
+        Service::stopping(self);
+    }
+}
+
 /// Everybody who is told what was seen and what happened. Every event is sent once, by [`Sinks::send`].
-pub struct Sinks<L = Indicator, S = Service> {
+pub struct Sinks<L, S> {
     /// The journal, if one is written.
     pub journal: Option<Arc<Writer>>,
     /// Preview, metrics and broker.

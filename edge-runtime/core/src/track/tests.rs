@@ -24,7 +24,8 @@ fn scene(faces: &[(f32, f32, u8)]) -> [u8; WIDTH * HEIGHT] {
 fn detection(x: f32, y: f32) -> Detection {
     let point = |dx: f32, dy: f32| Point::from_pixels(x + dx, y + dy).unwrap();
     let bounds = Bounds { left: (x - 30.0) as i16, top: (y - 30.0) as i16, width: 60, height: 60 };
-    Detection { bounds, eyes: [point(-10.0, -8.0), point(10.0, -8.0)], nose: point(0.0, 2.0), mouth: point(0.0, 14.0) }
+    let eyes = [point(-10.0, -8.0), point(10.0, -8.0)];
+    Detection { bounds, upside_down: false, eyes, nose: point(0.0, 2.0), mouth: point(0.0, 14.0) }
 }
 
 fn ids(tracker: &Tracker) -> heapless::Vec<(u32, i16), MAX_FACES> {
@@ -144,4 +145,46 @@ fn a_face_in_sight_keeps_its_number_however_slowly_frames_come() {
     tracker.detected(&[], view, last + 3 * SECOND);
     assert_eq!(ids(&tracker).len(), 0);
     assert!(!tracker.remembers(1));
+}
+
+/// What a wall or a street shows where a face was: structure, but none of a face's.
+fn background(pitch: usize) -> [u8; WIDTH * HEIGHT] {
+    core::array::from_fn(|index| {
+        let (x, y) = (index % WIDTH, index / WIDTH);
+        if (x / pitch + 2 * y / pitch).is_multiple_of(3) { 40 } else { 190 }
+    })
+}
+
+#[test]
+fn after_a_scene_cut_a_track_is_in_doubt_until_the_detector_has_seen_it() {
+    let face = scene(&[(100.0, 120.0, 180)]);
+    let flat = [90; WIDTH * HEIGHT];
+    let scenes = [background(3), background(11), background(29), flat, scene(&[(220.0, 60.0, 180)])];
+    for (number, cut) in scenes.iter().enumerate() {
+        let view = |data| View::new(data, WIDTH, HEIGHT, 1, WIDTH).unwrap();
+        let mut tracker = Tracker::new(TrackLimits { confirm: 1, ..TrackLimits::default() });
+        tracker.detected(&[detection(100.0, 120.0)], view(&face), 0);
+        tracker.follow(view(&face), SECOND / 30);
+        assert!(!tracker.in_doubt(), "scene {number}: the face is still there");
+        tracker.follow(view(cut), 2 * SECOND / 30);
+        assert!(tracker.in_doubt(), "scene {number}: what is there is no face");
+        tracker.detected(&[], view(cut), 2 * SECOND / 30);
+        assert!(tracker.faces().next().is_none() && !tracker.in_doubt(), "scene {number}");
+    }
+}
+
+#[test]
+fn a_face_that_moves_or_changes_its_expression_is_not_in_doubt() {
+    let mut tracker = Tracker::new(TrackLimits { confirm: 1, ..TrackLimits::default() });
+    for frame in 0..8u64 {
+        let x = 100.0 + 3.0 * frame as f32;
+        // The mouth's width goes with the tone.
+        let data = scene(&[(x, 120.0, 150 + 4 * frame as u8)]);
+        let view = View::new(&data, WIDTH, HEIGHT, 1, WIDTH).unwrap();
+        match frame {
+            0 => tracker.detected(&[detection(x, 120.0)], view, 0),
+            _ => tracker.follow(view, frame * SECOND / 30),
+        }
+        assert!(!tracker.in_doubt(), "frame {frame}");
+    }
 }

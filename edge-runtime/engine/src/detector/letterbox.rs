@@ -144,7 +144,8 @@ mod tests {
                 assert_eq!(input.iter().filter(|v| **v == 1.0).count(), w * h);
                 assert_eq!(input.iter().filter(|v| **v == 0.0).count(), across * down - w * h);
                 let [left, top] = letterbox.edge.map(|n| n as f32);
-                let whole = Face { score: 1.0, bounds: [left, top, w as f32, h as f32], points: [[left, top]; 6] };
+                let bounds = [left, top, w as f32, h as f32];
+                let whole = Face { score: 1.0, bounds, upside_down: false, points: [[left, top]; 6] };
                 let found = letterbox.to_picture(whole).bounds;
                 let expected = [0.0, 0.0, width as f32, height as f32];
                 assert!(found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-3), "{found:?}");

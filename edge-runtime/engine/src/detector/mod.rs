@@ -37,6 +37,10 @@ const MIN_SCORE: f32 = 0.5;
 /// The least score of a small face that makes the second pass unnecessary. Parts of a close-up, such as an eye behind glasses,
 /// score less.
 const SURE_SCORE: f32 = 0.8;
+/// The most faces of a picture that are looked at once more, turned by 180 degrees.
+const MAX_TURNED_LOOKS: usize = 4;
+/// How much of what surrounds a face is looked at with it, in widths and heights of its box on each side.
+const SURROUNDINGS: f32 = 0.5;
 /// The widest box that is taken from the first pass, in pixels of the input.
 const MAX_SMALL_WIDTH: f32 = 112.0;
 /// The narrowest box that is taken from the second pass, in pixels of its half-size input. The two ranges overlap, so no face falls
@@ -69,6 +73,9 @@ pub struct Face {
     pub score: f32,
     /// Left, top, width and height of the face box, which spans from the brows to the chin.
     pub bounds: [f32; 4],
+    /// Whether the face is upside down: the detector is surer of it when the picture is turned by 180 degrees. Its points are
+    /// wrong then, since the net gives them as if it were upright.
+    pub upside_down: bool,
     /// The key points as x and y: the person's right eye (left in the picture), left eye, tip of the nose, centre of the mouth,
     /// right ear, left ear.
     pub points: [[f32; 2]; 6],
@@ -150,6 +157,29 @@ impl Detector {
 
     /// Returns the faces in `picture` as [`Detector::faces`] does, and reuses `workspace`.
     pub fn faces_with(&self, picture: View<'_>, workspace: &mut Workspace) -> Vec<Face> {
+        let mut faces = self.find(picture, workspace);
+        // The net scores an upright face higher than [`SURE_SCORE`], and one on its head lower: few need the extra look.
+        for face in faces.iter_mut().filter(|face| face.score < SURE_SCORE).take(MAX_TURNED_LOOKS) {
+            face.upside_down = self.is_surer_when_turned(picture, face, workspace);
+        }
+        faces
+    }
+
+    /// Whether a face is found with a higher score when what surrounds it is turned by 180 degrees.
+    fn is_surer_when_turned(&self, picture: View<'_>, face: &Face, workspace: &mut Workspace) -> bool {
+        let [left, top, width, height] = face.bounds;
+        let span = |from: f32, length: f32, end: usize| {
+            let (first, last) = (from - SURROUNDINGS * length, from + (1.0 + SURROUNDINGS) * length);
+            (first.clamp(0.0, end as f32) as usize, last.clamp(0.0, end as f32) as usize)
+        };
+        let (x0, x1) = span(left, width, picture.width());
+        let (y0, y1) = span(top, height, picture.height());
+        let turned: Vec<u8> = (y0..y1).rev().flat_map(|y| (x0..x1).rev().map(move |x| picture.luma(x, y))).collect();
+        let Some(view) = View::new(&turned, x1 - x0, y1 - y0, 1, x1 - x0) else { return false };
+        self.find(view, workspace).first().is_some_and(|found| found.score > face.score)
+    }
+
+    fn find(&self, picture: View<'_>, workspace: &mut Workspace) -> Vec<Face> {
         let whole = Letterbox::new(picture, SIDE, 0);
         let mut found = self.look(picture, &whole, workspace);
         let once = found.iter().all(|face| face.bounds[2] <= MAX_SMALL_WIDTH)
@@ -231,7 +261,7 @@ fn decode(anchor: [f32; 2], values: &[f32], logit: f32) -> Option<Face> {
     let sound = values.iter().all(|v| v.is_finite()) && width > 0.0 && height > 0.0;
     let bounds = [x - width / 2.0, y - height / 2.0, width, height];
     let points = [4, 6, 8, 10, 12, 14].map(place);
-    (score >= MIN_SCORE && sound).then_some(Face { score, bounds, points })
+    (score >= MIN_SCORE && sound).then_some(Face { score, bounds, upside_down: false, points })
 }
 
 /// One face for each group of overlapping ones: their mean, weighted by score, with the score of the best. What has its
@@ -248,7 +278,7 @@ fn blend(mut faces: Vec<Face>) -> Vec<Face> {
         let mean = |value: &dyn Fn(&Face) -> f32| group.iter().map(|f| f.score * value(f)).sum::<f32>() / total;
         let bounds = [0, 1, 2, 3].map(|i| mean(&|face| face.bounds[i]));
         let points = [0, 1, 2, 3, 4, 5].map(|i| [0, 1].map(|axis| mean(&|face| face.points[i][axis])));
-        blended.push(Face { score: best.score, bounds, points });
+        blended.push(Face { score: best.score, bounds, upside_down: false, points });
         faces = rest.into_iter().filter(|face| !best.has_inside(face)).collect();
     }
     blended
@@ -259,7 +289,7 @@ mod tests {
     use super::*;
 
     fn face(score: f32, left: f32) -> Face {
-        Face { score, bounds: [left, 0.0, 10.0, 10.0], points: [[left, 5.0]; 6] }
+        Face { score, bounds: [left, 0.0, 10.0, 10.0], upside_down: false, points: [[left, 5.0]; 6] }
     }
 
     #[test]
