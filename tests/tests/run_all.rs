@@ -185,6 +185,38 @@ fn an_interrupted_run_resumes_to_the_same_result() {
     assert!(answers(&whole) == answers(&broken));
 }
 
+/// Case 15-run-overwritten, and a set without contempt.
+#[test]
+fn a_second_run_leaves_the_first_one_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let (preset, runs) = (tiny_preset(folder.path(), 1), folder.path().join("runs"));
+    let drawn = folder.path().join("drawn");
+    let mut draw = program("host-trainer");
+    succeed(draw.args(["draw", "--layout", "tfd", "--subjects", "12", "--size", "48", "--out"]).arg(&drawn));
+    let run = |arguments: &[&str]| {
+        let mut command = program("host-trainer");
+        command.args(["run-all", "--device", "cpu", "--accept-rung3", "--data", &format!("tfd:{}", drawn.display())]);
+        command.arg("--runs").arg(&runs).arg("--preset").arg(&preset).args(arguments);
+        command
+    };
+    let name = format!("drawn-{}", preset.file_stem().unwrap().to_str().unwrap());
+    let said = String::from_utf8_lossy(&succeed(&mut run(&[])).stderr).into_owned();
+    assert!(said.contains("no samples of contempt"), "{said}");
+    let read = |file: &str| std::fs::read(runs.join(&name).join(file)).unwrap();
+    let manifest: toml::Table = String::from_utf8(read("bundle/manifest.toml")).unwrap().parse().unwrap();
+    let labels = manifest["labels"].as_array().unwrap();
+    assert!(labels.len() == 7 && !labels.iter().any(|label| label.as_str() == Some("contempt")), "{labels:?}");
+
+    let before = read("metrics.json");
+    let line = refuse(&mut run(&["--name", &name]));
+    assert!(line.contains("holds a run") && line.contains("--overwrite"), "{line}");
+    succeed(&mut run(&["--seed", "2"]));
+    assert!(runs.join(format!("{name}-2/bundle/manifest.toml")).exists());
+    assert!(read("metrics.json") == before, "the second run touched the first one");
+    succeed(&mut run(&["--seed", "2", "--name", &name, "--overwrite"]));
+    assert!(read("metrics.json") != before, "--overwrite left the older run");
+}
+
 #[test]
 fn the_tuned_face_net_teaches() {
     let folder = tempfile::tempdir().unwrap();
