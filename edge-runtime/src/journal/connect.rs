@@ -21,8 +21,8 @@ pub(super) fn open(path: &Path) -> Result<Connection, Failure> {
         let log = beside(path, "-wal").metadata().map_or(0, |metadata| metadata.len());
         match failure.kind {
             Kind::ReadOnly if log == 0 => connect_immutable(path),
-            Kind::Damaged => Err(owner::check(path).err().unwrap_or(failure)),
-            _ => Err(failure),
+            // SQLite calls a text damaged, and a file of a few bytes empty.
+            _ => Err(owner::check(path).err().filter(|other| other.kind == Kind::Foreign).unwrap_or(failure)),
         }
     })
 }
