@@ -57,3 +57,9 @@ fn every_crate_of_the_workspace_is_read() {
     let depends = |from: &str, to: &str| dependencies.iter().any(|it| paths[it.from] == from && paths[it.to] == to);
     assert!(depends("crate::setup::staging", "crate::setup::fetch") && depends("crate::program", "crate::arm"));
 }
+
+#[test]
+fn no_crate_has_circles() {
+    let found: Vec<String> = workspace().iter().flat_map(circles::find).collect();
+    assert!(found.is_empty(), "{} circles between modules:\n{}", found.len(), found.join("\n"));
+}
