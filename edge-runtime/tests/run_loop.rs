@@ -298,10 +298,13 @@ fn while_the_camera_is_lost_nothing_stale_is_told() {
     let script = Script { end: Next::Waiting, ..Script::new(std::iter::repeat_n(Next::Frame, 5).chain([lost])) };
     let (run, ends) = run(script, None, telemetry);
     let thread = std::thread::spawn(move || run.run().map(|outcome| outcome.summary).unwrap());
-    until("the loss to be told", || (metric(address, "edge_runtime_camera_up") == Some(0.0)).then_some(()));
+    let state = until("the loss to be told", || {
+        let state = get(address, "/api/state", &[]).json();
+        state["status"]["camera"]["lost_since"].is_string().then_some(state)
+    });
+    assert!(state["observation"].is_null(), "{state}");
+    assert_eq!(metric(address, "edge_runtime_camera_up"), Some(0.0));
     assert_eq!(metric(address, "edge_runtime_faces"), None);
-    let state = get(address, "/api/state", &[]).json();
-    assert!(state["observation"].is_null() && state["status"]["camera"]["lost_since"].is_string(), "{state}");
     until("the status", || ends.manager.last().contains("camera lost: the plug was pulled").then_some(()));
     assert_eq!(ends.lights.shown().last(), Some(&State::Fault));
     ends.stop.ask();

@@ -175,7 +175,7 @@ fn the_page_shows_moving_pictures_scores_and_past_without_an_error() {
     );
     browser.until("document.querySelector('[data-track=\"2\"] .label').textContent === 'too small'");
     browser.until("Number(document.getElementById('plot').dataset.points) >= 3");
-    browser.until("document.getElementById('lines').textContent.includes('throttled to 15.0 frames/s')");
+    browser.until("document.getElementById('lines').textContent.includes('processing every second frame')");
     browser.until("Number(document.getElementById('rate').textContent) > 1");
 
     browser.screenshot("light");

@@ -286,11 +286,11 @@ fn read(name: &str) -> Option<Option<Label>> {
     let lower = name.to_lowercase();
     let separators = |letter: char| !letter.is_alphabetic();
     let words: Vec<&str> = lower.split(separators).filter(|word| !word.is_empty()).collect();
-    let told: Vec<&str> = words.into_iter().filter(|word| !FILLERS.contains(word)).collect();
-    let told = told.join(" ");
-    if NO_EXPRESSION.contains(&told.as_str()) {
+    if NO_EXPRESSION.contains(&words.join(" ").as_str()) {
         return Some(None);
     }
+    let told: Vec<&str> = words.into_iter().filter(|word| !FILLERS.contains(word)).collect();
+    let told = told.join(" ");
     let all = || SPELLINGS.iter().flat_map(|(label, known)| known.iter().map(|known| (*label, *known)));
     if let Some((label, _)) = all().find(|(_, known)| *known == told) {
         return Some(Some(label));

@@ -63,5 +63,5 @@ fn missing_parts_and_unknown_classes_are_refused() {
     assert_refused(collect(folder.path()), &["a part of SFEW is missing"]);
     fs::create_dir_all(folder.path().join("Val/Bored")).unwrap();
     image::GrayImage::new(8, 8).save(folder.path().join("Train/Angry/a.png")).unwrap();
-    assert_refused(collect(folder.path()), &["Val/Bored", "unknown class"]);
+    assert_refused(collect(folder.path()), &["Val: unknown class \"Bored\""]);
 }
