@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use expression_engine::error::{Classify, ErrorKind};
 
-use super::schema::VERSION;
+use super::format::VERSION;
 
 /// Why a journal cannot be written or read.
 #[derive(Debug, thiserror::Error)]

@@ -4,13 +4,13 @@
 //! batches. A [`Reader`] reads the same file at the same time, in pieces, so that neither waits long for the other.
 //! `docs/journal.md` states the schema, what is guaranteed, and the flash wear.
 
-mod backlog;
 mod clock;
 mod columns;
 mod config;
 mod connect;
 mod error;
 mod failure;
+mod format;
 mod histogram;
 mod owner;
 mod quarantine;
@@ -28,13 +28,12 @@ pub mod verify;
 mod worker;
 mod writer;
 
-pub use backlog::{Journaled, WriteEntry};
 pub use config::Config;
 pub use error::JournalError;
+pub use format::{APPLICATION_ID, VERSION};
 pub use histogram::Histogram;
 pub use range::Range;
 pub use reader::Reader;
 pub use row::{Entry, EventRow, Face, Minute, Row, SessionRow};
-pub use schema::{APPLICATION_ID, VERSION};
 pub use session::Session;
 pub use writer::{Health, Writer};

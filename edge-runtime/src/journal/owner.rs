@@ -7,7 +7,8 @@ use std::path::Path;
 use rusqlite::{Connection, OpenFlags};
 
 use super::failure::{Failure, Kind};
-use super::schema::{self, APPLICATION_ID};
+use super::format::APPLICATION_ID;
+use super::schema;
 
 /// How each SQLite file begins.
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";

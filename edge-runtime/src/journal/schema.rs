@@ -3,12 +3,7 @@
 use rusqlite::Connection;
 
 use super::failure::{Failure, Kind};
-
-/// Version of the schema, in `PRAGMA user_version`.
-pub const VERSION: i64 = 1;
-
-/// Marks a SQLite file as a journal, in `PRAGMA application_id`: the bytes `FNJ1`.
-pub const APPLICATION_ID: i64 = 0x464e_4a31;
+use super::format::{APPLICATION_ID, VERSION};
 
 /// Bytes of a page. Each commit writes every page that it touches once more: small pages wear less. Measured in
 /// `docs/journal.md`.

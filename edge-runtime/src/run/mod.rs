@@ -6,6 +6,7 @@
 //! ```
 //! The ends are generic: a test drives the loop with frames, faces, lights and a service manager of its own.
 
+mod backlog;
 mod sinks;
 mod summary;
 
@@ -15,6 +16,7 @@ use expression_core::Record;
 use expression_core::thermal::{Change, Policy, Step as ThermalStep};
 use expression_engine::error::Result;
 
+pub use backlog::{Journaled, WriteEntry};
 pub use sinks::{Indicate, Notify, Sinks};
 pub use summary::{JournalSummary, Summary};
 

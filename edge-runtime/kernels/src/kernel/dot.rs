@@ -3,7 +3,8 @@
 use std::arch::aarch64::*;
 use std::arch::{asm, is_aarch64_feature_detected};
 
-use super::neon::{Requantized, blocks, load};
+use super::neon::blocks;
+use super::neon_output::{Requantized, load};
 use super::{Kernel, MAX_CHANNELS, Tile};
 use crate::unroll::each;
 use crate::winograd;

@@ -4,7 +4,8 @@
 use std::arch::aarch64::*;
 use std::arch::{asm, is_aarch64_feature_detected};
 
-use super::neon::{blocks, load, write};
+use super::neon::blocks;
+use super::neon_output::{load, write};
 use super::{Kernel, Tile};
 use crate::winograd;
 

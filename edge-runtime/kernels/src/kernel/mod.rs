@@ -8,6 +8,8 @@ mod dot;
 mod mmla;
 #[cfg(target_arch = "aarch64")]
 mod neon;
+#[cfg(target_arch = "aarch64")]
+mod neon_output;
 mod portable;
 #[cfg(target_arch = "aarch64")]
 mod short;

@@ -3,8 +3,8 @@
 use std::arch::aarch64::*;
 use std::arch::is_aarch64_feature_detected;
 
-use super::{Kernel, MAX_PLACES, Tile, interleave, short};
-use crate::panel::PADDING;
+use super::neon_output::{load, write};
+use super::{Kernel, Tile, interleave, short};
 use crate::winograd;
 
 /// NEON: a block is four channels, each with four sums a place, which are added up at the end.
@@ -143,94 +143,5 @@ unsafe fn places<const PLACES: usize, const PAIRS: bool>(tile: &Tile) {
     for (place, sums) in whole.iter().enumerate() {
         // SAFETY: the caller's.
         unsafe { write(tile, place, sums) };
-    }
-}
-
-/// Sixteen bytes, wherever they lie.
-#[repr(C, packed)]
-struct Unaligned(int8x16_t);
-
-/// Loads sixteen bytes. By `vld1q_s8` the loops would hold its checks, and lose sums to them, where debug assertions are on.
-///
-/// # Safety
-/// They can be read.
-#[inline(always)]
-pub unsafe fn load(bytes: *const u8) -> int8x16_t {
-    // SAFETY: as for this function; the type needs no alignment.
-    unsafe { (*bytes.cast::<Unaligned>()).0 }
-}
-
-/// Requantises the sums of a place, four a register, and writes them.
-///
-/// # Safety
-/// As [`Kernel::tile`].
-#[inline]
-#[target_feature(enable = "neon")]
-pub unsafe fn write(tile: &Tile, place: usize, sums: &[int32x4_t; 8]) {
-    for (block, sums) in sums.as_chunks::<4>().0.iter().enumerate().take(tile.panel.multiplier.len() / PADDING) {
-        // SAFETY: as for this function; sixteen multipliers each.
-        unsafe { Requantized::new(tile, block).write(place, sums) };
-    }
-}
-
-/// What requantises sixteen channels and where they go, read once for all places of a tile.
-pub struct Requantized<'a> {
-    multiplier: [float32x4_t; 4],
-    zero: int16x8_t,
-    flip: uint8x16_t,
-    /// The map that is written, from the first of these channels on.
-    output: *mut u8,
-    output_at: &'a [usize; MAX_PLACES],
-    /// Channels that exist.
-    channels: usize,
-}
-
-impl Requantized<'_> {
-    /// Reads what a block of sixteen channels needs.
-    ///
-    /// # Safety
-    /// As [`Kernel::tile`]; the panel has multipliers for the block.
-    #[inline]
-    #[target_feature(enable = "neon")]
-    pub unsafe fn new<'a>(tile: &'a Tile, block: usize) -> Requantized<'a> {
-        let mut multiplier = [vdupq_n_f32(0.0); 4];
-        for (part, multiplier) in multiplier.iter_mut().enumerate() {
-            // SAFETY: the caller's.
-            let first = unsafe { tile.panel.multiplier.as_ptr().add(PADDING * block + 4 * part) };
-            // SAFETY: as above.
-            *multiplier = unsafe { first.cast::<float32x4_t>().read_unaligned() };
-        }
-        Requantized {
-            multiplier,
-            zero: vdupq_n_s16(i16::from(tile.zero)),
-            flip: vdupq_n_u8(tile.flip),
-            output: tile.output.wrapping_add(PADDING * block),
-            output_at: &tile.output_at,
-            channels: tile.panel.channels.saturating_sub(PADDING * block),
-        }
-    }
-
-    /// Requantises sixteen sums of a place and writes them. They are clamped after they are rounded, and not before as in
-    /// [`crate::reference`]: the bounds are whole numbers, so it makes no difference.
-    ///
-    /// # Safety
-    /// As [`Kernel::tile`].
-    #[inline]
-    #[target_feature(enable = "neon")]
-    pub unsafe fn write(&self, place: usize, sums: &[int32x4_t; 4]) {
-        // Rounds half to even; what is beyond an i32, an i16 or a byte becomes the nearest that is not.
-        let value = |part: usize| vcvtnq_s32_f32(vmulq_f32(vcvtq_f32_s32(sums[part]), self.multiplier[part]));
-        let words = |low, high| vqaddq_s16(vqmovn_high_s32(vqmovn_s32(low), high), self.zero);
-        let (low, high) = (words(value(0), value(1)), words(value(2), value(3)));
-        let bytes = veorq_u8(vqmovun_high_s16(vqmovun_s16(low), high), self.flip);
-        // SAFETY: the caller's: the channels that exist can be written.
-        unsafe {
-            let into = self.output.add(self.output_at[place]);
-            if self.channels >= PADDING {
-                into.cast::<uint8x16_t>().write_unaligned(bytes);
-            } else {
-                into.copy_from_nonoverlapping((&raw const bytes).cast(), self.channels);
-            }
-        }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::arch::aarch64::*;
 
-use super::neon::{Requantized, load};
+use super::neon_output::{Requantized, load};
 use super::{Tile, interleave};
 use crate::unroll::each;
 

@@ -13,10 +13,10 @@ use expression_engine::{Bundle, EngineOptions, Error, bundle};
 
 use crate::board::{Board, Flip, Indicator, thermal};
 use crate::camera::{self, Format, Spec};
-use crate::journal::{self, Journaled, Session};
+use crate::journal::{self, Session};
 use crate::pipeline::{Pipeline, PipelineOptions, Profile};
 use crate::record::FrameRecord;
-use crate::run::{OnObservation, Run, Sinks};
+use crate::run::{Journaled, OnObservation, Run, Sinks};
 use crate::score::ScoreScale;
 use crate::service::{Progress, Service, Stop};
 use crate::telemetry::{self, Telemetry};

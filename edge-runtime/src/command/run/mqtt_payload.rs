@@ -3,7 +3,8 @@
 use expression_engine::error::Result;
 
 use crate::command::log::tail::{self, Sessions};
-use crate::journal::{Entry, Reader, WriteEntry};
+use crate::journal::{Entry, Reader};
+use crate::run::WriteEntry;
 
 /// Writes entries as `log export --format jsonl` does.
 #[derive(Default)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use expression_engine::error::Result;
 
-use super::{Entry, JournalError, Reader, Writer};
+use crate::journal::{Entry, JournalError, Reader, Writer};
 use crate::telemetry;
 
 /// Name of the cursor that remembers how far the broker has come.
