@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// Returns a bar of `length` steps with the time left. If stderr is not a terminal it is hidden, and [`line`] prints instead.
+/// Returns a bar of `length` steps with the time left. If stderr is not a terminal it is hidden, and [`line()`] prints instead.
 pub fn bar(length: u64, what: &str) -> ProgressBar {
     let template = "{msg:24} [{bar:32}] {pos}/{len} {elapsed} left {eta}";
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());

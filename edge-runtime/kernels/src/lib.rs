@@ -1,7 +1,7 @@
 //! Integer convolutions and max-pools for chains of quantised layers.
 //!
 //! A [`Chain`] is planned once: weights packed for a [`Kernel`], every map's place in the working memory fixed. Running it
-//! allocates nothing, and gives on every kernel, with any number of threads, exactly the integers of [`reference`].
+//! allocates nothing, and gives on every kernel, with any number of threads, exactly the integers of [`mod@reference`].
 //!
 //! Maps lie as height, width, channels, with the border that the next convolution needs around them. So the bytes that a
 //! kernel row multiplies lie next to each other, whatever the number of channels, and nothing is copied into columns

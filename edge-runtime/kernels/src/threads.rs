@@ -12,7 +12,7 @@ use std::thread::JoinHandle;
 /// shorter than what it takes to wake a thread; from one frame to the next it is far longer, so threads sleep then.
 const MAX_SPINS: usize = 2000;
 
-/// A fixed number of threads, of which the caller of [`Threads::run`] is one.
+/// A fixed number of threads, of which the caller of `Threads::run` is one.
 pub struct Threads {
     shared: Arc<Shared>,
     workers: Vec<JoinHandle<()>>,

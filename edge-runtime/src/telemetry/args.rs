@@ -39,7 +39,7 @@ pub struct Args {
     #[arg(long, value_name = "NAME", requires = "preview")]
     pub preview_host: Vec<String>,
 
-    /// Let pages of this origin show the preview in a frame, such as http://homeassistant.local:8123; may be repeated.
+    /// Let pages of this origin show the preview in a frame, such as `http://homeassistant.local:8123`; may be repeated.
     #[cfg(feature = "preview")]
     #[arg(long, value_name = "ORIGIN", requires = "preview")]
     pub preview_embed: Vec<Origin>,

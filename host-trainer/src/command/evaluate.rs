@@ -16,9 +16,8 @@ pub struct Cmd {
     /// Folder of the bundle.
     #[arg(long, value_name = "DIR")]
     bundle: PathBuf,
-    /// Data set: rendered[:N], folder:DIR, ferplus:DIR, fer2013:FILE.csv, raf-db:DIR, affectnet:DIR, ck-plus:DIR, oulu-casia:DIR,
-    /// tfd:FILE-or-DIR, sfew:DIR, kdef:DIR or jaffe:DIR.
-    #[arg(long, value_name = "SOURCE")]
+    /// The data set, as [`dataset::SOURCES`] lists them.
+    #[arg(long, value_name = "SOURCE", help = format!("Data set: {}", dataset::SOURCES))]
     data: Source,
     /// What the names of class folders mean, for folder:DIR: NAME=LABEL,... (LABEL - leaves a class out), a file with such
     /// lines, or the numbering of fer2013, raf-db or affectnet. Common spellings are understood without it.

@@ -5,16 +5,15 @@ use std::path::{Path, PathBuf};
 use tch::Device;
 
 use crate::config::Config;
-use crate::dataset::{ClassNames, Request, Source};
+use crate::dataset::{self, ClassNames, Request, Source};
 use crate::device;
 use crate::run;
 
 /// Flags that the training commands share.
 #[derive(clap::Args)]
 pub struct Training {
-    /// Data set: rendered[:N], folder:DIR, ferplus:DIR, fer2013:FILE.csv, raf-db:DIR, affectnet:DIR, ck-plus:DIR, oulu-casia:DIR,
-    /// tfd:FILE-or-DIR, sfew:DIR, kdef:DIR or jaffe:DIR.
-    #[arg(long, value_name = "SOURCE", default_value = "rendered")]
+    /// The data set, as [`dataset::SOURCES`] lists them.
+    #[arg(long, value_name = "SOURCE", default_value = "rendered", help = format!("Data set: {}", dataset::SOURCES))]
     pub data: Source,
     /// What the names of class folders mean, for folder:DIR: NAME=LABEL,... (LABEL - leaves a class out), a file with such
     /// lines, or the numbering of fer2013, raf-db or affectnet. Common spellings are understood without it.

@@ -5,7 +5,7 @@ use clap::Args;
 
 use xtask::{cargo, setup};
 
-/// Check formatting and lints, with set-up in between
+/// Check formatting, lints and documentation, with set-up in between
 #[derive(Args)]
 pub struct Cmd {}
 
@@ -14,6 +14,7 @@ impl Cmd {
         cargo::run(&["fmt", "--all", "--check"])?;
         // torch-sys's build script needs libtorch even if nothing is linked.
         setup::install()?;
-        cargo::run(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])
+        cargo::run(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
+        cargo::run(&["doc", "--workspace", "--no-deps"])
     }
 }
