@@ -61,17 +61,6 @@ fn through_a_full_disk(path: &Path, make_room: impl FnOnce()) {
     assert_eq!(frames, frame, "every frame is counted, lost or not");
 }
 
-fn limit_files_to(bytes: libc::rlim_t) {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: plain system calls on a value of this frame; the signal is ignored, not handled.
-    unsafe {
-        assert_eq!(libc::getrlimit(libc::RLIMIT_FSIZE, &mut limit), 0);
-        limit.rlim_cur = bytes.min(limit.rlim_max);
-        assert_eq!(libc::setrlimit(libc::RLIMIT_FSIZE, &limit), 0);
-        libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
-    }
-}
-
 #[test]
 fn limited_child() {
     let Some(path) = child_path() else { return };

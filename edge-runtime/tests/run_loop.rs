@@ -24,7 +24,7 @@ use edge_runtime::telemetry::{self, Telemetry, mqtt};
 use expression_core::indicator::State;
 use expression_core::{FaceInput, Label, Record};
 use expression_engine::EngineError;
-use journal_common::{child, child_path, config, events, open};
+use journal_common::{child, child_path, config, events, limit_files_to, open};
 use support::{about, frame, get, has, until};
 
 /// Lights that remember what they showed, and a button that is pressed by the test.
@@ -338,17 +338,6 @@ fn labels_and_records_are_summed_up() {
     assert_eq!(summary.journal.unwrap().records, 12);
     assert_eq!(Reader::open(&path).unwrap().records_after(0, 100).unwrap().len(), 12);
     assert_eq!(Label::COUNT, summary.labels.len());
-}
-
-fn limit_files_to(bytes: libc::rlim_t) {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: plain system calls on a value of this frame; the signal is ignored, not handled.
-    unsafe {
-        assert_eq!(libc::getrlimit(libc::RLIMIT_FSIZE, &mut limit), 0);
-        limit.rlim_cur = bytes.min(limit.rlim_max);
-        assert_eq!(libc::setrlimit(libc::RLIMIT_FSIZE, &limit), 0);
-        libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
-    }
 }
 
 /// A mosquitto on a free port, and what its topic of states holds.

@@ -112,3 +112,15 @@ pub fn child(test: &str, path: &Path) -> Command {
 pub fn child_path() -> Option<std::path::PathBuf> {
     std::env::var_os(CHILD).map(Into::into)
 }
+
+/// Limits the files that this process writes to so many bytes: a disk that is full for it alone.
+pub fn limit_files_to(bytes: libc::rlim_t) {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: plain system calls on a value of this frame; the signal is ignored, not handled.
+    unsafe {
+        assert_eq!(libc::getrlimit(libc::RLIMIT_FSIZE, &mut limit), 0);
+        limit.rlim_cur = bytes.min(limit.rlim_max);
+        assert_eq!(libc::setrlimit(libc::RLIMIT_FSIZE, &limit), 0);
+        libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
+    }
+}
