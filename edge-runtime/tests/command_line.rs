@@ -1,5 +1,6 @@
-//! The program's command line, as far as it needs no bundle.
+//! The program's command line, and a bundle that every command refuses.
 
+use std::path::Path;
 use std::process::{Command, Output};
 
 fn program() -> Command {
@@ -75,5 +76,36 @@ fn sizes_that_are_not_sizes_are_told_what_to_write() {
         let output = program().args(["run", &format!("--frame-size={size}")]).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{size}");
         assert!(text(&output.stderr).contains("640x480"), "{size}: {}", text(&output.stderr));
+    }
+}
+
+#[test]
+fn a_bundle_with_swapped_labels_is_refused_by_every_command() {
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/ferplus-edge");
+    let folder = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(shipped).unwrap().map(Result::unwrap) {
+        std::fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
+    }
+    let path = folder.path().join("manifest.toml");
+    let manifest = std::fs::read_to_string(&path).unwrap();
+    let swapped = manifest.replace("happiness", "?").replace("anger", "happiness").replace('?', "anger");
+    assert_ne!(swapped, manifest);
+    std::fs::write(&path, swapped).unwrap();
+    let bundle = folder.path().to_str().unwrap();
+    for command in [
+        &["selftest"][..],
+        &["classify", "face.png"],
+        &["bench"],
+        &["run", "--board", "generic-x86-64", "--source", "images:/dev/null"],
+        &["doctor", "--board", "generic-x86-64"],
+    ] {
+        let output = program().args(command).args(["--bundle", bundle]).output().unwrap();
+        let doctor = command[0] == "doctor";
+        assert_eq!(output.status.code(), Some(if doctor { 1 } else { 2 }), "{output:?}");
+        let said = text(if doctor { &output.stdout } else { &output.stderr });
+        let lines: Vec<_> =
+            said.lines().filter(|line| line.contains("manifest.toml: labels = \"neutral, anger,")).collect();
+        assert_eq!((lines.len(), doctor || said.lines().count() == 1), (1, true), "{command:?}: {said}");
+        assert!(lines[0].contains("were made for \"neutral, happiness,"), "{said}");
     }
 }

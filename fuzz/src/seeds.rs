@@ -6,8 +6,8 @@ use std::path::Path;
 
 use crate::{BETWEEN, graphs, http, journal};
 use edge_runtime::journal::Config;
+use expression_engine::selftest;
 use image::{GrayImage, ImageFormat, Luma};
-use safetensors::tensor::{Dtype, TensorView, serialize};
 
 /// Writes a folder of seeds for each target.
 ///
@@ -22,11 +22,8 @@ pub fn write_to(seeds: &Path) -> io::Result<()> {
     write("onnx", "float", &graphs::bytes(&graphs::float()))?;
     write("detector", "detector", &graphs::bytes(&graphs::detector()))?;
     let manifest = toml::to_string(&graphs::manifest()).map_err(io::Error::other)?;
-    let (face, scores) = ([77; graphs::SIDE * graphs::SIDE], [3, 4]);
-    let view = |shape: &[usize], data| TensorView::new(Dtype::U8, shape.to_vec(), data).map_err(io::Error::other);
-    let faces = view(&[1, 1, graphs::SIDE, graphs::SIDE], &face[..])?;
-    let scores = view(&[1, 2], &scores[..])?;
-    let vectors = serialize([("faces", faces), ("scores", scores)], None).map_err(io::Error::other)?;
+    let (faces, scores) = ([vec![77; graphs::SIDE * graphs::SIDE]], [vec![3, 4]]);
+    let vectors = selftest::file(&graphs::manifest(), &faces, &scores).map_err(io::Error::other)?;
     write("bundle", "bundle", &[manifest.as_bytes(), BETWEEN, &vectors].concat())?;
     write("y4m", "mono", b"\x03YUV4MPEG2 W4 H2 F25:1 Ip A1:1 Cmono\nFRAME\n01234567FRAME Ip\n89abcdef")?;
     write("y4m", "colour", b"\xffYUV4MPEG2 W2 H2\nFRAME\nabcduvFRAME\nefghuv")?;

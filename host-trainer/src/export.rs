@@ -7,9 +7,10 @@ use std::path::Path;
 
 use expression_core::{FaceInput, Label};
 use expression_engine::bundle::{self, Confidence, Manifest, Quantization};
-use expression_engine::{files, selftest};
+use expression_engine::selftest::{self, SelfTestError};
+use expression_engine::{Bundle, EngineOptions, files};
 use rand::RngExt;
-use safetensors::{Dtype, tensor::TensorView};
+use tempfile::TempDir;
 
 use crate::config::{Config, WeightScales};
 use crate::dataset::rendered;
@@ -123,9 +124,12 @@ pub fn manifest(
 /// # Errors
 /// Returns an error if a file cannot be written; an older bundle then stays.
 pub fn write(folder: &Path, config: &Config, parts: &Parts) -> crate::Result<Rung> {
-    let parent = folder.parent().context("a bundle lies in a folder")?;
-    let draft = tempfile::Builder::new().prefix(".bundle-").tempdir_in(parent)?;
+    let draft = draft_beside(folder)?;
     let mut manifest = manifest(config, parts.name, parts.labels, parts.net, parts.calibration_samples);
+    manifest.confidence = Some(parts.confidence);
+    let faces = &parts.fixed.self_test;
+    let scores: Vec<Vec<u8>> = faces.iter().map(|face| parts.net.scores(face)).collect();
+    let self_test = selftest::file(&manifest, faces, &scores)?;
     let mut put = |name: &str, bytes: &[u8]| -> crate::Result<()> {
         files::write_bytes(&draft.path().join(name), bytes)?;
         manifest.files.insert(name.into(), files::sha256(bytes));
@@ -134,34 +138,67 @@ pub fn write(folder: &Path, config: &Config, parts: &Parts) -> crate::Result<Run
     put(bundle::INT8, parts.int8_onnx)?;
     put(bundle::FLOAT, parts.float_onnx)?;
     put(bundle::DETECTOR, &parts.fixed.detector)?;
-    put(bundle::SELFTEST, &vectors(config.face_input(), parts)?)?;
+    put(bundle::SELFTEST, &self_test)?;
     put(bundle::MODEL_CARD, parts.model_card.as_bytes())?;
-    manifest.confidence = Some(parts.confidence);
     manifest.provenance.clone_from(&parts.provenance);
     manifest.metrics.clone_from(&parts.metrics);
     files::write_bytes(&draft.path().join(bundle::MANIFEST), toml::to_string(&manifest)?.as_bytes())?;
     let rung = parity::self_test(draft.path());
     if rung.holds {
-        fs::set_permissions(draft.path(), fs::Permissions::from_mode(0o755))?;
-        let place = || format!("cannot put the bundle at {}", folder.display());
-        let old = tempfile::Builder::new().prefix(".replaced-").tempdir_in(parent)?;
-        if folder.exists() {
-            fs::rename(folder, old.path().join("bundle")).with_context(place)?;
-        }
-        fs::rename(draft.path(), folder).with_context(place)?;
-        // The draft is the bundle now: nothing is left to remove.
-        let _ = draft.keep();
+        put_in_place(draft, folder)?;
     }
     Ok(rung)
 }
 
-fn vectors(input: FaceInput, parts: &Parts) -> crate::Result<Vec<u8>> {
-    let scores: Vec<u8> = parts.fixed.self_test.iter().flat_map(|face| parts.net.scores(face)).collect();
-    let faces = parts.fixed.self_test.concat();
-    let count = parts.fixed.self_test.len();
-    let faces = TensorView::new(Dtype::U8, vec![count, input.channels, input.size, input.size], &faces)?;
-    let scores = TensorView::new(Dtype::U8, vec![count, parts.net.classes()], &scores)?;
-    Ok(safetensors::serialize([(selftest::FACES, faces), (selftest::SCORES, scores)], None)?)
+/// Adds the labels to the self-test vectors of a bundle that an earlier version wrote. Faces and scores stay as they are. The
+/// bundle is replaced whole, and only if its self-test passes; `false` says that it has labels already.
+///
+/// # Errors
+/// Returns an error if the bundle is refused, or if a file cannot be written; the bundle then stays as it was.
+pub fn upgrade(folder: &Path) -> crate::Result<bool> {
+    let bundle = Bundle::open(folder)?;
+    bundle.verify()?;
+    match selftest::vectors(&bundle) {
+        Ok(_) => return Ok(false),
+        Err(SelfTestError::WithoutLabels) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let old = bundle.read(bundle::SELFTEST)?;
+    let new = selftest::with_labels(&old, bundle.manifest())?;
+    // The manifest's text stays otherwise: people have comments in it.
+    let manifest = fs::read_to_string(folder.join(bundle::MANIFEST))?;
+    let manifest = manifest.replace(&files::sha256(&old), &files::sha256(&new));
+    let folder = folder.canonicalize()?;
+    let draft = draft_beside(&folder)?;
+    for entry in fs::read_dir(&folder)? {
+        let entry = entry?;
+        fs::copy(entry.path(), draft.path().join(entry.file_name()))?;
+    }
+    files::write_bytes(&draft.path().join(bundle::SELFTEST), &new)?;
+    files::write_bytes(&draft.path().join(bundle::MANIFEST), manifest.as_bytes())?;
+    selftest::open(draft.path(), EngineOptions::default())?;
+    put_in_place(draft, &folder)?;
+    Ok(true)
+}
+
+fn draft_beside(folder: &Path) -> crate::Result<TempDir> {
+    let parent = folder.parent().context("a bundle lies in a folder")?;
+    Ok(tempfile::Builder::new().prefix(".bundle-").tempdir_in(parent)?)
+}
+
+/// Makes a draft the bundle at `folder`, in the place of an older one.
+fn put_in_place(draft: TempDir, folder: &Path) -> crate::Result<()> {
+    fs::set_permissions(draft.path(), fs::Permissions::from_mode(0o755))?;
+    let place = || format!("cannot put the bundle at {}", folder.display());
+    let parent = folder.parent().context("a bundle lies in a folder")?;
+    let old = tempfile::Builder::new().prefix(".replaced-").tempdir_in(parent)?;
+    if folder.exists() {
+        fs::rename(folder, old.path().join("bundle")).with_context(place)?;
+    }
+    fs::rename(draft.path(), folder).with_context(place)?;
+    // The draft is the bundle now: nothing is left to remove.
+    let _ = draft.keep();
+    Ok(())
 }
 
 /// The model card: what the model is, what it is for and not for, and its figures.

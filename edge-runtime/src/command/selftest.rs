@@ -6,7 +6,7 @@ use expression_engine::error::Result;
 use expression_engine::{Bundle, Engine, EngineOptions, Error};
 use serde::Serialize;
 
-/// Verify the hashes of a bundle and replay its test vectors; exit code 1 if any integer differs
+/// Verify the hashes of a bundle and replay its test vectors; exit code 1 if an integer or label differs
 ///
 /// Writes one JSON object to stdout that says how many vectors were replayed.
 #[derive(clap::Args)]

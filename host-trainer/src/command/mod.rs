@@ -11,6 +11,7 @@ pub mod report;
 pub mod run_all;
 pub mod study;
 pub mod training;
+pub mod upgrade;
 
 use std::path::PathBuf;
 
@@ -40,6 +41,7 @@ enum Command {
     Inspect(inspect::Cmd),
     Draw(draw::Cmd),
     Detector(detector::Cmd),
+    Upgrade(upgrade::Cmd),
     Deploy(Box<deploy::Cmd>),
     Completions(manual::Completions),
     Man(manual::Man),
@@ -63,6 +65,7 @@ impl Cli {
             Command::Inspect(cmd) => cmd.run(),
             Command::Draw(cmd) => cmd.run(),
             Command::Detector(cmd) => cmd.run(),
+            Command::Upgrade(cmd) => cmd.run(),
             Command::Deploy(cmd) => cmd.run(),
             Command::Completions(cmd) => cmd.run(),
             Command::Man(cmd) => cmd.run(),

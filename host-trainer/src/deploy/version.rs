@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use expression_engine::{Bundle, bundle, files};
+use expression_engine::{Bundle, bundle, files, selftest};
 
 use super::board::Board;
 use super::elf;
@@ -46,6 +46,8 @@ impl Version {
         let mut files = vec![File { path: "edge-runtime".into(), mode: 0o755, bytes: program }];
         files.push(File { path: "board.toml".into(), mode: 0o644, bytes: board.text.into_bytes() });
         let opened = Bundle::open(bundle)?;
+        // The board replays the vectors. What they were made for can be checked here.
+        selftest::vectors(&opened)?;
         let about = format!("board {}\nbundle {}\n", board.name, opened.manifest().name);
         files.push(File { path: "about".into(), mode: 0o644, bytes: about.into_bytes() });
         for (name, text) in SERVICE {

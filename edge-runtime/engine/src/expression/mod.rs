@@ -75,11 +75,16 @@ impl Scores {
 
     /// Reads integer scores by the softmax of their bundle.
     pub fn with_softmax(integer: Vec<u8>, softmax: &Softmax) -> Scores {
-        let top = integer.iter().copied().max().unwrap_or(0);
-        let class = integer.iter().position(|score| *score == top).unwrap_or(0);
+        let class = class(&integer);
         let probability = softmax.probabilities(&integer).map(|value| value as f32 / ONE as f32);
         Scores { probability: probability[..integer.len().min(probability.len())].to_vec(), integer, class }
     }
+}
+
+/// The index of the highest integer score; the first of equals.
+pub(crate) fn class(scores: &[u8]) -> usize {
+    let top = scores.iter().copied().max().unwrap_or(0);
+    scores.iter().position(|score| *score == top).unwrap_or(0)
 }
 
 /// How an engine runs its net.
