@@ -3,6 +3,9 @@
 //! Key points are rounded to 1/16 pixel on entry. Everything after that is integer arithmetic, so the same picture and the same
 //! rounded points give the same bytes on every machine.
 
+mod filter;
+mod tile;
+
 use core::fmt;
 
 use crate::{FaceInput, View};
@@ -23,9 +26,6 @@ pub const MAX_SIDE: usize = 4096;
 
 /// Key points further than this many pixels from the picture's corner are refused, which keeps every product within 64 bits.
 const MAX_DISTANCE: f32 = 32768.0;
-
-/// The most taps per axis of an output pixel. If more input pixels lie under it, evenly spaced ones are used.
-const MAX_TAPS: i64 = 64;
 
 /// Fraction bits of positions in a picture.
 const POINT: u32 = 16;
@@ -182,131 +182,16 @@ impl Similarity {
         Ok(Similarity { a: a as i64, b: b as i64, left: left as i64, top: top as i64 })
     }
 
+    /// Returns where the centre of a pixel of the aligned face lies in the picture.
+    fn place(&self, [x, y]: [usize; 2]) -> [i64; 2] {
+        let (x, y) = (x as i64, y as i64);
+        [self.a * x - self.b * y + self.left, self.b * x + self.a * y + self.top]
+    }
+
     /// Returns how many pixels of the picture make one pixel of the aligned face, in units of 2^-16, rounded down.
     pub fn scale(&self) -> u64 {
         // `fit` keeps this below 2^60.
         ((self.a * self.a + self.b * self.b) as u64).isqrt()
-    }
-
-    /// Makes the part of the aligned face that starts at `origin` (x, y) and has `size` (width, height) pixels. Passes each byte
-    /// to `put(x, y, channel, value)`, row by row, with x and y relative to `origin`.
-    ///
-    /// The filter is a triangle like that of [`crate::resample::resample`], rotated with the face: as wide as a pixel of the
-    /// picture if the face is enlarged (bilinear if it is upright), and as wide as a pixel of the face if it is reduced. If an
-    /// output pixel covers more than 32 pixels of the picture, evenly spaced ones of them are used. With `grey` the output has
-    /// one channel; otherwise it has three, and a grey picture is repeated into each.
-    pub fn warp(
-        &self,
-        from: View<'_>,
-        origin: [usize; 2],
-        size: [usize; 2],
-        grey: bool,
-        mut put: impl FnMut(usize, usize, usize, u8),
-    ) {
-        let filter = Filter::new(self);
-        let channels = if grey { 1 } else { 3 };
-        let (right, bottom) = (from.width() as i64 - 1, from.height() as i64 - 1);
-        for y in 0..size[1] {
-            for x in 0..size[0] {
-                let (face_x, face_y) = ((origin[0] + x) as i64, (origin[1] + y) as i64);
-                let centre_x = self.a * face_x - self.b * face_y + self.left;
-                let centre_y = self.b * face_x + self.a * face_y + self.top;
-                let (mut sums, mut total) = ([0i64; 3], 0i64);
-                let columns = filter.taps(centre_x);
-                for row in filter.taps(centre_y) {
-                    let mut distance = filter.distance((columns.first << POINT) - centre_x, (row << POINT) - centre_y);
-                    let row = row.clamp(0, bottom) as usize;
-                    for column in columns {
-                        let weight = filter.weight(distance);
-                        distance = filter.next(distance);
-                        if weight == 0 {
-                            continue;
-                        }
-                        let column = column.clamp(0, right) as usize;
-                        total += weight;
-                        if grey {
-                            sums[0] += weight * i64::from(from.luma(column, row));
-                        } else {
-                            for (c, sum) in sums.iter_mut().enumerate() {
-                                *sum += weight * i64::from(from.at(column, row, c.min(from.channels() - 1)));
-                            }
-                        }
-                    }
-                }
-                for (c, sum) in sums.iter().take(channels).enumerate() {
-                    // The pixel nearest to the centre always has a weight; `max` only spares a proof a division by 0.
-                    put(x, y, c, ((sum + total / 2) / total.max(1)) as u8);
-                }
-            }
-        }
-    }
-}
-
-/// Evenly spaced pixels of a row or column.
-#[derive(Clone, Copy)]
-struct Taps {
-    first: i64,
-    last: i64,
-    step: i64,
-}
-
-impl Iterator for Taps {
-    type Item = i64;
-
-    #[inline]
-    fn next(&mut self) -> Option<i64> {
-        let next = self.first;
-        self.first += self.step;
-        (next <= self.last).then_some(next)
-    }
-}
-
-/// The triangle filter of a similarity transform, rotated with it.
-struct Filter {
-    a: i64,
-    b: i64,
-    /// Weight at the centre, before `shift`: the radius in the units of a product of a position and `a`.
-    support: i64,
-    /// Reduces a weight to 14 bits, so that the sum of products of two weights and a byte fits 64.
-    shift: u32,
-    /// The largest distance of a tap from the centre along an axis of the picture, in 2^-16 pixels.
-    reach: i64,
-    /// Pixels from one tap to the next.
-    step: i64,
-}
-
-impl Filter {
-    fn new(&Similarity { a, b, .. }: &Similarity) -> Filter {
-        let square = a * a + b * b;
-        let scale = square.isqrt().max(1);
-        // scale * max(1, scale), because distances below are `scale` times too large.
-        let (support, reach) = match scale >= 1 << POINT {
-            true => (square, a.abs() + b.abs()),
-            false => (scale << POINT, ((a.abs() + b.abs()) << POINT) / scale),
-        };
-        let shift = (i64::BITS - support.leading_zeros()).saturating_sub(15);
-        Filter { a, b, support, shift, reach, step: ((2 * scale) >> POINT) / MAX_TAPS + 1 }
-    }
-
-    /// Returns the pixels along one axis whose weight may be above zero.
-    fn taps(&self, centre: i64) -> Taps {
-        Taps { first: (centre - self.reach) >> POINT, last: (centre + self.reach) >> POINT, step: self.step }
-    }
-
-    /// Returns the distance along and across the face, times the scale, of a pixel at `x`, `y` (2^-16 pixels) from the centre.
-    fn distance(&self, x: i64, y: i64) -> [i64; 2] {
-        [self.a * x + self.b * y, self.a * y - self.b * x]
-    }
-
-    /// Returns the distance of the next tap in the same row.
-    fn next(&self, [along, across]: [i64; 2]) -> [i64; 2] {
-        [along + ((self.a * self.step) << POINT), across - ((self.b * self.step) << POINT)]
-    }
-
-    /// Returns the weight of a pixel at this distance.
-    fn weight(&self, distance: [i64; 2]) -> i64 {
-        let [along, across] = distance.map(|distance| (self.support - distance.abs()).max(0) >> self.shift);
-        along * across
     }
 }
 

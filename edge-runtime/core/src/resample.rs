@@ -137,8 +137,28 @@ impl<'a> View<'a> {
         if self.channels == 1 {
             return self.at(x, y, 0);
         }
-        let [r, g, b] = [0, 1, 2].map(|c| u32::from(self.at(x, y, c)));
-        ((77 * r + 150 * g + 29 * b + 128) >> 8) as u8
+        grey([0, 1, 2].map(|c| self.at(x, y, c)))
+    }
+
+    /// Copies pixels of a row, from column `x` of row `y` on, as many as `out` has: channel `channel` of them, or their grey
+    /// values.
+    ///
+    /// # Panics
+    /// As [`View::at`].
+    pub fn copy_row(&self, [x, y]: [usize; 2], channel: Option<usize>, out: &mut [u8]) {
+        let from = &self.data[self.offset(x, y)..];
+        match (self.channels, self.step, channel) {
+            (1, 1, _) => out.copy_from_slice(&from[..out.len()]),
+            (1, 2, _) => out.iter_mut().zip(from.chunks(2)).for_each(|(out, pixel)| *out = pixel[0]),
+            (3, 3, None) => {
+                out.iter_mut().zip(from.as_chunks().0).for_each(|(out, pixel)| *out = grey(*pixel));
+            }
+            (3, 3, Some(c)) => {
+                out.iter_mut().zip(from.as_chunks::<3>().0).for_each(|(out, pixel)| *out = pixel[c]);
+            }
+            (_, _, None) => out.iter_mut().zip(x..).for_each(|(out, x)| *out = self.luma(x, y)),
+            (_, _, Some(c)) => out.iter_mut().zip(x..).for_each(|(out, x)| *out = self.at(x, y, c)),
+        }
     }
 
     /// Returns the part of `width` x `height` pixels with its top left corner at `x`, `y`, or `None` if it extends outside.
@@ -154,6 +174,13 @@ impl<'a> View<'a> {
         let side = self.width.min(self.height);
         self.crop((self.width - side) / 2, (self.height - side) / 2, side, side).unwrap_or(*self)
     }
+}
+
+/// Returns the luma of an RGB pixel.
+#[inline]
+fn grey(pixel: [u8; 3]) -> u8 {
+    let [r, g, b] = pixel.map(u32::from);
+    ((77 * r + 150 * g + 29 * b + 128) >> 8) as u8
 }
 
 /// One axis of a resampling: which input pixels contribute to an output pixel, and with which weights.

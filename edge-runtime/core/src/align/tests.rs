@@ -4,7 +4,10 @@ extern crate std;
 use std::vec;
 use std::vec::Vec;
 
+use proptest::prelude::*;
+
 use super::*;
+use crate::Turn;
 use crate::resample::resample;
 
 /// At this side the canonical points lie on whole 1/16 pixels, so that a fit is exact.
@@ -129,5 +132,76 @@ fn points_that_are_no_face_are_refused() {
     let eyes = [far(-32768.0, -32768.0), far(32768.0, -32768.0)];
     for side in [1, 4, 64, MAX_SIDE] {
         let _ = Similarity::fit(&KeyPoints { eyes, mouth: far(0.0, 32768.0) }, side);
+    }
+}
+
+/// The views of a picture in the forms in which frames come: grey, YUYV, RGB, and RGB with rows that are padded.
+fn views(data: &[u8], [width, height]: [usize; 2]) -> [View<'_>; 4] {
+    let stride = 3 * width + 5;
+    [
+        View::new(data, width, height, 1, width + 3),
+        View::luma_plane(data, width, height, 2, 2 * width),
+        View::new(data, width, height, 3, 3 * width),
+        View::new(data, width, height, 3, stride),
+    ]
+    .map(|view| view.unwrap())
+}
+
+fn both_warps(transform: Similarity, view: View<'_>, origin: [usize; 2], size: [usize; 2], grey: bool) -> [Vec<u8>; 2] {
+    let channels = if grey { 1 } else { 3 };
+    // No byte is left out: what is not put stays what it was, and that differs.
+    let mut out = [vec![0; channels * size[0] * size[1]], vec![255; channels * size[0] * size[1]]];
+    let at = |x: usize, y: usize, c: usize| (c * size[1] + y) * size[0] + x;
+    transform.warp(view, origin, size, grey, |x, y, c, value| out[0][at(x, y, c)] = value);
+    transform.warp_any(view, origin, size, grey, |x, y, c, value| out[1][at(x, y, c)] = value);
+    out
+}
+
+#[test]
+fn usual_scales_are_warped_in_tiles() {
+    let scale = |side: f32| {
+        let transform = Similarity::fit(&points(side, |x, y| (x, y)), 48).unwrap();
+        tile::Filter::new(&transform).is_some()
+    };
+    assert!(scale(14.0) && scale(48.0) && scale(48.0 * 27.0));
+    assert!(!scale(11.0) && !scale(48.0 * 29.0));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 4 } else { 256 }))]
+
+    /// The warp in tiles gives the bytes of the plain loop, for every form of picture, turned or not, inside it and outside.
+    #[test]
+    fn tiles_give_the_bytes_of_the_plain_loop(
+        width in 1usize..90,
+        height in 1usize..90,
+        size in (1usize..20, 1usize..20),
+        origin in (0usize..30, 0usize..30),
+        // From below the least scale for tiles to above the greatest, in every direction.
+        log_scale in -2.3f32..5.2,
+        angle in -3.2f32..3.2,
+        middle in (-0.5f32..1.5, -0.5f32..1.5),
+        form in 0usize..4,
+        turn in (0u8..4, any::<bool>()),
+        extreme in 0u8..4,
+        grey in any::<bool>(),
+    ) {
+        let mut data = picture(3 * width + 5, height);
+        match extreme {
+            0 => data.fill(255),
+            1 => data.iter_mut().for_each(|byte| *byte = (*byte >> 7) * 255),
+            _ => {}
+        }
+        let view = views(&data, [width, height])[form].turned(Turn { quarters: turn.0, mirrored: turn.1 });
+        let (sine, cosine) = (angle.sin(), angle.cos());
+        let side = 48.0 * log_scale.exp2();
+        let middle = (middle.0 * view.width() as f32, middle.1 * view.height() as f32);
+        let place = |x: f32, y: f32| {
+            let (x, y) = (x - side / 2.0, y - side / 2.0);
+            (middle.0 + x * cosine - y * sine, middle.1 + x * sine + y * cosine)
+        };
+        let Ok(transform) = Similarity::fit(&points(side, place), 48) else { return Ok(()) };
+        let [tiles, plain] = both_warps(transform, view, origin.into(), size.into(), grey);
+        prop_assert_eq!(tiles, plain);
     }
 }
