@@ -19,6 +19,22 @@ fn an_inference_allocates_nothing() {
         assert_eq!(scores, vector.scores);
     }
     assert_eq!(ALLOCATOR.allocations() - before, 0);
+    // Nor do several faces at once, whose scores are the same, once there is working memory for them.
+    let many: Vec<u8> = vectors.iter().cycle().take(7).flat_map(|vector| vector.face.clone()).collect();
+    let expected: Vec<u8> = vectors.iter().cycle().take(7).flat_map(|vector| vector.scores.clone()).collect();
+    let face = engine.input().len();
+    let mut all = vec![0; expected.len()];
+    engine.classify_many(&many, &mut all).unwrap();
+    let before = ALLOCATOR.allocations();
+    for count in 0..=7 {
+        all.fill(0);
+        let scores = &mut all[..count * engine.labels().len()];
+        engine.classify_many(&many[..count * face], scores).unwrap();
+        assert_eq!(*scores, expected[..scores.len()], "{count} faces");
+    }
+    assert_eq!(ALLOCATOR.allocations() - before, 0);
+    assert!(engine.classify_many(&many[..face + 1], &mut scores).is_err());
+    assert!(engine.classify_many(&many[..face], &mut all).is_err());
     // The counter counts: `classify` gives vectors.
     engine.classify(&vectors[0].face).unwrap();
     assert!(ALLOCATOR.allocations() > before);

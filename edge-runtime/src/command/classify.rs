@@ -7,7 +7,7 @@ use expression_core::Quality;
 use expression_core::smooth::Smoother;
 use expression_engine::detector::Detector;
 use expression_engine::error::Result;
-use expression_engine::face::FaceFinder;
+use expression_engine::face::{AlignedFace, FaceFinder};
 use expression_engine::{Engine, EngineOptions, Error, Picture, PictureError, bundle};
 
 use crate::pipeline::{PipelineOptions, by_label};
@@ -81,15 +81,25 @@ impl Classifier {
         let faces = match (&mut self.finder, picture.view()) {
             (Some(finder), Some(view)) => {
                 let found = finder.find(view);
-                let mut faces = Vec::with_capacity(found.len());
-                for face in found {
+                let pixels: Vec<u8> =
+                    found.iter().filter_map(|face| face.pixels.as_deref()).flatten().copied().collect();
+                let labels = self.engine.labels().len();
+                let mut integer = vec![0; pixels.len() / self.engine.input().len() * labels];
+                self.engine.classify_many(&pixels, &mut integer)?;
+                let mut scores = integer.chunks(labels);
+                let face = |face: AlignedFace| {
                     let bounds = face.detection.bounds;
                     let bounds = [bounds.left.into(), bounds.top.into(), bounds.width.into(), bounds.height.into()];
-                    faces.push(self.face(Some(bounds), Some(face.quality), face.pixels.as_deref())?);
-                }
-                faces
+                    let scores = face.pixels.and_then(|_| scores.next());
+                    self.face(Some(bounds), Some(face.quality), scores)
+                };
+                found.into_iter().map(face).collect()
             }
-            _ => vec![self.face(None, None, Some(&picture.aligned_face(self.engine.input())?))?],
+            _ => {
+                let mut scores = vec![0; self.engine.labels().len()];
+                self.engine.integer_scores(&picture.aligned_face(self.engine.input())?, &mut scores)?;
+                vec![self.face(None, None, Some(&scores))]
+            }
         };
         Ok(FrameRecord {
             file: Some(file.display().to_string()),
@@ -101,23 +111,24 @@ impl Classifier {
         })
     }
 
-    fn face(&self, bounds: Option<[i32; 4]>, quality: Option<Quality>, pixels: Option<&[u8]>) -> Result<FaceRecord> {
+    /// Returns the record of a face with these integer scores, if it has any.
+    fn face(&self, bounds: Option<[i32; 4]>, quality: Option<Quality>, integer: Option<&[u8]>) -> FaceRecord {
         let seen =
             FaceRecord { bounds, quality: quality.map(|quality| quality.name().to_owned()), ..FaceRecord::default() };
-        let Some(pixels) = pixels else { return Ok(seen) };
+        let Some(integer) = integer else { return seen };
         let labels = self.engine.labels();
-        let scores = self.engine.classify(pixels)?;
+        let scores = expression_engine::Scores::with_softmax(integer.to_vec(), self.engine.softmax());
         // As `run` decides about pictures: a smoother that smooths nothing, with the bundle's least confidence.
         let mut smoother = Smoother::default();
         let probabilities = self.engine.softmax().probabilities(&scores.integer);
         smoother.update(&by_label(labels, &probabilities), 0, &self.options.smoothing);
         let shares = scores.probability.iter().map(|share| rounded(*share));
-        Ok(FaceRecord {
+        FaceRecord {
             label: smoother.label().map(|label| label.name().to_owned()),
             confidence: scores.probability.get(scores.class).copied().map(rounded),
             scores: Some(Scores(labels.iter().copied().zip(shares).collect())),
             integer_scores: Some(scores.integer),
             ..seen
-        })
+        }
     }
 }

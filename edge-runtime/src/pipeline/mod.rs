@@ -98,7 +98,8 @@ pub struct Pipeline {
     since: u32,
     workspace: detector::Workspace,
     found: Vec<Detection>,
-    face: Vec<u8>,
+    /// The aligned faces of a frame that can be read, one after the other, and their integer scores.
+    faces: Vec<u8>,
     scores: Vec<u8>,
 }
 
@@ -117,8 +118,8 @@ impl Pipeline {
             since: u32::MAX,
             workspace: detector::Workspace::default(),
             found: Vec::new(),
-            face: vec![0; engine.input().len()],
-            scores: vec![0; engine.labels().len()],
+            faces: Vec::new(),
+            scores: Vec::new(),
             engine,
         })
     }
@@ -150,33 +151,52 @@ impl Pipeline {
         profile.time(ProfileStep::Track, || self.tracker.detected(&self.found, view, now));
     }
 
-    /// What there is to say about a face.
+    /// Aligns the faces of a frame, and computes the scores of those that can be read. Returns the quality of each.
+    fn classify(
+        &mut self,
+        tracks: &[(u32, Detection)],
+        view: View<'_>,
+        profile: &mut Profile,
+    ) -> Result<heapless::Vec<Quality, { track::MAX_FACES }>, EngineError> {
+        let input = self.engine.input();
+        let aligner = Aligner { input, limits: self.options.quality };
+        let mut good = 0;
+        let mut align = |found: &Detection| {
+            self.faces.resize(self.faces.len().max((good + 1) * input.len()), 0);
+            let face = &mut self.faces[good * input.len()..][..input.len()];
+            let quality = profile.time(ProfileStep::Align, || aligner.align(found, view, face));
+            good += usize::from(quality == Quality::Good);
+            quality
+        };
+        let qualities = tracks.iter().map(|(_, found)| align(found)).collect();
+        self.scores.resize(good * self.engine.labels().len(), 0);
+        if good > 0 {
+            let faces = &self.faces[..good * input.len()];
+            profile.time(ProfileStep::Classify, || self.engine.classify_many(faces, &mut self.scores))?;
+        }
+        Ok(qualities)
+    }
+
+    /// Returns what there is to say about a face, from its integer scores if it can be read.
     fn record(
         &mut self,
         id: u32,
         found: &Detection,
-        view: View<'_>,
+        quality: Quality,
+        scores: Option<&[u8]>,
         now: u64,
         profile: &mut Profile,
-    ) -> Result<Record, EngineError> {
-        let aligner = Aligner { input: self.engine.input(), limits: self.options.quality };
-        let quality = profile.time(ProfileStep::Align, || aligner.align(found, view, &mut self.face));
-        let scores = match quality {
-            Quality::Good => {
-                profile.time(ProfileStep::Classify, || self.engine.integer_scores(&self.face, &mut self.scores))?;
-                Some(by_label(self.engine.labels(), &self.scores))
-            }
-            _ => None,
-        };
+    ) -> Record {
         let smoother = self.smoothers.entry(id).or_default();
         let (label, confidence) = profile.time(ProfileStep::Smooth, || {
-            if scores.is_some() {
-                let probability = by_label(self.engine.labels(), &self.engine.softmax().probabilities(&self.scores));
+            if let Some(scores) = scores {
+                let probability = by_label(self.engine.labels(), &self.engine.softmax().probabilities(scores));
                 smoother.update(&probability, now, &self.options.smoothing);
             }
             (smoother.label(), smoother.confidence())
         });
-        Ok(Record { track: id, bounds: found.bounds, quality, scores, label, confidence })
+        let scores = scores.map(|scores| by_label(self.engine.labels(), scores));
+        Record { track: id, bounds: found.bounds, quality, scores, label, confidence }
     }
 }
 
@@ -197,13 +217,19 @@ impl Observe for Pipeline {
         self.find(view, frame.stamp.monotonic_ns, profile);
         let tracks: heapless::Vec<(u32, Detection), { track::MAX_FACES }> =
             self.tracker.faces().map(|track| (track.id(), track.face())).collect();
-        for (id, found) in tracks {
-            let record = self.record(id, &found, view, frame.stamp.monotonic_ns, profile)?;
-            if record.scores.is_some() {
-                face(&record, &self.face);
+        let qualities = self.classify(&tracks, view, profile)?;
+        let (aligned, all_scores) = (std::mem::take(&mut self.faces), std::mem::take(&mut self.scores));
+        let mut read = aligned.chunks(self.engine.input().len()).zip(all_scores.chunks(self.engine.labels().len()));
+        for ((id, found), quality) in tracks.iter().zip(qualities) {
+            let found_scores = if quality == Quality::Good { read.next() } else { None };
+            let scores = found_scores.map(|(_, scores)| scores);
+            let record = self.record(*id, found, quality, scores, frame.stamp.monotonic_ns, profile);
+            if let Some((pixels, _)) = found_scores {
+                face(&record, pixels);
             }
             observation.faces.push(record);
         }
+        (self.faces, self.scores) = (aligned, all_scores);
         observation.faces.sort_unstable_by_key(|record| record.track);
         if self.smoothers.len() > 2 * track::MAX_FACES {
             let tracker = &self.tracker;

@@ -42,31 +42,33 @@ impl Letterbox {
         // Each row of the picture is resampled horizontally once, and kept while rows of the canvas need it.
         let cached = down.longest() + 1;
         rows.clear();
-        rows.resize(cached * width, 0);
+        rows.resize((cached + 1) * width, 0);
+        let (rows, sums) = rows.split_at_mut(cached * width);
+        let mut line = vec![0; picture.width()];
         let mut next = 0;
         for y in 0..height {
             let (first, weights) = down.taps(y);
             let last = first + weights.len();
             for from in next.max(first)..last {
+                picture.copy_row([0, from], None, &mut line);
                 let row = &mut rows[from % cached * width..][..width];
                 for (x, value) in row.iter_mut().enumerate() {
                     let (left, weights) = across.taps(x);
-                    let sum: i32 = weights
-                        .iter()
-                        .zip(left..)
-                        .map(|(weight, column)| weight * i32::from(picture.luma(column, from)))
-                        .sum();
+                    let sum: i32 = weights.iter().zip(&line[left..]).map(|(w, pixel)| w * i32::from(*pixel)).sum();
                     // Seven fraction bits are kept, so the vertical sum stays within 31 bits.
                     *value = (sum + (1 << (BITS - 8))) >> (BITS - 7);
                 }
             }
             next = next.max(last);
             let out = &mut input[(self.edge[1] + y) * self.canvas[0] + self.edge[0]..][..width];
-            for (x, out) in out.iter_mut().enumerate() {
-                let column = (first..last).map(|from| rows[from % cached * width + x]);
-                let sum: i32 = column.zip(weights).map(|(value, weight)| value * weight).sum();
+            sums.fill(0);
+            for (from, weight) in (first..last).zip(weights) {
+                let row = &rows[from % cached * width..][..width];
+                sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += value * weight);
+            }
+            for (out, sum) in out.iter_mut().zip(&*sums) {
                 // One grey level is 2^21 units.
-                *out = (f64::from(sum) / (f64::from(1 << (BITS + 7)) * 127.5) - 1.0) as f32;
+                *out = (f64::from(*sum) / (f64::from(1 << (BITS + 7)) * 127.5) - 1.0) as f32;
             }
         }
     }

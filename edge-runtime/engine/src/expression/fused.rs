@@ -7,18 +7,23 @@ use expression_kernels::{Chain, Threads, Workspace};
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::*;
 
+/// Inputs for which the weights are read once. More would gain little, and each takes working memory of its own.
+const BATCH: usize = 4;
+
 /// A chain, the threads it runs on, and spare working memory.
 pub struct Fused {
     chain: Chain,
     threads: Arc<Threads>,
     spare: Mutex<Vec<Workspace>>,
+    /// For [`BATCH`] inputs each.
+    spare_batch: Mutex<Vec<Workspace>>,
 }
 
 impl Fused {
     /// Creates the chain with working memory for one inference. Further inferences at the same time allocate their own.
     pub fn new(chain: Chain, threads: Arc<Threads>) -> Fused {
         let spare = Mutex::new(vec![chain.workspace(threads.count())]);
-        Fused { chain, threads, spare }
+        Fused { chain, threads, spare, spare_batch: Mutex::default() }
     }
 
     /// Runs the chain from `input` to `output`, both u8 `[channels, height, width]`. This allocates only if more inferences run at
@@ -28,6 +33,25 @@ impl Fused {
         let ready = spare().pop();
         let mut workspace = ready.unwrap_or_else(|| self.chain.workspace(self.threads.count()));
         self.chain.run(&self.threads, &mut workspace, input, output);
+        spare().push(workspace);
+    }
+
+    /// Runs the chain for the inputs that follow each other in `inputs`, and writes their outputs one after the other. The bytes
+    /// are those of [`Fused::run`] for each. This allocates only when it is given several inputs for the first time, or if more
+    /// inferences run at once than ever before.
+    pub fn run_many(&self, inputs: &[u8], outputs: &mut [u8]) {
+        let (from, to) = (self.chain.input().len(), self.chain.output().len());
+        if inputs.len() == from {
+            return self.run(inputs, outputs);
+        }
+        let spare = || self.spare_batch.lock().unwrap_or_else(PoisonError::into_inner);
+        let ready = spare().pop();
+        let mut workspace = ready.unwrap_or_else(|| self.chain.batch_workspace(self.threads.count(), BATCH));
+        for (inputs, outputs) in inputs.chunks(BATCH * from).zip(outputs.chunks_mut(BATCH * to)) {
+            let mut batch = [&[][..]; BATCH];
+            batch.iter_mut().zip(inputs.chunks(from)).for_each(|(place, input)| *place = input);
+            self.chain.run_batch(&self.threads, &mut workspace, &batch[..inputs.len() / from], outputs);
+        }
         spare().push(workspace);
     }
 

@@ -211,6 +211,29 @@ impl Engine {
         Ok(())
     }
 
+    /// Writes the integer scores of the aligned faces that follow each other in `faces`, u8 `[n, channels, size, size]`, to
+    /// `scores`, u8 `[n, labels]`. The scores are those of [`Engine::integer_scores`] for each face, but the weights are read once
+    /// for several faces. If the whole net is a single chain, this allocates only the first time that it is given several.
+    ///
+    /// # Errors
+    /// Returns [`EngineError::Face`] if `faces` does not hold one face for each `labels` bytes of `scores`, and otherwise the errors
+    /// of [`Engine::integer_scores`].
+    pub fn classify_many(&self, faces: &[u8], scores: &mut [u8]) -> Result<(), EngineError> {
+        let (face, labels) = (self.input.len(), self.labels.len());
+        let expected = scores.len() / labels * face;
+        if faces.len() != expected || !scores.len().is_multiple_of(labels) {
+            return Err(EngineError::Face { expected, found: faces.len() });
+        }
+        if let Some(whole) = &self.whole {
+            whole.run_many(faces, scores);
+            return Ok(());
+        }
+        faces
+            .chunks(face)
+            .zip(scores.chunks_mut(labels))
+            .try_for_each(|(face, scores)| self.integer_scores(face, scores))
+    }
+
     /// Returns the operators of the optimized graph in the order they run, such as `FusedChain`.
     pub fn operators(&self) -> Vec<String> {
         let model = self.plan.model();
