@@ -116,7 +116,12 @@ impl Ssh {
                  ran: look with --status, or deploy again",
                 self.host
             ))),
-            (NO_CONNECTION, _) => Err(Error::Failed(format!("{}: {}; try `ssh {0}`", self.host, heard.before))),
+            (NO_CONNECTION, _) => {
+                // The same connection, as a shell takes it: with the port and the key that were given.
+                let words = self.arguments.iter().chain([&self.host]).map(String::as_str);
+                let command = shlex::try_join(words).unwrap_or_else(|_| self.host.clone());
+                Err(Error::Failed(format!("{}: {}; try `ssh {command}`", self.host, heard.before)))
+            }
             (NO_SUDO, _) => Err(Error::Failed(format!(
                 "{}: sudo wants a password there: let this user do without (NOPASSWD in /etc/sudoers.d), or deploy as root",
                 self.host

@@ -314,7 +314,10 @@ fn who_cannot_be_reached_is_told_in_one_line() {
     let outcome = Outcome::of(&mut command);
     assert_eq!(outcome.talk.lines().count(), 1, "{outcome:#?}");
     let error = outcome.error(1);
-    assert!(error.contains("Connection refused") && error.contains("try `ssh pi@127.0.0.1`"), "{error}");
+    assert!(
+        error.contains("Connection refused") && error.contains(&format!("try `ssh -p {port} pi@127.0.0.1`")),
+        "{error}"
+    );
 
     let mut command = Command::new(env!("CARGO_BIN_EXE_host-trainer"));
     command.args(["deploy", "--host", "-oProxyCommand=reboot", "--status"]);
