@@ -193,6 +193,28 @@ impl Similarity {
         // `fit` keeps this below 2^60.
         ((self.a * self.a + self.b * self.b) as u64).isqrt()
     }
+
+    /// Makes the part of the aligned face that starts at `origin` (x, y) and has `size` (width, height) pixels. Passes each byte
+    /// to `put(x, y, channel, value)` once, in no particular order, with x and y relative to `origin`.
+    ///
+    /// The filter is a triangle like that of [`crate::resample::resample`], rotated with the face: as wide as a pixel of the
+    /// picture if the face is enlarged (bilinear if it is upright), and as wide as a pixel of the face if it is reduced. If an
+    /// output pixel covers more than 32 pixels of the picture, evenly spaced ones of them are used. With `grey` the output has
+    /// one channel; otherwise it has three, and a grey picture is repeated into each.
+    pub fn warp(
+        &self,
+        from: View<'_>,
+        origin: [usize; 2],
+        size: [usize; 2],
+        grey: bool,
+        put: impl FnMut(usize, usize, usize, u8),
+    ) {
+        match tile::Filter::new(self) {
+            Some(filter) if grey => filter.warp::<1>(from, origin, size, put),
+            Some(filter) => filter.warp::<3>(from, origin, size, put),
+            None => self.warp_any(from, origin, size, grey, put),
+        }
+    }
 }
 
 /// Returns `n / d` for positive `d`, rounded to the nearest integer, halves away from zero so that a rotated picture gives the

@@ -1,34 +1,12 @@
-//! The warp of a [`Similarity`]: its filter, and the loop that serves every scale.
+//! The filter of a warp, and the loop that serves every scale.
 
-use super::{POINT, Similarity, tile};
+use super::{POINT, Similarity};
 use crate::View;
 
 /// The most taps per axis of an output pixel. If more input pixels lie under it, evenly spaced ones are used.
 const MAX_TAPS: i64 = 64;
 
 impl Similarity {
-    /// Makes the part of the aligned face that starts at `origin` (x, y) and has `size` (width, height) pixels. Passes each byte
-    /// to `put(x, y, channel, value)` once, in no particular order, with x and y relative to `origin`.
-    ///
-    /// The filter is a triangle like that of [`crate::resample::resample`], rotated with the face: as wide as a pixel of the
-    /// picture if the face is enlarged (bilinear if it is upright), and as wide as a pixel of the face if it is reduced. If an
-    /// output pixel covers more than 32 pixels of the picture, evenly spaced ones of them are used. With `grey` the output has
-    /// one channel; otherwise it has three, and a grey picture is repeated into each.
-    pub fn warp(
-        &self,
-        from: View<'_>,
-        origin: [usize; 2],
-        size: [usize; 2],
-        grey: bool,
-        put: impl FnMut(usize, usize, usize, u8),
-    ) {
-        match tile::Filter::new(self) {
-            Some(filter) if grey => filter.warp::<1>(from, origin, size, put),
-            Some(filter) => filter.warp::<3>(from, origin, size, put),
-            None => self.warp_any(from, origin, size, grey, put),
-        }
-    }
-
     /// Does what [`Similarity::warp`] does, at any scale, in 64-bit integers.
     pub(super) fn warp_any(
         &self,
