@@ -1,10 +1,14 @@
 //! `host-trainer deploy`
 
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+use indicatif::{HumanBytes, ProgressBar};
 
 use crate::assets;
-use crate::deploy::{Action, Ssh, Version};
+use crate::deploy::{Action, News, Ssh, Version};
 use crate::error::Error;
+use crate::progress;
 
 /// The bundle that the repository carries.
 const SHIPPED: &str = "models/ferplus-edge";
@@ -61,7 +65,9 @@ impl Cmd {
     /// Returns an error if a part is missing or not made for the board, the board cannot be reached, or the version does not
     /// stay up.
     pub fn run(&self) -> crate::Result<()> {
-        let ssh = Ssh { host: self.host.clone(), arguments: self.ssh_arguments(), root: self.root.clone() };
+        let ssh = Ssh { host: self.host.clone(), arguments: self.ssh_arguments(), root: self.root.clone(), patience: None };
+        let console = Console::default();
+        let perform = |action: &Action| ssh.perform(action, &|news| console.show(news));
         let (service, settle) = (!self.no_service, self.settle);
         let answer = match &self.board {
             Some(board) => {
@@ -74,10 +80,10 @@ impl Cmd {
                     })?,
                 };
                 let version = Version::gather(board, self.binary.as_deref(), &bundle)?;
-                ssh.perform(&Action::Deploy { version: &version, service, settle })?
+                perform(&Action::Deploy { version: &version, service, settle })?
             }
-            None if self.rollback => ssh.perform(&Action::Rollback { service, settle })?,
-            None => ssh.perform(&Action::Status)?,
+            None if self.rollback => perform(&Action::Rollback { service, settle })?,
+            None => perform(&Action::Status)?,
         };
         answer.iter().try_for_each(|line| crate::error::print(line))
     }
@@ -92,6 +98,31 @@ impl Cmd {
         }
         arguments.extend(self.ssh_option.iter().flat_map(|option| ["-o".to_owned(), option.clone()]));
         arguments
+    }
+}
+
+/// Shows on stderr what happens on one board.
+#[derive(Default)]
+struct Console(Mutex<Option<ProgressBar>>);
+
+impl Console {
+    fn show(&self, news: News) {
+        let mut sending = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match news {
+            News::Step(_) => {}
+            News::Line(line) => eprintln!("{line}"),
+            News::Sent { bytes, all } => {
+                let bar = sending.get_or_insert_with(|| {
+                    let bar = progress::bar(all, "sending");
+                    progress::line(&bar, &format!("sending {}", HumanBytes(all)));
+                    bar
+                });
+                bar.set_position(bytes);
+                if bytes == all {
+                    bar.finish_and_clear();
+                }
+            }
+        }
     }
 }
 

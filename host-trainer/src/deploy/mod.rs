@@ -1,10 +1,14 @@
 //! Putting a version of the runtime onto a board: what belongs to it, and the connection it goes over. What happens on the
-//! board is told by `remote.sh`.
+//! board is told by `remote.sh`. [`Ssh::perform`] deploys to one board.
 
 mod board;
 mod elf;
+mod failure;
+mod news;
 mod ssh;
 mod version;
 
+pub use failure::{Cause, Failure};
+pub use news::{News, Step, Tell};
 pub use ssh::{Action, Ssh};
 pub use version::Version;

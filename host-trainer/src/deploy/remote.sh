@@ -6,7 +6,7 @@
 #     sh remote.sh ROOT status
 #
 # ROOT is / but in tests; KIB what the version takes; SERVICE yes, or no to leave services alone; SETTLE the seconds that a
-# service must stay up. Stdout: `ready`, `send`, and the answer. Stderr: talk, and at last `error: ` with what to do.
+# service must stay up. Stdout: `ready`, `send`, `step NAME` as each of its steps begins, and the answer. Stderr: talk, and at last `error: ` with what to do.
 # Exit codes: 0 done, 1 failed, 2 to be mended by whoever asks.
 #
 #     /opt/edge-runtime/versions/ID   a version that passed its checks on this board; ID is the hash of its files' hashes
@@ -86,6 +86,7 @@ as_service() {
 
 # Tries the version in a folder before anything depends on it.
 check() {
+    answer step checking
     program=$1/edge-runtime
     words=$("$program" --version 2>&1) ||
         fail "edge-runtime does not start on this board: $(printf '%s\n' "$words" | tail -n 1)"
@@ -138,6 +139,7 @@ there: remove the package (apt-get purge edge-runtime) or move the file away, an
 
 # Makes a version the current one.
 activate() {
+    answer step "${2:-switching}"
     from=$base/versions/$1
     if [ "$service" = yes ]; then
         put "$from/edge-runtime.rules" "$root/etc/udev/rules.d/60-edge-runtime.rules" || return 1
@@ -255,7 +257,7 @@ deploy() {
     fi
     [ -n "$before" ] || fail "$id does not come up any more: journalctl -u $unit says why; --rollback goes back to the version before"
     say "$id did not come up: going back to $before"
-    if activate "$before" && bring_up "$settle"; then
+    if activate "$before" restoring && bring_up "$settle"; then
         [ "$(version previous)" != "$before" ] || rm -f "$base/previous"
         prune
         fail "$id did not come up; $before runs again: mend what its last lines say (journalctl -u $unit)"
@@ -285,7 +287,7 @@ rollback() {
     fi
     last_words
     say "$back did not come up: going forward to $now"
-    activate "$now" && point previous "$back" && bring_up "$settle" ||
+    activate "$now" restoring && point previous "$back" && bring_up "$settle" ||
         fail "neither $back nor $now comes up: journalctl -u $unit says why"
     fail "$back did not come up; $now runs again: mend what its last lines say (journalctl -u $unit)"
 }
