@@ -245,6 +245,8 @@ impl Cmd {
         source: &str,
         journal: Option<(&Path, &Arc<journal::Writer>)>,
     ) -> Result<Telemetry> {
+        #[cfg(feature = "http")]
+        let journal_path = journal.map(|(path, _)| path.to_owned());
         let backlog = journal.map(|(path, writer)| {
             let payload = mqtt_payload::Export::default();
             Box::new(Journaled::new(path, Arc::clone(writer), payload)) as Box<dyn telemetry::Backlog>
@@ -257,7 +259,10 @@ impl Cmd {
             score_scale: manifest.output.scale,
             labels: Label::ALL.map(|label| labels.contains(&label)),
         };
-        Ok(Telemetry::start(self.watching.options()?, about, backlog)?)
+        let options = self.watching.options()?;
+        #[cfg(feature = "http")]
+        let options = telemetry::TelemetryOptions { journal: journal_path, ..options };
+        Ok(Telemetry::start(options, about, backlog)?)
     }
 }
 
