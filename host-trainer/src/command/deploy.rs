@@ -5,8 +5,9 @@ use std::sync::{Mutex, PoisonError};
 
 use indicatif::{HumanBytes, ProgressBar};
 
+use super::fleet::RollOut;
 use crate::assets;
-use crate::deploy::{Action, News, Ssh, Version};
+use crate::deploy::{Action, HealthCheck, News, Ssh, Version, is_host};
 use crate::error::Error;
 use crate::progress;
 
@@ -21,13 +22,13 @@ const SHIPPED: &str = "models/ferplus-edge";
 #[derive(clap::Args)]
 pub struct Cmd {
     /// Name of a built-in board, or path of a board file.
-    #[arg(long, value_name = "NAME|FILE", required_unless_present_any = ["status", "rollback"])]
+    #[arg(long, value_name = "NAME|FILE", required_unless_present_any = ["status", "rollback", "fleet"])]
     board: Option<String>,
     /// Address of the board, as for ssh. A user other than root needs sudo without a password.
-    #[arg(long, value_name = "USER@ADDRESS", value_parser = host)]
-    host: String,
+    #[arg(long, value_name = "USER@ADDRESS", value_parser = host, required_unless_present = "fleet")]
+    host: Option<String>,
     /// Port of the board's ssh server.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", conflicts_with = "fleet")]
     port: Option<u16>,
     /// Private key to log in with.
     #[arg(long, value_name = "FILE")]
@@ -47,6 +48,9 @@ pub struct Cmd {
     /// Time that the service must stay up once it is ready, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     settle: u16,
+    /// Then ask the service how it is, and go back unless it is well within this time, in seconds: ready, camera, journal, model.
+    #[arg(long, value_name = "SECONDS", conflicts_with_all = ["status", "no_service", "fleet"])]
+    health: Option<u16>,
     /// Print which versions are on the board and change nothing.
     #[arg(long, conflicts_with_all = ["board", "bundle", "binary", "rollback"])]
     status: bool,
@@ -56,6 +60,8 @@ pub struct Cmd {
     /// Root of the board's files, for tests.
     #[arg(long, hide = true, default_value = "/", value_parser = root)]
     root: String,
+    #[command(flatten)]
+    roll_out: RollOut,
 }
 
 impl Cmd {
@@ -65,22 +71,24 @@ impl Cmd {
     /// Returns an error if a part is missing or not made for the board, the board cannot be reached, or the version does not
     /// stay up.
     pub fn run(&self) -> crate::Result<()> {
-        let ssh = Ssh { host: self.host.clone(), arguments: self.ssh_arguments(), root: self.root.clone(), patience: None };
+        if let Some(fleet) = &self.roll_out.fleet {
+            let shipped = self.bundle.is_none().then(shipped).transpose()?.unwrap_or_default();
+            return self.roll_out.run(fleet, self.binary.as_deref(), self.bundle.as_deref(), &shipped);
+        }
+        let host = self.host.clone().unwrap_or_default();
+        let ssh = Ssh { host, arguments: self.ssh_arguments(), root: self.root.clone(), patience: None };
         let console = Console::default();
         let perform = |action: &Action| ssh.perform(action, &|news| console.show(news));
         let (service, settle) = (!self.no_service, self.settle);
+        let health = self.health.map(|within| HealthCheck { within, ignore: Vec::new() });
         let answer = match &self.board {
             Some(board) => {
                 let bundle = match &self.bundle {
                     Some(folder) => folder.clone(),
-                    None => assets::find(SHIPPED).ok_or_else(|| {
-                        Error::BadInput(format!(
-                            "no {SHIPPED} in this folder, the program's or above; give --bundle DIR"
-                        ))
-                    })?,
+                    None => shipped()?,
                 };
                 let version = Version::gather(board, self.binary.as_deref(), &bundle)?;
-                perform(&Action::Deploy { version: &version, service, settle })?
+                perform(&Action::Deploy { version: &version, service, settle, health })?
             }
             None if self.rollback => perform(&Action::Rollback { service, settle })?,
             None => perform(&Action::Status)?,
@@ -99,6 +107,11 @@ impl Cmd {
         arguments.extend(self.ssh_option.iter().flat_map(|option| ["-o".to_owned(), option.clone()]));
         arguments
     }
+}
+
+fn shipped() -> crate::Result<PathBuf> {
+    let missing = || format!("no {SHIPPED} in this folder, the program's or above; give --bundle DIR");
+    assets::find(SHIPPED).ok_or_else(|| Error::BadInput(missing()))
 }
 
 /// Shows on stderr what happens on one board.
@@ -128,9 +141,7 @@ impl Console {
 
 /// A host that ssh does not take for an option.
 fn host(text: &str) -> Result<String, String> {
-    let is_name =
-        !text.is_empty() && !text.starts_with('-') && !text.contains(|c: char| c.is_whitespace() || c.is_control());
-    if is_name { Ok(text.to_owned()) } else { Err("give USER@ADDRESS".into()) }
+    if is_host(text) { Ok(text.to_owned()) } else { Err("give USER@ADDRESS".into()) }
 }
 
 /// A path that every shell reads as one word.

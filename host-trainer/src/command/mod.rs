@@ -5,6 +5,7 @@ pub mod deploy;
 pub mod detector;
 pub mod draw;
 pub mod evaluate;
+pub mod fleet;
 pub mod inspect;
 pub mod manual;
 pub mod report;
@@ -43,6 +44,7 @@ enum Command {
     Detector(detector::Cmd),
     Upgrade(upgrade::Cmd),
     Deploy(Box<deploy::Cmd>),
+    Fleet(fleet::Cmd),
     Completions(manual::Completions),
     Man(manual::Man),
 }
@@ -67,6 +69,7 @@ impl Cli {
             Command::Detector(cmd) => cmd.run(),
             Command::Upgrade(cmd) => cmd.run(),
             Command::Deploy(cmd) => cmd.run(),
+            Command::Fleet(cmd) => cmd.run(),
             Command::Completions(cmd) => cmd.run(),
             Command::Man(cmd) => cmd.run(),
         }

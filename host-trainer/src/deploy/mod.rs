@@ -10,5 +10,5 @@ mod version;
 
 pub use failure::{Cause, Failure};
 pub use news::{News, Step, Tell};
-pub use ssh::{Action, Ssh};
+pub use ssh::{Action, HealthCheck, Ssh, is_host};
 pub use version::Version;

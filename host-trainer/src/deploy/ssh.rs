@@ -41,6 +41,16 @@ pub struct Ssh {
     pub patience: Option<Duration>,
 }
 
+/// What a service that was just started must say of itself, asked by `edge-runtime health`: that it is ready, that camera and
+/// journal work, and that the version's model runs. A part that failed before the switch is not held against the version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HealthCheck {
+    /// Seconds within which it must be well.
+    pub within: u16,
+    /// Parts whose failing is no reason to go back: `camera`, `journal`.
+    pub ignore: Vec<String>,
+}
+
 /// What to do on a board.
 pub enum Action<'a> {
     /// Put a version there and switch over.
@@ -51,6 +61,16 @@ pub enum Action<'a> {
         service: bool,
         /// Seconds that it must stay up.
         settle: u16,
+        /// What the service must then say of itself; without it, it is not asked.
+        health: Option<HealthCheck>,
+    },
+    /// Say whether a version could be put there, and change nothing. Answers `is there` if it runs already, `busy` while
+    /// another deployment is at work.
+    Survey {
+        /// The version.
+        version: &'a Version,
+        /// Whether there must be a service manager.
+        service: bool,
     },
     /// Go back to the version before.
     Rollback {
@@ -67,8 +87,16 @@ impl Action<'_> {
     fn words(&self) -> Vec<String> {
         let service = |service: &bool| if *service { "yes" } else { "no" }.to_owned();
         match self {
-            Action::Deploy { version, service: s, settle } => {
-                vec!["deploy".into(), version.id(), version.kib().to_string(), service(s), settle.to_string()]
+            Action::Deploy { version, service: s, settle, health } => {
+                let ignored = health.as_ref().map(|health| health.ignore.join(",")).filter(|parts| !parts.is_empty());
+                let mut words = vec!["deploy".into(), version.id(), version.kib().to_string(), service(s)];
+                words.extend([settle, &health.as_ref().map_or(0, |health| health.within)].map(ToString::to_string));
+                words.extend([version.model().to_owned(), ignored.unwrap_or_else(|| "none".into())]);
+                words
+            }
+            Action::Survey { version, service: s } => {
+                let kib = version.kib().to_string();
+                vec!["survey".into(), version.id(), kib, service(s), version.machine().into()]
             }
             Action::Rollback { service: s, settle } => vec!["rollback".into(), service(s), settle.to_string()],
             Action::Status => vec!["status".into()],
@@ -158,9 +186,7 @@ impl Ssh {
                     .to_owned(),
             ),
             (_, Some(error)) => (Cause::Failed, error),
-            (code, None) => {
-                (Cause::Failed, format!("the board's part ended with exit code {code}: {}", heard.before))
-            }
+            (code, None) => (Cause::Failed, format!("the board's part ended with exit code {code}: {}", heard.before)),
         };
         Failure { host: self.host.clone(), at, cause, reason }
     }
@@ -234,6 +260,11 @@ impl<'a> Watched<'a> {
     fn quiet(&self) -> Duration {
         self.begun.elapsed().saturating_sub(Duration::from_millis(self.heard_ms.load(SeqCst)))
     }
+}
+
+/// Whether a text is a host, or a user at one, that ssh takes neither for an option nor for several words.
+pub fn is_host(text: &str) -> bool {
+    !text.is_empty() && !text.starts_with('-') && !text.contains(|c: char| c.is_whitespace() || c.is_control())
 }
 
 /// Ends a process group that has been quiet for too long; returns whether it did. Returns once the other end of `end` is gone.

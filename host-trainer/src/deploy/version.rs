@@ -32,6 +32,8 @@ struct File {
 pub struct Version {
     files: Vec<File>,
     sums: String,
+    model: String,
+    machine: &'static str,
 }
 
 impl Version {
@@ -44,7 +46,7 @@ impl Version {
         let board = read_board(board)?;
         let program = read_binary(&board, binary)?;
         let mut files = vec![File { path: "edge-runtime".into(), mode: 0o755, bytes: program }];
-        files.push(File { path: "board.toml".into(), mode: 0o644, bytes: board.text.into_bytes() });
+        files.push(File { path: "board.toml".into(), mode: 0o644, bytes: board.text.as_bytes().to_vec() });
         let opened = Bundle::open(bundle)?;
         // The board replays the vectors. What they were made for can be checked here.
         selftest::vectors(&opened)?;
@@ -59,7 +61,9 @@ impl Version {
         files.sort_by(|a, b| a.path.cmp(&b.path));
         let sum = |file: &File| format!("{}  {}\n", files::sha256(&file.bytes), file.path);
         let sums = files.iter().map(sum).collect();
-        Ok(Version { files, sums })
+        let model = opened.manifest().files.get(bundle::INT8).cloned().unwrap_or_default();
+        let machine = elf::machine(&board.target);
+        Ok(Version { files, sums, model, machine })
     }
 
     /// Its name: the same files have the same.
@@ -67,6 +71,16 @@ impl Version {
         let mut id = files::sha256(self.sums.as_bytes());
         id.truncate(DIGITS);
         id
+    }
+
+    /// The hash of its int8 net, hexadecimal.
+    pub fn model(&self) -> &str {
+        &self.model
+    }
+
+    /// What `uname -m` says on a board that it is for.
+    pub fn machine(&self) -> &'static str {
+        self.machine
     }
 
     /// What it takes on the board's disk, in KiB, with something over for folders and blocks.
