@@ -108,7 +108,7 @@ impl Prometheus {
 #[command(next_help_heading = "Fleet")]
 pub struct RollOut {
     /// Deploy to the boards of this fleet.toml: to canaries first, then to the rest, up to the first that fails.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["board", "host", "status", "rollback"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["board", "host", "identity", "ssh_option", "no_service", "settle", "status", "rollback", "root"])]
     pub fleet: Option<PathBuf>,
     /// Only the boards of this group. Can be repeated.
     #[arg(long, value_name = "NAME", requires = "fleet")]

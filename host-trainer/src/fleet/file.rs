@@ -354,4 +354,26 @@ mod tests {
         let said = fleet.select(&["kitchn".to_owned()]).unwrap_err().to_string();
         assert!(said.contains("did you mean \"kitchen\""), "{said}");
     }
+
+    #[test]
+    fn the_schema_for_editors_knows_the_same_keys() {
+        let schema: serde_json::Value =
+            serde_json::from_str(include_str!("../../../boards/fleet.schema.json")).unwrap();
+        let keys = |value: &serde_json::Value| {
+            let mut keys: Vec<String> = value["properties"].as_object().unwrap().keys().cloned().collect();
+            keys.sort();
+            keys
+        };
+        let known = |text: &str| {
+            let error = toml::from_str::<File>(text).err().unwrap();
+            let mut names: Vec<String> = error.message().split('`').skip(3).step_by(2).map(str::to_owned).collect();
+            names.sort();
+            names
+        };
+        assert_eq!(keys(&schema), known("[boards]\n[x]"));
+        let settings = known("[defaults]\nx = 1");
+        assert_eq!(keys(&schema["$defs"]["board"]), settings);
+        let shared = settings.into_iter().filter(|key| !["host", "groups"].contains(&key.as_str()));
+        assert_eq!(keys(&schema["$defs"]["shared"]), shared.collect::<Vec<_>>());
+    }
 }
