@@ -14,3 +14,4 @@ pub mod package;
 pub mod process;
 pub mod program;
 pub mod setup;
+pub mod signature;
