@@ -161,6 +161,15 @@ pub enum Event {
         /// Whether they are kept.
         on: bool,
     },
+    /// The bundle of this session is older than one that the board accepted before, and was accepted all the same.
+    OlderBundle {
+        /// The key that signed it.
+        key: String,
+        /// Its sequence number.
+        sequence: u64,
+        /// The highest sequence number accepted before.
+        newest: u64,
+    },
     /// The wall clock was set, or its synchronisation began or ended.
     ClockChanged {
         /// Whether it is synchronised now.
@@ -192,7 +201,8 @@ impl Event {
             | Event::Throttled(_)
             | Event::Unthrottled(_)
             | Event::RecordingPaused { .. }
-            | Event::RecordingResumed { .. } => false,
+            | Event::RecordingResumed { .. }
+            | Event::OlderBundle { .. } => false,
         }
     }
 
@@ -214,6 +224,9 @@ impl Event {
             Event::JournalDamaged { moved_to, .. } => format!("journal damaged, moved to {moved_to}"),
             Event::KeepFaces { on: true } => "aligned faces are kept".to_owned(),
             Event::KeepFaces { on: false } => "aligned faces are no longer kept".to_owned(),
+            Event::OlderBundle { key, sequence, newest } => {
+                format!("older bundle accepted: sequence number {sequence} of key {key}, after {newest}")
+            }
             Event::ClockChanged { synchronised: true, step_ms } => format!("clock synchronised, set by {step_ms} ms"),
             Event::ClockChanged { synchronised: false, step_ms } => {
                 format!("clock not synchronised, set by {step_ms} ms")
@@ -262,6 +275,7 @@ mod tests {
             }),
             Event::Unthrottled(Throttling::default()),
             Event::RecordsLost { records: 3, events: 0, seconds: 0.25 },
+            Event::OlderBundle { key: "D59B8CDFD7893007".into(), sequence: 5, newest: 6 },
             Event::ClockChanged { synchronised: true, step_ms: -17 },
         ];
         for event in events {

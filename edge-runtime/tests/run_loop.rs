@@ -201,6 +201,7 @@ fn every_event() -> Vec<Event> {
         Event::JournalDamaged { reason: "bits".into(), moved_to: "journal.damaged-1".into() },
         Event::KeepFaces { on: true },
         Event::ClockChanged { synchronised: true, step_ms: 5 },
+        Event::OlderBundle { key: "D59B8CDFD7893007".into(), sequence: 5, newest: 6 },
         Event::Stop { reason: "test".into() },
     ]
 }
@@ -223,7 +224,8 @@ fn index(event: &Event) -> usize {
         Event::JournalDamaged { .. } => 12,
         Event::KeepFaces { .. } => 13,
         Event::ClockChanged { .. } => 14,
-        Event::Stop { .. } => 15,
+        Event::OlderBundle { .. } => 15,
+        Event::Stop { .. } => 16,
     }
 }
 
@@ -237,7 +239,7 @@ fn every_event_reaches_every_sink_once() {
     let writer = open(&path, Config { keep_faces: false, ..config() });
     let mut sinks = Sinks::new(Some(Arc::new(writer)), telemetry, lights.clone(), manager.clone());
     let all = every_event();
-    assert!(all.iter().map(index).eq(0..16));
+    assert!(all.iter().map(index).eq(0..17));
     for event in &all {
         sinks.send(event.clone());
         let (shown, told) = (lights.shown(), manager.last());

@@ -16,3 +16,4 @@ pub mod process;
 pub mod program;
 pub mod release;
 pub mod setup;
+pub mod signature;

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::key::PasswordArgs;
 use crate::assets;
 use crate::deploy::{Action, Ssh, Version};
 use crate::error::Error;
@@ -37,6 +38,14 @@ pub struct Cmd {
     /// Program to deploy. By default the one that `cargo xtask build --board` built for this board.
     #[arg(long, value_name = "FILE")]
     binary: Option<PathBuf>,
+    /// Sign program and bundle with this secret key, if it has not signed them yet. See docs/trust.md.
+    #[arg(long, value_name = "FILE", requires = "board")]
+    sign: Option<PathBuf>,
+    #[command(flatten)]
+    password: PasswordArgs,
+    /// Let the board run this bundle although it accepted a newer one before. Its log and journal say so.
+    #[arg(long, requires = "board")]
+    allow_older_bundle: bool,
     /// Do not install or restart the service, for boards without systemd.
     #[arg(long, conflicts_with = "status")]
     no_service: bool,
@@ -73,8 +82,10 @@ impl Cmd {
                         ))
                     })?,
                 };
-                let version = Version::gather(board, self.binary.as_deref(), &bundle)?;
-                ssh.perform(&Action::Deploy { version: &version, service, settle })?
+                let key = self.sign.as_deref().map(|file| self.password.open(file)).transpose()?;
+                let version = Version::gather(board, self.binary.as_deref(), &bundle, key.as_ref())?;
+                let older = self.allow_older_bundle;
+                ssh.perform(&Action::Deploy { version: &version, service, settle, older })?
             }
             None if self.rollback => ssh.perform(&Action::Rollback { service, settle })?,
             None => ssh.perform(&Action::Status)?,

@@ -6,12 +6,15 @@ pub mod detector;
 pub mod draw;
 pub mod evaluate;
 pub mod inspect;
+pub mod key;
 pub mod manual;
 pub mod report;
 pub mod run_all;
+pub mod sign;
 pub mod study;
 pub mod training;
 pub mod upgrade;
+pub mod verify;
 
 use std::path::PathBuf;
 
@@ -42,6 +45,9 @@ enum Command {
     Draw(draw::Cmd),
     Detector(detector::Cmd),
     Upgrade(upgrade::Cmd),
+    Key(key::Cmd),
+    Sign(sign::Cmd),
+    Verify(verify::Cmd),
     Deploy(Box<deploy::Cmd>),
     Completions(manual::Completions),
     Man(manual::Man),
@@ -66,6 +72,9 @@ impl Cli {
             Command::Draw(cmd) => cmd.run(),
             Command::Detector(cmd) => cmd.run(),
             Command::Upgrade(cmd) => cmd.run(),
+            Command::Key(cmd) => cmd.run(),
+            Command::Sign(cmd) => cmd.run(),
+            Command::Verify(cmd) => cmd.run(),
             Command::Deploy(cmd) => cmd.run(),
             Command::Completions(cmd) => cmd.run(),
             Command::Man(cmd) => cmd.run(),

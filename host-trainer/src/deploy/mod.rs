@@ -3,6 +3,7 @@
 
 mod board;
 mod elf;
+mod signature;
 mod ssh;
 mod version;
 
