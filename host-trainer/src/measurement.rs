@@ -67,11 +67,15 @@ impl Measurement {
         let input = config.face_input();
         let size = config.net.size as i64;
         let crops = |faces: &Faces| views::centre(&faces.aligned, size).to_device(Device::Cpu).contiguous();
-        let labels = coverage::labels(&data.train)?;
+        let labels = trained.labels.clone();
         let kept: Vec<i64> = labels.iter().map(|label| *label as i64).collect();
         let folded = FloatNet::fold(&trained.net, input.channels, input.size)?.with_classes(&labels);
         let held_out = Faces::new(&data.calibration, input, Device::Cpu)?;
-        let net = quantize(&folded, &crops(&held_out), &config.quantize)?;
+        let calibrating = match &trained.ranges {
+            Some(others) => Tensor::cat(&[&held_out.aligned, &others.to_device(Device::Cpu)], 0),
+            None => held_out.aligned.shallow_clone(),
+        };
+        let net = quantize(&folded, &views::centre(&calibrating, size).contiguous(), &config.quantize)?;
         let float_onnx = builder::bytes(&graph::float(&folded));
         let int8_onnx = builder::bytes(&graph::int8(&net));
         let quantizing = started.elapsed().as_secs_f64();
@@ -83,7 +87,10 @@ impl Measurement {
         let calibration = Faces::new(&data.calibration, input, device)?;
         let calibration_scores =
             rows(&crops(&held_out))?.iter().map(|face| engine.classify(face)).collect::<Result<Vec<_>, _>>()?;
-        let confidence = confidence::calibrated(&calibration_scores, &data.calibration, &labels);
+        // Too few held-out samples choose nothing: the threshold that the net came with stays.
+        let stays = trained.confidence.filter(|_| data.calibration.len() < confidence::MIN_SAMPLES);
+        let confidence =
+            stays.unwrap_or_else(|| confidence::calibrated(&calibration_scores, &data.calibration, &labels));
         let test = Faces::new(&data.test, input, device)?;
         let logits = |faces: &Faces| {
             let all = stage_two::logits(&trained.net, &faces.aligned, size).to_device(Device::Cpu);

@@ -265,11 +265,15 @@ impl Run {
             None => data.clone(),
         };
         let limit = limit.map(|limit| format!(" --limit {limit}")).unwrap_or_default();
+        let from = self.identity.config.start.as_ref().map_or(String::new(), |start| {
+            let rehearse = start.rehearse.as_ref().map(|source| format!(" --rehearse {}", last(source)));
+            format!(" --from {}{}", last(&start.bundle), rehearse.unwrap_or_default())
+        });
         let weights = match self.identity.config.face_net.weights.as_str() {
             "" => String::new(),
             file => format!(" --face-net-weights {}", last(file)),
         };
-        format!("host-trainer run-all --data {data} --preset {}{limit} --seed {seed}{weights}", last(&self.preset))
+        format!("host-trainer run-all --data {data}{from} --preset {}{limit} --seed {seed}{weights}", last(&self.preset))
     }
 
     /// Talk: on stderr.

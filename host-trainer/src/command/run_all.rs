@@ -42,12 +42,12 @@ impl Cmd {
     /// # Errors
     /// Returns an error for bad input, after an interruption, or if a rung of the parity ladder fails.
     pub fn run(&self) -> crate::Result<()> {
-        let Training { preset, seed, resume, overwrite, .. } = &self.training;
+        let Training { seed, resume, overwrite, .. } = &self.training;
         let data = &self.training.source()?;
         let (config, device) = self.training.configuration()?;
         let asked = run::Request {
             data: data.to_string(),
-            preset: preset.clone(),
+            preset: self.training.preset().to_owned(),
             limit: self.limit,
             seed: *seed,
             resume: *resume,
