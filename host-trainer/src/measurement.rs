@@ -76,8 +76,10 @@ impl Measurement {
             None => held_out.aligned.shallow_clone(),
         };
         let net = quantize(&folded, &views::centre(&calibrating, size).contiguous(), &config.quantize)?;
-        let float_onnx = builder::bytes(&graph::float(&folded));
-        let int8_onnx = builder::bytes(&graph::int8(&net));
+        let described =
+            |graph| builder::bytes(&graph::describe(graph, &labels, (input.channels, input.aligned, input.size)));
+        let float_onnx = described(graph::float(&folded));
+        let int8_onnx = described(graph::int8(&net));
         let quantizing = started.elapsed().as_secs_f64();
 
         let started = Instant::now();
@@ -130,7 +132,7 @@ impl Measurement {
             source: data.source.clone(),
             samples: [data.train.len(), data.calibration.len(), data.test.len()],
             skipped: data.skipped.clone(),
-            warnings: coverage::warnings(data),
+            warnings: coverage::warnings(data, config.start.is_some()),
             labels: labels.iter().map(|label| label.name().to_owned()).collect(),
             seed: run.seed(),
             device: crate::device::name(device),
@@ -145,6 +147,7 @@ impl Measurement {
             seconds,
             peak_memory_bytes: expression_engine::memory::peak(),
             int8_bytes: int8_onnx.len() as u64,
+            adoption: None,
             bundle: None,
         };
         Ok(Measurement { summary, labels, net, float_onnx, int8_onnx, float_answers, int8_answers, confidence })

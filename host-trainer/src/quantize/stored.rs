@@ -116,9 +116,14 @@ fn int8_layer(node: &NodeProto, constants: &HashMap<&str, &TensorProto>) -> Opti
     Some(Layer {
         name: String::new(),
         shape,
-        weight: weights.map(|(place, byte)| Some(scale(place / filter)? * f32::from(*byte as i8))).collect::<Option<_>>()?,
+        weight: weights
+            .map(|(place, byte)| Some(scale(place / filter)? * f32::from(*byte as i8)))
+            .collect::<Option<_>>()?,
         // A bias counts in units of the input's scale times the weight's.
-        bias: steps.enumerate().map(|(to, step)| Some(step as f32 * input_scale * scale(to)?)).collect::<Option<_>>()?,
+        bias: steps
+            .enumerate()
+            .map(|(to, step)| Some(step as f32 * input_scale * scale(to)?))
+            .collect::<Option<_>>()?,
         padding: padding(node),
         relu: false,
         pool: false,
@@ -133,7 +138,8 @@ fn shape(tensor: &TensorProto) -> Option<[usize; 4]> {
 }
 
 fn floats(tensor: &TensorProto) -> Option<Vec<f32>> {
-    let values = tensor.raw_data.chunks_exact(4).map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]));
+    let values =
+        tensor.raw_data.chunks_exact(4).map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]));
     (tensor.data_type == DataType::Float as i32).then(|| values.collect())
 }
 

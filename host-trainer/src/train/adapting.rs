@@ -94,8 +94,12 @@ pub fn train(
     let ranges = Views::new(&config.augment, &config.net);
     let weights = class_weights(&faces.distribution, stage.balance);
     let bridge = memory.targets.map(|targets| Bridge::fit(memory.old, faces, targets, side)).transpose()?;
-    let anchors: Vec<(Tensor, Tensor)> =
-        net.store().trainable_variables().into_iter().map(|weight| (weight.shallow_clone(), weight.detach().copy())).collect();
+    let anchors: Vec<(Tensor, Tensor)> = net
+        .store()
+        .trainable_variables()
+        .into_iter()
+        .map(|weight| (weight.shallow_clone(), weight.detach().copy()))
+        .collect();
     let layers = config.net.convolutions.len();
     let answers = |input: &Tensor| tch::no_grad(|| memory.old.logits(input, false).softmax(-1, Kind::Float));
     let curve = Stage {
@@ -118,9 +122,10 @@ pub fn train(
         |batch, rng| {
             let device = faces.aligned.device();
             let drawn: Vec<_> = match memory.targets {
-                Some(targets) => {
-                    batch.iter().map(|sample| targets.view(*sample, rng.random_range(0..targets.per_sample()))).collect()
-                }
+                Some(targets) => batch
+                    .iter()
+                    .map(|sample| targets.view(*sample, rng.random_range(0..targets.per_sample())))
+                    .collect(),
                 None => batch.iter().map(|_| (ranges.random(rng), 0)).collect(),
             };
             let (of_batch, map_rows): (Vec<_>, Vec<_>) = drawn.into_iter().unzip();

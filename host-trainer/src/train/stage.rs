@@ -9,13 +9,14 @@ use tch::{Tensor, nn};
 
 use super::average::Average;
 use super::checkpoint::{Checkpoint, CheckpointPlace};
-use super::curve::{Curve, Epoch};
+use super::curve::{self, Curve, Epoch};
 use super::optimizer::Optimizer;
 use super::schedule;
 use crate::config::Schedule;
 use crate::error::ensure;
 use crate::progress;
 use crate::random::rng;
+use crate::run;
 
 /// One stage of training: how long, how fast, from which checkpoint.
 pub struct Stage<'a> {
@@ -99,6 +100,7 @@ impl Stage<'_> {
             let samples_per_second = samples as f64 / seconds;
             curve.push(Epoch { loss: mean, held_out_loss, held_out_accuracy, samples_per_second });
             Checkpoint::write(self.checkpoint, store, &optimizer, average.as_ref(), best.as_ref(), &curve)?;
+            curve::write_csv(&self.checkpoint.path.with_file_name(run::CURVES), self.name, &curve)?;
             let accuracy = held_out_accuracy.map(|share| format!(", accuracy {:.1} %", 100.0 * share));
             let left = progress::left(epoch + 1 - first, self.epochs - first, started.elapsed());
             progress::line(

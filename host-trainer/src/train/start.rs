@@ -84,7 +84,10 @@ impl Start {
         let labels: Vec<Label> = bundle.manifest().label_set().map(|set| set.to_vec()).unwrap_or_default();
         if labels.len() != layers.classes() {
             let (named, outputs) = (labels.len(), layers.classes());
-            return Err(Error::BadInput(format!("{}: {named} labels for {outputs} outputs; export it again", start.bundle)));
+            return Err(Error::BadInput(format!(
+                "{}: {named} labels for {outputs} outputs; export it again",
+                start.bundle
+            )));
         }
         Ok(Start { layers, labels, confidence: bundle.manifest().confidence })
     }
