@@ -5,6 +5,7 @@ pub mod deploy;
 pub mod detector;
 pub mod draw;
 pub mod evaluate;
+pub mod export;
 pub mod inspect;
 pub mod key;
 pub mod manual;
@@ -38,6 +39,7 @@ pub struct Cli {
 enum Command {
     RunAll(run_all::Cmd),
     Evaluate(evaluate::Cmd),
+    Export(export::Cmd),
     Crossval(crossval::Cmd),
     Report(report::Cmd),
     Study(study::Cmd),
@@ -65,6 +67,7 @@ impl Cli {
         match self.command {
             Command::RunAll(cmd) => cmd.run(),
             Command::Evaluate(cmd) => cmd.run(),
+            Command::Export(cmd) => cmd.run(),
             Command::Crossval(cmd) => cmd.run(),
             Command::Report(cmd) => cmd.run(),
             Command::Study(cmd) => cmd.run(),
