@@ -6,6 +6,7 @@ pub mod detector;
 pub mod draw;
 pub mod evaluate;
 pub mod inspect;
+pub mod label;
 pub mod manual;
 pub mod report;
 pub mod run_all;
@@ -39,6 +40,7 @@ enum Command {
     Report(report::Cmd),
     Study(study::Cmd),
     Inspect(inspect::Cmd),
+    Label(label::Cmd),
     Draw(draw::Cmd),
     Detector(detector::Cmd),
     Upgrade(upgrade::Cmd),
@@ -63,6 +65,7 @@ impl Cli {
             Command::Report(cmd) => cmd.run(),
             Command::Study(cmd) => cmd.run(),
             Command::Inspect(cmd) => cmd.run(),
+            Command::Label(cmd) => cmd.run(),
             Command::Draw(cmd) => cmd.run(),
             Command::Detector(cmd) => cmd.run(),
             Command::Upgrade(cmd) => cmd.run(),
