@@ -97,6 +97,7 @@ impl Condition {
             | Event::Unthrottled(_)
             | Event::JournalDamaged { .. }
             | Event::KeepFaces { .. }
+            | Event::FacesDeleted { .. }
             | Event::ClockChanged { .. } => {}
         }
     }

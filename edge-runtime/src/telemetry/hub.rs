@@ -142,6 +142,7 @@ impl Hub {
             | Event::FramesDropped { .. }
             | Event::JournalDamaged { .. }
             | Event::KeepFaces { .. }
+            | Event::FacesDeleted { .. }
             | Event::ClockChanged { .. } => {}
         }
         let line = event.line()?;
