@@ -8,6 +8,7 @@ pub mod evaluate;
 pub mod export;
 pub mod inspect;
 pub mod key;
+pub mod label;
 pub mod manual;
 pub mod report;
 pub mod run_all;
@@ -44,6 +45,7 @@ enum Command {
     Report(report::Cmd),
     Study(study::Cmd),
     Inspect(inspect::Cmd),
+    Label(label::Cmd),
     Draw(draw::Cmd),
     Detector(detector::Cmd),
     Upgrade(upgrade::Cmd),
@@ -72,6 +74,7 @@ impl Cli {
             Command::Report(cmd) => cmd.run(),
             Command::Study(cmd) => cmd.run(),
             Command::Inspect(cmd) => cmd.run(),
+            Command::Label(cmd) => cmd.run(),
             Command::Draw(cmd) => cmd.run(),
             Command::Detector(cmd) => cmd.run(),
             Command::Upgrade(cmd) => cmd.run(),
