@@ -241,7 +241,7 @@ fn every_event_reaches_every_sink_once() {
     let writer = open(&path, Config { keep_faces: false, ..config() });
     let mut sinks = Sinks::new(Some(Arc::new(writer)), telemetry, lights.clone(), manager.clone());
     let all = every_event();
-    assert!(all.iter().map(index).eq(0..17));
+    assert!(all.iter().map(index).eq(0..18));
     for event in &all {
         sinks.send(event.clone());
         let (shown, told) = (lights.shown(), manager.last());
