@@ -1,13 +1,16 @@
 //! `host-trainer deploy`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use expression_engine::Bundle;
+use expression_engine::bundle::Manifest;
 use indicatif::{HumanBytes, ProgressBar};
 
 use super::fleet::RollOut;
+use super::key::PasswordArgs;
 use crate::assets;
-use crate::deploy::{Action, HealthCheck, News, Ssh, Version, is_host};
+use crate::deploy::{Action, HealthCheck, News, Ssh, Version, evidence, is_host};
 use crate::error::Error;
 use crate::progress;
 
@@ -42,9 +45,20 @@ pub struct Cmd {
     /// Program to deploy. By default the one that `cargo xtask build --board` built for this board.
     #[arg(long, value_name = "FILE")]
     binary: Option<PathBuf>,
+    /// Sign program and bundle with this secret key, if it has not signed them yet. See docs/trust.md.
+    #[arg(long, value_name = "FILE", requires = "board")]
+    sign: Option<PathBuf>,
+    #[command(flatten)]
+    password: PasswordArgs,
+    /// Let the board run this bundle although it accepted a newer one before. Its log and journal say so.
+    #[arg(long, requires = "board")]
+    allow_older_bundle: bool,
     /// Do not install or restart the service, for boards without systemd.
     #[arg(long, conflicts_with = "status")]
     no_service: bool,
+    /// Deploy the bundle even if its evidence says that it is worse than the one it was adapted from.
+    #[arg(long, conflicts_with_all = ["status", "rollback"])]
+    accept_worse: bool,
     /// Time that the service must stay up once it is ready, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     settle: u16,
@@ -73,7 +87,13 @@ impl Cmd {
     pub fn run(&self) -> crate::Result<()> {
         if let Some(fleet) = &self.roll_out.fleet {
             let shipped = self.bundle.is_none().then(shipped).transpose()?.unwrap_or_default();
-            return self.roll_out.run(fleet, self.binary.as_deref(), self.bundle.as_deref(), &shipped);
+            return self.roll_out.run(
+                fleet,
+                self.binary.as_deref(),
+                self.bundle.as_deref(),
+                &shipped,
+                self.accept_worse,
+            );
         }
         let host = self.host.clone().unwrap_or_default();
         let ssh = Ssh { host, arguments: self.ssh_arguments(), root: self.root.clone(), patience: None };
@@ -87,8 +107,13 @@ impl Cmd {
                     Some(folder) => folder.clone(),
                     None => shipped()?,
                 };
-                let version = Version::gather(board, self.binary.as_deref(), &bundle)?;
-                perform(&Action::Deploy { version: &version, service, settle, health })?
+                let key = self.sign.as_deref().map(|file| self.password.open(file)).transpose()?;
+                let version = Version::gather(board, self.binary.as_deref(), &bundle, key.as_ref())?;
+                if !self.accept_worse {
+                    check_evidence(&ssh, &bundle)?;
+                }
+                let older = self.allow_older_bundle;
+                perform(&Action::Deploy { version: &version, service, settle, older, health })?
             }
             None if self.rollback => perform(&Action::Rollback { service, settle })?,
             None => perform(&Action::Status)?,
@@ -137,6 +162,18 @@ impl Console {
             }
         }
     }
+}
+
+/// Refuses a bundle that is worse than the one on the board, as far as its evidence tells.
+fn check_evidence(ssh: &Ssh, bundle: &Path) -> crate::Result<()> {
+    let on_board = || -> crate::Result<Option<Manifest>> {
+        let text = ssh.perform(&Action::Manifest, &|_| {})?.join("\n");
+        let read = || Manifest::from_toml(&text, Path::new("the board's bundle"));
+        Ok(if text.is_empty() { None } else { Some(read()?) })
+    };
+    let told = evidence::check(Bundle::open(bundle)?.manifest(), on_board)?;
+    told.iter().for_each(|line| eprintln!("warning: {line}"));
+    Ok(())
 }
 
 /// A host that ssh does not take for an option.

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use expression_engine::files;
+use expression_engine::{Bundle, files};
 
-use crate::deploy::{News, Step, Version};
+use crate::deploy::{News, Step, Version, evidence};
 use crate::error::{Context, Error, print};
 use crate::fleet::{self, Fleet, Kind, Ledger, Member, Outcome, Plan};
 
@@ -125,11 +125,19 @@ pub struct RollOut {
 }
 
 impl RollOut {
-    /// Deploys to the fleet. `bundle` and `binary` stand above what its file says.
+    /// Deploys to the fleet. `bundle` and `binary` stand above what its file says; `accept_worse` deploys
+    /// bundles whose evidence is against them.
     ///
     /// # Errors
     /// Returns an error if the fleet's file or a version is bad input, or if a board does not run its version in the end.
-    pub fn run(&self, path: &Path, binary: Option<&Path>, bundle: Option<&Path>, shipped: &Path) -> crate::Result<()> {
+    pub fn run(
+        &self,
+        path: &Path,
+        binary: Option<&Path>,
+        bundle: Option<&Path>,
+        shipped: &Path,
+        accept_worse: bool,
+    ) -> crate::Result<()> {
         let begun = Instant::now();
         let fleet = Fleet::open(path)?;
         let members = fleet.select(&self.group)?;
@@ -142,8 +150,14 @@ impl RollOut {
         for member in &members {
             let parts = parts(member);
             if !versions.contains_key(&parts) {
-                let version = Version::gather(&parts.0, parts.1.as_deref(), &parts.2)
-                    .with_context(|| format!("boards.{}", member.name))?;
+                let gather = || -> crate::Result<Version> {
+                    if !accept_worse {
+                        // Which of many bundles the boards run is not asked: the evidence itself must not be against it.
+                        evidence::check(Bundle::open(&parts.2)?.manifest(), || Ok(None))?;
+                    }
+                    Version::gather(&parts.0, parts.1.as_deref(), &parts.2, None)
+                };
+                let version = gather().with_context(|| format!("boards.{}", member.name))?;
                 versions.insert(parts, version);
             }
         }

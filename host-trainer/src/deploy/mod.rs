@@ -3,8 +3,10 @@
 
 mod board;
 mod elf;
+pub mod evidence;
 mod failure;
 mod news;
+mod signature;
 mod ssh;
 mod version;
 

@@ -1,15 +1,17 @@
 # The board's part of `host-trainer deploy`, POSIX sh. It comes over ssh, and what it needs of the board is there on any
 # Debian and in a usual busybox: tar, sha256sum, flock, mv -T, readlink.
 #
-#     sh remote.sh ROOT deploy ID KIB SERVICE SETTLE HEALTH MODEL IGNORED
+#     sh remote.sh ROOT deploy ID KIB SERVICE SETTLE OLDER HEALTH MODEL IGNORED
 #                                                       (then, once `send` is said, the version's files as tar on stdin)
 #     sh remote.sh ROOT survey ID KIB SERVICE MACHINE   (whether the board could take the version; changes nothing)
 #     sh remote.sh ROOT rollback SERVICE SETTLE
 #     sh remote.sh ROOT status
+#     sh remote.sh ROOT manifest
 #
 # ROOT is / but in tests; KIB what the version takes; SERVICE yes, or no to leave services alone; SETTLE the seconds that a
-# service must stay up; HEALTH the seconds within which it must then say that it is well, 0 not to ask; MODEL the hash of its int8
-# net; IGNORED the parts, separated by commas, whose failing is no reason to go back, or none; MACHINE what uname -m must say.
+# service must stay up; OLDER `older` if the bundle may be older than one that the board accepted before; HEALTH the seconds
+# within which the service must then say that it is well, 0 not to ask; MODEL the hash of its int8 net; IGNORED the parts,
+# separated by commas, whose failing is no reason to go back, or none; MACHINE what uname -m must say.
 # Stdout: `ready`, `send`, `step NAME` as each step begins, and the answer. Stderr: talk, and at last `error: ` with what to do.
 # Exit codes: 0 done, 1 failed, 2 to be mended by whoever asks.
 #
@@ -61,6 +63,18 @@ lock() {
     rm -rf "$base/incoming"
 }
 
+# Lets the board accept the bundle of a version folder although it accepted a newer one before: docs/trust.md. Whoever goes back
+# to a version means its bundle as well.
+permit() {
+    state=$(sed -n 's/^state //p' "$1/about" 2>/dev/null)
+    state=$root${state:-/var/lib/edge-runtime}
+    [ -f "$1/bundle/manifest.toml.minisig" ] && [ -d "$state" ] || return 0
+    sum=$(sha256sum <"$1/bundle/manifest.toml") &&
+        printf '%s\n' "${sum%% *}" >"$state/older-bundle.sha256.new" &&
+        mv -f "$state/older-bundle.sha256.new" "$state/older-bundle.sha256" ||
+        say "an older bundle is not permitted on this board: cannot write $state"
+}
+
 # Whether a folder holds a version, whole: $2 is its ID.
 is_whole() {
     [ -f "$1/SHA256SUMS" ] || return 1
@@ -100,9 +114,9 @@ check() {
     # Whether the service is installed is this script's business.
     printf '%s\n' "$found" | grep -v -e '^warn *service ' -e ' checks failed; their lines ' | sed 's/^/  /' >&2
     # A camera may come later, and much else that the doctor misses. Without these nothing works:
-    worst=$(printf '%s\n' "$found" | grep -E '^fail +(board|bundle|detector) ' | head -n 1 | tr -s ' ')
+    worst=$(printf '%s\n' "$found" | grep -E '^fail +(board|bundle|signature|detector) ' | head -n 1 | tr -s ' ')
     [ -z "$worst" ] || fail "refused by this board's doctor: ${worst#fail }"
-    words=$(as_service "$program" selftest --bundle "$1/bundle" 2>&1) ||
+    words=$(as_service "$program" selftest --board "$1/board.toml" --bundle "$1/bundle" 2>&1) ||
         fail "the self-test fails on this board: $(printf '%s\n' "$words" | tail -n 1)"
     say "self-test: $words"
 }
@@ -225,7 +239,7 @@ service: give --no-service, and restart edge-runtime by the board's own means"
 }
 
 deploy() {
-    id=$1 kib=$2 service=$3 settle=$4 health=$5 model=$6 ignored=$(printf %s "$7" | tr ',' ' ')
+    id=$1 kib=$2 service=$3 settle=$4 older=$5 health=$6 model=$7 ignored=$(printf %s "$8" | tr ',' ' ')
     [ "$ignored" != none ] || ignored=
     why="did not come up"
     require_systemd
@@ -245,6 +259,7 @@ deploy() {
     fi
     exec </dev/null
     [ "$service" = no ] || prepare_user "$folder"
+    [ "$older" = newer ] || permit "$folder"
     check "$folder"
     if [ "$folder" = "$base/incoming" ]; then
         # One that was there and is damaged goes; a service that runs keeps its open files.
@@ -287,6 +302,7 @@ deploy() {
     [ "$why" = "did not come up" ] && anymore="does not come up any more" || anymore=$why
     [ -n "$before" ] || fail "$id $anymore: journalctl -u $unit says why; --rollback goes back to the version before"
     say "$id $why: going back to $before"
+    permit "$base/versions/$before"
     if activate "$before" restoring && bring_up "$settle"; then
         [ "$(version previous)" != "$before" ] || rm -f "$base/previous"
         prune
@@ -332,6 +348,7 @@ rollback() {
     now=$(version current) back=$(version previous)
     [ -n "$back" ] && [ "$back" != "$now" ] && [ -d "$base/versions/$back" ] || refuse "no previous version is kept on this board: deploy one"
     is_whole "$base/versions/$back" "$back" || fail "the previous version $back is damaged: deploy it again"
+    permit "$base/versions/$back"
     activate "$back" && point previous "$now" || fail "the links could not be set; look for what is in their way"
     if [ "$service" = no ]; then
         mark "$back" put
@@ -345,6 +362,7 @@ rollback() {
     fi
     last_words
     say "$back did not come up: going forward to $now"
+    permit "$base/versions/$now"
     activate "$now" restoring && point previous "$back" && bring_up "$settle" ||
         fail "neither $back nor $now comes up: journalctl -u $unit says why"
     fail "$back did not come up; $now runs again: mend what its last lines say (journalctl -u $unit)"
@@ -372,5 +390,6 @@ deploy) deploy "$@" ;;
 survey) survey "$@" ;;
 rollback) rollback "$@" ;;
 status) status ;;
+manifest) cat "$base/current/bundle/manifest.toml" 2>/dev/null || : ;;
 *) refuse "unknown action $action" ;;
 esac

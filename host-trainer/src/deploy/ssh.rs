@@ -61,6 +61,8 @@ pub enum Action<'a> {
         service: bool,
         /// Seconds that it must stay up.
         settle: u16,
+        /// Whether the board may run its bundle although it accepted a newer one before.
+        older: bool,
         /// What the service must then say of itself; without it, it is not asked.
         health: Option<HealthCheck>,
     },
@@ -81,16 +83,19 @@ pub enum Action<'a> {
     },
     /// Say what is there.
     Status,
+    /// Give the lines of the manifest of the bundle that is there; none if there is none.
+    Manifest,
 }
 
 impl Action<'_> {
     fn words(&self) -> Vec<String> {
         let service = |service: &bool| if *service { "yes" } else { "no" }.to_owned();
         match self {
-            Action::Deploy { version, service: s, settle, health } => {
+            Action::Deploy { version, service: s, settle, older, health } => {
                 let ignored = health.as_ref().map(|health| health.ignore.join(",")).filter(|parts| !parts.is_empty());
+                let within = health.as_ref().map_or(0, |health| health.within);
                 let mut words = vec!["deploy".into(), version.id(), version.kib().to_string(), service(s)];
-                words.extend([settle, &health.as_ref().map_or(0, |health| health.within)].map(ToString::to_string));
+                words.extend([settle.to_string(), if *older { "older" } else { "newer" }.into(), within.to_string()]);
                 words.extend([version.model().to_owned(), ignored.unwrap_or_else(|| "none".into())]);
                 words
             }
@@ -100,12 +105,13 @@ impl Action<'_> {
             }
             Action::Rollback { service: s, settle } => vec!["rollback".into(), service(s), settle.to_string()],
             Action::Status => vec!["status".into()],
+            Action::Manifest => vec!["manifest".into()],
         }
     }
 
     /// Looking needs no rights.
     fn who(&self) -> &'static str {
-        if matches!(self, Action::Status) { "anyone" } else { "root" }
+        if matches!(self, Action::Status | Action::Manifest) { "anyone" } else { "root" }
     }
 }
 

@@ -175,8 +175,13 @@ impl<'a> Run<'a> {
         if let Some(why) = self.reason_to_stop() {
             return self.end(job, Outcome { kind: Kind::NotTried, reason: why });
         }
-        let action =
-            Action::Deploy { version, service: member.service, settle: member.settle, health: member.health.clone() };
+        let action = Action::Deploy {
+            version,
+            service: member.service,
+            settle: member.settle,
+            older: false,
+            health: member.health.clone(),
+        };
         let ssh = Ssh { patience: Some(self.plan.patience), ..member.ssh.clone() };
         let answer = ssh.perform(&action, &|news| (self.tell)(&member.name, news));
         let outcome = answer.map_or_else(Outcome::of_deployment, |_| Outcome::runs());
