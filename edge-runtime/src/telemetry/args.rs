@@ -141,6 +141,8 @@ impl Args {
     /// # Errors
     /// Returns an error if a file cannot be read or holds no token, or if the broker's address is invalid.
     pub fn options(&self) -> Result<TelemetryOptions, TelemetryError> {
+        #[cfg(feature = "http")]
+        std::sync::LazyLock::force(&super::faces_today::ZONE);
         Ok(TelemetryOptions {
             #[cfg(feature = "preview")]
             preview: self.preview,

@@ -1,6 +1,12 @@
 //! How many faces came into view today.
 
 use std::collections::HashSet;
+use std::sync::LazyLock;
+
+use jiff::tz::TimeZone;
+
+/// The board's local time. It is read once, before a run gives up the right to read its files.
+pub static ZONE: LazyLock<TimeZone> = LazyLock::new(TimeZone::system);
 
 /// Faces that came into view on one day of the board's local time.
 #[derive(Debug, Clone, Default)]
@@ -40,7 +46,7 @@ impl FacesToday {
 }
 
 fn today() -> jiff::civil::Date {
-    jiff::tz::TimeZone::system().to_datetime(jiff::Timestamp::now()).date()
+    ZONE.to_datetime(jiff::Timestamp::now()).date()
 }
 
 #[cfg(test)]
