@@ -25,6 +25,7 @@ enum Command {
     Bench(command::bench::Cmd),
     Build(command::build::Cmd),
     Boards(command::boards::Cmd),
+    Fuzz(command::fuzz::Cmd),
     Image(command::image::Cmd),
     Package(command::package::Cmd),
 }
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         Command::Bench(cmd) => cmd.run(),
         Command::Build(cmd) => cmd.run(),
         Command::Boards(cmd) => cmd.run(),
+        Command::Fuzz(cmd) => cmd.run(),
         Command::Image(cmd) => cmd.run(),
         Command::Package(cmd) => cmd.run(),
     })

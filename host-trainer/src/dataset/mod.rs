@@ -19,6 +19,7 @@ pub mod raf_db;
 pub mod rendered;
 pub mod sample;
 pub mod sfew;
+mod table;
 pub mod tfd;
 
 use std::path::{Path, PathBuf};

@@ -1,6 +1,7 @@
 //! `edge-runtime run`
 
 mod mqtt_payload;
+mod sandbox;
 mod terminal;
 
 use std::path::{Path, PathBuf};
@@ -99,6 +100,9 @@ pub struct Cmd {
     /// Also store the aligned face of each record. These are pictures of people; the journal says that it holds them
     #[arg(long, requires = "journal", help_heading = "Journal")]
     keep_faces: bool,
+    /// Do not confine the program to the files, devices and ports that this run needs. For development only
+    #[arg(long)]
+    no_sandbox: bool,
     #[command(flatten)]
     watching: telemetry::Args,
 }
@@ -122,34 +126,43 @@ impl Cmd {
             None => Board::detect()?,
         };
         let config = self.journal_config(&board)?;
+        let spec = self.source.clone().map_or_else(|| board.camera.source.parse(), Ok)?;
+        let still = matches!(spec, Spec::Dir { .. } | Spec::Images { .. });
+        let open_source = || camera::open(&spec, &self.camera_options(&board.camera));
+        // Finding pictures starts no thread, and tells which files the run is to read.
+        let pictures = still.then(open_source).transpose()?;
+        let folder = self.bundle.as_deref().unwrap_or(Path::new(&board.paths.bundle));
+        let path = self.journal.as_ref().map(|given| given.as_deref().unwrap_or(Path::new(&board.paths.journal)));
+        let watching = self.watching.options()?;
+        // Before the first thread is started: a thread that runs already would not be confined.
+        match self.no_sandbox {
+            true => tracing::warn!("--no-sandbox: all that this user may open stays open to the program"),
+            false => sandbox::enter(&sandbox::of_run(&board, &spec, pictures.as_deref(), folder, path, &watching))?,
+        }
         let stop = Stop::on_signals().context("cannot handle signals")?;
         let progress = Progress::default();
         let service = terminal::Terminal::new(Service::start(progress.clone()));
         let indicator = Indicator::open(&board);
-        let spec = self.source.clone().map_or_else(|| board.camera.source.parse(), Ok)?;
-        let folder = self.bundle.as_deref().unwrap_or(Path::new(&board.paths.bundle));
         let threads = self.threads.map_or(usize::from(board.threads), usize::from);
         let (bundle, engine) =
             expression_engine::selftest::open(folder, EngineOptions { threads, ..EngineOptions::default() })?;
-        let still = matches!(spec, Spec::Dir { .. } | Spec::Images { .. });
         let mut options = if still { PipelineOptions::still() } else { PipelineOptions::moving() };
         if !still {
             options.detect_every = self.detect_every.unwrap_or(board.camera.detect_every.into());
         }
         let pipeline = Pipeline::new(&bundle, engine, options.with_confidence_from(&bundle))?;
-        let source = camera::open(&spec, &self.camera_options(&board.camera))?;
+        let source = pictures.map_or_else(open_source, Ok)?;
         let description = source.describe();
         let labels = pipeline.engine().labels();
         let scale = ScoreScale::new(bundle.manifest().output.scale, Label::ALL.map(|label| labels.contains(&label)));
         let kernels = pipeline.engine().kernels().join(" ");
-        let path = self.journal.as_ref().map(|given| given.as_deref().unwrap_or(Path::new(&board.paths.journal)));
         let journal = path.map(|path| open_journal(path, config, &bundle, labels, &board, &kernels)).transpose()?;
         let journal = journal.map(Arc::new);
         let camera = match &spec {
             Spec::V4l2 { device, .. } => device.display().to_string(),
             other => format!("{other:?}"),
         };
-        let telemetry = self.telemetry(&bundle, labels, &camera, path.zip(journal.as_ref()))?;
+        let telemetry = self.telemetry(watching, &bundle, labels, &camera, path.zip(journal.as_ref()))?;
         self.warn_if_unheard();
         service.ready(&format!("watching {description}"));
         let run = Run {
@@ -240,6 +253,7 @@ impl Cmd {
 
     fn telemetry(
         &self,
+        watching: telemetry::TelemetryOptions,
         bundle: &Bundle,
         labels: &[Label],
         source: &str,
@@ -257,7 +271,7 @@ impl Cmd {
             score_scale: manifest.output.scale,
             labels: Label::ALL.map(|label| labels.contains(&label)),
         };
-        Ok(Telemetry::start(self.watching.options()?, about, backlog)?)
+        Ok(Telemetry::start(watching, about, backlog)?)
     }
 }
 
