@@ -28,6 +28,7 @@ enum Command {
     Fuzz(command::fuzz::Cmd),
     Image(command::image::Cmd),
     Package(command::package::Cmd),
+    Release(command::release::Cmd),
 }
 
 fn main() -> ExitCode {
@@ -42,5 +43,6 @@ fn main() -> ExitCode {
         Command::Fuzz(cmd) => cmd.run(),
         Command::Image(cmd) => cmd.run(),
         Command::Package(cmd) => cmd.run(),
+        Command::Release(cmd) => cmd.run(),
     })
 }
