@@ -30,6 +30,8 @@ const ALWAYS_WRITE: [&str; 2] = ["/dev/null", "/dev/urandom"];
 /// Where names of hosts and certificates of authorities are looked up.
 const LOOKED_UP: [&str; 6] =
     ["/etc", "/run/systemd/resolve", "/usr/share/ca-certificates", "/usr/lib", "/lib", "/lib64"];
+/// Where other programs keep what they need for a moment.
+const SCRATCH: [&str; 3] = ["/tmp", "/var/tmp", "/dev/shm"];
 /// The port of name servers.
 const NAMES: u16 = 53;
 
@@ -44,7 +46,7 @@ pub struct Sandbox {
     /// Permissions decide which devices the user may open.
     pub devices: bool,
     /// Whether other programs are started. They inherit the sandbox, and what they need is not known: they may read and execute
-    /// everything, write to `/dev` and `/tmp` besides [`Sandbox::write`], and connect to every port.
+    /// everything, write to `/dev`, `/tmp` and `/var/tmp` besides [`Sandbox::write`], and connect to every port.
     pub programs: bool,
     /// TCP ports that are listened on; 0 is any that the system chooses.
     pub listen: Vec<u16>,
@@ -120,7 +122,7 @@ impl Sandbox {
         if self.programs {
             rules = rules
                 .add_rules(path_beneath_rules(["/"], reading | AccessFs::Execute))?
-                .add_rules(path_beneath_rules(["/tmp"], writing))?;
+                .add_rules(path_beneath_rules(SCRATCH, writing))?;
         } else {
             let names = self.names.then_some(NAMES);
             let ports = self.connect.iter().copied().chain(names);

@@ -42,7 +42,16 @@ fn secrets_are_neither_logged_nor_listed_nor_recorded() {
     // A port that is free now; nobody answers at the broker's.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let mut command = program("edge-runtime");
-    command.args(["run", "-vvv", "--board", "generic-x86-64", "--source", "y4m:-", "--mqtt", "mqtt://user@127.0.0.1:9"]);
+    command.args([
+        "run",
+        "-vvv",
+        "--board",
+        "generic-x86-64",
+        "--source",
+        "y4m:-",
+        "--mqtt",
+        "mqtt://user@127.0.0.1:9",
+    ]);
     command.args(["--preview", &format!("0.0.0.0:{port}")]).arg("--bundle").arg(&bundle);
     command.arg("--preview-token-file").arg(path("token")).arg("--mqtt-password-file").arg(path("password"));
     command.arg("--journal").arg(path("journal.db")).stdin(Stdio::piped()).stderr(Stdio::piped());
