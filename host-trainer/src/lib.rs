@@ -18,6 +18,7 @@ pub mod evaluate;
 pub mod export;
 pub mod inspect;
 pub mod interrupt;
+pub mod label;
 pub mod measurement;
 pub mod net;
 pub mod onnx;

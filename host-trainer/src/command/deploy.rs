@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use expression_engine::Bundle;
 use expression_engine::bundle::Manifest;
 
+use super::key::PasswordArgs;
 use crate::assets;
 use crate::deploy::{Action, Ssh, Version, evidence};
 use crate::error::Error;
@@ -40,6 +41,14 @@ pub struct Cmd {
     /// Program to deploy. By default the one that `cargo xtask build --board` built for this board.
     #[arg(long, value_name = "FILE")]
     binary: Option<PathBuf>,
+    /// Sign program and bundle with this secret key, if it has not signed them yet. See docs/trust.md.
+    #[arg(long, value_name = "FILE", requires = "board")]
+    sign: Option<PathBuf>,
+    #[command(flatten)]
+    password: PasswordArgs,
+    /// Let the board run this bundle although it accepted a newer one before. Its log and journal say so.
+    #[arg(long, requires = "board")]
+    allow_older_bundle: bool,
     /// Do not install or restart the service, for boards without systemd.
     #[arg(long, conflicts_with = "status")]
     no_service: bool,
@@ -79,11 +88,13 @@ impl Cmd {
                         ))
                     })?,
                 };
-                let version = Version::gather(board, self.binary.as_deref(), &bundle)?;
+                let key = self.sign.as_deref().map(|file| self.password.open(file)).transpose()?;
+                let version = Version::gather(board, self.binary.as_deref(), &bundle, key.as_ref())?;
                 if !self.accept_worse {
                     check_evidence(&ssh, &bundle)?;
                 }
-                ssh.perform(&Action::Deploy { version: &version, service, settle })?
+                let older = self.allow_older_bundle;
+                ssh.perform(&Action::Deploy { version: &version, service, settle, older })?
             }
             None if self.rollback => ssh.perform(&Action::Rollback { service, settle })?,
             None => ssh.perform(&Action::Status)?,

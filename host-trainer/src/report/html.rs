@@ -1,5 +1,6 @@
 //! The report of a run as one page.
 
+use expression_core::Label;
 use expression_report::plot::{Series, by_epoch};
 use expression_report::{Section, count, header, percent, verdict};
 use maud::{Markup, html};
@@ -14,8 +15,9 @@ const SKIPPED_NAMED: usize = 50;
 /// label; either may be empty.
 pub fn page(summary: &Summary, answered: &[Answered], samples_png: &[u8]) -> String {
     let about = format!(
-        "Data: {}. Classes: eight expressions. Measured on {} test samples.",
+        "Data: {}. Classes: {}. Measured on {} test samples.",
         summary.data,
+        classes(summary),
         count(summary.int8.samples as u64)
     );
     let header = html! {
@@ -27,6 +29,14 @@ pub fn page(summary: &Summary, answered: &[Answered], samples_png: &[u8]) -> Str
     };
     let title = format!("{}: {} int8", summary.name, percent(summary.int8.accuracy));
     super::document(&title, header, sections(summary, answered, samples_png))
+}
+
+/// The labels that the net knows. Runs of before they were noted have all.
+fn classes(summary: &Summary) -> String {
+    match summary.labels.as_slice() {
+        [] => Label::ALL.map(Label::name).join(", "),
+        labels => labels.join(", "),
+    }
 }
 
 /// Says whether an adapted net is better than the one that it came from.

@@ -97,6 +97,13 @@ fn the_page_holds_the_figures() {
 }
 
 #[test]
+fn the_page_names_the_classes_that_the_net_has() {
+    let fewer = Summary { labels: vec!["neutral".into(), "happiness".into()], ..summary() };
+    assert!(page(&fewer, &[], b"").contains("Classes: neutral, happiness. Measured"));
+    assert!(page(&summary(), &[], b"").contains("fear, contempt. Measured"));
+}
+
+#[test]
 fn the_most_confident_mistakes_come_first() {
     let with = |probability, name: &str| Answered { probability, ..answer("fear", "surprise", name) };
     let page = page(&summary(), &[with(0.4, "1.png"), with(0.99, "2.png"), with(0.7, "3.png")], &[]);
