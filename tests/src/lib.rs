@@ -37,6 +37,19 @@ pub fn program(name: &str) -> Command {
     Command::new(folder.join(name))
 }
 
+/// A copy of the shipped bundle in `folder`, with the detector beside it.
+pub fn shipped(folder: &Path) -> PathBuf {
+    let copy = folder.join("bundle");
+    std::fs::create_dir(&copy).expect("a temporary folder");
+    for entry in std::fs::read_dir(root().join("models/ferplus-edge")).expect("the bundle").map(Result::unwrap) {
+        if entry.file_name() != expression_engine::bundle::DETECTOR {
+            std::fs::copy(entry.path(), copy.join(entry.file_name())).expect("a file is copied");
+        }
+    }
+    succeed(program("host-trainer").arg("detector").arg(&copy));
+    copy
+}
+
 /// `host-trainer run-all` with the smoke preset and `--runs RUNS`.
 pub fn run_all(runs: &Path, arguments: &[&str]) -> Command {
     let mut command = program("host-trainer");

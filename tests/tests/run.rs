@@ -11,25 +11,12 @@ use std::process::{Command, Stdio};
 use expression_engine::bundle;
 use serde_json::Value;
 use system_tests::video::{RATE, Scene, write};
-use system_tests::{json_lines, program, refuse, root, succeed};
+use system_tests::{json_lines, program, refuse, root, shipped, succeed};
 
 /// Seconds of the rendered video: all that its script has.
 const SECONDS: u64 = 20;
 /// Frames that a label must last: what shorter ones are is flicker. The smoothing holds for 200 ms.
 const LABEL_LASTS: usize = 6;
-
-/// The shipped bundle with the detector beside it.
-fn shipped(folder: &Path) -> PathBuf {
-    let copy = folder.join("bundle");
-    std::fs::create_dir(&copy).unwrap();
-    for entry in std::fs::read_dir(root().join("models/ferplus-edge")).unwrap().map(Result::unwrap) {
-        if entry.file_name() != bundle::DETECTOR {
-            std::fs::copy(entry.path(), copy.join(entry.file_name())).unwrap();
-        }
-    }
-    succeed(program("host-trainer").arg("detector").arg(&copy));
-    copy
-}
 
 fn video(folder: &Path, seconds: u64) -> (PathBuf, Vec<Value>) {
     let path = folder.join("video.y4m");

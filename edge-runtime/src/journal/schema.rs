@@ -4,10 +4,15 @@ use rusqlite::Connection;
 
 use super::failure::{Failure, Kind};
 use super::format::{APPLICATION_ID, VERSION};
+use super::visit_view::VIEW;
 
 /// Bytes of a page. Each commit writes every page that it touches once more: small pages wear less. Measured in
 /// `docs/journal.md`.
 pub(super) const PAGE: u64 = 1024;
+
+/// The newest number of a record or an event; 0 in a new file.
+pub(super) const NEWEST: &str =
+    "SELECT max(coalesce((SELECT max(id) FROM record), 0), coalesce((SELECT max(id) FROM event), 0))";
 
 const TABLES: &str = "
 CREATE TABLE session (
@@ -132,15 +137,24 @@ pub(super) fn has_model(conn: &Connection) -> rusqlite::Result<bool> {
     Ok(conn.query_row(named, [], |row| row.get::<_, i64>(0))? > 0)
 }
 
-/// Adds the table `model` to a file that lacks it.
-pub(super) fn add_model(conn: &Connection) -> rusqlite::Result<()> {
-    if has_model(conn)? { Ok(()) } else { conn.execute_batch(MODEL) }
+/// Adds the table `model` and the view `visit` to a file that lacks them. Whatever else is named `visit` is left alone: this
+/// program never reads it.
+pub(super) fn add_missing(conn: &Connection) -> rusqlite::Result<()> {
+    if !has_model(conn)? {
+        conn.execute_batch(MODEL)?;
+    }
+    let named = "SELECT count(*) FROM sqlite_schema WHERE name = 'visit'";
+    if conn.query_row(named, [], |row| row.get::<_, i64>(0))? == 0 {
+        conn.execute_batch(VIEW)?;
+    }
+    Ok(())
 }
 
 /// Makes the tables in an empty file, in one transaction: a file has all of them or none.
 pub(super) fn create(conn: &Connection) -> Result<(), Failure> {
     conn.execute_batch(&format!(
-        "BEGIN IMMEDIATE; {TABLES} {MODEL}; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}; COMMIT;"
+        "BEGIN IMMEDIATE; {TABLES} {MODEL}; {}; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}; COMMIT;",
+        VIEW
     ))
     .inspect_err(|_| {
         // Nothing to do where there was no transaction to end.

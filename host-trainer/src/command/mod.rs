@@ -8,6 +8,7 @@ pub mod evaluate;
 pub mod inspect;
 pub mod label;
 pub mod manual;
+pub mod predict;
 pub mod report;
 pub mod run_all;
 pub mod study;
@@ -36,6 +37,7 @@ pub struct Cli {
 enum Command {
     RunAll(run_all::Cmd),
     Evaluate(evaluate::Cmd),
+    Predict(predict::Cmd),
     Crossval(crossval::Cmd),
     Report(report::Cmd),
     Study(study::Cmd),
@@ -61,6 +63,7 @@ impl Cli {
         match self.command {
             Command::RunAll(cmd) => cmd.run(),
             Command::Evaluate(cmd) => cmd.run(),
+            Command::Predict(cmd) => cmd.run(),
             Command::Crossval(cmd) => cmd.run(),
             Command::Report(cmd) => cmd.run(),
             Command::Study(cmd) => cmd.run(),
