@@ -171,6 +171,15 @@ pub enum Event {
         /// Why: `age`, or `command` for `log faces --delete`.
         by: String,
     },
+    /// The bundle of this session is older than one that the board accepted before, and was accepted all the same.
+    OlderBundle {
+        /// The key that signed it.
+        key: String,
+        /// Its sequence number.
+        sequence: u64,
+        /// The highest sequence number accepted before.
+        newest: u64,
+    },
     /// The wall clock was set, or its synchronisation began or ended.
     ClockChanged {
         /// Whether it is synchronised now.
@@ -203,7 +212,8 @@ impl Event {
             | Event::Throttled(_)
             | Event::Unthrottled(_)
             | Event::RecordingPaused { .. }
-            | Event::RecordingResumed { .. } => false,
+            | Event::RecordingResumed { .. }
+            | Event::OlderBundle { .. } => false,
         }
     }
 
@@ -229,6 +239,9 @@ impl Event {
             },
             Event::FacesDeleted { faces, by } => format!("{faces} kept faces were deleted ({by})"),
             Event::KeepFaces { on: false, .. } => "aligned faces are no longer kept".to_owned(),
+            Event::OlderBundle { key, sequence, newest } => {
+                format!("older bundle accepted: sequence number {sequence} of key {key}, after {newest}")
+            }
             Event::ClockChanged { synchronised: true, step_ms } => format!("clock synchronised, set by {step_ms} ms"),
             Event::ClockChanged { synchronised: false, step_ms } => {
                 format!("clock not synchronised, set by {step_ms} ms")
@@ -277,6 +290,7 @@ mod tests {
             }),
             Event::Unthrottled(Throttling::default()),
             Event::RecordsLost { records: 3, events: 0, seconds: 0.25 },
+            Event::OlderBundle { key: "D59B8CDFD7893007".into(), sequence: 5, newest: 6 },
             Event::ClockChanged { synchronised: true, step_ms: -17 },
         ];
         for event in events {

@@ -202,6 +202,7 @@ fn every_event() -> Vec<Event> {
         Event::KeepFaces { on: true, which: Some("unsure".into()) },
         Event::FacesDeleted { faces: 3, by: "age".into() },
         Event::ClockChanged { synchronised: true, step_ms: 5 },
+        Event::OlderBundle { key: "D59B8CDFD7893007".into(), sequence: 5, newest: 6 },
         Event::Stop { reason: "test".into() },
     ]
 }
@@ -225,7 +226,8 @@ fn index(event: &Event) -> usize {
         Event::KeepFaces { .. } => 13,
         Event::FacesDeleted { .. } => 14,
         Event::ClockChanged { .. } => 15,
-        Event::Stop { .. } => 16,
+        Event::OlderBundle { .. } => 16,
+        Event::Stop { .. } => 17,
     }
 }
 
@@ -239,7 +241,7 @@ fn every_event_reaches_every_sink_once() {
     let writer = open(&path, Config { keep_faces: false, ..config() });
     let mut sinks = Sinks::new(Some(Arc::new(writer)), telemetry, lights.clone(), manager.clone());
     let all = every_event();
-    assert!(all.iter().map(index).eq(0..17));
+    assert!(all.iter().map(index).eq(0..18));
     for event in &all {
         sinks.send(event.clone());
         let (shown, told) = (lights.shown(), manager.last());

@@ -37,13 +37,15 @@ pub fn program(name: &str) -> Command {
     Command::new(folder.join(name))
 }
 
-/// A copy of the shipped bundle in `folder`, with the detector beside it.
-pub fn shipped(folder: &Path) -> PathBuf {
+/// Copies the shipped bundle to `folder/bundle`, with the detector beside it.
+pub fn shipped_bundle(folder: &Path) -> PathBuf {
     let copy = folder.join("bundle");
     std::fs::create_dir(&copy).expect("a temporary folder");
-    for entry in std::fs::read_dir(root().join("models/ferplus-edge")).expect("the bundle").map(Result::unwrap) {
+    let entries = std::fs::read_dir(root().join("models/ferplus-edge")).expect("the shipped bundle");
+    for entry in entries.map(|entry| entry.expect("the shipped bundle")) {
+        // It is put there by whoever builds the project.
         if entry.file_name() != expression_engine::bundle::DETECTOR {
-            std::fs::copy(entry.path(), copy.join(entry.file_name())).expect("a file is copied");
+            std::fs::copy(entry.path(), copy.join(entry.file_name())).expect("a temporary folder");
         }
     }
     succeed(program("host-trainer").arg("detector").arg(&copy));

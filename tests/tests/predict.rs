@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
-use system_tests::{json_lines, program, refuse, root, shipped, succeed, write_folder};
+use system_tests::{json_lines, program, refuse, root, shipped_bundle, succeed, write_folder};
 
 fn predict(arguments: &[&str]) -> std::process::Command {
     let edge_runtime = program("edge-runtime").get_program().to_owned();
@@ -55,7 +55,8 @@ fn a_journal_is_labelled() {
     let (pictures, journal) = (folder.path().join("faces"), folder.path().join("journal.db"));
     write_folder(&pictures, 8);
     let mut run = program("edge-runtime");
-    run.args(["run", "--board", "generic-x86-64", "--keep-faces", "all", "--bundle"]).arg(shipped(folder.path()));
+    run.args(["run", "--board", "generic-x86-64", "--keep-faces", "all", "--bundle"])
+        .arg(shipped_bundle(folder.path()));
     run.arg("--journal").arg(&journal).arg("--source").arg(format!("images:{}/*/*.png", pictures.display()));
     succeed(&mut run);
     let edge_runtime = program("edge-runtime").get_program().to_owned();

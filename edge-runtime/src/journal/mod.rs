@@ -41,6 +41,6 @@ pub use histogram::Histogram;
 pub use range::Range;
 pub use reader::Reader;
 pub use row::{Entry, EventRow, Face, Minute, Row, SessionRow};
-pub use session::Session;
+pub use session::{Session, Signature};
 pub use which::Which;
 pub use writer::{Health, Writer};

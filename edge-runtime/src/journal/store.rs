@@ -12,7 +12,7 @@ use super::quarantine::{beside, sync_folder};
 use super::queue::{Batch, Item, Tally};
 use super::row::label_code;
 use super::schema::{self, FileState, NEWEST, PAGE};
-use super::{Config, Row, Session, erase, owner};
+use super::{Config, Row, Session, Signature, erase, owner};
 
 /// How long an attempt waits for another program to release the file. The pipeline does not wait with it.
 const BUSY: Duration = Duration::from_secs(1);
@@ -99,7 +99,7 @@ impl Store {
 
     /// A table that is not as the schema has it is damage, to be seen now rather than at the first record.
     fn prepare_all(&self) -> Result<(), Failure> {
-        for statement in [RECORD, EVENT, MINUTE, FACE, CURSOR, SESSION, MODEL] {
+        for statement in [RECORD, EVENT, MINUTE, FACE, CURSOR, SESSION, MODEL, SIGNATURE] {
             self.conn.prepare_cached(statement).map_err(|error| {
                 let failure = Failure::from(error);
                 let kind = if failure.kind == Kind::Other { Kind::Damaged } else { failure.kind };
@@ -146,6 +146,9 @@ impl Store {
         if let Some(step) = session.score_step {
             transaction.prepare_cached(MODEL)?.execute(params![id, step, session.labels])?;
         }
+        if let Some(Signature { state, key, sequence }) = &session.signature {
+            transaction.prepare_cached(SIGNATURE)?.execute(params![id, state, key, sequence])?;
+        }
         transaction.commit()?;
         Ok(id)
     }
@@ -158,6 +161,8 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
 const SESSION: &str = "INSERT INTO session (started_wall_us, started_monotonic_us, boot_id, clock_synchronised, bundle,
     model_sha256, program, board, kernels, configuration) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
 const MODEL: &str = "INSERT OR REPLACE INTO model (session, score_step, labels) VALUES (?1, ?2, ?3)";
+const SIGNATURE: &str =
+    "INSERT OR REPLACE INTO signature (session, state, signing_key, sequence) VALUES (?1, ?2, ?3, ?4)";
 const RECORD: &str = "INSERT INTO record (id, session, wall_us, monotonic_us, synchronised, frame, file, frame_width,
     frame_height, track, left_px, top_px, width_px, height_px, quality, scores, label, confidence, latency_us,
     millicelsius) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)";
@@ -298,7 +303,11 @@ fn drop_oldest(conn: &Connection, session: i64) -> Result<bool, Failure> {
         number("SELECT min(session) FROM minute")?,
     ];
     let oldest = oldest.into_iter().flatten().min().unwrap_or(session).min(session);
-    for statement in ["DELETE FROM session WHERE id < ?1", "DELETE FROM model WHERE session < ?1"] {
+    for statement in [
+        "DELETE FROM session WHERE id < ?1",
+        "DELETE FROM model WHERE session < ?1",
+        "DELETE FROM signature WHERE session < ?1",
+    ] {
         conn.prepare_cached(statement)?.execute([oldest])?;
     }
     Ok(true)

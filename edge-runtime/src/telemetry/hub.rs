@@ -142,6 +142,7 @@ impl Hub {
             | Event::FramesDropped { .. }
             | Event::JournalDamaged { .. }
             | Event::KeepFaces { .. }
+            | Event::OlderBundle { .. }
             | Event::FacesDeleted { .. }
             | Event::ClockChanged { .. } => {}
         }

@@ -5,15 +5,19 @@ pub mod deploy;
 pub mod detector;
 pub mod draw;
 pub mod evaluate;
+pub mod export;
 pub mod inspect;
+pub mod key;
 pub mod label;
 pub mod manual;
 pub mod predict;
 pub mod report;
 pub mod run_all;
+pub mod sign;
 pub mod study;
 pub mod training;
 pub mod upgrade;
+pub mod verify;
 
 use std::path::PathBuf;
 
@@ -38,6 +42,7 @@ enum Command {
     RunAll(run_all::Cmd),
     Evaluate(evaluate::Cmd),
     Predict(predict::Cmd),
+    Export(export::Cmd),
     Crossval(crossval::Cmd),
     Report(report::Cmd),
     Study(study::Cmd),
@@ -46,6 +51,9 @@ enum Command {
     Draw(draw::Cmd),
     Detector(detector::Cmd),
     Upgrade(upgrade::Cmd),
+    Key(key::Cmd),
+    Sign(sign::Cmd),
+    Verify(verify::Cmd),
     Deploy(Box<deploy::Cmd>),
     Completions(manual::Completions),
     Man(manual::Man),
@@ -64,6 +72,7 @@ impl Cli {
             Command::RunAll(cmd) => cmd.run(),
             Command::Evaluate(cmd) => cmd.run(),
             Command::Predict(cmd) => cmd.run(),
+            Command::Export(cmd) => cmd.run(),
             Command::Crossval(cmd) => cmd.run(),
             Command::Report(cmd) => cmd.run(),
             Command::Study(cmd) => cmd.run(),
@@ -72,6 +81,9 @@ impl Cli {
             Command::Draw(cmd) => cmd.run(),
             Command::Detector(cmd) => cmd.run(),
             Command::Upgrade(cmd) => cmd.run(),
+            Command::Key(cmd) => cmd.run(),
+            Command::Sign(cmd) => cmd.run(),
+            Command::Verify(cmd) => cmd.run(),
             Command::Deploy(cmd) => cmd.run(),
             Command::Completions(cmd) => cmd.run(),
             Command::Man(cmd) => cmd.run(),

@@ -21,6 +21,7 @@ pub mod rendered;
 pub mod sample;
 pub mod sfew;
 pub mod tfd;
+mod whole;
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -31,6 +32,7 @@ pub use class_names::{ClassNames, Numbering};
 pub use folds::{Collection, Fold};
 pub use protocol::Protocol;
 pub use sample::{DataSet, Part, Sample};
+pub use whole::whole;
 
 /// `--data`.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -245,6 +245,7 @@ pub static NO_SESSION: SessionRow = SessionRow {
         configuration: String::new(),
         score_step: None,
         labels: String::new(),
+        signature: None,
     },
     scale: None,
 };
