@@ -26,6 +26,7 @@ pub mod onnx;
 pub mod outcome;
 pub mod parity;
 pub mod pipeline;
+pub mod predict;
 pub mod progress;
 pub mod quantize;
 pub mod random;

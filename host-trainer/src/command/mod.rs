@@ -11,6 +11,7 @@ pub mod inspect;
 pub mod key;
 pub mod label;
 pub mod manual;
+pub mod predict;
 pub mod report;
 pub mod run_all;
 pub mod sign;
@@ -41,6 +42,7 @@ pub struct Cli {
 enum Command {
     RunAll(run_all::Cmd),
     Evaluate(evaluate::Cmd),
+    Predict(predict::Cmd),
     Export(export::Cmd),
     Crossval(crossval::Cmd),
     Report(report::Cmd),
@@ -71,6 +73,7 @@ impl Cli {
         match self.command {
             Command::RunAll(cmd) => cmd.run(),
             Command::Evaluate(cmd) => cmd.run(),
+            Command::Predict(cmd) => cmd.run(),
             Command::Export(cmd) => cmd.run(),
             Command::Crossval(cmd) => cmd.run(),
             Command::Report(cmd) => cmd.run(),
