@@ -160,11 +160,15 @@ impl<P: Observe, L: Indicate, S: Notify> Run<P, L, S> {
         let Memory { observation, faces, .. } = memory;
         let keeps_faces = self.sinks.keeps_faces();
         faces.clear();
+        let before = self.profile.clone();
         self.pipeline.observe(frame, observation, &mut self.profile, &mut |record: &Record, pixels: &[u8]| {
             if keeps_faces {
                 faces.push(AlignedFace { track: record.track, pixels: pixels.to_vec() });
             }
         })?;
+        let [detector, classifier] =
+            [ProfileStep::Detect, ProfileStep::Classify].map(|step| self.profile.since(&before, step));
+        self.sinks.telemetry.step_times(detector, classifier);
         observation.latency_us = arrived.elapsed().as_micros().min(u128::from(u32::MAX)) as u32;
         observation.millicelsius = memory.millicelsius;
         let input = self.pipeline.input();

@@ -130,6 +130,16 @@ impl Args {
         false
     }
 
+    /// Checks the flags without reading the files that they name.
+    ///
+    /// # Errors
+    /// Returns an error if the broker's address is invalid.
+    pub fn check(&self) -> Result<(), TelemetryError> {
+        #[cfg(feature = "mqtt")]
+        self.mqtt.as_deref().map(Address::parse).transpose()?;
+        Ok(())
+    }
+
     /// Returns what the flags ask for, and reads the files that they name.
     ///
     /// # Errors

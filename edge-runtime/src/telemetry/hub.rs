@@ -1,6 +1,6 @@
 //! The present state of the run, shared by the pipeline, which tells it, and by those who serve it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -46,6 +46,8 @@ pub struct Now {
     pub history: History,
     /// The newest events, oldest first.
     pub events: VecDeque<ToldEvent>,
+    /// How many there were of each kind, but for those that happen all the time.
+    pub events_by_kind: BTreeMap<String, u64>,
     pub paused: bool,
     /// Unix time in microseconds since when the camera delivers no frames, if it once did.
     pub camera_lost_since: Option<i64>,
@@ -146,6 +148,7 @@ impl Hub {
         }
         let line = event.line()?;
         let (name, detail) = event.to_parts();
+        *now.events_by_kind.entry(name.clone()).or_default() += 1;
         let detail = detail.and_then(|detail| serde_json::from_str(&detail).ok());
         Some(now.tell(ToldEvent { record: EventRecord { time: record::time(wall_us), event: name, detail }, line }))
     }

@@ -32,10 +32,13 @@ mod metrics;
 pub mod mqtt;
 #[cfg(feature = "preview")]
 mod page;
+#[cfg(feature = "metrics")]
+mod resources;
 #[cfg(feature = "preview")]
 mod viewers;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use about::About;
 pub use args::{Args, TelemetryOptions};
@@ -111,6 +114,16 @@ impl Telemetry {
         self.viewers
             .observe(frame, at, || message::text(&message::ObservedFrame::new(&self.hub.now(), &self.hub.scale, at)));
         let _ = (frame, at);
+    }
+
+    /// Takes in how long the face detector and the expression net took for a frame, if they ran.
+    pub fn step_times(&self, detector: Option<Duration>, classifier: Option<Duration>) {
+        let counters = &self.hub.counters;
+        for (times, took) in [(&counters.detector, detector), (&counters.classifier, classifier)] {
+            if let Some(took) = took {
+                times.add(took.as_micros().min(u128::from(u32::MAX)) as u32);
+            }
+        }
     }
 
     /// Takes in an event.

@@ -1,0 +1,53 @@
+//! What this process and its journal take of the machine.
+
+use std::path::{Path, PathBuf};
+
+/// Resident memory of this process in bytes.
+pub fn resident_bytes() -> Option<u64> {
+    let pages = std::fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: u64 = pages.split(' ').nth(1)?.parse().ok()?;
+    Some(pages * rustix::param::page_size() as u64)
+}
+
+/// Processor time of this process in seconds, of all threads, in user and in kernel mode.
+pub fn cpu_seconds() -> Option<f64> {
+    let usage = std::fs::read_to_string("/proc/self/stat").ok()?;
+    // The name, in brackets, may have spaces.
+    let fields: Vec<&str> = usage.rsplit_once(')')?.1.split_whitespace().collect();
+    let ticks = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
+    Some(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
+}
+
+/// Size of a journal with its write-ahead log, in bytes; `None` if there is none.
+pub fn journal_bytes(path: &Path) -> Option<u64> {
+    let size = |path: PathBuf| std::fs::metadata(path).map(|found| found.len());
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    Some(size(path.to_owned()).ok()? + size(log.into()).unwrap_or(0))
+}
+
+/// Bytes that a user other than root can still write to the disk of a file.
+pub fn free_bytes(path: &Path) -> Option<u64> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let disk = rustix::fs::statvfs(folder).ok()?;
+    Some(disk.f_bavail * disk.f_frsize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_takes_memory_and_time_and_a_file_takes_its_bytes() {
+        assert!(resident_bytes().is_some_and(|bytes| bytes > 1 << 16));
+        assert!(cpu_seconds().is_some());
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.sqlite");
+        assert_eq!(journal_bytes(&path), None);
+        std::fs::write(&path, [0; 1000]).unwrap();
+        assert_eq!(journal_bytes(&path), Some(1000));
+        std::fs::write(folder.path().join("journal.sqlite-wal"), [0; 24]).unwrap();
+        assert_eq!(journal_bytes(&path), Some(1024));
+        assert!(free_bytes(&path).is_some_and(|bytes| bytes > 0));
+    }
+}
