@@ -48,6 +48,10 @@ url = "mqtt://board@broker.local/home/kitchen"
 password_file = "/etc/edge-runtime/mqtt-password"
 ca_file = "/etc/edge-runtime/ca.pem"
 discovery = ""
+
+[privacy]
+start_paused = true
+local_pause_only = true
 "#;
 
 fn program() -> Command {

@@ -69,6 +69,8 @@ pub const SETTINGS: &[Setting] = &[
     setting("mqtt.password_file", "mqtt_password_file", Kind::Text),
     setting("mqtt.ca_file", "mqtt_ca_file", Kind::Text),
     setting("mqtt.discovery", "mqtt_discovery", Kind::Text),
+    setting("privacy.start_paused", "start_paused", Kind::Switch),
+    setting("privacy.local_pause_only", "local_pause_only", Kind::Switch),
 ];
 
 const fn setting(key: &'static str, flag: &'static str, kind: Kind) -> Setting {

@@ -73,6 +73,11 @@ pub struct Args {
     #[arg(long, value_name = "FILE", requires = "mqtt")]
     pub mqtt_ca_file: Option<PathBuf>,
 
+    /// Let only the privacy button pause and resume recording, not messages to PREFIX/pause/set.
+    #[cfg(feature = "mqtt")]
+    #[arg(long, help_heading = "Privacy")]
+    pub local_pause_only: bool,
+
     /// Announce the board to Home Assistant under this topic prefix; "" announces nothing.
     #[cfg(feature = "mqtt")]
     #[arg(long, value_name = "PREFIX", default_value = "homeassistant")]
@@ -174,6 +179,7 @@ impl Args {
         }
         let mut options = BrokerOptions::new(address);
         options.password = password;
+        options.pauses = !self.local_pause_only;
         options.discovery = Some(self.mqtt_discovery.trim_matches('/').to_owned()).filter(|prefix| !prefix.is_empty());
         #[cfg(feature = "mqtt-tls")]
         if let Some(path) = &self.mqtt_ca_file {

@@ -12,6 +12,7 @@ use super::about::About;
 use super::counters::Counters;
 use super::history::History;
 use super::rate::Rate;
+use super::today::Day;
 use crate::event::{Event, Rate as ProcessingRate};
 use crate::frame::Observation;
 use crate::record::{self, EventRecord};
@@ -49,6 +50,10 @@ pub struct Now {
     /// How many there were of each kind, but for those that happen all the time.
     pub events_by_kind: BTreeMap<String, u64>,
     pub paused: bool,
+    /// Somebody asked to pause or to resume.
+    pub pause_request: Option<bool>,
+    /// What today has brought.
+    pub day: Day,
     /// Unix time in microseconds since when the camera delivers no frames, if it once did.
     pub camera_lost_since: Option<i64>,
     /// The share of frames that is processed because the board is hot; `None` if every frame is.
@@ -104,7 +109,9 @@ impl Hub {
         seen.millicelsius = observation.millicelsius;
         seen.faces.clear();
         seen.faces.extend(observation.faces.iter().take(MAX_FACES));
-        now.history.add(observation.stamp.wall_us.div_euclid(1_000_000), &observation.faces);
+        let second = observation.stamp.wall_us.div_euclid(1_000_000);
+        now.history.add(second, &observation.faces);
+        now.day.add(second, &observation.faces);
         at
     }
 

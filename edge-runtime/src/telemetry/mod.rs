@@ -20,6 +20,7 @@ mod limits;
 #[cfg(feature = "http")]
 mod listen;
 mod rate;
+mod today;
 mod token;
 
 #[cfg(feature = "http")]
@@ -91,7 +92,13 @@ impl Telemetry {
         let server = http::Server::start(&options, &shared)?;
         #[cfg(feature = "mqtt")]
         let publisher = match options.mqtt {
-            Some(options) => Some(mqtt::Publisher::start(options, hub.clone(), backlog)?),
+            Some(options) => {
+                #[cfg(feature = "preview")]
+                let page = server.as_ref().and_then(http::Server::preview_address).and_then(listen::page);
+                #[cfg(not(feature = "preview"))]
+                let page = None;
+                Some(mqtt::Publisher::start(options, hub.clone(), backlog, page)?)
+            }
             None => None,
         };
         #[cfg(not(feature = "mqtt"))]
@@ -124,6 +131,21 @@ impl Telemetry {
                 times.add(took.as_micros().min(u128::from(u32::MAX)) as u32);
             }
         }
+    }
+
+    /// Asks to pause (`true`) or to resume recording, as a message to the broker does.
+    pub fn request_pause(&self, pauses: bool) {
+        self.hub.now().pause_request = Some(pauses);
+    }
+
+    /// Whether somebody has asked, by way of the broker, to pause (`true`) or to resume recording; told once.
+    pub fn take_pause_request(&self) -> Option<bool> {
+        self.hub.now().pause_request.take()
+    }
+
+    /// Tells watchers what no other sink needs to know.
+    pub fn note(&self, line: &str) {
+        self.hub.note(line);
     }
 
     /// Takes in an event.

@@ -102,6 +102,9 @@ pub struct Cmd {
     /// Also store the aligned face of each record. These are pictures of people; the journal says that it holds them
     #[arg(long, requires = "journal", help_heading = "Journal")]
     keep_faces: bool,
+    /// Start with recording paused, until the privacy button or a message to PREFIX/pause/set resumes it
+    #[arg(long, help_heading = "Privacy")]
+    start_paused: bool,
     #[command(flatten)]
     watching: telemetry::Args,
 }
@@ -189,6 +192,7 @@ impl Cmd {
             profile: Profile::new(started),
             max_frames: self.frames.unwrap_or(u64::MAX),
             still,
+            start_paused: self.start_paused,
         };
         let outcome = run.run()?;
         terminal::summary(&outcome.summary);
