@@ -10,7 +10,7 @@ use std::process::{Command, Output};
 use std::sync::LazyLock;
 
 use clap::CommandFactory;
-use edge_runtime::board::{self, Board, Kind, SETTINGS};
+use edge_runtime::board::{self, Board, SETTINGS};
 use edge_runtime::command::{Cli, settings};
 use serde_json::Value;
 
@@ -100,7 +100,7 @@ fn every_shipped_board_fits_the_schema_and_every_setting_does() {
     let every = format!("{SHIPPED}{EVERY}");
     check(&every).unwrap();
     Board::parse(&every, Path::new("board.toml")).unwrap();
-    for setting in SETTINGS.iter().filter(|setting| !matches!(setting.kind, Kind::OfBoard(_))) {
+    for setting in SETTINGS.iter().filter(|setting| !setting.kind.is_of_board()) {
         let name = setting.key.split_once('.').unwrap().1;
         assert!(EVERY.contains(&format!("\n{name} = ")), "{} is not tried", setting.key);
     }

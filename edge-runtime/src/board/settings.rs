@@ -25,6 +25,8 @@ pub struct Setting {
 pub enum Kind {
     /// A field of [`Board`](super::Board). One of the flag's unit has this many of the key's.
     OfBoard(u64),
+    /// A field of [`Board`](super::Board) that is true if the flag is given.
+    Given,
     /// Text.
     Text,
     /// A whole number.
@@ -37,6 +39,13 @@ pub enum Kind {
     SwitchOrPath,
     /// A list of texts.
     List,
+}
+
+impl Kind {
+    /// Whether [`Board`](super::Board) has a field for it.
+    pub const fn is_of_board(self) -> bool {
+        matches!(self, Kind::OfBoard(_) | Kind::Given)
+    }
 }
 
 /// Every setting of `run`. To add one, add a flag to `run` and a line here, and to `boards/board.schema.json`: tests compare them.
@@ -58,7 +67,11 @@ pub const SETTINGS: &[Setting] = &[
     setting("journal.commit_every_seconds", "commit_every", Kind::OfBoard(1)),
     setting("journal.max_records_per_second", "records_per_second", Kind::OfBoard(1)),
     setting("journal.max_bytes", "journal_size", Kind::OfBoard(1 << 20)),
-    setting("journal.keep_faces", "keep_faces", Kind::OfBoard(1)),
+    setting("journal.keep_faces", "keep_faces", Kind::Given),
+    setting("journal.keep_faces_which", "keep_faces", Kind::OfBoard(1)),
+    setting("journal.keep_faces_per_track", "keep_faces_per_track", Kind::OfBoard(1)),
+    setting("journal.keep_faces_per_day", "keep_faces_per_day", Kind::OfBoard(1)),
+    setting("journal.keep_faces_days", "keep_faces_days", Kind::OfBoard(1)),
     setting("preview.address", "preview", Kind::Address),
     setting("preview.rate", "preview_rate", Kind::Integer),
     setting("preview.hosts", "preview_host", Kind::List),
@@ -108,7 +121,7 @@ pub(super) type Wrong = (Range<usize>, String);
 /// Returns an error if a value is of the wrong kind, or if one of their tables has a key that is unknown.
 pub(super) fn take(file: &mut DeTable<'_>, text: &str) -> Result<Vec<FileSetting>, Wrong> {
     let mut taken = Vec::new();
-    for setting in SETTINGS.iter().filter(|setting| !matches!(setting.kind, Kind::OfBoard(_))) {
+    for setting in SETTINGS.iter().filter(|setting| !setting.kind.is_of_board()) {
         let Some((table, key)) = setting.key.split_once('.') else { continue };
         let Some(found) = file.get_mut(table) else { continue };
         let span = found.span();
@@ -143,7 +156,7 @@ fn tables() -> impl Iterator<Item = &'static str> {
 /// Whether [`Board`](super::Board) has fields in this table, too.
 fn is_of_board(table: &str) -> bool {
     let is_here = |setting: &&Setting| setting.key.split_once('.').is_some_and(|(found, _)| found == table);
-    SETTINGS.iter().filter(is_here).any(|setting| matches!(setting.kind, Kind::OfBoard(_)))
+    SETTINGS.iter().filter(is_here).any(|setting| setting.kind.is_of_board())
 }
 
 /// The flags that say what a value says.
@@ -164,7 +177,7 @@ fn flags(setting: &Setting, value: &DeValue<'_>) -> Result<Vec<String>, String> 
             "a list of texts"
         }
         (Kind::List, _) => "a list of texts",
-        (Kind::Text | Kind::OfBoard(_), _) => "text in quotes",
+        (Kind::Text | Kind::OfBoard(_) | Kind::Given, _) => "text in quotes",
         (Kind::Integer, _) => "a whole number",
         (Kind::Address, _) => "a port, or an address in quotes",
         (Kind::Switch, _) => "true or false",

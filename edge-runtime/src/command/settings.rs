@@ -16,8 +16,8 @@ use crate::board::{Board, Entry, Kind, SETTINGS, Setting};
 
 /// Begins the name of each variable.
 const PREFIX: &str = "EDGE_RUNTIME_";
-/// Flags of `run` that are no settings: they are about one run.
-pub const ONE_OFF: [&str; 4] = ["board", "frames", "print", "profile"];
+/// Flags of `run` that are no settings: they are about one run, or add to what the board file trusts.
+pub const ONE_OFF: [&str; 6] = ["board", "frames", "print", "profile", "keys", "allow_older"];
 
 /// The settings of a run, as far as they are not flags.
 #[derive(Debug)]
@@ -186,6 +186,7 @@ fn as_toml(setting: &Setting, text: &str) -> String {
         Kind::OfBoard(factor) if factor > 1 => {
             text.parse::<u64>().map_or_else(|_| quoted(text), |number| (number * factor).to_string())
         }
+        Kind::Given => "true".to_owned(),
         Kind::List => format!("[{}]", text.split(", ").map(quoted).collect::<Vec<_>>().join(", ")),
         // `--journal` without a file.
         Kind::SwitchOrPath if text.is_empty() => "true".to_owned(),

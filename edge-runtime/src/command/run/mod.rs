@@ -1,5 +1,6 @@
 //! `edge-runtime run`
 
+mod keep_faces;
 mod mqtt_payload;
 mod terminal;
 
@@ -22,6 +23,7 @@ use crate::run::{Journaled, OnObservation, Run, Sinks};
 use crate::score::ScoreScale;
 use crate::service::{Progress, Service, Stop};
 use crate::telemetry::{self, Telemetry};
+use crate::trust::{self, Policy};
 
 /// Watch a camera, a video or pictures: find faces, track them, classify their expressions and record them
 ///
@@ -99,14 +101,15 @@ pub struct Cmd {
     /// Keep the journal below this size; the oldest records are deleted first [default: the board's, or 256]
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1_000_000), help_heading = "Journal")]
     journal_size: Option<u64>,
-    /// Also store the aligned face of each record. These are pictures of people; the journal says that it holds them
-    #[arg(long, requires = "journal", help_heading = "Journal")]
-    keep_faces: bool,
+    #[command(flatten)]
+    keep_faces: keep_faces::Args,
     /// Start with recording paused, until the privacy button or a message to PREFIX/pause/set resumes it
     #[arg(long, help_heading = "Privacy")]
     start_paused: bool,
     #[command(flatten)]
     watching: telemetry::Args,
+    #[command(flatten)]
+    trust: trust::Flags,
 }
 
 /// A source that is open already, and what to do once the preview is served.
@@ -148,8 +151,12 @@ impl Cmd {
         let spec = self.source.clone().map_or_else(|| board.camera.source.parse(), Ok)?;
         let folder = self.bundle.as_deref().unwrap_or(Path::new(&board.paths.bundle));
         let threads = self.threads.map_or(usize::from(board.threads), usize::from);
-        let (bundle, engine) =
-            expression_engine::selftest::open(folder, EngineOptions { threads, ..EngineOptions::default() })?;
+        let mut policy = self.policy(&board)?;
+        let options = EngineOptions { threads, ..EngineOptions::default() };
+        let (bundle, engine) = expression_engine::selftest::open_trusted(folder, options, policy.trust())?;
+        if let Some(warning) = policy.warning(&bundle) {
+            tracing::warn!("{warning}");
+        }
         let still = matches!(spec, Spec::Dir { .. } | Spec::Images { .. });
         let mut options = if still { PipelineOptions::still() } else { PipelineOptions::moving() };
         if !still {
@@ -180,10 +187,15 @@ impl Cmd {
         drop(on_preview);
         self.warn_if_unheard();
         service.ready(&format!("watching {description}"));
+        let mut sinks = Sinks::new(journal, telemetry, indicator, service);
+        if let Some(event) = policy.event(bundle.verdict()) {
+            sinks.send(event);
+        }
+        policy.remember(bundle.verdict());
         let run = Run {
             source,
             pipeline,
-            sinks: Sinks::new(journal, telemetry, indicator, service),
+            sinks,
             on_observation: self.on_observation(scale),
             policy: expression_core::thermal::Policy::new(board.thermal.limits()),
             thermometer: thermal::Thermometer::start(thermal::Sensors::find(Path::new("/"), &board.thermal)),
@@ -217,6 +229,12 @@ impl Cmd {
         self.journal_config(board)?;
         self.watching.check()?;
         Ok(())
+    }
+
+    /// What is trusted: by the file of --board, or else by the one of the installed service if there is one.
+    fn policy(&self, board: &Board) -> Result<Policy> {
+        let installed = if self.board.is_none() { trust::installed()? } else { None };
+        Policy::new(Some(installed.as_ref().unwrap_or(board)), &self.trust, Path::new("/"))
     }
 
     fn on_observation(&self, scale: ScoreScale) -> OnObservation {
@@ -255,7 +273,7 @@ impl Cmd {
         }
         config.max_records_per_second = self.records_per_second.unwrap_or(config.max_records_per_second);
         config.max_bytes = self.journal_size.map_or(config.max_bytes, |mib| mib << 20);
-        config.keep_faces |= self.keep_faces;
+        self.keep_faces.apply(&mut config);
         config.check()?;
         Ok(config)
     }
@@ -317,6 +335,7 @@ fn open_journal(
         kernels: kernels.to_owned(),
         score_step: Some(manifest.output.scale),
         labels: labels.iter().map(|label| label.name()).collect::<Vec<_>>().join(" "),
+        signature: Some(bundle.verdict().into()),
         configuration: settings.line.clone(),
         ..Session::here()
     };
