@@ -199,11 +199,9 @@ impl Collector for ProcessCollector {
         if let Some(bytes) = resources::resident_bytes() {
             metrics.gauge("process_resident_memory_bytes", "Resident memory of the program.", bytes)?;
         }
-        if let Some(seconds) = resources::cpu_seconds() {
-            let help = "Processor time of the program, of all threads together.";
-            let metric = metrics.0.encode_descriptor("process_cpu_seconds", help, None, MetricType::Counter)?;
-            ConstCounter::new(seconds).encode(metric)?;
-        }
+        let help = "Processor time of the program, of all threads together.";
+        let metric = metrics.0.encode_descriptor("process_cpu_seconds", help, None, MetricType::Counter)?;
+        ConstCounter::new(resources::cpu_seconds()).encode(metric)?;
         Ok(())
     }
 }
