@@ -9,7 +9,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::Instant;
 
 use edge_runtime::event::Event;
-use edge_runtime::telemetry::{TelemetryOptions, Token};
+use edge_runtime::telemetry::{About, Telemetry, TelemetryOptions, Token};
 use support::*;
 
 /// What `edge-runtime health` says: exit code, stdout, stderr.
@@ -32,9 +32,9 @@ fn the_program_asks_the_service_over_its_socket() {
     drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
     let journal = folder.path().join("journal.sqlite");
     std::fs::write(&journal, [0; 300]).unwrap();
-    let options =
-        TelemetryOptions { health: Some(socket.clone()), journal: Some(journal), ..TelemetryOptions::default() };
-    let telemetry = start(options);
+    let options = TelemetryOptions { health: Some(socket.clone()), ..TelemetryOptions::default() };
+    let about = About { journal: Some(journal), ..about() };
+    let telemetry = Telemetry::start(options, about, None).unwrap();
     telemetry.event(&Event::Start);
     let (code, lines, error) = health(&socket, &[]);
     assert_eq!((code, error.as_str()), (Some(1), "error: camera: no frame has come yet\n"));

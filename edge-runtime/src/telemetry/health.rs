@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::hub::Hub;
+use super::hub::{Hub, unix_time};
 use crate::record::{celsius, time};
 use crate::score::rounded;
 
@@ -106,15 +106,16 @@ impl Default for Health {
 }
 
 impl Health {
-    /// The present health. `journal` is the file that is written, if one is.
-    pub fn new(hub: &Hub, journal: Option<&Path>) -> Health {
+    /// The present health.
+    pub fn new(hub: &Hub) -> Health {
         // The file system may be slow: it is asked before the hub is held.
-        let bytes = journal.map(|path| {
+        let bytes = hub.about.journal.as_deref().map(|path| {
             let log = Path::new(&format!("{}-wal", path.display())).to_owned();
             [path, &log].iter().filter_map(|path| path.metadata().ok()).map(|about| about.len()).sum()
         });
         let at = hub.started.elapsed();
-        let now = hub.now();
+        let mut now = hub.now();
+        let faces_today = now.day.at(unix_time().as_secs() as i64).visits;
         let failing = now.journal_failing.as_ref();
         let mut health = Health {
             healthy: false,
@@ -131,7 +132,7 @@ impl Health {
             }),
             paused: now.paused,
             frames_per_second: rounded(now.rate.per_second(at)),
-            faces_today: now.faces_today.count(),
+            faces_today,
             celsius: now.observation.millicelsius.map(celsius),
             last_error: now
                 .events
@@ -191,49 +192,60 @@ fn is_loss(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
     use crate::event::Event;
     use crate::telemetry::About;
 
-    fn hub() -> Hub {
+    fn hub(journal: Option<PathBuf>) -> Hub {
         Hub::new(About {
             bundle: "b".into(),
             model: "0123abcd".into(),
             source: "s".into(),
+            journal,
             score_scale: 0.05,
             labels: [true; 8],
         })
     }
 
-    fn parts(hub: &Hub, journal: Option<&Path>) -> Vec<&'static str> {
-        Health::new(hub, journal).failing(None).into_iter().map(|(part, _)| part.name()).collect()
+    fn parts(hub: &Hub) -> Vec<&'static str> {
+        Health::new(hub).failing(None).into_iter().map(|(part, _)| part.name()).collect()
     }
 
     #[test]
     fn each_part_that_fails_is_named_and_recovers() {
-        let hub = hub();
-        assert_eq!(parts(&hub, None), ["ready", "camera"]);
-        hub.event(&Event::Start);
-        assert_eq!(parts(&hub, None), ["camera"]);
-        hub.observe(&crate::frame::Observation::default());
-        assert_eq!(parts(&hub, None), Vec::<&str>::new());
-        assert!(Health::new(&hub, None).healthy);
         let folder = tempfile::tempdir().unwrap();
         let journal = folder.path().join("journal.sqlite");
         std::fs::write(&journal, [0; 100]).unwrap();
         std::fs::write(folder.path().join("journal.sqlite-wal"), [0; 20]).unwrap();
+        let hub = hub(Some(journal));
+        assert_eq!(parts(&hub), ["ready", "camera"]);
+        hub.event(&Event::Start);
+        assert_eq!(parts(&hub), ["camera"]);
+        hub.observe(&crate::frame::Observation::default());
+        assert_eq!(parts(&hub), Vec::<&str>::new());
+        assert!(Health::new(&hub).healthy);
         hub.event(&Event::WritingFailed { cause: "disk_full".into(), message: "database or disk is full".into() });
-        assert_eq!(parts(&hub, None), Vec::<&str>::new(), "no journal is written");
-        assert_eq!(parts(&hub, Some(&journal)), ["journal"]);
-        let health = Health::new(&hub, Some(&journal));
+        assert_eq!(parts(&hub), ["journal"]);
+        let health = Health::new(&hub);
         assert_eq!(health.journal.unwrap().bytes, 120);
         assert!(health.last_error.unwrap().line.contains("disk is full"));
         hub.event(&Event::WritingRecovered { seconds: 1.0 });
-        assert_eq!(parts(&hub, Some(&journal)), Vec::<&str>::new());
+        assert_eq!(parts(&hub), Vec::<&str>::new());
         hub.event(&Event::CameraLost { reason: "unplugged".into() });
-        let health = Health::new(&hub, None);
+        let health = Health::new(&hub);
         assert!(!health.healthy && health.failing(None)[0].1.starts_with("no frames since 20"), "{health:?}");
         assert!(health.last_error.unwrap().line.contains("unplugged"));
+    }
+
+    #[test]
+    fn without_a_journal_there_is_none_to_fail() {
+        let hub = hub(None);
+        hub.event(&Event::Start);
+        hub.observe(&crate::frame::Observation::default());
+        hub.event(&Event::WritingFailed { cause: "disk_full".into(), message: "database or disk is full".into() });
+        assert_eq!(parts(&hub), Vec::<&str>::new());
     }
 
     #[test]

@@ -52,6 +52,12 @@ pub fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(own_address().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)), address.port())
 }
 
+/// The address of a page for browsers on other machines; `None` if only this machine reaches the listener.
+pub fn page(address: SocketAddr) -> Option<String> {
+    let address = reachable(address);
+    (!address.ip().is_loopback()).then(|| format!("http://{address}/"))
+}
+
 /// This machine's address on its default route, if it has one. Connecting a UDP socket sends nothing; the address is one that
 /// RFC 5737 reserves for documentation.
 fn own_address() -> Option<IpAddr> {

@@ -14,8 +14,6 @@ mod backlog;
 mod counters;
 mod error;
 #[cfg(feature = "http")]
-mod faces_today;
-#[cfg(feature = "http")]
 mod health;
 mod history;
 mod hub;
@@ -24,6 +22,7 @@ mod limits;
 #[cfg(feature = "http")]
 mod listen;
 mod rate;
+mod today;
 mod token;
 
 #[cfg(feature = "http")]
@@ -36,10 +35,13 @@ mod metrics;
 pub mod mqtt;
 #[cfg(feature = "preview")]
 mod page;
+#[cfg(feature = "metrics")]
+mod resources;
 #[cfg(feature = "preview")]
 mod viewers;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use about::About;
 pub use args::{Args, TelemetryOptions};
@@ -87,7 +89,6 @@ impl Telemetry {
         #[cfg(feature = "http")]
         let shared = http::Shared {
             hub: hub.clone(),
-            journal: options.journal.clone().map(Arc::from),
             #[cfg(feature = "preview")]
             viewers: viewers.clone(),
             #[cfg(feature = "mqtt")]
@@ -97,7 +98,13 @@ impl Telemetry {
         let server = http::Server::start(&options, &shared)?;
         #[cfg(feature = "mqtt")]
         let publisher = match options.mqtt {
-            Some(options) => Some(mqtt::Publisher::start(options, hub.clone(), backlog)?),
+            Some(options) => {
+                #[cfg(feature = "preview")]
+                let page = server.as_ref().and_then(http::Server::preview_address).and_then(listen::page);
+                #[cfg(not(feature = "preview"))]
+                let page = None;
+                Some(mqtt::Publisher::start(options, hub.clone(), backlog, page)?)
+            }
             None => None,
         };
         #[cfg(not(feature = "mqtt"))]
@@ -120,6 +127,31 @@ impl Telemetry {
         self.viewers
             .observe(frame, at, || message::text(&message::ObservedFrame::new(&self.hub.now(), &self.hub.scale, at)));
         let _ = (frame, at);
+    }
+
+    /// Takes in how long the face detector and the expression net took for a frame, if they ran.
+    pub fn step_times(&self, detector: Option<Duration>, classifier: Option<Duration>) {
+        let counters = &self.hub.counters;
+        for (times, took) in [(&counters.detector, detector), (&counters.classifier, classifier)] {
+            if let Some(took) = took {
+                times.add(took.as_micros().min(u128::from(u32::MAX)) as u32);
+            }
+        }
+    }
+
+    /// Asks to pause (`true`) or to resume recording, as a message to the broker does.
+    pub fn request_pause(&self, pauses: bool) {
+        self.hub.now().pause_request = Some(pauses);
+    }
+
+    /// Whether somebody has asked, by way of the broker, to pause (`true`) or to resume recording; told once.
+    pub fn take_pause_request(&self) -> Option<bool> {
+        self.hub.now().pause_request.take()
+    }
+
+    /// Tells watchers what no other sink needs to know.
+    pub fn note(&self, line: &str) {
+        self.hub.note(line);
     }
 
     /// Takes in an event.
@@ -151,7 +183,6 @@ impl Telemetry {
     ) {
         let shared = http::Shared {
             hub: self.hub.clone(),
-            journal: None,
             viewers: self.viewers.clone(),
             #[cfg(feature = "mqtt")]
             publishes: self.publisher.is_some(),

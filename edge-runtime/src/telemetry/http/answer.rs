@@ -119,7 +119,7 @@ impl Site {
 
     /// How the program is, for programs: by its status code, and as JSON.
     fn health(&self) -> Response<Body> {
-        let health = Health::new(&self.shared.hub, self.shared.journal.as_deref());
+        let health = Health::new(&self.shared.hub);
         let mut answer = content("application/json", serde_json::to_string(&health).unwrap_or_default());
         if !health.healthy {
             *answer.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
