@@ -26,10 +26,12 @@ pub mod pipeline;
 pub mod progress;
 pub mod quantize;
 pub mod random;
+pub mod recipe;
 pub mod render;
 pub mod report;
 pub mod run;
 pub mod study;
 pub mod train;
+pub mod upgrade;
 
 pub use error::{Error, Result};

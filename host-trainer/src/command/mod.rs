@@ -8,6 +8,7 @@ pub mod evaluate;
 pub mod inspect;
 pub mod manual;
 pub mod report;
+pub mod robustness;
 pub mod run_all;
 pub mod study;
 pub mod training;
@@ -35,6 +36,7 @@ pub struct Cli {
 enum Command {
     RunAll(run_all::Cmd),
     Evaluate(evaluate::Cmd),
+    Robustness(robustness::Cmd),
     Crossval(crossval::Cmd),
     Report(report::Cmd),
     Study(study::Cmd),
@@ -59,6 +61,7 @@ impl Cli {
         match self.command {
             Command::RunAll(cmd) => cmd.run(),
             Command::Evaluate(cmd) => cmd.run(),
+            Command::Robustness(cmd) => cmd.run(),
             Command::Crossval(cmd) => cmd.run(),
             Command::Report(cmd) => cmd.run(),
             Command::Study(cmd) => cmd.run(),

@@ -2,17 +2,25 @@
 
 use std::path::PathBuf;
 
+use expression_engine::bundle::LowLightGain;
+
 use crate::export;
 
-/// Upgrade a bundle of an earlier version, whose self-test vectors carry no labels.
+/// Upgrade a bundle of an earlier version, whose self-test vectors carry no labels, or set its low-light gain.
 ///
 /// The vectors keep their faces and scores, and get the labels and settings of the manifest as it is now: check that those are
 /// right first. The bundle is replaced only if its self-test passes on this machine.
+///
+/// --low-light changes what the net sees of dark faces, so the figures in the manifest and the model card are no longer those of
+/// the bundle: measure it again with `evaluate` and `robustness`.
 #[derive(clap::Args)]
 pub struct Cmd {
     /// Folder of the bundle.
     #[arg(value_name = "DIR")]
     bundle: PathBuf,
+    /// Brighten faces whose mean is below BELOW to the mean TO before the net, both 1 to 255: 70:100.
+    #[arg(long, value_name = "BELOW:TO", value_parser = crate::upgrade::gain)]
+    low_light: Option<LowLightGain>,
 }
 
 impl Cmd {
@@ -21,7 +29,11 @@ impl Cmd {
     /// # Errors
     /// Returns an error if the bundle is refused or cannot be written.
     pub fn run(&self) -> crate::Result<()> {
-        let done = if export::upgrade(&self.bundle)? { "upgraded" } else { "is up to date" };
+        let mut done = if export::upgrade(&self.bundle)? { "upgraded" } else { "is up to date" };
+        if let Some(gain) = self.low_light {
+            crate::upgrade::set_low_light(&self.bundle, gain)?;
+            done = "upgraded; measure it again: its figures were those without this gain";
+        }
         crate::error::print(&format!("{} {done}", self.bundle.display()))
     }
 }

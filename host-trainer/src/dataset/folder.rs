@@ -78,7 +78,13 @@ pub fn part(folder: &Path, classes: &ClassNames, split: Split) -> crate::Result<
         (Split::Valid, Some(items), _) | (Split::Test, _, Some(items)) | (Split::Test, Some(items), None) => items,
     };
     let (samples, skipped) = samples(folder, &items);
-    Ok(Some(Part { name: format!("{} {split}", title(folder)), source: TERMS.into(), samples, skipped }))
+    Ok(Some(Part {
+        name: format!("{} {split}", title(folder)),
+        source: TERMS.into(),
+        samples,
+        skipped,
+        copies: Vec::new(),
+    }))
 }
 
 const TERMS: &str = "pictures of the user's own; their terms apply";

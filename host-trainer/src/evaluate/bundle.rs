@@ -25,6 +25,10 @@ pub struct Evaluation {
     pub float: Option<Metrics>,
     /// Share of samples to which both give the same label.
     pub agreement: Option<f64>,
+    /// How many pictures are in the training part too, pixel by pixel.
+    pub copies: usize,
+    /// The int8 net on the other pictures, if there are copies.
+    pub int8_without_copies: Option<Metrics>,
     /// Pictures that could not be read.
     pub skipped: usize,
     /// What the manifest says of the model: its figures when it was made.
@@ -45,12 +49,17 @@ impl Evaluation {
             .collect::<crate::Result<Vec<_>>>()?;
         let int8 = answers(&faces, labels, |face| Ok(engine.classify(face)?.class))?;
         let float = if bundle.has(bundle::FLOAT) {
-            let engine = FloatEngine::from_bytes(&bundle.read(bundle::FLOAT)?, engine.input())?;
-            Some(answers(&faces, labels, |face| Ok(largest(&engine.logits(face)?)))?)
+            let float = FloatEngine::from_bytes(&bundle.read(bundle::FLOAT)?, engine.input())?;
+            Some(answers(&faces, labels, |face| Ok(largest(&float.logits(&engine.seen(face))?)))?)
         } else {
             None
         };
+        let copies = part.copies.iter().filter(|copy| **copy).count();
+        let rest = part.samples.iter().zip(&int8).zip(&part.copies).filter(|(_, copy)| !**copy);
+        let rest = rest.map(|((sample, answer), _)| (sample.label, *answer, sample.majority));
         Ok(Evaluation {
+            copies,
+            int8_without_copies: (copies > 0).then(|| Metrics::from_answers(rest)),
             bundle: bundle.manifest().name.clone(),
             data: part.name.clone(),
             agreement: float.as_ref().map(|float| agreement(float, &int8)),
@@ -71,6 +80,12 @@ impl Evaluation {
             text += &row(&format!("{name} accuracy"), &percent(metrics.accuracy));
             text += &row(&format!("{name} accuracy, majority"), &percent(metrics.accuracy_majority));
             text += &row(&format!("{name} macro recall"), &percent(metrics.macro_recall));
+        }
+        if let Some(rest) = &self.int8_without_copies {
+            text += &format!("without {} copies of training pictures: {} samples\n", self.copies, rest.samples);
+            text += &row("int8 accuracy", &percent(rest.accuracy));
+            text += &row("int8 accuracy, majority", &percent(rest.accuracy_majority));
+            text += &row("int8 macro recall", &percent(rest.macro_recall));
         }
         if let Some(share) = self.agreement {
             text += &row("int8 and float agree", &percent(share));

@@ -89,6 +89,14 @@ fn sections(summary: &Summary, answered: &[Answered], samples_png: &[u8]) -> Vec
             figures::recall(&summary.float, &summary.int8),
         ),
         Section::new(
+            "robustness",
+            "Robustness",
+            "The same faces, blurred, darkened, compressed or moved; lengths are in pixels of the aligned face. The shares of \
+             other labels and of lost ones are of the faces that are confident untouched. A face that is not sure enough gets \
+             no label on the board.",
+            figures::robustness(summary.robustness.as_ref()),
+        ),
+        Section::new(
             "curves",
             "Learning curves",
             "An epoch is one pass over the training samples. If the loss on held-out samples rises while the training loss \
@@ -202,4 +210,4 @@ fn terms(summary: &Summary) -> Markup {
 
 #[cfg(test)]
 #[path = "html_tests.rs"]
-mod tests;
+pub(crate) mod tests;

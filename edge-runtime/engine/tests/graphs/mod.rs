@@ -21,6 +21,7 @@ pub fn manifest() -> Manifest {
         name: "tiny".into(),
         labels: vec!["neutral".into(), "happiness".into()],
         input: Input { channels: 1, aligned: SIDE, size: SIDE },
+        low_light: None,
         output: Output { scale: 0.25, zero_point: 128 },
         quantization: Quantization {
             activations: "u8".into(),
