@@ -15,6 +15,7 @@ pub mod run;
 pub mod score;
 pub mod service;
 pub mod telemetry;
+pub mod trust;
 
 pub use expression_core as core;
 pub use expression_engine as engine;

@@ -8,6 +8,7 @@ use std::path::Path;
 use expression_core::{FaceInput, Label};
 use expression_engine::bundle::{self, Confidence, LowLightGain, Manifest, Quantization};
 use expression_engine::selftest::{self, SelfTestError};
+use expression_engine::trust::signature_path;
 use expression_engine::{Bundle, EngineOptions, files};
 use rand::RngExt;
 use tempfile::TempDir;
@@ -166,15 +167,15 @@ pub fn write(folder: &Path, config: &Config, parts: &Parts) -> crate::Result<Run
 }
 
 /// Adds the labels to the self-test vectors of a bundle that an earlier version wrote. Faces and scores stay as they are. The
-/// bundle is replaced whole, and only if its self-test passes; `false` says that it has labels already.
+/// bundle is replaced whole, and only if its self-test passes; its signature, which no longer matches, is left out.
 ///
 /// # Errors
 /// Returns an error if the bundle is refused, or if a file cannot be written; the bundle then stays as it was.
-pub fn upgrade(folder: &Path) -> crate::Result<bool> {
+pub fn upgrade(folder: &Path) -> crate::Result<Upgrade> {
     let bundle = Bundle::open(folder)?;
     bundle.verify()?;
     match selftest::vectors(&bundle) {
-        Ok(_) => return Ok(false),
+        Ok(_) => return Ok(Upgrade::UpToDate),
         Err(SelfTestError::WithoutLabels) => {}
         Err(error) => return Err(error.into()),
     }
@@ -183,23 +184,42 @@ pub fn upgrade(folder: &Path) -> crate::Result<bool> {
     // The manifest's text stays otherwise: people have comments in it.
     let manifest = fs::read_to_string(folder.join(bundle::MANIFEST))?;
     let manifest = manifest.replace(&files::sha256(&old), &files::sha256(&new));
-    replace(folder, &[(bundle::SELFTEST, &new), (bundle::MANIFEST, manifest.as_bytes())])?;
-    Ok(true)
+    let was_signed = replace(folder, &[(bundle::SELFTEST, &new), (bundle::MANIFEST, manifest.as_bytes())])?;
+    Ok(Upgrade::Done { was_signed })
 }
 
-/// Replaces files of a bundle, all at once and only if its self-test then passes.
-pub(crate) fn replace(folder: &Path, new: &[(&str, &[u8])]) -> crate::Result<()> {
+/// Replaces files of a bundle, all at once and only if its self-test then passes. Returns whether the bundle had a signature, which
+/// no longer matches and is left out.
+pub(crate) fn replace(folder: &Path, new: &[(&str, &[u8])]) -> crate::Result<bool> {
     let folder = folder.canonicalize()?;
+    let signature = signature_path(&folder.join(bundle::MANIFEST));
     let draft = draft_beside(&folder)?;
     for entry in fs::read_dir(&folder)? {
         let entry = entry?;
+        if entry.path() == signature {
+            continue;
+        }
         fs::copy(entry.path(), draft.path().join(entry.file_name()))?;
     }
     for (name, bytes) in new {
         files::write_bytes(&draft.path().join(name), bytes)?;
     }
     selftest::open(draft.path(), EngineOptions::default())?;
-    put_in_place(draft, &folder)
+    let was_signed = signature.exists();
+    put_in_place(draft, &folder)?;
+    Ok(was_signed)
+}
+
+/// What [`upgrade`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Upgrade {
+    /// The bundle has labels already, and stays as it is.
+    UpToDate,
+    /// The bundle was replaced.
+    Done {
+        /// Whether it had a signature, which was left out.
+        was_signed: bool,
+    },
 }
 
 fn draft_beside(folder: &Path) -> crate::Result<TempDir> {

@@ -13,11 +13,11 @@ use crate::export;
 ///
 /// The manifest gets the key `low_light` and the format that it needs; its text stays otherwise. The self-test keeps its faces, gets
 /// dark ones besides, and expects the scores that stock tract gives them. The bundle is replaced whole, and only if our kernels
-/// give the same.
+/// give the same. Returns whether it had a signature, which no longer matches and is left out.
 ///
 /// # Errors
 /// Returns an error if the bundle or the gain is refused, or if a file cannot be written; the bundle then stays as it was.
-pub fn set_low_light(folder: &Path, gain: LowLightGain) -> crate::Result<()> {
+pub fn set_low_light(folder: &Path, gain: LowLightGain) -> crate::Result<bool> {
     let (bundle, _) = selftest::open(folder, EngineOptions::default())?;
     let mut manifest = bundle.manifest().clone();
     let had = manifest.low_light.replace(gain);

@@ -1,7 +1,7 @@
 //! Writing files so that a reader finds the old content, the new content or nothing, but never half of either.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
@@ -102,6 +102,26 @@ pub fn write_bytes(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// Returns an error if the file cannot be read, with the path in its message and the kind of its cause.
 pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     fs::read(path).map_err(|error| with_path(error, "read", path))
+}
+
+/// Reads a whole regular file of at most `max` bytes. Anything else, such as a named pipe, is not opened.
+///
+/// # Errors
+/// Returns an error of the kind `FileTooLarge` if the file is larger, of the kind `InvalidInput` if it is not a regular file, and
+/// that of its cause if it cannot be read, with the path in its message.
+pub fn read_at_most(path: &Path, max: u64) -> io::Result<Vec<u8>> {
+    let read = || {
+        if !fs::metadata(path)?.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+        }
+        let mut bytes = Vec::new();
+        File::open(path)?.take(max.saturating_add(1)).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > max {
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {max} bytes")));
+        }
+        Ok(bytes)
+    };
+    read().map_err(|error| with_path(error, "read", path))
 }
 
 fn with_path(error: io::Error, verb: &str, path: &Path) -> io::Error {

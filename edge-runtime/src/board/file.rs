@@ -79,6 +79,9 @@ pub struct Board {
     /// Settings of the journal; flags override them.
     #[serde(default)]
     pub journal: journal::Config,
+    /// Whose bundles it accepts; flags add to it.
+    #[serde(default)]
+    pub trust: expression_engine::trust::Settings,
     /// What to expect of it.
     pub expect: Expectation,
 }

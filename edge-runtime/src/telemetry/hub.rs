@@ -142,6 +142,8 @@ impl Hub {
             | Event::FramesDropped { .. }
             | Event::JournalDamaged { .. }
             | Event::KeepFaces { .. }
+            | Event::OlderBundle { .. }
+            | Event::FacesDeleted { .. }
             | Event::ClockChanged { .. } => {}
         }
         let line = event.line()?;

@@ -1,9 +1,13 @@
 //! `host-trainer deploy`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use expression_engine::Bundle;
+use expression_engine::bundle::Manifest;
+
+use super::key::PasswordArgs;
 use crate::assets;
-use crate::deploy::{Action, Ssh, Version};
+use crate::deploy::{Action, Ssh, Version, evidence};
 use crate::error::Error;
 
 /// The bundle that the repository carries.
@@ -37,9 +41,20 @@ pub struct Cmd {
     /// Program to deploy. By default the one that `cargo xtask build --board` built for this board.
     #[arg(long, value_name = "FILE")]
     binary: Option<PathBuf>,
+    /// Sign program and bundle with this secret key, if it has not signed them yet. See docs/trust.md.
+    #[arg(long, value_name = "FILE", requires = "board")]
+    sign: Option<PathBuf>,
+    #[command(flatten)]
+    password: PasswordArgs,
+    /// Let the board run this bundle although it accepted a newer one before. Its log and journal say so.
+    #[arg(long, requires = "board")]
+    allow_older_bundle: bool,
     /// Do not install or restart the service, for boards without systemd.
     #[arg(long, conflicts_with = "status")]
     no_service: bool,
+    /// Deploy the bundle even if its evidence says that it is worse than the one it was adapted from.
+    #[arg(long, conflicts_with_all = ["status", "rollback"])]
+    accept_worse: bool,
     /// Time that the service must stay up once it is ready, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     settle: u16,
@@ -73,8 +88,13 @@ impl Cmd {
                         ))
                     })?,
                 };
-                let version = Version::gather(board, self.binary.as_deref(), &bundle)?;
-                ssh.perform(&Action::Deploy { version: &version, service, settle })?
+                let key = self.sign.as_deref().map(|file| self.password.open(file)).transpose()?;
+                let version = Version::gather(board, self.binary.as_deref(), &bundle, key.as_ref())?;
+                if !self.accept_worse {
+                    check_evidence(&ssh, &bundle)?;
+                }
+                let older = self.allow_older_bundle;
+                ssh.perform(&Action::Deploy { version: &version, service, settle, older })?
             }
             None if self.rollback => ssh.perform(&Action::Rollback { service, settle })?,
             None => ssh.perform(&Action::Status)?,
@@ -93,6 +113,18 @@ impl Cmd {
         arguments.extend(self.ssh_option.iter().flat_map(|option| ["-o".to_owned(), option.clone()]));
         arguments
     }
+}
+
+/// Refuses a bundle that is worse than the one on the board, as far as its evidence tells.
+fn check_evidence(ssh: &Ssh, bundle: &Path) -> crate::Result<()> {
+    let on_board = || -> crate::Result<Option<Manifest>> {
+        let text = ssh.perform(&Action::Manifest)?.join("\n");
+        let read = || Manifest::from_toml(&text, Path::new("the board's bundle"));
+        Ok(if text.is_empty() { None } else { Some(read()?) })
+    };
+    let told = evidence::check(Bundle::open(bundle)?.manifest(), on_board)?;
+    told.iter().for_each(|line| eprintln!("warning: {line}"));
+    Ok(())
 }
 
 /// A host that ssh does not take for an option.

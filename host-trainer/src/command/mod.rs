@@ -5,14 +5,19 @@ pub mod deploy;
 pub mod detector;
 pub mod draw;
 pub mod evaluate;
+pub mod export;
 pub mod inspect;
+pub mod key;
+pub mod label;
 pub mod manual;
 pub mod report;
 pub mod robustness;
 pub mod run_all;
+pub mod sign;
 pub mod study;
 pub mod training;
 pub mod upgrade;
+pub mod verify;
 
 use std::path::PathBuf;
 
@@ -37,13 +42,18 @@ enum Command {
     RunAll(run_all::Cmd),
     Evaluate(evaluate::Cmd),
     Robustness(robustness::Cmd),
+    Export(export::Cmd),
     Crossval(crossval::Cmd),
     Report(report::Cmd),
     Study(study::Cmd),
     Inspect(inspect::Cmd),
+    Label(label::Cmd),
     Draw(draw::Cmd),
     Detector(detector::Cmd),
     Upgrade(upgrade::Cmd),
+    Key(key::Cmd),
+    Sign(sign::Cmd),
+    Verify(verify::Cmd),
     Deploy(Box<deploy::Cmd>),
     Completions(manual::Completions),
     Man(manual::Man),
@@ -62,13 +72,18 @@ impl Cli {
             Command::RunAll(cmd) => cmd.run(),
             Command::Evaluate(cmd) => cmd.run(),
             Command::Robustness(cmd) => cmd.run(),
+            Command::Export(cmd) => cmd.run(),
             Command::Crossval(cmd) => cmd.run(),
             Command::Report(cmd) => cmd.run(),
             Command::Study(cmd) => cmd.run(),
             Command::Inspect(cmd) => cmd.run(),
+            Command::Label(cmd) => cmd.run(),
             Command::Draw(cmd) => cmd.run(),
             Command::Detector(cmd) => cmd.run(),
             Command::Upgrade(cmd) => cmd.run(),
+            Command::Key(cmd) => cmd.run(),
+            Command::Sign(cmd) => cmd.run(),
+            Command::Verify(cmd) => cmd.run(),
             Command::Deploy(cmd) => cmd.run(),
             Command::Completions(cmd) => cmd.run(),
             Command::Man(cmd) => cmd.run(),

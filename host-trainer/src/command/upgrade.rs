@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use expression_engine::bundle::LowLightGain;
 
-use crate::export;
+use crate::export::{self, Upgrade};
 
 /// Upgrade a bundle of an earlier version, whose self-test vectors carry no labels, or set its low-light gain.
 ///
@@ -29,10 +29,20 @@ impl Cmd {
     /// # Errors
     /// Returns an error if the bundle is refused or cannot be written.
     pub fn run(&self) -> crate::Result<()> {
-        let mut done = if export::upgrade(&self.bundle)? { "upgraded" } else { "is up to date" };
+        let mut done = match export::upgrade(&self.bundle)? {
+            Upgrade::UpToDate => "is up to date",
+            Upgrade::Done { was_signed: false } => "upgraded",
+            Upgrade::Done { was_signed: true } => {
+                "upgraded; its signature no longer matches and was removed: sign it again with `host-trainer sign`"
+            }
+        };
         if let Some(gain) = self.low_light {
-            crate::upgrade::set_low_light(&self.bundle, gain)?;
-            done = "upgraded; measure it again: its figures were those without this gain";
+            done = match crate::upgrade::set_low_light(&self.bundle, gain)? {
+                false => "upgraded; measure it again: its figures were those without this gain",
+                true => {
+                    "upgraded; measure it again: its figures were those without this gain, and sign it again with `host-trainer sign`"
+                }
+            };
         }
         crate::error::print(&format!("{} {done}", self.bundle.display()))
     }

@@ -1,12 +1,13 @@
 # The board's part of `host-trainer deploy`, POSIX sh. It comes over ssh, and what it needs of the board is there on any
 # Debian and in a usual busybox: tar, sha256sum, flock, mv -T, readlink.
 #
-#     sh remote.sh ROOT deploy ID KIB SERVICE SETTLE    (then, once `send` is said, the version's files as tar on stdin)
+#     sh remote.sh ROOT deploy ID KIB SERVICE SETTLE OLDER    (then, once `send` is said, the version's files as tar on stdin)
 #     sh remote.sh ROOT rollback SERVICE SETTLE
 #     sh remote.sh ROOT status
+#     sh remote.sh ROOT manifest
 #
 # ROOT is / but in tests; KIB what the version takes; SERVICE yes, or no to leave services alone; SETTLE the seconds that a
-# service must stay up. Stdout: `ready`, `send`, and the answer. Stderr: talk, and at last `error: ` with what to do.
+# service must stay up; OLDER `older` if the bundle may be older than one that the board accepted before. Stdout: `ready`, `send`, and the answer. Stderr: talk, and at last `error: ` with what to do.
 # Exit codes: 0 done, 1 failed, 2 to be mended by whoever asks.
 #
 #     /opt/edge-runtime/versions/ID   a version that passed its checks on this board; ID is the hash of its files' hashes
@@ -56,6 +57,18 @@ lock() {
     rm -rf "$base/incoming"
 }
 
+# Lets the board accept the bundle of a version folder although it accepted a newer one before: docs/trust.md. Whoever goes back
+# to a version means its bundle as well.
+permit() {
+    state=$(sed -n 's/^state //p' "$1/about" 2>/dev/null)
+    state=$root${state:-/var/lib/edge-runtime}
+    [ -f "$1/bundle/manifest.toml.minisig" ] && [ -d "$state" ] || return 0
+    sum=$(sha256sum <"$1/bundle/manifest.toml") &&
+        printf '%s\n' "${sum%% *}" >"$state/older-bundle.sha256.new" &&
+        mv -f "$state/older-bundle.sha256.new" "$state/older-bundle.sha256" ||
+        say "an older bundle is not permitted on this board: cannot write $state"
+}
+
 # Whether a folder holds a version, whole: $2 is its ID.
 is_whole() {
     [ -f "$1/SHA256SUMS" ] || return 1
@@ -94,9 +107,9 @@ check() {
     # Whether the service is installed is this script's business.
     printf '%s\n' "$found" | grep -v -e '^warn *service ' -e ' checks failed; their lines ' | sed 's/^/  /' >&2
     # A camera may come later, and much else that the doctor misses. Without these nothing works:
-    worst=$(printf '%s\n' "$found" | grep -E '^fail +(board|bundle|detector) ' | head -n 1 | tr -s ' ')
+    worst=$(printf '%s\n' "$found" | grep -E '^fail +(board|bundle|signature|detector) ' | head -n 1 | tr -s ' ')
     [ -z "$worst" ] || fail "refused by this board's doctor: ${worst#fail }"
-    words=$(as_service "$program" selftest --bundle "$1/bundle" 2>&1) ||
+    words=$(as_service "$program" selftest --board "$1/board.toml" --bundle "$1/bundle" 2>&1) ||
         fail "the self-test fails on this board: $(printf '%s\n' "$words" | tail -n 1)"
     say "self-test: $words"
 }
@@ -198,7 +211,7 @@ service: give --no-service, and restart edge-runtime by the board's own means"
 }
 
 deploy() {
-    id=$1 kib=$2 service=$3 settle=$4
+    id=$1 kib=$2 service=$3 settle=$4 older=${5:-newer}
     require_systemd
     lock
     places_are_ours || exit 2
@@ -216,6 +229,7 @@ deploy() {
     fi
     exec </dev/null
     [ "$service" = no ] || prepare_user "$folder"
+    [ "$older" = newer ] || permit "$folder"
     check "$folder"
     if [ "$folder" = "$base/incoming" ]; then
         # One that was there and is damaged goes; a service that runs keeps its open files.
@@ -255,6 +269,7 @@ deploy() {
     fi
     [ -n "$before" ] || fail "$id does not come up any more: journalctl -u $unit says why; --rollback goes back to the version before"
     say "$id did not come up: going back to $before"
+    permit "$base/versions/$before"
     if activate "$before" && bring_up "$settle"; then
         [ "$(version previous)" != "$before" ] || rm -f "$base/previous"
         prune
@@ -272,6 +287,7 @@ rollback() {
     now=$(version current) back=$(version previous)
     [ -n "$back" ] && [ "$back" != "$now" ] && [ -d "$base/versions/$back" ] || refuse "no previous version is kept on this board: deploy one"
     is_whole "$base/versions/$back" "$back" || fail "the previous version $back is damaged: deploy it again"
+    permit "$base/versions/$back"
     activate "$back" && point previous "$now" || fail "the links could not be set; look for what is in their way"
     if [ "$service" = no ]; then
         mark "$back" put
@@ -285,6 +301,7 @@ rollback() {
     fi
     last_words
     say "$back did not come up: going forward to $now"
+    permit "$base/versions/$now"
     activate "$now" && point previous "$back" && bring_up "$settle" ||
         fail "neither $back nor $now comes up: journalctl -u $unit says why"
     fail "$back did not come up; $now runs again: mend what its last lines say (journalctl -u $unit)"
@@ -308,5 +325,6 @@ case $action in
 deploy) deploy "$@" ;;
 rollback) rollback "$@" ;;
 status) status ;;
+manifest) cat "$base/current/bundle/manifest.toml" 2>/dev/null || : ;;
 *) refuse "unknown action $action" ;;
 esac

@@ -44,6 +44,8 @@ pub enum Action<'a> {
         service: bool,
         /// Seconds that it must stay up.
         settle: u16,
+        /// Whether the board may run its bundle although it accepted a newer one before.
+        older: bool,
     },
     /// Go back to the version before.
     Rollback {
@@ -54,23 +56,28 @@ pub enum Action<'a> {
     },
     /// Say what is there.
     Status,
+    /// Give the lines of the manifest of the bundle that is there; none if there is none.
+    Manifest,
 }
 
 impl Action<'_> {
     fn words(&self) -> Vec<String> {
         let service = |service: &bool| if *service { "yes" } else { "no" }.to_owned();
         match self {
-            Action::Deploy { version, service: s, settle } => {
-                vec!["deploy".into(), version.id(), version.kib().to_string(), service(s), settle.to_string()]
+            Action::Deploy { version, service: s, settle, older } => {
+                let older = if *older { "older" } else { "newer" };
+                let (id, kib) = (version.id(), version.kib().to_string());
+                vec!["deploy".into(), id, kib, service(s), settle.to_string(), older.into()]
             }
             Action::Rollback { service: s, settle } => vec!["rollback".into(), service(s), settle.to_string()],
             Action::Status => vec!["status".into()],
+            Action::Manifest => vec!["manifest".into()],
         }
     }
 
     /// Looking needs no rights.
     fn who(&self) -> &'static str {
-        if matches!(self, Action::Status) { "anyone" } else { "root" }
+        if matches!(self, Action::Status | Action::Manifest) { "anyone" } else { "root" }
     }
 }
 

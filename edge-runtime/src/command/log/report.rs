@@ -15,7 +15,7 @@ use maud::{Markup, html};
 use super::output::write_file;
 use super::{Source, moment, stats as figures};
 use crate::journal::stats::{Gap, Stats};
-use crate::journal::{EventRow, JournalError, Range, Reader, SessionRow};
+use crate::journal::{EventRow, JournalError, Range, Reader, Session, SessionRow};
 use gathered::Gathered;
 
 /// Write a journal as one HTML page: expressions over time, tracks, latency, gaps, events and sessions.
@@ -169,6 +169,12 @@ fn details(event: &EventRow) -> String {
     fields.into_iter().map(text).collect::<Vec<_>>().join(", ")
 }
 
+/// Who signed the bundle of a session, as far as its board could tell.
+fn signature(session: &Session) -> String {
+    let Some(signature) = &session.signature else { return String::new() };
+    [Some(signature.state.as_str()), signature.key.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(" ")
+}
+
 fn sessions(stats: &Stats) -> Markup {
     let row = |row: &SessionRow| {
         let session = &row.session;
@@ -181,8 +187,10 @@ fn sessions(stats: &Stats) -> Markup {
             session.kernels.clone(),
             session.program.clone(),
             if session.clock_synchronised { "yes" } else { "no" }.to_owned(),
+            signature(session),
         ]
     };
-    let head = ["session", "start", "bundle", "model", "board", "kernels", "version", "clock synchronised"];
+    let head =
+        ["session", "start", "bundle", "model", "board", "kernels", "version", "clock synchronised", "signature"];
     text_table("Sessions", &head, stats.sessions.iter().rev().take(MAX_ROWS).map(row))
 }

@@ -1,5 +1,6 @@
 //! `edge-runtime run`
 
+mod keep_faces;
 mod mqtt_payload;
 mod terminal;
 
@@ -20,6 +21,7 @@ use crate::run::{Journaled, OnObservation, Run, Sinks};
 use crate::score::ScoreScale;
 use crate::service::{Progress, Service, Stop};
 use crate::telemetry::{self, Telemetry};
+use crate::trust::{self, Policy};
 
 /// Watch a camera, a video or pictures: find faces, track them, classify their expressions and record them
 ///
@@ -96,11 +98,12 @@ pub struct Cmd {
     /// Keep the journal below this size; the oldest records are deleted first [default: the board's, or 256]
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1_000_000), help_heading = "Journal")]
     journal_size: Option<u64>,
-    /// Also store the aligned face of each record. These are pictures of people; the journal says that it holds them
-    #[arg(long, requires = "journal", help_heading = "Journal")]
-    keep_faces: bool,
+    #[command(flatten)]
+    keep_faces: keep_faces::Args,
     #[command(flatten)]
     watching: telemetry::Args,
+    #[command(flatten)]
+    trust: trust::Flags,
 }
 
 /// How the profile is written.
@@ -129,8 +132,12 @@ impl Cmd {
         let spec = self.source.clone().map_or_else(|| board.camera.source.parse(), Ok)?;
         let folder = self.bundle.as_deref().unwrap_or(Path::new(&board.paths.bundle));
         let threads = self.threads.map_or(usize::from(board.threads), usize::from);
-        let (bundle, engine) =
-            expression_engine::selftest::open(folder, EngineOptions { threads, ..EngineOptions::default() })?;
+        let mut policy = self.policy(&board)?;
+        let options = EngineOptions { threads, ..EngineOptions::default() };
+        let (bundle, engine) = expression_engine::selftest::open_trusted(folder, options, policy.trust())?;
+        if let Some(warning) = policy.warning(&bundle) {
+            tracing::warn!("{warning}");
+        }
         let still = matches!(spec, Spec::Dir { .. } | Spec::Images { .. });
         let mut options = if still { PipelineOptions::still() } else { PipelineOptions::moving() };
         if !still {
@@ -152,10 +159,15 @@ impl Cmd {
         let telemetry = self.telemetry(&bundle, labels, &camera, path.zip(journal.as_ref()))?;
         self.warn_if_unheard();
         service.ready(&format!("watching {description}"));
+        let mut sinks = Sinks::new(journal, telemetry, indicator, service);
+        if let Some(event) = policy.event(bundle.verdict()) {
+            sinks.send(event);
+        }
+        policy.remember(bundle.verdict());
         let run = Run {
             source,
             pipeline,
-            sinks: Sinks::new(journal, telemetry, indicator, service),
+            sinks,
             on_observation: self.on_observation(scale),
             policy: expression_core::thermal::Policy::new(board.thermal.limits()),
             thermometer: thermal::Thermometer::start(thermal::Sensors::find(Path::new("/"), &board.thermal)),
@@ -178,6 +190,12 @@ impl Cmd {
             )));
         }
         Ok(())
+    }
+
+    /// What is trusted: by the file of --board, or else by the one of the installed service if there is one.
+    fn policy(&self, board: &Board) -> Result<Policy> {
+        let installed = if self.board.is_none() { trust::installed()? } else { None };
+        Policy::new(Some(installed.as_ref().unwrap_or(board)), &self.trust, Path::new("/"))
     }
 
     fn on_observation(&self, scale: ScoreScale) -> OnObservation {
@@ -216,7 +234,7 @@ impl Cmd {
         }
         config.max_records_per_second = self.records_per_second.unwrap_or(config.max_records_per_second);
         config.max_bytes = self.journal_size.map_or(config.max_bytes, |mib| mib << 20);
-        config.keep_faces |= self.keep_faces;
+        self.keep_faces.apply(&mut config);
         config.check()?;
         Ok(config)
     }
@@ -277,6 +295,7 @@ fn open_journal(
         kernels: kernels.to_owned(),
         score_step: Some(manifest.output.scale),
         labels: labels.iter().map(|label| label.name()).collect::<Vec<_>>().join(" "),
+        signature: Some(bundle.verdict().into()),
         configuration: std::env::args().skip(1).collect::<Vec<_>>().join(" "),
         ..Session::here()
     };
