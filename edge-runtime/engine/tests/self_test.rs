@@ -125,10 +125,10 @@ fn a_confidence_changed_in_the_manifest_is_refused() {
 #[test]
 fn a_gain_added_to_or_changed_in_the_manifest_is_refused() {
     let gain = |below, to| Some(LowLightGain { below, to });
-    let folder = Folder::with_manifest(|manifest| manifest.low_light = gain(70, 100));
+    let folder = Folder::with_manifest(|manifest| (manifest.format, manifest.low_light) = (2, gain(70, 100)));
     folder.refused_for("low_light", "below 70, to 100", "none");
     let (onnx, mut manifest) = (graphs::bytes(&graphs::int8()), graphs::manifest());
-    manifest.low_light = gain(70, 100);
+    (manifest.format, manifest.low_light) = (2, gain(70, 100));
     let vectors = vectors_of(&onnx, &manifest);
     selftest::open(Folder::new(&manifest, &onnx, &vectors).0.path(), EngineOptions::default()).unwrap();
     manifest.low_light = gain(70, 101);
