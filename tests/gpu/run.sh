@@ -64,10 +64,11 @@ awk -F, -v train=$train -v test=$test '
     NR == 1 || ($1 == "Training" && $2 != "" && train-- > 0) || ($1 == "PublicTest" && $2 != "" && test-- > 0)
 ' "$data/fer2013new.csv" > "$short/fer2013new.csv"
 
-run() { # NAME PRESET [FLAG ...]
-    name=$1 preset=$2
+run() { # FOLDER PRESET [FLAG ...]; sh has no local variables, so it has names of its own
+    run_folder=$1 run_preset=$2
     shift 2
-    "$HOST_TRAINER" run-all --preset "$preset" --device $device --runs "$work/runs" --name "$name" "$@" >"$work/$name.log" 2>&1
+    "$HOST_TRAINER" run-all --preset "$run_preset" --device $device --runs "$work/runs" --name "$run_folder" "$@" \
+        >"$work/$run_folder.log" 2>&1
 }
 
 say "smoke run"
