@@ -47,6 +47,7 @@ fn train(folder: &Path, run: &Path, mut config: Config, preset: &str) -> Result<
         face_net: FaceNet::open(&config.face_net, device)?,
         fixed: export::Fixed::new(config.face_input(), SEED)?,
         accept_rung_3: false,
+        recipe: None,
     };
 
     let started = Instant::now();

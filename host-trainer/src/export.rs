@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use expression_core::{FaceInput, Label};
-use expression_engine::bundle::{self, Confidence, Manifest, Quantization};
+use expression_engine::bundle::{self, Confidence, LowLightGain, Manifest, Quantization};
 use expression_engine::selftest::{self, SelfTestError};
 use expression_engine::trust::signature_path;
 use expression_engine::{Bundle, EngineOptions, files};
@@ -17,6 +17,8 @@ use crate::config::{Config, WeightScales};
 use crate::dataset::rendered;
 use crate::detector;
 use crate::error::Context;
+use crate::evaluate::robustness::Robustness;
+use crate::net::low_light;
 use crate::parity::{self, Rung};
 use crate::quantize::IntegerNet;
 
@@ -43,6 +45,14 @@ pub fn self_test_faces(input: FaceInput, seed: u64) -> crate::Result<Vec<Vec<u8>
     let mut rng = crate::random::rng(seed, "self-test", 0);
     faces.extend((0..NOISE).map(|_| (0..input.len()).map(|_| rng.random::<u8>()).collect::<Vec<u8>>()));
     Ok(faces)
+}
+
+/// Adds a dark copy of every third face to `faces`, which a low-light gain brightens.
+pub(crate) fn with_dark_faces(mut faces: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+    let dark = |face: &Vec<u8>| face.iter().map(|byte| byte / 4).collect();
+    let dark: Vec<Vec<u8>> = faces.iter().step_by(3).map(dark).collect();
+    faces.extend(dark);
+    faces
 }
 
 /// Keeps the self-test's identities apart from those of any data set.
@@ -106,10 +116,11 @@ pub fn manifest(
     };
     let input = config.face_input();
     Manifest {
-        format: bundle::FORMAT,
+        format: Manifest::format_for(config.net.low_light),
         name: name.to_owned(),
         labels: labels.iter().map(|label| label.name().to_owned()).collect(),
         input: bundle::Input { channels: input.channels, aligned: input.aligned, size: input.size },
+        low_light: config.net.low_light,
         output: net.output(),
         quantization: Quantization { activations: "u8".into(), weights: granularity.into(), calibration_samples },
         confidence: None,
@@ -128,9 +139,13 @@ pub fn write(folder: &Path, config: &Config, parts: &Parts) -> crate::Result<Run
     let draft = draft_beside(folder)?;
     let mut manifest = manifest(config, parts.name, parts.labels, parts.net, parts.calibration_samples);
     manifest.confidence = Some(parts.confidence);
-    let faces = &parts.fixed.self_test;
-    let scores: Vec<Vec<u8>> = faces.iter().map(|face| parts.net.scores(face)).collect();
-    let self_test = selftest::file(&manifest, faces, &scores)?;
+    let mut faces = parts.fixed.self_test.clone();
+    if manifest.low_light.is_some() {
+        faces = with_dark_faces(faces);
+    }
+    let seen = low_light::seen(&faces, manifest.low_light());
+    let scores: Vec<Vec<u8>> = seen.iter().map(|face| parts.net.scores(face)).collect();
+    let self_test = selftest::file(&manifest, &faces, &scores)?;
     let mut put = |name: &str, bytes: &[u8]| -> crate::Result<()> {
         files::write_bytes(&draft.path().join(name), bytes)?;
         manifest.files.insert(name.into(), files::sha256(bytes));
@@ -169,6 +184,13 @@ pub fn upgrade(folder: &Path) -> crate::Result<Upgrade> {
     // The manifest's text stays otherwise: people have comments in it.
     let manifest = fs::read_to_string(folder.join(bundle::MANIFEST))?;
     let manifest = manifest.replace(&files::sha256(&old), &files::sha256(&new));
+    let was_signed = replace(folder, &[(bundle::SELFTEST, &new), (bundle::MANIFEST, manifest.as_bytes())])?;
+    Ok(Upgrade::Done { was_signed })
+}
+
+/// Replaces files of a bundle, all at once and only if its self-test then passes. Returns whether the bundle had a signature, which
+/// no longer matches and is left out.
+pub(crate) fn replace(folder: &Path, new: &[(&str, &[u8])]) -> crate::Result<bool> {
     let folder = folder.canonicalize()?;
     let signature = signature_path(&folder.join(bundle::MANIFEST));
     let draft = draft_beside(&folder)?;
@@ -179,12 +201,13 @@ pub fn upgrade(folder: &Path) -> crate::Result<Upgrade> {
         }
         fs::copy(entry.path(), draft.path().join(entry.file_name()))?;
     }
-    files::write_bytes(&draft.path().join(bundle::SELFTEST), &new)?;
-    files::write_bytes(&draft.path().join(bundle::MANIFEST), manifest.as_bytes())?;
+    for (name, bytes) in new {
+        files::write_bytes(&draft.path().join(name), bytes)?;
+    }
     selftest::open(draft.path(), EngineOptions::default())?;
     let was_signed = signature.exists();
     put_in_place(draft, &folder)?;
-    Ok(Upgrade::Done { was_signed })
+    Ok(was_signed)
 }
 
 /// What [`upgrade`] did.
@@ -221,8 +244,16 @@ fn put_in_place(draft: TempDir, folder: &Path) -> crate::Result<()> {
 
 /// The model card: what the model is, what it is for and not for, and its figures.
 pub fn model_card(parts: &CardFacts) -> String {
-    let CardFacts { name, data, source, face_net, command, table, recall, labels } = parts;
+    let CardFacts { name, data, source, face_net, command, table, recall, labels, robustness, low_light } = parts;
     let labels = labels.iter().map(|label| label.name()).collect::<Vec<_>>().join(", ");
+    let robustness = robustness.map_or(String::new(), |robustness| {
+        format!("Robustness: lengths are in pixels of the aligned face, other and lost labels in shares of the confident faces.\n\n{}\n", robustness.table())
+    });
+    let low_light = low_light.map_or(String::new(), |LowLightGain { below, to }| {
+        format!(
+            "Faces whose mean is below {below} are brightened to the mean {to} before the net (low-light gain).\n\n"
+        )
+    });
     let detector = detector::SOURCE;
     let recall: String = Label::ALL
         .iter()
@@ -247,7 +278,7 @@ Recall of the int8 net on the test samples:
 | label | recall |
 | --- | --- |
 {recall}
-## Where it comes from
+{robustness}{low_light}## Where it comes from
 
 - Data: {data}. {source}.
 - Face net that supervised it: {face_net}
@@ -283,4 +314,8 @@ pub struct CardFacts<'a> {
     pub labels: &'a [Label],
     /// Recall of each label by the int8 net.
     pub recall: &'a [Option<f64>],
+    /// The table of disturbances.
+    pub robustness: Option<&'a Robustness>,
+    /// The gain for dark faces.
+    pub low_light: Option<LowLightGain>,
 }

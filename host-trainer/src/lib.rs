@@ -30,10 +30,12 @@ pub mod predict;
 pub mod progress;
 pub mod quantize;
 pub mod random;
+pub mod recipe;
 pub mod render;
 pub mod report;
 pub mod run;
 pub mod study;
 pub mod train;
+pub mod upgrade;
 
 pub use error::{Error, Result};

@@ -12,8 +12,10 @@ use crate::config::Config;
 use crate::coverage;
 use crate::dataset::{DataSet, Sample};
 use crate::error::Context;
+use crate::evaluate::robustness::Robustness;
 use crate::evaluate::{Metrics, confidence, metrics};
 use crate::export;
+use crate::net::low_light;
 use crate::onnx::builder;
 use crate::outcome::{Answer, MetricsFile, Summary};
 use crate::parity::{self, AnswerPairs};
@@ -25,6 +27,8 @@ use crate::train::{stage_two, views};
 
 /// Pictures that rung 5 writes to files and reads back.
 const ALIGNED_PICTURES: usize = 500;
+/// Test samples that a run disturbs. `host-trainer robustness` takes all.
+const DISTURBED: usize = 1000;
 
 /// A trained and quantized net, and what it answered on the test samples.
 pub struct Measurement {
@@ -75,9 +79,16 @@ impl Measurement {
             Some(others) => Tensor::cat(&[&held_out.aligned, &others.to_device(Device::Cpu)], 0),
             None => held_out.aligned.shallow_clone(),
         };
-        let net = quantize(&folded, &views::centre(&calibrating, size).contiguous(), &config.quantize)?;
-        let described =
-            |graph| builder::bytes(&graph::describe(graph, &labels, (input.channels, input.aligned, input.size)));
+        let calibrating = low_light::brightened(&views::centre(&calibrating, size).contiguous(), config.net.low_light);
+        let net = quantize(&folded, &calibrating, &config.quantize)?;
+        let described = |graph| {
+            builder::bytes(&graph::describe(
+                graph,
+                &labels,
+                (input.channels, input.aligned, input.size),
+                config.net.low_light,
+            ))
+        };
         let float_onnx = described(graph::float(&folded));
         let int8_onnx = described(graph::int8(&net));
         let quantizing = started.elapsed().as_secs_f64();
@@ -99,7 +110,8 @@ impl Measurement {
             all.index_select(1, &Tensor::from_slice(&kept))
         };
         let faces = rows(&crops(&test))?;
-        let (rung_1, float_places) = parity::float(&logits(&test), &float_onnx, &faces, input)?;
+        let (rung_1, float_places) =
+            parity::float(&logits(&test), &float_onnx, &low_light::seen(&faces, engine.low_light()), input)?;
         let (rung_2, reference) = parity::integer(&net, &engine, &faces)?;
         let int8_answers: Vec<Scores> =
             reference.into_iter().map(|scores| Scores::from_integer(scores, net.output())).collect();
@@ -121,6 +133,8 @@ impl Measurement {
         let some = data.test.len().min(ALIGNED_PICTURES);
         let pictures: Vec<_> = data.test[..some].iter().map(|sample| &sample.picture).collect();
         let rung_5 = parity::aligned_faces(&pictures, &faces[..some], input)?;
+        let robustness =
+            Robustness::of_samples(&engine, confidence.least, &data.name, &data.test, DISTURBED, run.seed())?;
         let measuring = started.elapsed().as_secs_f64();
 
         let mut seconds = vec![("data".to_owned(), loading)];
@@ -143,6 +157,7 @@ impl Measurement {
             float,
             int8,
             agreement,
+            robustness: Some(robustness),
             parity: vec![rung_1, rung_2, rung_3, rung_5],
             seconds,
             peak_memory_bytes: expression_engine::memory::peak(),

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::adoption::Adoption;
 use crate::evaluate::Metrics;
+use crate::evaluate::robustness::Robustness;
 use crate::parity::Rung;
 use crate::train::Curve;
 
@@ -46,6 +47,9 @@ pub struct Summary {
     pub int8: Metrics,
     /// Share of test samples to which both give the same class.
     pub agreement: f64,
+    /// How the int8 net bears disturbances of the test samples.
+    #[serde(default)]
+    pub robustness: Option<Robustness>,
     /// The parity ladder.
     pub parity: Vec<Rung>,
     /// Seconds by step, in the order they ran.

@@ -48,7 +48,7 @@ impl Rung {
     }
 }
 
-/// Rung 1: libtorch's logits `[n, classes]` and tract's, of the same faces, u8 `[n, channels, size, size]`.
+/// Rung 1: libtorch's logits `[n, classes]` and tract's, of the same faces as the net sees them, u8 `[n, channels, size, size]`.
 ///
 /// # Errors
 /// Returns an error if tract cannot run the graph.
@@ -88,7 +88,7 @@ pub fn float(torch: &Tensor, onnx: &[u8], faces: &[Vec<u8>], input: FaceInput) -
     Ok((rung, answers))
 }
 
-/// Rung 2: the integer reference and the edge engine, on every face. Gives the reference's scores too.
+/// Rung 2: the integer reference and the edge engine, on every aligned face. Gives the reference's scores too.
 ///
 /// # Errors
 /// Returns an error if the engine cannot run the graph.
@@ -97,7 +97,7 @@ pub fn integer(net: &IntegerNet, engine: &Engine, faces: &[Vec<u8>]) -> crate::R
         .par_iter()
         .map(|face| {
             interrupt::check()?;
-            Ok((net.scores(face), engine.classify(face)?.integer))
+            Ok((net.scores(&engine.seen(face)), engine.classify(face)?.integer))
         })
         .collect::<crate::Result<Vec<_>>>()?;
     let steps = |(a, b): &(Vec<u8>, Vec<u8>)| a.iter().zip(b).map(|(a, b)| a.abs_diff(*b)).max().unwrap_or(u8::MAX);

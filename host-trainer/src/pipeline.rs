@@ -14,6 +14,7 @@ use crate::export;
 use crate::measurement::Measurement;
 use crate::net::FaceNet;
 use crate::parity::Rung;
+use crate::recipe::Recipe;
 use crate::run::{self, Run};
 use crate::train::method;
 
@@ -25,6 +26,8 @@ pub struct Prerequisites {
     pub fixed: export::Fixed,
     /// Whether the bundle is exported although rung 3 does not hold.
     pub accept_rung_3: bool,
+    /// The run whose recipe this is the final training of.
+    pub recipe: Option<Recipe>,
     /// What an adapted net must not be worse on than the one that it came from.
     pub old_test: Option<Part>,
 }
@@ -41,7 +44,7 @@ pub fn run(
     loading: f64,
     prerequisites: Prerequisites,
 ) -> crate::Result<Measurement> {
-    let Prerequisites { face_net, fixed, accept_rung_3, old_test } = prerequisites;
+    let Prerequisites { face_net, fixed, accept_rung_3, recipe, old_test } = prerequisites;
     let trained = method::train(run, config, data, face_net)?;
     let mut measurement = Measurement::new(run, config, data, loading, trained, accept_rung_3)?;
     if let Some(old_test) = old_test {
@@ -50,7 +53,7 @@ pub fn run(
     }
     crate::interrupt::check()?;
     if measurement.summary.parity.iter().all(Rung::allows_export) {
-        let rung = self::export(run, config, &measurement, &fixed)?;
+        let rung = self::export(run, config, &measurement, &fixed, recipe.as_ref())?;
         measurement.summary.bundle = rung.holds.then(|| run.path(run::BUNDLE).display().to_string());
         measurement.summary.parity.push(rung);
     }
@@ -71,7 +74,13 @@ fn adoption(
     Adoption::judge(start, &engine, (&data.name, &data.test, &answers), old_test).map(Some)
 }
 
-fn export(run: &Run, config: &Config, measurement: &Measurement, fixed: &export::Fixed) -> crate::Result<Rung> {
+fn export(
+    run: &Run,
+    config: &Config,
+    measurement: &Measurement,
+    fixed: &export::Fixed,
+    recipe: Option<&Recipe>,
+) -> crate::Result<Rung> {
     let Measurement { summary, labels, net, float_onnx, int8_onnx, confidence, .. } = measurement;
     // What an adapted net knows comes from the old bundle, and so do its terms.
     let old = config.start.as_ref().map(|start| Bundle::open(Path::new(&start.bundle))).transpose()?;
@@ -88,15 +97,23 @@ fn export(run: &Run, config: &Config, measurement: &Measurement, fixed: &export:
         }
         FaceNetModel::Vgg16 => "VGG-16 from a file of the user's; its terms apply.",
     };
-    let command = run.command();
+    let mut command = run.command();
+    let (mut table, mut metrics) = (summary.table(), summary.figures());
+    if let Some(recipe) = recipe {
+        command += &format!(" --final {}", recipe.name());
+        table = recipe.table(&table);
+        metrics.extend(recipe.figures());
+    }
     let facts = export::CardFacts {
         name: &summary.name,
         data: &summary.data,
         source: &source,
         face_net,
         command: &command,
-        table: &summary.table(),
+        table: &table,
         recall: &summary.int8.recall,
+        robustness: summary.robustness.as_ref(),
+        low_light: config.net.low_light,
         labels,
     };
     let provenance = [
@@ -109,6 +126,9 @@ fn export(run: &Run, config: &Config, measurement: &Measurement, fixed: &export:
     ];
     let mut provenance: BTreeMap<String, String> =
         provenance.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    if let Some(recipe) = recipe {
+        provenance.insert("figures".into(), recipe.provenance());
+    }
     provenance.extend(summary.adoption.iter().flat_map(Adoption::provenance));
     for rung in summary.parity.iter().filter(|rung| rung.accepted) {
         let told = format!("{}: {}; tolerance {}", rung.what, rung.figure, rung.tolerance);
@@ -124,7 +144,7 @@ fn export(run: &Run, config: &Config, measurement: &Measurement, fixed: &export:
         calibration_samples: summary.samples[1],
         confidence: *confidence,
         provenance,
-        metrics: BTreeMap::from_iter(summary.figures()),
+        metrics,
         model_card: export::model_card(&facts),
     };
     export::write(&run.path(run::BUNDLE), config, &parts)

@@ -123,7 +123,7 @@ fn a_spoilt_bundle_is_refused(bundle: &Path) {
     assert!(refuse(&mut selftest(&cut)).contains("sha256"));
     let lost = copy("lost", &|folder| std::fs::remove_file(folder.join("expression.onnx")).unwrap());
     assert!(refuse(&mut selftest(&lost)).contains("missing"));
-    let newer = copy("newer", &manifest("format = 1", "format = 2"));
+    let newer = copy("newer", &manifest("format = 1", "format = 3"));
     assert!(refuse(&mut selftest(&newer)).contains("newer"));
     let damaged = copy("damaged", &manifest("[input]", "[input"));
     assert!(refuse(&mut selftest(&damaged)).contains("damaged manifest"));

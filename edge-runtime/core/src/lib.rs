@@ -27,6 +27,8 @@
 //! # Ok::<(), expression_core::align::AlignError>(())
 //! ```
 //!
+//! If the bundle asks for it, a [low-light gain](light) brightens a dark face before the net sees it.
+//!
 //! # From the net's scores to a label
 //!
 //! ```
@@ -53,6 +55,7 @@ pub mod face;
 #[cfg(feature = "indicator")]
 pub mod indicator;
 pub mod label;
+pub mod light;
 pub mod patch;
 pub mod quality;
 pub mod quantize;
@@ -64,5 +67,6 @@ pub mod track;
 
 pub use face::FaceInput;
 pub use label::{Label, LabelSet};
+pub use light::LowLight;
 pub use record::{Bounds, Quality, Record, Stamp};
 pub use resample::{Turn, View};

@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use expression_core::{FaceInput, Label, LabelSet};
+use expression_core::{FaceInput, Label, LabelSet, LowLight};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Classify, ErrorKind};
 use crate::files;
 use crate::trust::{Trust, TrustError, Verdict};
 
-/// The bundle format that this version writes, and the newest that it reads.
-pub const FORMAT: u32 = 1;
+/// The newest bundle format that this version reads.
+pub const FORMAT: u32 = 2;
+/// The format that introduced [`Manifest::low_light`]: an older program would ignore the gain and answer otherwise.
+const LOW_LIGHT_FORMAT: u32 = 2;
 /// The file name of the manifest.
 pub const MANIFEST: &str = "manifest.toml";
 /// The file name of the int8 graph.
@@ -41,6 +43,9 @@ pub struct Manifest {
     pub labels: Vec<String>,
     /// The geometry of the aligned face.
     pub input: Input,
+    /// The gain for dark faces, or `None` if the net sees every face as it is aligned. Needs format 2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub low_light: Option<LowLightGain>,
     /// The affine quantization of the integer scores.
     pub output: Output,
     /// How the int8 graph was made.
@@ -65,6 +70,24 @@ pub struct Input {
     pub aligned: usize,
     /// The side in pixels of the centred crop that the net sees.
     pub size: usize,
+}
+
+/// The low-light gain: a face whose mean is below `below` is brightened to the mean `to` before the net sees it. The formula is
+/// that of [`expression_core::light`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LowLightGain {
+    /// The mean below which a face is dark, 1 to `to`.
+    pub below: u8,
+    /// The mean that a dark face gets, at most 255.
+    pub to: u8,
+}
+
+impl LowLightGain {
+    /// Returns the gain in the form that `expression-core` takes, or `None` unless `1 <= below <= to`.
+    pub fn checked(self) -> Option<LowLight> {
+        LowLight::new(self.below, self.to)
+    }
 }
 
 /// The affine quantization of the integer scores: `logit = scale * (score - zero_point)`.
@@ -281,7 +304,26 @@ impl Manifest {
         LabelSet::from_names(self.labels.iter().map(String::as_str))
     }
 
+    /// Returns the gain for dark faces, if the manifest has a valid one. In an opened bundle it is valid.
+    pub fn low_light(&self) -> Option<LowLight> {
+        self.low_light.and_then(LowLightGain::checked)
+    }
+
+    /// Returns the format of a bundle with or without a low-light gain: the oldest that says all, so that older programs read
+    /// what they can and refuse the rest.
+    pub fn format_for(low_light: Option<LowLightGain>) -> u32 {
+        if low_light.is_some() { LOW_LIGHT_FORMAT } else { 1 }
+    }
+
     fn check(&self) -> Result<(), String> {
+        if let Some(gain @ LowLightGain { below, to }) = self.low_light {
+            if gain.checked().is_none() {
+                return Err(format!("low_light from {below} to {to}: expected 1 <= below <= to <= 255"));
+            }
+            if self.format < LOW_LIGHT_FORMAT {
+                return Err(format!("low_light needs `format = {LOW_LIGHT_FORMAT}`, not {}", self.format));
+            }
+        }
         let Input { channels, aligned, size } = self.input;
         if !matches!(channels, 1 | 3) || size == 0 || size > aligned || aligned > 1024 {
             return Err(format!(

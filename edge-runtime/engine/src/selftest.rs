@@ -121,10 +121,18 @@ pub fn vectors_from(bytes: &[u8], manifest: &Manifest) -> Result<Vec<Vector>, Se
     let made_for = text.ok_or(SelfTestError::WithoutLabels)?;
     let mut made_for: BTreeMap<String, String> = toml::from_str(made_for).map_err(|error| damaged(error.message()))?;
     for (key, found) in settings(manifest) {
-        let expected = made_for.remove(key).ok_or_else(|| damaged(format!("no {key} in its {SETTINGS}")))?;
+        let expected = match made_for.remove(key) {
+            // Vectors from before there was a gain were made without one.
+            None if key == LOW_LIGHT => NONE.to_owned(),
+            expected => expected.ok_or_else(|| damaged(format!("no {key} in its {SETTINGS}")))?,
+        };
         if found != expected {
             return Err(SelfTestError::Settings { key, found, expected });
         }
+    }
+    // What this version does not know may change answers too.
+    if let Some(key) = made_for.keys().next() {
+        return Err(damaged(format!("unknown setting {key:?}; a newer program wrote it")));
     }
     let tensors = SafeTensors::deserialize(bytes).map_err(damaged)?;
     let faces = rows(&tensors, FACES, manifest.face_input().len())?;
@@ -180,8 +188,13 @@ pub fn with_labels(bytes: &[u8], manifest: &Manifest) -> Result<Vec<u8>, SelfTes
     file(manifest, &faces, &rows(&tensors, SCORES, manifest.labels.len())?)
 }
 
+/// The setting that vectors of earlier versions lack.
+const LOW_LIGHT: &str = "low_light";
+/// The value of a setting that the manifest leaves out.
+const NONE: &str = "none";
+
 /// All that changes an answer besides the net, by key of the manifest.
-fn settings(manifest: &Manifest) -> [(&'static str, String); 4] {
+fn settings(manifest: &Manifest) -> [(&'static str, String); 5] {
     let Input { channels, aligned, size } = manifest.input;
     let Output { scale, zero_point } = manifest.output;
     // Labels under the names of their records: the manifest may say "angry" for "anger".
@@ -190,7 +203,8 @@ fn settings(manifest: &Manifest) -> [(&'static str, String); 4] {
         ("labels", labels.unwrap_or_default()),
         ("input", format!("channels {channels}, aligned {aligned}, size {size}")),
         ("output", format!("scale {scale}, zero_point {zero_point}")),
-        ("confidence", manifest.confidence.map_or("none".into(), |confidence| format!("least {}", confidence.least))),
+        ("confidence", manifest.confidence.map_or(NONE.into(), |confidence| format!("least {}", confidence.least))),
+        (LOW_LIGHT, manifest.low_light.map_or(NONE.into(), |gain| format!("below {}, to {}", gain.below, gain.to))),
     ]
 }
 

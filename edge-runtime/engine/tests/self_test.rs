@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use expression_core::Label;
-use expression_engine::bundle::{self, Confidence, Manifest};
+use expression_engine::bundle::{self, Confidence, LowLightGain, Manifest};
 use expression_engine::error::{Classify, ErrorKind};
 use expression_engine::selftest::{self, SelfTestError, Vector};
 use expression_engine::{Engine, EngineOptions, files};
@@ -120,6 +120,78 @@ fn a_confidence_changed_in_the_manifest_is_refused() {
     let confidence = Some(Confidence { least: 0.5, answered: 0.9, accuracy: 0.9 });
     let folder = Folder::with_manifest(|manifest| manifest.confidence = confidence);
     folder.refused_for("confidence", "least 0.5", "none");
+}
+
+#[test]
+fn a_gain_added_to_or_changed_in_the_manifest_is_refused() {
+    let gain = |below, to| Some(LowLightGain { below, to });
+    let folder = Folder::with_manifest(|manifest| (manifest.format, manifest.low_light) = (2, gain(70, 100)));
+    folder.refused_for("low_light", "below 70, to 100", "none");
+    let (onnx, mut manifest) = (graphs::bytes(&graphs::int8()), graphs::manifest());
+    (manifest.format, manifest.low_light) = (2, gain(70, 100));
+    let vectors = vectors_of(&onnx, &manifest);
+    selftest::open(Folder::new(&manifest, &onnx, &vectors).0.path(), EngineOptions::default()).unwrap();
+    manifest.low_light = gain(70, 101);
+    Folder::new(&manifest, &onnx, &vectors).refused_for("low_light", "below 70, to 101", "below 70, to 100");
+    manifest.low_light = None;
+    Folder::new(&manifest, &onnx, &vectors).refused_for("low_light", "none", "below 70, to 100");
+}
+
+#[test]
+fn a_gain_that_makes_no_sense_or_is_in_an_old_format_is_refused() {
+    for (format, below, to, told) in
+        [(2, 0, 100, "low_light from 0"), (2, 101, 100, "low_light from 101"), (1, 70, 100, "`format = 2`")]
+    {
+        let mut manifest = graphs::manifest();
+        (manifest.format, manifest.low_light) = (format, Some(LowLightGain { below, to }));
+        let text = toml::to_string(&manifest).unwrap();
+        let error = Manifest::from_toml(&text, Path::new("here")).unwrap_err().to_string();
+        assert!(error.contains(told), "{error}");
+    }
+    assert_eq!(Manifest::format_for(None), 1, "a bundle without a gain is read by older programs");
+}
+
+#[test]
+fn the_vectors_of_before_there_was_a_gain_are_those_without_one() {
+    let (onnx, manifest) = (graphs::bytes(&graphs::int8()), graphs::manifest());
+    let new = vectors_of(&onnx, &manifest);
+    let (key, other) = ("low_light = \\\"none\\\"\\n", "low_lighter = \\\"no\\\"\\n");
+    let place = new.windows(key.len()).position(|window| window == key.as_bytes()).expect("the setting");
+    // The header's length stays: spaces after it are part of its JSON.
+    let end = 8 + u64::from_le_bytes(new[..8].try_into().unwrap()) as usize;
+    let mut earlier = [&new[..place], &new[place + key.len()..end]].concat();
+    earlier.extend([b' '].repeat(key.len()));
+    earlier.extend(&new[end..]);
+    assert_eq!(selftest::vectors_from(&earlier, &manifest).unwrap(), selftest::vectors_from(&new, &manifest).unwrap());
+    // A setting that this version does not know may change answers.
+    assert_eq!(key.len(), other.len());
+    let mut newer = new.clone();
+    newer[place..place + key.len()].copy_from_slice(other.as_bytes());
+    let error = selftest::vectors_from(&newer, &manifest).unwrap_err().to_string();
+    assert!(error.contains("unknown setting \"low_lighter\""), "{error}");
+}
+
+#[test]
+fn the_engine_brightens_dark_faces_alone_or_in_rows() {
+    let onnx = graphs::bytes(&graphs::int8());
+    let mut manifest = graphs::manifest();
+    let plain = Engine::from_bytes(&onnx, &manifest, EngineOptions::default()).unwrap();
+    manifest.low_light = Some(LowLightGain { below: 70, to: 100 });
+    let dark: Vec<u8> = faces()[0].iter().map(|byte| byte / 4).collect();
+    let bright = faces()[1].clone();
+    let mut brightened = dark.clone();
+    assert!(manifest.low_light().unwrap().apply(&mut brightened));
+    let expected = [&brightened, &bright, &brightened].map(|face| plain.classify(face).unwrap().integer).concat();
+    assert_ne!(plain.classify(&dark).unwrap().integer, expected[..2], "the gain changes the answer");
+    for kernel in [EngineOptions::default().kernel, None] {
+        let engine = Engine::from_bytes(&onnx, &manifest, EngineOptions { kernel, threads: 1 }).unwrap();
+        assert_eq!(*engine.seen(&dark), brightened);
+        assert_eq!(*engine.seen(&bright), bright);
+        assert_eq!(engine.classify(&dark).unwrap().integer, expected[..2]);
+        let mut scores = vec![0; 6];
+        engine.classify_many(&[&dark[..], &bright, &dark].concat(), &mut scores).unwrap();
+        assert_eq!(scores, expected);
+    }
 }
 
 #[test]

@@ -146,6 +146,6 @@ impl Cmd {
 }
 
 /// Training faces of `rendered` without a number: its test part is a quarter of them.
-const DRAWN: usize = 6000;
+pub const DRAWN: usize = 6000;
 /// Most pictures of the gallery.
 const SHOWN: usize = 500;

@@ -13,6 +13,7 @@ pub mod label;
 pub mod manual;
 pub mod predict;
 pub mod report;
+pub mod robustness;
 pub mod run_all;
 pub mod sign;
 pub mod study;
@@ -43,6 +44,7 @@ enum Command {
     RunAll(run_all::Cmd),
     Evaluate(evaluate::Cmd),
     Predict(predict::Cmd),
+    Robustness(robustness::Cmd),
     Export(export::Cmd),
     Crossval(crossval::Cmd),
     Report(report::Cmd),
@@ -74,6 +76,7 @@ impl Cli {
             Command::RunAll(cmd) => cmd.run(),
             Command::Evaluate(cmd) => cmd.run(),
             Command::Predict(cmd) => cmd.run(),
+            Command::Robustness(cmd) => cmd.run(),
             Command::Export(cmd) => cmd.run(),
             Command::Crossval(cmd) => cmd.run(),
             Command::Report(cmd) => cmd.run(),

@@ -1,5 +1,6 @@
 //! `host-trainer run-all`
 
+use std::path::PathBuf;
 use std::time::Instant;
 
 use expression_core::Label;
@@ -14,6 +15,7 @@ use crate::export;
 use crate::measurement::Measurement;
 use crate::net::FaceNet;
 use crate::pipeline::{self, Prerequisites};
+use crate::recipe::Recipe;
 use crate::report::{Answered, html};
 use crate::run::{self, Run};
 
@@ -34,6 +36,10 @@ pub struct Cmd {
     /// Export the bundle even if rung 3 fails: int8 answers other than float. The manifest records it.
     #[arg(long)]
     accept_rung3: bool,
+    /// Train the recipe of the finished run in DIR once more, on its training and test part together. The card and the manifest give
+    /// that run's figures on the test part, since this model has seen it.
+    #[arg(long = "final", value_name = "DIR")]
+    final_of: Option<PathBuf>,
     /// With --from: data set of the old test, whose test part (of FER+ the validation part) must not get worse. The bundle
     /// carries the comparison, and deploy reads it.
     #[arg(long, value_name = "SOURCE", default_value = "rendered", requires = "from")]
@@ -65,10 +71,14 @@ impl Cmd {
             face_net: FaceNet::open(&config.face_net, device)?,
             fixed: export::Fixed::new(config.face_input(), *seed)?,
             accept_rung_3: self.accept_rung3,
+            recipe: self.final_of.as_deref().map(|folder| Recipe::read(folder, &config)).transpose()?,
             old_test: self.training.from.is_some().then(|| super::study::old_test(&self.old_test)).transpose()?,
         };
         let started = Instant::now();
-        let data = dataset::load(data, self.training.request(&config, self.limit))?;
+        let mut data = dataset::load(data, self.training.request(&config, self.limit))?;
+        if let Some(recipe) = &prerequisites.recipe {
+            data = recipe.joined(data)?;
+        }
         let loading = started.elapsed().as_secs_f64();
         run.start(&data)?;
         let [train, calibration, test] = [&data.train, &data.calibration, &data.test].map(Vec::len);

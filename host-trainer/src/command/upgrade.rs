@@ -2,17 +2,25 @@
 
 use std::path::PathBuf;
 
+use expression_engine::bundle::LowLightGain;
+
 use crate::export::{self, Upgrade};
 
-/// Upgrade a bundle of an earlier version, whose self-test vectors carry no labels.
+/// Upgrade a bundle of an earlier version, whose self-test vectors carry no labels, or set its low-light gain.
 ///
 /// The vectors keep their faces and scores, and get the labels and settings of the manifest as it is now: check that those are
 /// right first. The bundle is replaced only if its self-test passes on this machine.
+///
+/// --low-light changes what the net sees of dark faces, so the figures in the manifest and the model card are no longer those of
+/// the bundle: measure it again with `evaluate` and `robustness`.
 #[derive(clap::Args)]
 pub struct Cmd {
     /// Folder of the bundle.
     #[arg(value_name = "DIR")]
     bundle: PathBuf,
+    /// Brighten faces whose mean is below BELOW to the mean TO before the net, both 1 to 255: 70:100.
+    #[arg(long, value_name = "BELOW:TO", value_parser = crate::upgrade::gain)]
+    low_light: Option<LowLightGain>,
 }
 
 impl Cmd {
@@ -21,13 +29,21 @@ impl Cmd {
     /// # Errors
     /// Returns an error if the bundle is refused or cannot be written.
     pub fn run(&self) -> crate::Result<()> {
-        let done = match export::upgrade(&self.bundle)? {
+        let mut done = match export::upgrade(&self.bundle)? {
             Upgrade::UpToDate => "is up to date",
             Upgrade::Done { was_signed: false } => "upgraded",
             Upgrade::Done { was_signed: true } => {
                 "upgraded; its signature no longer matches and was removed: sign it again with `host-trainer sign`"
             }
         };
+        if let Some(gain) = self.low_light {
+            done = match crate::upgrade::set_low_light(&self.bundle, gain)? {
+                false => "upgraded; measure it again: its figures were those without this gain",
+                true => {
+                    "upgraded; measure it again: its figures were those without this gain, and sign it again with `host-trainer sign`"
+                }
+            };
+        }
         crate::error::print(&format!("{} {done}", self.bundle.display()))
     }
 }

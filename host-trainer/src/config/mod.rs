@@ -3,15 +3,18 @@
 use std::path::Path;
 
 use expression_core::FaceInput;
+use expression_engine::bundle::LowLightGain;
 use expression_engine::files;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Context, Error};
 
 mod adapt;
+mod disturbance;
 mod schedule;
 
 pub use adapt::{Adapt, Start};
+pub use disturbance::{Degrade, Mix};
 pub use schedule::Schedule;
 
 /// The most bytes of a preset.
@@ -65,6 +68,9 @@ pub struct Net {
     pub hidden: i64,
     /// Dropout before the classifier.
     pub dropout: f64,
+    /// The gain that brightens dark faces before the net, in training and on the board. If absent, there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub low_light: Option<LowLightGain>,
 }
 
 /// The face net.
@@ -193,6 +199,12 @@ pub struct Augment {
     pub contrast: f64,
     /// Share of the faces of stage two of which a random rectangle is blanked.
     pub erase: f64,
+    /// What stage two's faces suffer from cameras, rooms and codecs; if absent, nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub degrade: Option<Degrade>,
+    /// Faces mixed with each other in stage two; if absent, none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mix: Option<Mix>,
 }
 
 /// Quantisation.
@@ -315,6 +327,8 @@ impl Config {
         let require = |holds: bool, what: &str| holds.then_some(()).ok_or_else(|| what.to_owned());
         require(matches!(channels, 1 | 3), "net.channels must be 1 or 3")?;
         require((8..=*aligned).contains(size) && *aligned <= 1024, "net: 8 <= size <= aligned <= 1024")?;
+        let gain = self.net.low_light.is_none_or(|gain| gain.checked().is_some());
+        require(gain, "net.low_light: 1 <= below <= to <= 255")?;
         require(!convolutions.is_empty() && convolutions.iter().all(|n| (1..=4096).contains(n)), "net.convolutions")?;
         let ascending = pools.is_sorted_by(|a, b| a < b) && pools.iter().all(|n| (1..=convolutions.len()).contains(n));
         require(ascending && self.net.map_size() > 0, "net.pools: numbers of convolutions, ascending, not too many")?;
@@ -323,6 +337,8 @@ impl Config {
         require((0.0..=1.0).contains(&self.stage_two.prior), "stage_two.prior: a share, 0 to 1")?;
         require((0.0..=1.0).contains(&self.stage_two.teacher), "stage_two.teacher: a share, 0 to 1")?;
         require((0.0..=1.0).contains(&self.augment.erase), "augment.erase: a share, 0 to 1")?;
+        self.augment.degrade.as_ref().map_or(Ok(()), Degrade::check)?;
+        self.augment.mix.as_ref().map_or(Ok(()), Mix::check)?;
         require((0.0..1.0).contains(&self.stage_two.average), "stage_two.average: a share, 0 to less than 1")?;
         require(
             self.stage_two.teacher == 0.0 || self.face_net_tuning.epochs > 0,

@@ -62,7 +62,13 @@ pub fn part(file: &Path, split: Split) -> crate::Result<Option<Part>> {
         return Ok(None);
     }
     let samples = samples(&rows, Some(split));
-    Ok(Some(Part { name: format!("{NAME} {split}"), source: SOURCE.into(), samples, skipped: Vec::new() }))
+    Ok(Some(Part {
+        name: format!("{NAME} {split}"),
+        source: SOURCE.into(),
+        samples,
+        skipped: Vec::new(),
+        copies: Vec::new(),
+    }))
 }
 
 struct Row {

@@ -1,11 +1,13 @@
 //! FER+: Barsoum et al., "Training Deep Networks for Facial Expression Recognition with Crowd-Sourced Label
 //! Distribution", ICMI 2016, arXiv 1608.01041. The layout that Microsoft's FERPlus repository makes.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use expression_core::Label;
 
-use super::{DataSet, Part, Request, Sample, Split, listing, sample, shuffled, table};
+use super::listing::LeftOut;
+use super::{DataSet, Part, Request, Sample, Split, copies, listing, sample, shuffled, table};
 use crate::error::{Context, Error};
 
 /// The table of votes.
@@ -23,9 +25,13 @@ fn place(split: Split) -> (&'static str, &'static str) {
     }
 }
 
+/// Votes for the eight labels, "unknown" and "not a face".
+type Counts = [u32; 10];
+
 struct Row {
     path: PathBuf,
     name: String,
+    counts: Counts,
     votes: Votes,
 }
 
@@ -43,36 +49,82 @@ struct Votes {
 /// own protocol reports on the pictures with [`Sample::majority`] alone. The distribution drops single votes as noise, as
 /// upstream's `ferplus.py` does. Rows without a picture, or marked as no face by most, are left out, as upstream.
 ///
+/// No picture is both trained on and reported on: of pictures that are in the training part and in another, pixel by pixel, both
+/// copies are left out. The votes of copies within the training part are added, and the picture is trained on once.
+///
 /// # Errors
 /// [`Error::BadInput`] where the table or a folder is missing or a row does not parse.
 pub fn load(folder: &Path, request: Request) -> crate::Result<DataSet> {
-    let mut train = shuffled(rows(folder, Split::Train)?, request.seed);
-    let test = rows(folder, Split::Valid)?;
+    let rows_of = |split| rows(folder, split);
+    let (train_rows, test_rows) = (rows_of(Split::Train)?, rows_of(Split::Valid)?);
+    let (train, mut skipped) = read(&train_rows);
+    let (test, unreadable) = read(&test_rows);
+    skipped.extend(unreadable);
+    // The part for the last test may be absent: it is not needed here.
+    let private = match folder.join(place(Split::Test).1).is_dir() {
+        true => read(&rows_of(Split::Test)?).0,
+        false => Vec::new(),
+    };
+    let test_copies = copies::found_in(&test, &train);
+    let elsewhere: Vec<Sample> = test.iter().chain(&private).cloned().collect();
+    let train_copies = copies::found_in(&train, &elsewhere);
+    let (train, merged) = merged(copies::without(train, &train_copies), &train_rows);
+    let mut left_out = LeftOut::default();
+    left_out.add("training pictures that are in another part too", copies::count(&train_copies));
+    left_out.add("validation pictures that are in the training part too", copies::count(&test_copies));
+    left_out.add("copies within the training part (their votes are added)", merged);
+    left_out.warn(folder);
+    let mut train = shuffled(train, request.seed);
     train.truncate(request.limit.unwrap_or(usize::MAX));
     let calibration = train.split_off(train.len() - request.held_out(train.len()));
-    let mut skipped = Vec::new();
-    let mut read = |rows: &[Row]| {
-        let (samples, unreadable) = read(rows);
-        skipped.extend(unreadable);
-        samples
+    let name = match copies::count(&test_copies) {
+        0 => NAME.to_owned(),
+        count => format!("{NAME}, less {count} test pictures that are in the training part too"),
     };
-    Ok(DataSet {
-        name: NAME.into(),
-        source: SOURCE.into(),
-        train: read(&train),
-        calibration: read(&calibration),
-        test: read(&test),
-        skipped,
-    })
+    let test = copies::without(test, &test_copies);
+    Ok(DataSet { name, source: SOURCE.into(), train, calibration, test, skipped })
 }
 
-/// One part of FER+ in the order of the table, every picture as [`load`] labels it.
+/// One part of FER+ in the order of the table, every picture as [`load`] labels it. Of the validation and test part, it says which
+/// pictures are in the training part too.
 ///
 /// # Errors
 /// As [`load`].
 pub fn part(folder: &Path, split: Split) -> crate::Result<Part> {
     let (samples, skipped) = read(&rows(folder, split)?);
-    Ok(Part { name: format!("{NAME} {split}"), source: SOURCE.into(), samples, skipped })
+    let copies = match split {
+        Split::Train => Vec::new(),
+        Split::Valid | Split::Test => copies::found_in(&samples, &read(&rows(folder, Split::Train)?).0),
+    };
+    Ok(Part { name: format!("{NAME} {split}"), source: SOURCE.into(), samples, skipped, copies })
+}
+
+/// Samples of which those with equal pictures became the first of them, with the votes of all, and how many were dropped.
+fn merged(samples: Vec<Sample>, rows: &[Row]) -> (Vec<Sample>, usize) {
+    let counts: HashMap<&str, Counts> = rows.iter().map(|row| (row.name.as_str(), row.counts)).collect();
+    let count = samples.len();
+    let add = |votes: &mut Counts, of: &Sample| {
+        let more = counts.get(of.name.as_str()).copied().unwrap_or_default();
+        votes.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
+    };
+    let groups = copies::groups(samples);
+    let merged: Vec<Sample> = groups
+        .into_iter()
+        .filter_map(|group| {
+            let mut votes = Counts::default();
+            group.iter().for_each(|sample| add(&mut votes, sample));
+            let single = group.len() == 1;
+            let first = group.into_iter().next()?;
+            if single {
+                return Some(first);
+            }
+            // Copies of which most votes together see no face are left out, as such a picture is.
+            let Votes { distribution, label, majority } = Votes::of(votes)?;
+            Some(Sample { distribution, label, majority, ..first })
+        })
+        .collect();
+    let dropped = count - merged.len();
+    (merged, dropped)
 }
 
 /// The usable rows of a part.
@@ -89,9 +141,9 @@ fn rows(folder: &Path, split: Split) -> crate::Result<Vec<Row>> {
         let place = || format!("{}:{}", path.display(), number + 2);
         let record = record.map_err(|error| Error::BadInput(error.to_string())).with_context(place)?;
         let (usage, row) = parse(&record).map_err(Error::BadInput).with_context(place)?;
-        let Some((name, votes)) = row else { continue };
+        let Some((name, counts, votes)) = row else { continue };
         if usage == wanted {
-            rows.push(Row { path: folder.join(pictures).join(&name), name, votes });
+            rows.push(Row { path: folder.join(pictures).join(&name), name, counts, votes });
         }
     }
     require_pictures(&folder.join(pictures))?;
@@ -121,11 +173,11 @@ fn read(rows: &[Row]) -> (Vec<Sample>, Vec<String>) {
 }
 
 /// Usage, and name and votes where the row has a picture and a face.
-fn parse(record: &csv::StringRecord) -> Result<(String, Option<(String, Votes)>), String> {
+fn parse(record: &csv::StringRecord) -> Result<(String, Option<(String, Counts, Votes)>), String> {
     if record.len() != 12 {
         return Err(format!("{} columns, not 12; restore the file from FERPlus", record.len()));
     }
-    let mut counts = [0u8; 10];
+    let mut counts = Counts::default();
     for (count, text) in counts.iter_mut().zip(record.iter().skip(2)) {
         let parsed = text.trim().parse().ok().filter(|count| *count <= 100);
         *count = parsed.ok_or_else(|| format!("{text:?} is no number of votes"))?;
@@ -135,36 +187,37 @@ fn parse(record: &csv::StringRecord) -> Result<(String, Option<(String, Votes)>)
         return Err(format!("{name:?} is no file name"));
     }
     let votes = if name.is_empty() { None } else { Votes::of(counts) };
-    Ok((usage, votes.map(|votes| (name, votes))))
+    Ok((usage, votes.map(|votes| (name, counts, votes))))
 }
 
 impl Votes {
     /// Of the eight labels, "unknown" and "not a face"; `None` where most saw no face or none of the eight was named.
-    fn of(counts: [u8; 10]) -> Option<Votes> {
-        let sum = |counts: &[u8]| counts.iter().map(|count| u32::from(*count)).sum::<u32>();
+    fn of(counts: Counts) -> Option<Votes> {
+        let sum = |counts: &[u32]| counts.iter().sum::<u32>();
         let top = *counts[..Label::COUNT].iter().max()?;
-        if top == 0 || 2 * u32::from(counts[9]) > sum(&counts) {
+        if top == 0 || 2 * counts[9] > sum(&counts) {
             return None;
         }
         let label = Label::from_index(counts.iter().position(|count| *count == top)?)?;
         // A vote that stands alone is taken for a slip, unless there are no others.
         let mut kept = counts.map(|count| if count > 1 { count } else { 0 });
-        let majority = 2 * u32::from(kept[label as usize]) > sum(&kept);
+        let majority = 2 * kept[label as usize] > sum(&kept);
         if sum(&kept[..Label::COUNT]) == 0 {
             kept = counts;
         }
         let total = sum(&kept[..Label::COUNT]) as f32;
-        let distribution = std::array::from_fn(|index| f32::from(kept[index]) / total);
+        let distribution = std::array::from_fn(|index| kept[index] as f32 / total);
         Some(Votes { distribution, label, majority })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::layout::tests::assert_refused;
+    use super::super::layout::Layout;
+    use super::super::layout::tests::{REQUEST, assert_refused, drawn};
     use super::*;
 
-    fn row(text: &str) -> Result<(String, Option<(String, Votes)>), String> {
+    fn row(text: &str) -> Result<(String, Option<(String, Counts, Votes)>), String> {
         parse(&csv::StringRecord::from(text.split(',').collect::<Vec<_>>()))
     }
 
@@ -173,18 +226,22 @@ mod tests {
         let (usage, row) = row("Training,fer0.png,6,0,2,1,0,0,0,0,1,0").unwrap();
         assert_eq!(usage, "Training");
         let distribution = [0.75, 0.0, 0.25, 0.0, 0.0, 0.0, 0.0, 0.0];
-        assert_eq!(row, Some(("fer0.png".into(), Votes { distribution, label: Label::Neutral, majority: true })));
+        let counts = [6, 0, 2, 1, 0, 0, 0, 0, 1, 0];
+        assert_eq!(
+            row,
+            Some(("fer0.png".into(), counts, Votes { distribution, label: Label::Neutral, majority: true }))
+        );
     }
 
     #[test]
     fn without_a_majority_the_picture_still_counts() {
         for (counts, label) in [("5,5,0,0,0,0,0,0,0,0", Label::Neutral), ("0,0,0,0,4,0,0,0,6,0", Label::Anger)] {
             let (_, row) = row(&format!("Training,fer0.png,{counts}")).unwrap();
-            let votes = row.unwrap().1;
+            let votes = row.unwrap().2;
             assert_eq!((votes.label, votes.majority), (label, false));
         }
         let (_, row) = row("Training,fer0.png,1,1,1,1,1,1,1,1,1,1").unwrap();
-        assert_eq!(row.unwrap().1.distribution, [0.125; 8]);
+        assert_eq!(row.unwrap().2.distribution, [0.125; 8]);
     }
 
     #[test]
@@ -204,6 +261,59 @@ mod tests {
         ] {
             assert!(row(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn copies_are_not_both_trained_on_and_reported_on_and_their_votes_are_added() {
+        let folder = drawn(Layout::Ferplus, 8, 48);
+        let before = load(folder.path(), REQUEST).unwrap();
+        let table = std::fs::read_to_string(folder.path().join(TABLE)).unwrap();
+        let names = |usage: &str| -> Vec<String> {
+            let of_part = table.lines().filter(|line| line.starts_with(usage));
+            of_part.map(|line| line.split(',').nth(1).unwrap().to_owned()).collect()
+        };
+        let (train, valid) = (names("Training"), names("PublicTest"));
+        assert_eq!(before.train.len() + before.calibration.len(), train.len(), "drawn pictures have no copies");
+        let path = |split: Split, name: &String| folder.path().join(place(split).1).join(name);
+        let copy = |from: PathBuf, to: PathBuf| {
+            std::fs::copy(from, to).unwrap();
+        };
+        // Validation picture 0 is training picture 0; training pictures 1, 2 and 3 are one.
+        copy(path(Split::Train, &train[0]), path(Split::Valid, &valid[0]));
+        copy(path(Split::Train, &train[1]), path(Split::Train, &train[2]));
+        copy(path(Split::Train, &train[1]), path(Split::Train, &train[3]));
+        // A part that is absent so far: its picture 0 is training picture 4, and leaves the training part too.
+        std::fs::create_dir_all(folder.path().join(place(Split::Test).1)).unwrap();
+        let private = "fer0035000.png".to_owned();
+        copy(path(Split::Train, &train[4]), path(Split::Test, &private));
+        let more = format!("{table}PrivateTest,{private},10,0,0,0,0,0,0,0,0,0\n");
+        std::fs::write(folder.path().join(TABLE), more).unwrap();
+
+        let set = load(folder.path(), REQUEST).unwrap();
+        let seen: Vec<&Sample> = set.train.iter().chain(&set.calibration).collect();
+        assert_eq!((seen.len(), set.test.len()), (train.len() - 4, valid.len() - 1));
+        assert!(seen.iter().all(|sample| ![&train[0], &train[2], &train[3], &train[4]].contains(&&sample.name)));
+        assert!(set.test.iter().all(|sample| sample.name != valid[0]));
+        assert!(set.name.contains("less 1 test pictures"), "{}", set.name);
+        // Neutral to sadness are labels 0 to 3: picture 1 is happiness 7, surprise 2, unknown 1; and so on.
+        let counts = |number: usize| -> Vec<f32> {
+            let row = table.lines().find(|line| line.contains(&train[number])).unwrap();
+            row.split(',').skip(2).map(|count| count.parse().unwrap()).collect()
+        };
+        let sums: Vec<f32> = (0..10).map(|vote| [1, 2, 3].map(|number| counts(number)[vote]).iter().sum()).collect();
+        let kept: Vec<f32> = sums[..8].iter().map(|sum| if *sum > 1.0 { *sum } else { 0.0 }).collect();
+        let merged = seen.iter().find(|sample| sample.name == train[1]).unwrap();
+        for (found, kept_votes) in merged.distribution.iter().zip(&kept) {
+            assert!(
+                (found - kept_votes / kept.iter().sum::<f32>()).abs() < 1e-6,
+                "{:?} of {sums:?}",
+                merged.distribution
+            );
+        }
+        // A part that is measured is whole, and says which pictures are copies.
+        let part = part(folder.path(), Split::Valid).unwrap();
+        assert_eq!(part.samples.len(), valid.len());
+        assert_eq!(part.copies, part.samples.iter().map(|sample| sample.name == valid[0]).collect::<Vec<_>>());
     }
 
     #[test]

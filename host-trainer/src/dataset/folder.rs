@@ -78,7 +78,13 @@ pub fn part(folder: &Path, classes: &ClassNames, split: Split) -> crate::Result<
         (Split::Valid, Some(items), _) | (Split::Test, _, Some(items)) | (Split::Test, Some(items), None) => items,
     };
     let (samples, skipped) = samples(folder, &items);
-    Ok(Some(Part { name: format!("{} {split}", title(folder)), source: TERMS.into(), samples, skipped }))
+    Ok(Some(Part {
+        name: format!("{} {split}", title(folder)),
+        source: TERMS.into(),
+        samples,
+        skipped,
+        copies: Vec::new(),
+    }))
 }
 
 /// Every picture of the folder, whatever part it lies in.
@@ -89,7 +95,7 @@ pub fn whole(folder: &Path, classes: &ClassNames) -> crate::Result<Part> {
     let Pictures { train, valid, test } = read_parts(folder, classes)?;
     let items: Vec<Item> = [Some(train), valid, test].into_iter().flatten().flatten().collect();
     let (samples, skipped) = samples(folder, &items);
-    Ok(Part { name: format!("{} all", title(folder)), source: TERMS.into(), samples, skipped })
+    Ok(Part { name: format!("{} all", title(folder)), source: TERMS.into(), samples, skipped, copies: Vec::new() })
 }
 
 const TERMS: &str = "pictures of the user's own; their terms apply";

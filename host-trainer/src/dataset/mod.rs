@@ -4,6 +4,7 @@ pub mod affectnet;
 pub mod ck_plus;
 mod class_names;
 pub mod contact_sheet;
+mod copies;
 mod cut;
 pub mod fer2013;
 pub mod ferplus;
@@ -245,7 +246,7 @@ pub fn part(source: &Source, split: Split, request: Request) -> crate::Result<Pa
         Split::Valid => calibration,
         Split::Test => test,
     };
-    Part { name: format!("{name} {split}"), source, samples, skipped }.checked()
+    Part { name: format!("{name} {split}"), source, samples, skipped, copies: Vec::new() }.checked()
 }
 
 /// Loads or draws a whole data set and splits it by a protocol.

@@ -100,6 +100,8 @@ pub struct Part {
     pub samples: Vec<Sample>,
     /// Pictures that could not be read: file and reason.
     pub skipped: Vec<String>,
+    /// Of each sample, whether its picture is in the training part too; empty if that was not looked for.
+    pub copies: Vec<bool>,
 }
 
 impl Part {

@@ -23,7 +23,7 @@ pub fn whole(source: &Source, request: Request) -> crate::Result<Part> {
         _ => {
             let DataSet { name, source, train, calibration, test, skipped } = load(source, request)?;
             let samples = [train, calibration, test].concat();
-            Part { name: format!("{name} all"), source, samples, skipped }.checked()
+            Part { name: format!("{name} all"), source, samples, skipped, copies: Vec::new() }.checked()
         }
     }
 }

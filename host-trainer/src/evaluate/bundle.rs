@@ -34,6 +34,10 @@ pub struct Evaluation {
     pub float: Option<Metrics>,
     /// Share of samples to which both give the same label.
     pub agreement: Option<f64>,
+    /// How many pictures are in the training part too, pixel by pixel.
+    pub copies: usize,
+    /// The int8 net on the other pictures, if there are copies.
+    pub int8_without_copies: Option<Metrics>,
     /// Pictures that could not be read.
     pub skipped: usize,
     /// What the manifest says of the model: its figures when it was made.
@@ -70,15 +74,20 @@ impl Evaluation {
         })?;
         let classes: Vec<usize> = answers.iter().map(|answer| answer.label as usize).collect();
         let float = if bundle.has(bundle::FLOAT) {
-            let engine = FloatEngine::from_bytes(&bundle.read(bundle::FLOAT)?, engine.input())?;
-            Some(of_faces(&faces, |face| Ok(labels[largest(&engine.logits(face)?)] as usize))?)
+            let float = FloatEngine::from_bytes(&bundle.read(bundle::FLOAT)?, engine.input())?;
+            Some(of_faces(&faces, |face| Ok(labels[largest(&float.logits(&engine.seen(face))?)] as usize))?)
         } else {
             None
         };
+        let copies = part.copies.iter().filter(|copy| **copy).count();
+        let rest = part.samples.iter().zip(&classes).zip(&part.copies).filter(|(_, copy)| !**copy);
+        let rest = rest.map(|((sample, answer), _)| (sample.label, *answer, sample.majority));
         let int8 = Metrics::new(&part.samples, &classes);
         let right = || answers.iter().zip(&part.samples).map(|(answer, sample)| answer.label == sample.label);
         let by_class = by_class(&int8);
         Ok(Evaluation {
+            copies,
+            int8_without_copies: (copies > 0).then(|| Metrics::from_answers(rest)),
             bundle: bundle.manifest().name.clone(),
             data: part.name.clone(),
             accuracy: Share::of(right().filter(|right| *right).count(), answers.len()),
@@ -144,6 +153,12 @@ impl Evaluation {
         }
         text += &row("int8 macro F1", &percent(self.macro_f1));
         text += &row("int8 calibration error (ECE)", &percent(self.calibration_error));
+        if let Some(rest) = &self.int8_without_copies {
+            text += &format!("without {} copies of training pictures: {} samples\n", self.copies, rest.samples);
+            text += &row("int8 accuracy", &percent(rest.accuracy));
+            text += &row("int8 accuracy, majority", &percent(rest.accuracy_majority));
+            text += &row("int8 macro recall", &percent(rest.macro_recall));
+        }
         if let Some(share) = self.agreement {
             text += &row("int8 and float agree", &percent(share));
         }

@@ -4,7 +4,6 @@ use tch::{Kind, Tensor};
 
 use super::Inspected;
 use super::neurons::spatial_maximum;
-use crate::net::expression_net::normalised;
 use crate::net::{ExpressionNet, FaceNet};
 use crate::train::views;
 
@@ -17,7 +16,7 @@ const BATCH: i64 = 128;
 /// # Errors
 /// Returns an error if the run is interrupted.
 pub fn of_expression_net(name: &str, net: &ExpressionNet, aligned: &Tensor, side: i64) -> crate::Result<Inspected> {
-    let batches = aligned.split(BATCH, 0).into_iter().map(|batch| normalised(&views::centre(&batch, side)));
+    let batches = aligned.split(BATCH, 0).into_iter().map(|batch| net.input(&views::centre(&batch, side)));
     collect(name, batches.map(Ok), |faces| Ok(net.maps_by_layer(faces)))
 }
 

@@ -1,8 +1,10 @@
 //! The expression net: convolutions g with a 1x1 adapter, then fully-connected layers (paper, section III).
 
+use expression_engine::bundle::LowLightGain;
 use tch::nn::{self, Init, ModuleT};
 use tch::{Device, Kind, Tensor};
 
+use super::low_light::brightened;
 use crate::config;
 
 /// Mean and unit of the normalised input: `x = (u8 - 128) / 64`. Powers of two, so that the int8 graph's input scale is
@@ -18,6 +20,7 @@ pub struct ExpressionNet {
     hidden: Block,
     classifier: nn::Linear,
     dropout: f64,
+    low_light: Option<LowLightGain>,
     kind: Kind,
 }
 
@@ -60,7 +63,20 @@ impl ExpressionNet {
         let ws_init = Init::Randn { mean: 0.0, stdev: (1.0 / config.hidden as f64).sqrt() };
         let linear = nn::LinearConfig { ws_init, bs_init: Some(Init::Const(0.0)), bias: true };
         let classifier = nn::linear(root.sub("classifier"), config.hidden, classes, linear);
-        ExpressionNet { store, convolutions, hidden, classifier, dropout: config.dropout, kind }
+        ExpressionNet {
+            store,
+            convolutions,
+            hidden,
+            classifier,
+            dropout: config.dropout,
+            low_light: config.low_light,
+            kind,
+        }
+    }
+
+    /// The net's input for faces `[n, channels, size, size]` in `0..=255`: dark ones brightened as the board does it, then normalised.
+    pub fn input(&self, faces: &Tensor) -> Tensor {
+        normalised(&brightened(faces, self.low_light))
     }
 
     /// g(I): maps `[n, adapter, s, s]`, f32, of normalised faces `[n, channels, size, size]`.

@@ -2,6 +2,7 @@
 
 pub mod expression_net;
 pub mod face_net;
+pub mod low_light;
 
 pub use expression_net::ExpressionNet;
 pub use face_net::FaceNet;

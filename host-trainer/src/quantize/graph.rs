@@ -1,6 +1,7 @@
 //! The expression net as ONNX: a float graph, and an int8 graph of `QLinearConv` with u8 activations and s8 weights.
 
 use expression_core::Label;
+use expression_engine::bundle::LowLightGain;
 use expression_engine::expression::INTEGER_SCORES;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{AttributeProto, ModelProto, StringStringEntryProto};
@@ -101,6 +102,7 @@ pub fn describe(
     mut model: ModelProto,
     labels: &[Label],
     (channels, aligned, size): (usize, usize, usize),
+    low_light: Option<LowLightGain>,
 ) -> ModelProto {
     let names: Vec<&str> = labels.iter().map(|label| label.name()).collect();
     let colour = if channels == 1 { "grey" } else { "RGB" };
@@ -110,8 +112,11 @@ pub fn describe(
         ("input_scaling", format!("within the graph: (value - {INPUT_ZERO}) / {INPUT_UNIT}")),
         ("method", "FaceNet2ExpNet, arXiv 1609.06591".to_owned()),
     ];
+    let gain = low_light.map(|LowLightGain { below, to }| {
+        ("low_light", format!("dark faces brightened beforehand: below {below}, to {to}"))
+    });
     let entry = |(key, value): (&str, String)| StringStringEntryProto { key: key.into(), value };
-    model.metadata_props.extend(entries.map(entry));
+    model.metadata_props.extend(entries.into_iter().chain(gain).map(entry));
     model
 }
 

@@ -1,7 +1,9 @@
 //! The run's figures as tables: key figures, parity, recall, seconds.
 
 use expression_core::Label;
-use expression_report::{Bar, Column, NONE, Tile, bytes, count, duration, percent, points, small_tiles, table};
+use expression_report::{
+    Bar, Column, NONE, Tile, bytes, count, duration, percent, points, small_tiles, table, text_table,
+};
 use maud::{Markup, html};
 
 use super::Summary;
@@ -9,6 +11,7 @@ use super::confusion;
 use super::interval::wilson;
 use crate::evaluate::Metrics;
 use crate::evaluate::by_class::{Share, by_class};
+use crate::evaluate::robustness::{Robustness, Row};
 use crate::parity::Rung;
 
 /// Returns the figures that are asked for most.
@@ -126,6 +129,20 @@ pub fn recall(float: &Metrics, int8: &Metrics) -> Markup {
     };
     let columns = [Column::text("Label"), Column::number("Samples"), Column::text("Recall"), Column::number("Points")];
     table("Recall of each label; the error bars are 95 % intervals", &columns, rows)
+}
+
+/// Returns the table of disturbances, if the run measured it.
+pub fn robustness(robustness: Option<&Robustness>) -> Markup {
+    let Some(robustness) = robustness else { return html! { p.quiet { "Not measured." } } };
+    let share = |share: Option<f64>| share.map_or(NONE.into(), percent);
+    let row = |row: &Row| {
+        let [from, to] = row.flips_interval.map(percent);
+        let flips = format!("{} ({from} to {to})", percent(row.flips));
+        vec![row.disturbance.clone(), share(row.accuracy), share(row.accuracy_majority), flips, percent(row.unlabelled)]
+    };
+    let head = ["Disturbance", "Accuracy", "Clear labels", "Other label (95 % interval)", "No label"];
+    let caption = format!("{} test samples, {} of them confident", robustness.faces, robustness.confident);
+    text_table(&caption, &head, robustness.rows.iter().map(row))
 }
 
 /// Returns precision, recall and F1 of each label with 95 % intervals, of the int8 net.

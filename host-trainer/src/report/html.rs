@@ -115,6 +115,14 @@ fn sections(summary: &Summary, answered: &[Answered], samples_png: &[u8]) -> Vec
             figures::recall(&summary.float, &summary.int8),
         ),
         Section::new(
+            "robustness",
+            "Robustness",
+            "The same faces, blurred, darkened, compressed or moved; lengths are in pixels of the aligned face. The shares of \
+             other labels and of lost ones are of the faces that are confident untouched. A face that is not sure enough gets \
+             no label on the board.",
+            figures::robustness(summary.robustness.as_ref()),
+        ),
+        Section::new(
             "classes",
             "Precision, recall and F1",
             "Precision is the share of a label\u{2019}s answers that are right, recall the share of its samples that were found, \
@@ -235,4 +243,4 @@ fn terms(summary: &Summary) -> Markup {
 
 #[cfg(test)]
 #[path = "html_tests.rs"]
-mod tests;
+pub(crate) mod tests;

@@ -4,6 +4,7 @@ use expression_core::Label;
 
 use super::*;
 use crate::evaluate::Metrics;
+use crate::evaluate::robustness::{Robustness, Row};
 use crate::parity::Rung;
 
 /// Eight samples of each label but contempt; one of fear is taken for surprise.
@@ -20,7 +21,20 @@ fn metrics() -> Metrics {
     Metrics { samples: 56, accuracy: 55.0 / 56.0, accuracy_majority: 1.0, macro_recall: 0.982, recall, confusion }
 }
 
-fn summary() -> Summary {
+fn robustness() -> Robustness {
+    let row = |disturbance: &str, flips| Row {
+        disturbance: disturbance.into(),
+        accuracy: Some(0.625),
+        accuracy_majority: Some(0.75),
+        flips,
+        flips_interval: [flips / 2.0, 2.0 * flips],
+        unlabelled: 0.045,
+    };
+    let rows = vec![row("untouched", 0.0), row("dark, <x0.4>", 0.123)];
+    Robustness { data: "set".into(), faces: 56, confident: 48, least: 0.56, rows }
+}
+
+pub(crate) fn summary() -> Summary {
     let epoch = |loss: f64, held_out_accuracy| Epoch {
         loss,
         held_out_loss: loss,
@@ -57,6 +71,7 @@ fn summary() -> Summary {
         agreement: 0.9871,
         parity: vec![rung(1, true), rung(2, true)],
         seconds: vec![("data".into(), 5.0), ("stage two".into(), 256.0)],
+        robustness: Some(robustness()),
         peak_memory_bytes: Some(3 << 30),
         int8_bytes: 384_194,
         adoption: None,
@@ -83,6 +98,8 @@ fn the_page_holds_the_figures() {
         "accuracy 91.3\u{a0}%", // the last epoch
         "4\u{a0}min 21\u{a0}s", // the run
         "3.00\u{a0}GiB",
+        "12.3\u{a0}% (6.2\u{a0}% to 24.6\u{a0}%)", // labels that darkness flips
+        "dark, &lt;x0.4&gt;",
         "66.70 million",
         "size = 48",
         "1 of 1 wrong answers",

@@ -19,7 +19,6 @@ use super::target_maps::TargetMaps;
 use super::views::{self, Views};
 use crate::config::{Adapt, Config};
 use crate::net::ExpressionNet;
-use crate::net::expression_net::normalised;
 use rand::RngExt;
 
 /// Share of the mean of the diagonal that steadies the fit of the face net's maps.
@@ -52,7 +51,7 @@ impl Bridge {
                 let drawn = (0..targets.per_sample()).map(|view| targets.view(sample, view));
                 let (of_views, rows): (Vec<_>, Vec<_>) = drawn.unzip();
                 let aligned = faces.aligned.narrow(0, sample, 1).repeat([of_views.len() as i64, 1, 1, 1]);
-                let maps = net.maps(&normalised(&views::sample(&aligned, &of_views, side)), false);
+                let maps = net.maps(&net.input(&views::sample(&aligned, &of_views, side)), false);
                 let places = |maps: &Tensor| maps.permute([1, 0, 2, 3]).flatten(1, -1).to_kind(Kind::Double);
                 let (from, to) = (places(&maps), places(&targets.rows(&rows)));
                 let from = Tensor::cat(&[&from, &from.narrow(0, 0, 1).ones_like()], 0);
@@ -130,7 +129,7 @@ pub fn train(
             };
             let (of_batch, map_rows): (Vec<_>, Vec<_>) = drawn.into_iter().unzip();
             let rows = views::indices(batch, device);
-            let seen = normalised(&views::sample(&faces.aligned.index_select(0, &rows), &of_batch, side));
+            let seen = net.input(&views::sample(&faces.aligned.index_select(0, &rows), &of_batch, side));
             let seen = ranges.light(&seen, rng);
             let input = ranges.erase(&seen, rng);
             let maps = net.maps(&input, true);
@@ -147,7 +146,7 @@ pub fn train(
                 let others: Vec<i64> = batch.iter().map(|_| rng.random_range(0..rehearsal.size()[0])).collect();
                 let of_others: Vec<_> = others.iter().map(|_| ranges.random(rng)).collect();
                 let others = rehearsal.index_select(0, &views::indices(&others, device));
-                let input = ranges.light(&normalised(&views::sample(&others, &of_others, side)), rng);
+                let input = ranges.light(&net.input(&views::sample(&others, &of_others, side)), rng);
                 loss = loss + cross_entropy(&net.logits(&input, true), &answers(&input)) * adapt.rehearsal;
             }
             if adapt.anchor > 0.0 {

@@ -13,7 +13,6 @@ use super::target_maps::TargetMaps;
 use super::views::{self, Views};
 use crate::config::Config;
 use crate::net::ExpressionNet;
-use crate::net::expression_net::normalised;
 
 /// Samples measured at once between epochs.
 const BATCH: usize = 256;
@@ -62,7 +61,7 @@ pub fn train(
                 batch.iter().map(|sample| targets.view(*sample, rng.random_range(0..targets.per_sample()))).collect();
             let (of_batch, rows): (Vec<_>, Vec<_>) = drawn.into_iter().unzip();
             let aligned = faces.aligned.index_select(0, &views::indices(batch, faces.aligned.device()));
-            let input = normalised(&views::sample(&aligned, &of_batch, side));
+            let input = net.input(&views::sample(&aligned, &of_batch, side));
             let input = ranges.light(&input, rng);
             Ok(distance(&net.maps(&input, true), &targets.rows(&rows), stage.power) / targets.spread())
         },
@@ -71,7 +70,7 @@ pub fn train(
             let mut sum = 0.0;
             for first in (0..count).step_by(BATCH) {
                 let length = (BATCH as i64).min(count - first);
-                let input = normalised(&views::centre(&held_out.aligned.narrow(0, first, length), side));
+                let input = net.input(&views::centre(&held_out.aligned.narrow(0, first, length), side));
                 let rows: Vec<i64> = (first..first + length).map(|sample| held_out_targets.view(sample, 0).1).collect();
                 let loss = distance(&net.maps(&input, false), &held_out_targets.rows(&rows), stage.power);
                 sum += loss.double_value(&[]) * length as f64;

@@ -5,14 +5,15 @@ use tch::{Kind, Tensor};
 
 use super::checkpoint::CheckpointPlace;
 use super::curve::Curve;
+use super::degrade::degraded;
 use super::faces::Faces;
 use super::loss::{cross_entropy, share_right, shares_right, target};
+use super::mix::mixed;
 use super::stage::{HeldOut, Stage};
 use super::teacher::Teacher;
 use super::views::{self, Views};
 use crate::config::Config;
 use crate::net::ExpressionNet;
-use crate::net::expression_net::normalised;
 
 /// Samples measured at once.
 const BATCH: i64 = 256;
@@ -60,13 +61,19 @@ pub fn train(
                 None => (batch.iter().map(|_| ranges.random(rng)).collect(), None),
             };
             let rows = views::indices(batch, faces.aligned.device());
-            let input = normalised(&views::sample(&faces.aligned.index_select(0, &rows), &drawn, side));
-            let input = ranges.erase(&ranges.light(&input, rng), rng);
-            let logits = net.logits(&input, true);
+            let mut seen = views::sample(&faces.aligned.index_select(0, &rows), &drawn, side);
+            if let Some(degrade) = &config.augment.degrade {
+                seen = degraded(&seen, degrade, rng);
+            }
+            let mut input = ranges.erase(&ranges.light(&net.input(&seen), rng), rng);
             let mut target = target(faces, &rows, stage.targets);
             if let Some(answers) = answers {
                 target = target * (1.0 - stage.teacher) + answers * stage.teacher;
             }
+            if let Some(mix) = &config.augment.mix {
+                (input, target) = mixed(&input, &target, mix, rng);
+            }
+            let logits = net.logits(&input, true);
             Ok(cross_entropy(&logits, &(target * &weights)))
         },
         || measure(net, held_out, side),
@@ -120,7 +127,7 @@ pub fn logits(net: &ExpressionNet, aligned: &Tensor, side: i64) -> Tensor {
         .step_by(BATCH as usize)
         .map(|first| {
             let part = aligned.narrow(0, first, BATCH.min(count - first));
-            tch::no_grad(|| net.logits(&normalised(&views::centre(&part, side)), false))
+            tch::no_grad(|| net.logits(&net.input(&views::centre(&part, side)), false))
         })
         .collect();
     Tensor::cat(&parts, 0)

@@ -44,7 +44,9 @@ pub fn configure(config: &mut config::Config, from: &Path, rehearse: Option<Stri
     let layers = FloatNet::of_bundle(&bundle).with_context(|| folder.display().to_string())?;
     let input = bundle.manifest().input;
     let dropout = config.net.dropout;
-    config.net = config::Net { channels: input.channels, aligned: input.aligned, dropout, ..shape(&layers)? };
+    let low_light = bundle.manifest().low_light;
+    config.net =
+        config::Net { channels: input.channels, aligned: input.aligned, dropout, low_light, ..shape(&layers)? };
     config.stage_one.epochs = 0;
     config.start = Some(config::Start { bundle: folder.display().to_string(), sha256, rehearse });
     Ok(())
@@ -65,6 +67,7 @@ fn shape(layers: &FloatNet) -> crate::Result<config::Net> {
         batch_norm: false,
         hidden: hidden.shape[0] as i64,
         dropout: 0.0,
+        low_light: None,
     })
 }
 

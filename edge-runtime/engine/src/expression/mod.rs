@@ -3,9 +3,12 @@
 mod fused;
 mod fusion;
 
+use std::borrow::Cow;
+use std::sync::{Mutex, PoisonError};
+
 use anyhow::{Context, ensure};
 use expression_core::smooth::{ONE, Softmax};
-use expression_core::{FaceInput, Label, LabelSet};
+use expression_core::{FaceInput, Label, LabelSet, LowLight};
 use expression_kernels::{Kernel, PlanError, Threads, kernel};
 use tract_onnx::prelude::*;
 
@@ -110,6 +113,9 @@ pub struct Engine {
     whole: Option<Arc<Fused>>,
     not_fused: Vec<NotFused>,
     input: FaceInput,
+    low_light: Option<LowLight>,
+    /// Memory for brightened faces.
+    brightened: Mutex<Vec<Vec<u8>>>,
     softmax: Softmax,
     labels: LabelSet,
 }
@@ -151,12 +157,48 @@ impl Engine {
             let (from, to) = (fused.chain().input(), fused.chain().output());
             from.len() == input.len() && to.len() == labels.len()
         });
-        Ok(Engine { plan, whole, not_fused, input, softmax: Softmax::new(manifest.output.scale), labels })
+        let low_light = manifest.low_light();
+        let brightened = Mutex::new(low_light.map(|_| Vec::with_capacity(input.len())).into_iter().collect());
+        let softmax = Softmax::new(manifest.output.scale);
+        Ok(Engine { plan, whole, not_fused, input, low_light, brightened, softmax, labels })
     }
 
     /// Returns the geometry of the aligned face.
     pub fn input(&self) -> FaceInput {
         self.input
+    }
+
+    /// Returns the gain for dark faces, which the engine applies before the net.
+    pub fn low_light(&self) -> Option<LowLight> {
+        self.low_light
+    }
+
+    /// Returns an aligned face as the net sees it: brightened by the bundle's low-light gain if it is dark.
+    pub fn seen<'a>(&self, face: &'a [u8]) -> Cow<'a, [u8]> {
+        let mut seen = Cow::Borrowed(face);
+        if let Some(low_light) = self.low_light.filter(|low_light| low_light.gain(face).is_some()) {
+            low_light.apply(seen.to_mut());
+        }
+        seen
+    }
+
+    /// Calls `run` with `faces` as the net sees them, one or several in a row. This allocates only if more or longer rows are
+    /// brightened at once than ever before.
+    fn with_seen<T>(&self, faces: &[u8], run: impl FnOnce(&[u8]) -> T) -> T {
+        let length = self.input.len();
+        let dark = |low_light: &LowLight| faces.chunks(length).any(|face| low_light.gain(face).is_some());
+        let Some(low_light) = self.low_light.filter(dark) else { return run(faces) };
+        let spare = || self.brightened.lock().unwrap_or_else(PoisonError::into_inner);
+        let ready = spare().pop();
+        let mut seen = ready.unwrap_or_default();
+        seen.clear();
+        seen.extend_from_slice(faces);
+        for face in seen.chunks_mut(length) {
+            low_light.apply(face);
+        }
+        let result = run(&seen);
+        spare().push(seen);
+        result
     }
 
     /// Returns the labels in the order of the scores.
@@ -169,7 +211,7 @@ impl Engine {
         &self.softmax
     }
 
-    /// Classifies one aligned face: u8 `[channels, size, size]`.
+    /// Classifies one aligned face: u8 `[channels, size, size]`. A dark face is brightened by the bundle's low-light gain.
     ///
     /// # Errors
     /// Returns the errors of [`Engine::integer_scores`].
@@ -186,10 +228,15 @@ impl Engine {
     /// Returns [`EngineError::Face`] if `face` has the wrong length, and [`EngineError::Graph`] if `scores` has, if tract fails, or
     /// if the net gives another number of scores than there are labels.
     pub fn integer_scores(&self, face: &[u8], scores: &mut [u8]) -> Result<(), EngineError> {
-        let FaceInput { channels, size, .. } = self.input;
         if face.len() != self.input.len() {
             return Err(EngineError::Face { expected: self.input.len(), found: face.len() });
         }
+        self.with_seen(face, |seen| self.scores_of_seen(seen, scores))
+    }
+
+    /// Writes the integer scores of a face as the net sees it.
+    fn scores_of_seen(&self, face: &[u8], scores: &mut [u8]) -> Result<(), EngineError> {
+        let FaceInput { channels, size, .. } = self.input;
         let other = |found: usize| {
             graph_error(bundle::INT8, &anyhow::anyhow!("{found} scores for {} labels", self.labels.len()))
         };
@@ -225,7 +272,7 @@ impl Engine {
             return Err(EngineError::Face { expected, found: faces.len() });
         }
         if let Some(whole) = &self.whole {
-            whole.run_many(faces, scores);
+            self.with_seen(faces, |seen| whole.run_many(seen, scores));
             return Ok(());
         }
         faces
@@ -287,7 +334,8 @@ pub struct FloatEngine {
 }
 
 impl FloatEngine {
-    /// Loads a float graph from the bytes of its ONNX file. Its input is the aligned face as f32 in `0..=255`.
+    /// Loads a float graph from the bytes of its ONNX file. Its input is the face as the net sees it ([`Engine::seen`]), as f32 in
+    /// `0..=255`.
     ///
     /// # Errors
     /// Returns [`EngineError::Graph`] if the graph is refused.
@@ -297,7 +345,7 @@ impl FloatEngine {
         Ok(FloatEngine { plan, input })
     }
 
-    /// Returns the logits of one aligned face, u8 `[channels, size, size]`, one per label.
+    /// Returns the logits of one face as the net sees it ([`Engine::seen`]), u8 `[channels, size, size]`, one per label.
     ///
     /// # Errors
     /// Returns [`EngineError::Face`] if `face` has the wrong length, and [`EngineError::Graph`] if tract fails.

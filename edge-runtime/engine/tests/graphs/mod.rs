@@ -2,7 +2,7 @@
 #![allow(dead_code, missing_docs, reason = "each test and fuzz target takes what it needs; names say what a graph is")]
 
 use expression_engine::Manifest;
-use expression_engine::bundle::{FORMAT, Input, Output, Quantization};
+use expression_engine::bundle::{Input, Output, Quantization};
 use tract_onnx::pb::attribute_proto::AttributeType;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension};
@@ -17,10 +17,11 @@ pub const SIDE: usize = 9;
 /// What belongs to [`int8`] and [`float`].
 pub fn manifest() -> Manifest {
     Manifest {
-        format: FORMAT,
+        format: Manifest::format_for(None),
         name: "tiny".into(),
         labels: vec!["neutral".into(), "happiness".into()],
         input: Input { channels: 1, aligned: SIDE, size: SIDE },
+        low_light: None,
         output: Output { scale: 0.25, zero_point: 128 },
         quantization: Quantization {
             activations: "u8".into(),

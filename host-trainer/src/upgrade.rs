@@ -1,0 +1,143 @@
+//! Gives a finished bundle a low-light gain. The graphs stay as they are; the self-test vectors are made anew.
+
+use std::fs;
+use std::path::Path;
+
+use expression_engine::bundle::{self, LowLightGain, Manifest};
+use expression_engine::{Engine, EngineOptions, files, selftest};
+
+use crate::error::{Error, ensure};
+use crate::export;
+
+/// Adds a low-light gain to the bundle in `folder`, or changes the one that it has.
+///
+/// The manifest gets the key `low_light` and the format that it needs; its text stays otherwise. The self-test keeps its faces, gets
+/// dark ones besides, and expects the scores that stock tract gives them. The bundle is replaced whole, and only if our kernels
+/// give the same. Returns whether it had a signature, which no longer matches and is left out.
+///
+/// # Errors
+/// Returns an error if the bundle or the gain is refused, or if a file cannot be written; the bundle then stays as it was.
+pub fn set_low_light(folder: &Path, gain: LowLightGain) -> crate::Result<bool> {
+    let (bundle, _) = selftest::open(folder, EngineOptions::default())?;
+    let mut manifest = bundle.manifest().clone();
+    let had = manifest.low_light.replace(gain);
+    manifest.format = Manifest::format_for(manifest.low_light);
+    let old = bundle.read(bundle::SELFTEST)?;
+    let mut faces: Vec<_> = selftest::vectors(&bundle)?.into_iter().map(|vector| vector.face).collect();
+    if had.is_none() {
+        faces = export::with_dark_faces(faces);
+    }
+    let stock = EngineOptions { kernel: None, threads: 1 };
+    let engine = Engine::from_bytes(&bundle.read(bundle::INT8)?, &manifest, stock)?;
+    let scores = faces.iter().map(|face| Ok(engine.classify(face)?.integer)).collect::<crate::Result<Vec<_>>>()?;
+    let new = selftest::file(&manifest, &faces, &scores)?;
+    manifest.files.insert(bundle::SELFTEST.into(), files::sha256(&new));
+    let path = folder.join(bundle::MANIFEST);
+    let text = edited(&fs::read_to_string(&path)?, &manifest, (&files::sha256(&old), &files::sha256(&new)));
+    // Whatever people wrote into the manifest, it must say what was meant.
+    let told = Manifest::from_toml(&text, folder)?;
+    ensure!(told == manifest, "{}: its text cannot be edited; export the bundle again", path.display());
+    export::replace(folder, &[(bundle::SELFTEST, &new), (bundle::MANIFEST, text.as_bytes())])
+}
+
+/// The text of a manifest with the format and gain of `manifest`, and one hash in the place of another.
+fn edited(text: &str, manifest: &Manifest, (old, new): (&str, &str)) -> String {
+    let mut lines = Vec::new();
+    let mut in_gain = false;
+    for line in text.lines() {
+        let trimmed = line.trim();
+        if trimmed.starts_with('[') {
+            in_gain = trimmed == "[low_light]";
+        }
+        let is_format = lines.iter().all(|line: &String| !line.starts_with('[')) && trimmed.starts_with("format");
+        match () {
+            () if in_gain => {}
+            () if is_format => lines.push(format!("format = {}", manifest.format)),
+            () if trimmed == "[output]" => {
+                if let Some(LowLightGain { below, to }) = manifest.low_light {
+                    lines.push(format!("[low_light]\nbelow = {below}\nto = {to}\n"));
+                }
+                lines.push(line.to_owned());
+            }
+            () => lines.push(line.replace(old, new)),
+        }
+    }
+    lines.join("\n") + "\n"
+}
+
+/// Reads a gain as `BELOW:TO`.
+///
+/// # Errors
+/// Returns [`Error::BadInput`] if it is not two numbers with 1 <= BELOW <= TO <= 255.
+pub fn gain(text: &str) -> crate::Result<LowLightGain> {
+    let numbers = text.split_once(':').and_then(|(below, to)| Some((below.parse().ok()?, to.parse().ok()?)));
+    let gain = numbers.map(|(below, to)| LowLightGain { below, to }).filter(|gain| gain.checked().is_some());
+    gain.ok_or_else(|| {
+        Error::BadInput(format!(
+            "invalid gain {text:?}: expected BELOW:TO with 1 <= BELOW <= TO <= 255, such as 70:100"
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use expression_engine::Bundle;
+
+    use super::*;
+
+    /// A copy of the shipped bundle without a gain.
+    fn shipped() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        let bundle = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../models/ferplus-edge"));
+        let copy = folder.path().join("bundle");
+        fs::create_dir(&copy).unwrap();
+        for entry in fs::read_dir(bundle).unwrap() {
+            let entry = entry.unwrap();
+            fs::copy(entry.path(), copy.join(entry.file_name())).unwrap();
+        }
+        folder
+    }
+
+    #[test]
+    fn a_bundle_gets_a_gain_dark_vectors_and_nothing_else() {
+        let folder = shipped();
+        let bundle = folder.path().join("bundle");
+        let before = Bundle::open(&bundle).unwrap();
+        let net = fs::read(bundle.join(bundle::INT8)).unwrap();
+        for gain in [LowLightGain { below: 60, to: 90 }, LowLightGain { below: 70, to: 100 }] {
+            set_low_light(&bundle, gain).unwrap();
+            let (after, engine) = selftest::open(&bundle, EngineOptions::default()).unwrap();
+            assert_eq!((after.manifest().format, after.manifest().low_light), (2, Some(gain)));
+            assert_eq!(fs::read(bundle.join(bundle::INT8)).unwrap(), net);
+            let vectors = selftest::vectors(&after).unwrap();
+            let dark = vectors.iter().filter(|vector| gain.checked().unwrap().gain(&vector.face).is_some()).count();
+            assert!(dark >= 8, "{dark} of {} vectors are dark", vectors.len());
+            assert!(vectors.iter().all(|vector| engine.classify(&vector.face).unwrap().integer == vector.scores));
+            let mut expected = before.manifest().clone();
+            (expected.format, expected.low_light) = (2, Some(gain));
+            expected.files.insert(bundle::SELFTEST.into(), after.manifest().files[bundle::SELFTEST].clone());
+            assert_eq!(*after.manifest(), expected);
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
+    }
+
+    #[test]
+    fn the_gain_is_covered_by_the_vectors() {
+        let folder = shipped();
+        let bundle = folder.path().join("bundle");
+        set_low_light(&bundle, LowLightGain { below: 70, to: 100 }).unwrap();
+        let path = bundle.join(bundle::MANIFEST);
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, text.replace("to = 100", "to = 101")).unwrap();
+        let error = selftest::open(&bundle, EngineOptions::default()).err().expect("refused").to_string();
+        assert!(error.contains("low_light = \"below 70, to 101\"") && error.contains("below 70, to 100"), "{error}");
+    }
+
+    #[test]
+    fn gains_are_read_and_refused() {
+        assert_eq!(gain("70:100").unwrap(), LowLightGain { below: 70, to: 100 });
+        for text in ["70", "70:60", "0:100", "70:256", "70:100:1", ":"] {
+            assert!(gain(text).unwrap_err().to_string().contains("BELOW:TO"), "{text}");
+        }
+    }
+}
