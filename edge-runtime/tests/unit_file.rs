@@ -75,6 +75,7 @@ fn the_unit_keeps_its_promises() {
         "StartLimitIntervalSec=0",
         "User=edge-runtime",
         "StateDirectory=edge-runtime",
+        "RuntimeDirectory=edge-runtime",
         "ProtectSystem=strict",
         "NoNewPrivileges=yes",
         "PrivateUsers=yes",

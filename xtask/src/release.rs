@@ -39,7 +39,9 @@ struct Contents<'a> {
 pub fn make(dist: &Path) -> Result<()> {
     for (name, package) in TOOLS {
         if process::run(&mut cargo::command(&[name, "--version"])).is_err() {
-            return Err(bad_input(format!("missing: cargo-{name}; install it with `cargo install --locked {package}`")));
+            return Err(bad_input(format!(
+                "missing: cargo-{name}; install it with `cargo install --locked {package}`"
+            )));
         }
     }
     package::require_cargo_deb()?;
@@ -80,7 +82,10 @@ pub fn make(dist: &Path) -> Result<()> {
 fn empty(dist: &Path) -> Result<()> {
     let anything = fs::read_dir(dist).is_ok_and(|mut entries| entries.next().is_some());
     if anything && !dist.join(CHECKSUMS).is_file() {
-        return Err(bad_input(format!("{} holds something that is not a release; name another folder", dist.display())));
+        return Err(bad_input(format!(
+            "{} holds something that is not a release; name another folder",
+            dist.display()
+        )));
     }
     let _ = fs::remove_dir_all(dist);
     Ok(())
@@ -214,7 +219,10 @@ mod tests {
         fs::create_dir_all(manual.join("man1")).unwrap();
         fs::create_dir_all(&bundle).unwrap();
         let mut files: Vec<PathBuf> = vec![program.clone(), list.clone()];
-        files.extend(["man1/b.1", "man1/a.1", "edge-runtime.bash", "edge-runtime.fish", "_edge-runtime"].map(|name| manual.join(name)));
+        files.extend(
+            ["man1/b.1", "man1/a.1", "edge-runtime.bash", "edge-runtime.fish", "_edge-runtime"]
+                .map(|name| manual.join(name)),
+        );
         files.extend(["manifest.toml", "detector.onnx", "expression.onnx"].map(|name| bundle.join(name)));
         if backwards {
             files.reverse();
@@ -241,7 +249,8 @@ mod tests {
             pack(&folder, 1_000_000_000, &tarball).unwrap();
             let listed = process::run(Command::new("tar").arg("-tvf").arg(&tarball)).unwrap();
             write_checksums(work.path()).unwrap();
-            let checked = Command::new("sha256sum").args(["--check", "--quiet", CHECKSUMS]).current_dir(work.path()).output();
+            let checked =
+                Command::new("sha256sum").args(["--check", "--quiet", CHECKSUMS]).current_dir(work.path()).output();
             assert!(checked.unwrap().status.success());
             (fs::read(tarball).unwrap(), listed)
         });
