@@ -1,4 +1,5 @@
 //! What the system tests share: the built programs, runs of them, and where data lies.
+#![forbid(unsafe_code)]
 
 pub mod video;
 

@@ -2,6 +2,7 @@
 //! card images, and what an emulated AArch64 machine boots.
 //!
 //! Depends on neither torch nor tract, so that it compiles in seconds and runs before libtorch has been installed.
+#![forbid(unsafe_code)]
 
 pub mod arm;
 pub mod board_file;

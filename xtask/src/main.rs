@@ -1,4 +1,5 @@
 //! `cargo xtask`: sets up what the project needs, runs it and tests it.
+#![forbid(unsafe_code)]
 
 mod command;
 mod emulated_bench;
