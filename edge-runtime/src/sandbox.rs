@@ -42,6 +42,8 @@ pub struct Sandbox {
     pub read: Vec<PathBuf>,
     /// Folders in which files are written, created, renamed and removed.
     pub write: Vec<PathBuf>,
+    /// Folders in which Unix sockets are made and removed.
+    pub sockets: Vec<PathBuf>,
     /// Whether cameras, GPIO chips or I2C buses are used: all of `/dev`, since a camera that is plugged in again is a new file.
     /// Permissions decide which devices the user may open.
     pub devices: bool,
@@ -112,6 +114,7 @@ impl Sandbox {
             .add_rules(path_beneath_rules(ALWAYS_READ.map(Path::new).into_iter().chain(paths(&self.read)), reading))?
             .add_rules(path_beneath_rules(ALWAYS_WRITE, devices))?
             .add_rules(path_beneath_rules(&self.write, writing))?
+            .add_rules(path_beneath_rules(&self.sockets, make_bitflags!(AccessFs::{MakeSock | RemoveFile})))?
             .add_rules(self.listen.iter().map(|port| Ok::<_, RulesetError>(NetPort::new(*port, AccessNet::BindTcp))))?;
         if self.devices || self.programs {
             rules = rules.add_rules(path_beneath_rules(["/dev"], devices))?;

@@ -41,8 +41,11 @@ pub fn of_run(
     sandbox
 }
 
-/// Adds what preview, metrics and broker need.
+/// Adds what preview, metrics, health and broker need.
 fn watch(sandbox: &mut Sandbox, watching: &TelemetryOptions) {
+    // The socket is made there, in place of one that a killed run left behind.
+    #[cfg(feature = "http")]
+    sandbox.sockets.extend(watching.health.as_deref().and_then(Path::parent).map(Path::to_owned));
     #[cfg(feature = "preview")]
     sandbox.listen.extend(watching.preview.map(|address| address.port()));
     #[cfg(feature = "metrics")]
@@ -102,11 +105,13 @@ mod tests {
         let of = |url: &str| {
             let watching = TelemetryOptions {
                 preview: Some("127.0.0.1:8080".parse().unwrap()),
+                health: Some("/run/edge-runtime/health.sock".into()),
                 mqtt: Some(BrokerOptions::new(Address::parse(url).unwrap())),
                 ..TelemetryOptions::default()
             };
             let mut sandbox = Sandbox::default();
             watch(&mut sandbox, &watching);
+            assert_eq!(sandbox.sockets, [PathBuf::from("/run/edge-runtime")]);
             (sandbox.listen, sandbox.connect, sandbox.names)
         };
         assert_eq!(of("mqtt://192.0.2.1"), (vec![8080], vec![1883], false));
