@@ -137,7 +137,12 @@ fn rule_test(fault: &Fault) -> String {
         }
     }
     test += "    promql_expr_test:\n";
-    for (minute, fires) in [(FAULT - 1, false), (FAULT, fault.at_once), (FAULT + 30, true)] {
+    let mut checks = vec![(FAULT - 1, false), (FAULT, fault.at_once), (FAULT + 30, true)];
+    if fault.alerts.is_empty() {
+        // It must stay silent all the time.
+        checks.extend((FAULT + 1..FAULT + 30).map(|minute| (minute, true)));
+    }
+    for (minute, fires) in checks {
         let _ = writeln!(test, "      - expr: 'count by (alertname, instance) (ALERTS{{alertstate=\"firing\"}})'");
         let _ = writeln!(test, "        eval_time: {minute}m");
         let alerts = fault.alerts.iter().filter(|_| fires);
