@@ -7,6 +7,8 @@ pub mod console;
 #[cfg(feature = "preview")]
 pub mod demo;
 pub mod doctor;
+#[cfg(feature = "http")]
+pub mod health;
 pub mod log;
 pub mod manual;
 pub mod run;
@@ -45,6 +47,8 @@ enum Command {
     Config(config::Cmd),
     #[cfg(feature = "preview")]
     Demo(demo::Cmd),
+    #[cfg(feature = "http")]
+    Health(health::Cmd),
     Log(log::Cmd),
     Completions(manual::Completions),
     Man(manual::Man),
@@ -69,6 +73,8 @@ impl Cli {
             Command::Selftest(cmd) => cmd.run(),
             Command::Bench(cmd) => cmd.run(),
             Command::Doctor(cmd) => cmd.run(),
+            #[cfg(feature = "http")]
+            Command::Health(cmd) => cmd.run(),
             Command::Log(cmd) => cmd.run(),
             Command::Completions(cmd) => cmd.run(),
             Command::Man(cmd) => cmd.run(),

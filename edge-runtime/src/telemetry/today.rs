@@ -1,11 +1,15 @@
 //! What a day has brought: visits and smiles.
 
 use std::collections::VecDeque;
+use std::sync::LazyLock;
 
 use expression_core::{Label, Record};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 use serde::Serialize;
+
+/// The board's local time. It is read once, before a run gives up the right to read its files.
+pub static ZONE: LazyLock<TimeZone> = LazyLock::new(TimeZone::system);
 
 /// Tracks whose last label is remembered.
 const MAX_TRACKS: usize = 64;
@@ -32,7 +36,7 @@ pub struct Day {
 
 impl Default for Day {
     fn default() -> Day {
-        Day::in_zone(TimeZone::system())
+        Day::in_zone(ZONE.clone())
     }
 }
 
