@@ -17,7 +17,7 @@ use crate::board::{Board, Entry, Kind, SETTINGS, Setting};
 /// Begins the name of each variable.
 const PREFIX: &str = "EDGE_RUNTIME_";
 /// Flags of `run` that are no settings: they are about one run, or add to what the board file trusts.
-pub const ONE_OFF: [&str; 6] = ["board", "frames", "print", "profile", "keys", "allow_older"];
+pub const ONE_OFF: [&str; 7] = ["board", "frames", "print", "profile", "keys", "allow_older", "no_sandbox"];
 
 /// The settings of a run, as far as they are not flags.
 #[derive(Debug)]

@@ -153,7 +153,7 @@ impl Cmd {
         let still = opened.is_none() && matches!(spec, Spec::Dir { .. } | Spec::Images { .. });
         let open_source = || camera::open(&spec, &self.camera_options(&board.camera));
         // Finding pictures starts no thread, and tells which files the run is to read.
-        let pictures = still.then(open_source).transpose()?;
+        let pictures = (still && opened.is_none()).then(open_source).transpose()?;
         let folder = self.bundle.as_deref().unwrap_or(Path::new(&board.paths.bundle));
         let path = self.journal.as_ref().map(|given| given.as_deref().unwrap_or(Path::new(&board.paths.journal)));
         let watching = self.watching.options()?;
