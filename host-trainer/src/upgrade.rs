@@ -95,6 +95,22 @@ mod tests {
             let entry = entry.unwrap();
             fs::copy(entry.path(), copy.join(entry.file_name())).unwrap();
         }
+        let bundle = Bundle::open(&copy).unwrap();
+        let mut manifest = bundle.manifest().clone();
+        (manifest.format, manifest.low_light) = (1, None);
+        let engine = Engine::open(&bundle, EngineOptions::default()).unwrap();
+        // Faces that no gain changes.
+        let vectors = selftest::vectors(&bundle).unwrap().into_iter();
+        let (faces, scores): (Vec<_>, Vec<_>) = vectors
+            .filter(|vector| *engine.seen(&vector.face) == vector.face)
+            .map(|vector| (vector.face, vector.scores))
+            .unzip();
+        assert!(faces.len() >= 24);
+        let vectors = selftest::file(&manifest, &faces, &scores).unwrap();
+        manifest.files.insert(bundle::SELFTEST.into(), files::sha256(&vectors));
+        fs::write(copy.join(bundle::SELFTEST), vectors).unwrap();
+        fs::write(copy.join(bundle::MANIFEST), toml::to_string(&manifest).unwrap()).unwrap();
+        selftest::open(&copy, EngineOptions::default()).unwrap();
         folder
     }
 
