@@ -82,3 +82,16 @@ fn an_empty_file_and_one_of_zeros_become_journals() {
         assert_eq!(folder.path().join("journal.damaged-1").exists(), moved, "{bytes} zeros");
     }
 }
+
+#[test]
+fn a_pipe_or_a_device_is_refused_and_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal");
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    for path in [path.as_path(), Path::new("/dev/null")] {
+        let error = Writer::open(path, config(), session()).err().unwrap();
+        assert!(matches!(error, JournalError::Foreign(_)), "{error}");
+        let error = Reader::open(path).err().unwrap();
+        assert!(matches!(error, JournalError::Foreign(_)), "{error}");
+    }
+}

@@ -1,12 +1,17 @@
 //! `host-trainer`: the workstation's program.
 
+use std::io::IsTerminal;
+
 use clap::Parser;
 use host_trainer::command::Cli;
 
 fn main() -> std::process::ExitCode {
     host_trainer::device::keep_memory();
     let cli = Cli::parse();
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(tracing::Level::WARN).without_time().init();
+    // Colours are for people: not in a file or a pipe.
+    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
+    let logs = tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(colours);
+    logs.with_max_level(tracing::Level::WARN).without_time().init();
     host_trainer::interrupt::listen();
     expression_engine::error::finish(|| Ok(cli.run()?))
 }

@@ -231,3 +231,17 @@ fn a_network_camera_that_sends_h264_over_rtsp_is_read() {
     let repeated = boxes.windows(2).filter(|pair| pair[0] == pair[1]).count();
     assert_eq!(repeated, 0, "frames that were seen twice");
 }
+
+#[test]
+fn what_ffmpeg_says_is_told_without_the_password() {
+    if !is_installed() {
+        return;
+    }
+    let (_, bundle, _) = lab();
+    let address = format!("rtsp://me:p@ss:word@127.0.0.1:{}/1", port());
+    let mut command = run(bundle, &address);
+    let mut child = Running(command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap());
+    let mut said = BufReader::new(child.0.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let lost = said.find(|line| line.contains("camera lost")).unwrap();
+    assert!(lost.contains("Connection refused") && !lost.contains("ss:word"), "{lost}");
+}

@@ -6,6 +6,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::process;
+
 /// Returns the workspace's folder. Cargo's environment is asked first, so that a workspace that was moved is found.
 pub fn workspace_root() -> PathBuf {
     let package = env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
@@ -48,6 +50,16 @@ pub fn run(arguments: &[&str]) -> Result<()> {
 pub fn sibling(name: &str) -> Result<PathBuf> {
     let running = env::current_exe().context("the path of the running program is unknown")?;
     Ok(running.with_file_name(format!("{name}{}", env::consts::EXE_SUFFIX)))
+}
+
+/// Returns the time that files of a release bear, in seconds since 1970: `SOURCE_DATE_EPOCH`, else that of the last commit.
+pub fn source_date() -> Option<u64> {
+    if let Some(given) = env::var_os("SOURCE_DATE_EPOCH") {
+        return given.to_str()?.parse().ok();
+    }
+    let mut git = Command::new("git");
+    git.args(["log", "-1", "--format=%ct"]).current_dir(workspace_root());
+    process::run(&mut git).ok()?.trim().parse().ok()
 }
 
 #[cfg(test)]

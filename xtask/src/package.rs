@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use crate::error::bad_input;
-use crate::{arm, cargo, manual, process, release};
+use crate::{arm, cargo, manual, process};
 
 /// Checks that cargo-deb is installed.
 ///
@@ -35,7 +35,7 @@ pub fn pack(target: &str) -> Result<PathBuf> {
         deb.args(["--variant", "arm64"]);
     }
     // The files in the package then bear this date, so that the same sources give the same package.
-    if let Some(date) = release::source_date() {
+    if let Some(date) = cargo::source_date() {
         deb.env("SOURCE_DATE_EPOCH", date.to_string());
     }
     let output = process::run(deb.current_dir(cargo::workspace_root()))?;

@@ -147,6 +147,17 @@ mod tests {
     use crate::board_file::BoardFile;
 
     #[test]
+    fn paths_of_whoever_builds_are_kept_out_of_programs() {
+        let [rust, c] = path_flags(Path::new("/home/me/project"), Path::new("/home/me/.cargo"));
+        // Of flags that fit, the compilers take the last.
+        assert_eq!(
+            rust,
+            ["--remap-path-prefix=/home/me/.cargo=/cargo", "--remap-path-prefix=/home/me/project=/source"]
+        );
+        assert_eq!(c, ["-ffile-prefix-map=/home/me/.cargo=/cargo", "-ffile-prefix-map=/home/me/project=/source"]);
+    }
+
+    #[test]
     fn the_newest_c_library_is_found_among_symbols() {
         assert_eq!(newest_glibc(b"\0GLIBC_2.17\0GLIBC_2.4\0GLIBC_2.28\0GLIBC_PRIVATE\0"), (2, 28));
         assert_eq!(newest_glibc(b"nothing"), (0, 0));

@@ -1,7 +1,6 @@
 //! A release: for each architecture a tarball and a Debian package, with man pages, completions, units, board files, the bundle with its
 //! detector, the licences of all dependencies and a list of them (CycloneDX). The same sources give the same bytes.
 
-use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,7 +14,7 @@ use crate::{cargo, manual, package, process, program, setup};
 /// What releases are built for: the target, and its name in the names of files.
 const ARCHITECTURES: [(&str, &str); 2] = [("x86_64-unknown-linux-gnu", "x86_64"), (crate::arm::TARGET, "aarch64")];
 /// Commands of cargo that a release needs, and the versions that are known to work.
-const TOOLS: [(&str, &str); 2] = [("cyclonedx", "cargo-cyclonedx@0.5.9"), ("about", "cargo-about@0.9.0")];
+const TOOLS: [(&str, &str); 2] = [("cyclonedx", "cargo-cyclonedx@0.5.9"), ("about", "cargo-about@0.9.3")];
 /// The page with the licences of all dependencies.
 const LICENCES: &str = "LICENCES.html";
 /// The checksums of all other files.
@@ -48,7 +47,7 @@ pub fn make(dist: &Path) -> Result<()> {
     setup::install()?;
     cargo::run(&["build", "--workspace"])?;
     let root = cargo::workspace_root();
-    let date = source_date().ok_or_else(|| bad_input("no date for the files: set SOURCE_DATE_EPOCH"))?;
+    let date = cargo::source_date().ok_or_else(|| bad_input("no date for the files: set SOURCE_DATE_EPOCH"))?;
     empty(dist)?;
     fs::create_dir_all(dist).with_context(|| format!("{} could not be made", dist.display()))?;
     let licences = dist.join(LICENCES);
@@ -89,16 +88,6 @@ fn empty(dist: &Path) -> Result<()> {
     }
     let _ = fs::remove_dir_all(dist);
     Ok(())
-}
-
-/// Returns the time that files of a release bear, in seconds since 1970: `SOURCE_DATE_EPOCH`, else that of the last commit.
-pub fn source_date() -> Option<u64> {
-    if let Some(given) = env::var_os("SOURCE_DATE_EPOCH") {
-        return given.to_str()?.parse().ok();
-    }
-    let mut git = Command::new("git");
-    git.args(["log", "-1", "--format=%ct"]).current_dir(cargo::workspace_root());
-    process::run(&mut git).ok()?.trim().parse().ok()
 }
 
 /// Returns the version of the workspace.
@@ -182,15 +171,26 @@ fn write_licences(root: &Path, page: &Path) -> Result<()> {
 
 /// Writes the list of all crates in the program for a target.
 fn write_dependencies(root: &Path, target: &str, date: u64, list: &Path) -> Result<()> {
-    let name = "release-work";
-    let mut list_them = cargo::command(&["cyclonedx", "--quiet", "--format", "json", "--target", target]);
-    list_them.args(["--no-build-deps", "--override-filename", name, "--manifest-path"]);
-    list_them.arg(root.join("edge-runtime/Cargo.toml")).env("SOURCE_DATE_EPOCH", date.to_string());
-    process::run(&mut list_them).context("the dependencies could not be listed")?;
-    // It writes one beside each manifest of the workspace.
-    let written = root.join("edge-runtime").join(name).with_extension("json");
-    fs::rename(&written, list).with_context(|| format!("{} could not be moved", written.display()))?;
-    Ok(())
+    let name = "release-dependencies";
+    let mut tool = cargo::command(&["cyclonedx", "--quiet", "--format", "json", "--spec-version", "1.5"]);
+    tool.args(["--target", target, "--no-build-deps", "--override-filename", name, "--manifest-path"]);
+    tool.arg(root.join("edge-runtime/Cargo.toml")).env("SOURCE_DATE_EPOCH", date.to_string());
+    process::run(&mut tool).context("the dependencies could not be listed")?;
+    // It writes a list beside the manifest of each member of the workspace.
+    let manifest: toml::Table = fs::read_to_string(root.join("Cargo.toml"))?.parse()?;
+    let members = manifest["workspace"]["members"].as_array().context("the workspace has no members")?;
+    let mut text = None;
+    for member in members.iter().filter_map(toml::Value::as_str) {
+        let path = root.join(member).join(format!("{name}.json"));
+        if member == "edge-runtime" {
+            text = fs::read_to_string(&path).ok();
+        }
+        let _ = fs::remove_file(path);
+    }
+    let text = text.context("cargo-cyclonedx wrote no list of edge-runtime")?;
+    // Crates of the workspace are named by their paths.
+    let text = text.replace(&root.display().to_string(), "/source");
+    fs::write(list, text).with_context(|| format!("{} could not be written", list.display()))
 }
 
 /// Writes the checksums of the files in a folder, as `sha256sum --check` reads them.
@@ -242,15 +242,16 @@ mod tests {
             let work = tempfile::tempdir().unwrap();
             let [program, manual, bundle, list] = contents(work.path(), mode, backwards);
             let contents = Contents { program: &program, manual: &manual, bundle: &bundle, papers: &[list] };
-            let (folder, tarball) = (work.path().join("edge-runtime-1"), work.path().join("edge-runtime-1.tar.xz"));
+            let (folder, dist) = (work.path().join("edge-runtime-1"), work.path().join("dist"));
+            let tarball = dist.join("edge-runtime-1.tar.xz");
+            fs::create_dir(&dist).unwrap();
             stage(&folder, &root, &contents).unwrap();
             let earlier = fs::File::open(folder.join("README.txt")).unwrap();
             earlier.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(u64::from(mode))).unwrap();
             pack(&folder, 1_000_000_000, &tarball).unwrap();
             let listed = process::run(Command::new("tar").arg("-tvf").arg(&tarball)).unwrap();
-            write_checksums(work.path()).unwrap();
-            let checked =
-                Command::new("sha256sum").args(["--check", "--quiet", CHECKSUMS]).current_dir(work.path()).output();
+            write_checksums(&dist).unwrap();
+            let checked = Command::new("sha256sum").args(["--check", "--quiet", CHECKSUMS]).current_dir(&dist).output();
             assert!(checked.unwrap().status.success());
             (fs::read(tarball).unwrap(), listed)
         });

@@ -177,6 +177,7 @@ fn decode(mut file: impl BufRead + Seek) -> Result<(DynamicImage, Orientation), 
         image::ImageError::Limits(_) => {
             "it needs too much memory; save it again without metadata, as 8-bit PNG or JPEG".into()
         }
+        image::ImageError::Unsupported(error) => format!("{error}; save it as 8-bit PNG or JPEG"),
         error => format!("it is cut off or damaged: {error}"),
     };
     let mut reader = ImageReader::with_format(file, format);

@@ -18,14 +18,14 @@ use crate::frame::Frame;
 /// Returns an error if it is not known what it writes, or it cannot be started.
 pub fn open(words: &[String], options: &CameraOptions) -> Result<Live, CameraError> {
     let program = words.first().map(String::as_str).unwrap_or_default();
-    open_as(&format!("command {program}"), words, options)
+    open_as(&format!("command {program}"), words, "", options)
 }
 
-/// Starts such a program; `name` is what messages call it.
+/// Starts such a program; `name` is what messages call it. `secret` is left out of what the program says about itself.
 ///
 /// # Errors
 /// As [`open`].
-pub fn open_as(name: &str, words: &[String], options: &CameraOptions) -> Result<Live, CameraError> {
+pub fn open_as(name: &str, words: &[String], secret: &str, options: &CameraOptions) -> Result<Live, CameraError> {
     let Some((program, arguments)) = words.split_first() else {
         return Err(CameraError::Spec { text: "command:".into(), reason: "the program is missing".into() });
     };
@@ -37,12 +37,12 @@ pub fn open_as(name: &str, words: &[String], options: &CameraOptions) -> Result<
     framing(format, size, stride).map_err(wrong)?;
     let (program, arguments) = (program.clone(), arguments.to_vec());
     let end_with_command = options.end_with_command;
-    let label = name.to_owned();
+    let (label, secret) = (name.to_owned(), secret.to_owned());
     let opener = move || {
         let framing =
             framing(format, size, stride).map_err(|reason| CameraError::Unavailable { what: label.clone(), reason })?;
         let program = Program::start(&label, &program, &arguments, framing, end_with_command)?;
-        Ok(Box::new(program) as Box<dyn Stream>)
+        Ok(Box::new(Program { secret: secret.clone(), ..program }) as Box<dyn Stream>)
     };
     Live::open(name, Arc::new(opener), options)
 }
@@ -110,6 +110,8 @@ struct Program {
     reader: Reader<Box<dyn Framing>>,
     count: u64,
     end_with_command: bool,
+    /// What is not to be seen in messages.
+    secret: String,
     /// Of raw frames: whether their size is right.
     shear: ShearCheck,
 }
@@ -136,6 +138,7 @@ impl Program {
             reader: Reader::new(framing),
             count: 0,
             end_with_command,
+            secret: String::new(),
             shear: ShearCheck::default(),
         })
     }
@@ -171,7 +174,10 @@ impl Stream for Program {
             Fault::Read(error) => error.to_string(),
         });
         let ended = status.map_or("it closed its stdout".into(), |status| format!("it ended ({status})"));
-        let words = self.process.last_words().map(|words| format!("it said: {words}"));
+        let words = self.process.last_words().map(|words| match self.secret.as_str() {
+            "" => format!("it said: {words}"),
+            secret => format!("it said: {}", words.replace(secret, "")),
+        });
         let reason = [damage, Some(ended), words].into_iter().flatten().collect::<Vec<_>>().join("; ");
         Err(CameraError::Gone { what: self.name.clone(), reason })
     }

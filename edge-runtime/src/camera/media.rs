@@ -43,7 +43,7 @@ pub fn open(address: &str, options: &CameraOptions) -> Result<Live, CameraError>
         end_with_command: options.end_with_command || !is_address(address),
         ..options.clone()
     };
-    command::open_as(&format!("{shown} ({})", words[0]), &words, &options)
+    command::open_as(&format!("{shown} ({})", words[0]), &words, secret(address), &options)
 }
 
 /// The command that writes the luma of `address` as y4m; `None` if neither program is installed.
@@ -88,16 +88,18 @@ fn words(address: &str, realtime: bool, is_installed: impl Fn(&str) -> bool) -> 
     None
 }
 
+/// The user and password in an address with the `@` behind them; empty if there are none.
+fn secret(address: &str) -> &str {
+    let rest = address.split_once("://").map_or("", |(_, rest)| rest);
+    let host = rest.split('/').next().unwrap_or_default();
+    host.rfind('@').map_or("", |at| &host[..=at])
+}
+
 /// The address without the user and password that it may hold: it goes to logs.
 fn shown(address: &str) -> String {
-    match address.split_once("://") {
-        Some((scheme, rest)) => {
-            let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
-            let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
-            let slash = if rest.contains('/') { "/" } else { "" };
-            format!("{scheme}://{host}{slash}{path}")
-        }
-        None => address.to_owned(),
+    match secret(address) {
+        "" => address.to_owned(),
+        secret => address.replacen(secret, "", 1),
     }
 }
 
@@ -109,7 +111,9 @@ fn is_installed(program: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Next, Source};
     use super::*;
+    use crate::frame::Frame;
 
     #[test]
     fn streams_and_videos_are_read_by_what_is_installed() {
@@ -136,6 +140,22 @@ mod tests {
         assert_eq!(shown("rtsp://camera"), "rtsp://camera");
         assert_eq!(shown("rtsp://me:sec@ret@camera"), "rtsp://camera");
         assert_eq!(shown("a@b.mp4"), "a@b.mp4");
+    }
+
+    #[test]
+    fn a_program_that_repeats_the_address_does_not_bring_its_password_to_the_log() {
+        let address = "rtsp://me:secret@camera/1";
+        let words = ["sh", "-c", "echo rtsp://me:secret@camera/1: 401 Unauthorized >&2; exit 1"].map(str::to_owned);
+        let options = CameraOptions { format: Some(Format::Y4m), ..CameraOptions::default() };
+        let mut source = command::open_as("x", &words, secret(address), &options).unwrap();
+        let mut frame = Frame::default();
+        let reason = loop {
+            match source.next(&mut frame).unwrap() {
+                Next::Lost { reason } => break reason,
+                other => assert_eq!(other, Next::Waiting),
+            }
+        };
+        assert!(reason.ends_with("it said: rtsp://camera/1: 401 Unauthorized"), "{reason}");
     }
 
     #[test]

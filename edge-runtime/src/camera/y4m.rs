@@ -84,7 +84,7 @@ fn side(text: &str) -> Result<usize, String> {
 /// Frames a second; 0 stands for unknown.
 fn fraction(text: &str) -> Result<[u32; 2], String> {
     let parsed = text.split_once(':').and_then(|(frames, seconds)| Some([frames.parse().ok()?, seconds.parse().ok()?]));
-    match parsed.ok_or_else(|| format!("{text} is no frame rate"))? {
+    match parsed.ok_or_else(|| format!("invalid frame rate {text}: expected two numbers such as 30:1"))? {
         [0, _] | [_, 0] => Ok(USUAL_RATE),
         rate => Ok(rate),
     }

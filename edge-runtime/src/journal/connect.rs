@@ -16,6 +16,7 @@ pub(super) const BUSY: Duration = Duration::from_secs(2);
 
 /// Opens a journal for reading; also where its folder may not be written.
 pub(super) fn open(path: &Path) -> Result<Connection, Failure> {
+    owner::check_type(path)?;
     connect(path).or_else(|failure| {
         // SQLite needs a file of its own beside the journal, unless it is told that nobody writes.
         let log = beside(path, "-wal").metadata().map_or(0, |metadata| metadata.len());

@@ -20,12 +20,27 @@ const SEARCHED: u64 = 1 << 20;
 const TRACES: [&[u8]; 4] =
     [b"started_monotonic_us INTEGER", b"model_sha256 TEXT", b"left_px INTEGER NOT NULL", b"millicelsius INTEGER"];
 
+/// Refuses a named pipe, which would never open, and a device, to which SQLite would write.
+///
+/// # Errors
+/// Returns [`Kind::Foreign`] for these.
+pub(super) fn check_type(path: &Path) -> Result<(), Failure> {
+    match path.metadata() {
+        Ok(metadata) if !metadata.is_file() && !metadata.is_dir() => {
+            Err(Failure::new(Kind::Foreign, "it is a pipe or a device"))
+        }
+        // What else is wrong with it is told by opening it.
+        _ => Ok(()),
+    }
+}
+
 /// Refuses a file of another program, and one of a newer version of this one.
 ///
 /// # Errors
 /// Returns [`Kind::Foreign`] or [`Kind::Newer`] for these, [`Kind::Damaged`] for what was once a journal, and what the file
 /// system says if the file cannot be read.
 pub(super) fn check(path: &Path) -> Result<(), Failure> {
+    check_type(path)?;
     let file = match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         other => other?,

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::str::FromStr;
 
 use expression_core::Label;
+use unicode_normalization::UnicodeNormalization;
 
 /// What the names of class folders mean. A class may be left out on purpose; its label is `None` then.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -215,6 +216,8 @@ impl ClassNames {
         };
         let mut unknown = Vec::new();
         let labels = names.iter().map(|name| {
+            // Folders that were unpacked on a Mac have letters and accents apart.
+            let name: &String = &name.nfc().collect();
             let own = match self {
                 ClassNames::Own(own) => own.iter().find(|(known, _)| known.to_lowercase() == name.to_lowercase()),
                 _ => None,
@@ -351,6 +354,8 @@ mod tests {
             ("contemptt", Label::Contempt),
             ("sad", Label::Sadness),
             ("Dis", Label::Disgust),
+            ("fr\u{f6}hlich", Label::Happiness),
+            ("fro\u{308}hlich", Label::Happiness),
         ] {
             assert_eq!(labels(&ClassNames::Common, &[name]), Ok(vec![Some(label)]), "{name}");
         }

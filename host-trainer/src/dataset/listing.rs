@@ -119,6 +119,10 @@ pub fn entries(folder: &Path) -> crate::Result<Vec<PathBuf>> {
         paths.sort();
         Ok(paths)
     };
+    if folder.is_file() {
+        let advice = "it is a file; unpack it if it is an archive, and give the folder";
+        return Err(Error::BadInput(format!("{}: {advice}", folder.display())));
+    }
     read().with_context(|| format!("{}: this folder of the data set cannot be listed", folder.display()))
 }
 

@@ -102,7 +102,7 @@ fn bad_headers_are_refused_with_the_reason() {
         ("YUV4MPEG2 W0 H3", "0x3"),
         ("YUV4MPEG2 W8192 H8192", "8192x8192"),
         ("YUV4MPEG2 W4294967296 H4294967296", "cannot have"),
-        ("YUV4MPEG2 W5 H3 F30", "no frame rate"),
+        ("YUV4MPEG2 W5 H3 F30", "invalid frame rate 30"),
         ("YUV4MPEG2 W5 H3 C420p11", "8-bit"),
         ("YUV4MPEG2 W5 H3 Cmono17", "8-bit"),
     ] {
