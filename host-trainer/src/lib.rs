@@ -16,6 +16,7 @@ pub mod device;
 pub mod error;
 pub mod evaluate;
 pub mod export;
+pub mod fleet;
 pub mod inspect;
 pub mod interrupt;
 pub mod label;

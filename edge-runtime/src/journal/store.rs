@@ -42,6 +42,7 @@ impl Store {
         // FULL syncs the log at each commit; NORMAL would only at checkpoints, and a power cut would take commits back.
         conn.execute_batch(&format!(
             "PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF; PRAGMA cache_size = -512; PRAGMA page_size = {PAGE};
+             PRAGMA temp_store = MEMORY;
              PRAGMA auto_vacuum = INCREMENTAL;"
         ))?;
         let state = schema::state(&conn)?;

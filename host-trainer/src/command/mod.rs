@@ -6,6 +6,7 @@ pub mod detector;
 pub mod draw;
 pub mod evaluate;
 pub mod export;
+pub mod fleet;
 pub mod inspect;
 pub mod key;
 pub mod label;
@@ -55,6 +56,7 @@ enum Command {
     Sign(sign::Cmd),
     Verify(verify::Cmd),
     Deploy(Box<deploy::Cmd>),
+    Fleet(fleet::Cmd),
     Completions(manual::Completions),
     Man(manual::Man),
 }
@@ -85,6 +87,7 @@ impl Cli {
             Command::Sign(cmd) => cmd.run(),
             Command::Verify(cmd) => cmd.run(),
             Command::Deploy(cmd) => cmd.run(),
+            Command::Fleet(cmd) => cmd.run(),
             Command::Completions(cmd) => cmd.run(),
             Command::Man(cmd) => cmd.run(),
         }

@@ -2,6 +2,7 @@
 
 mod keep_faces;
 mod mqtt_payload;
+mod sandbox;
 mod terminal;
 
 use std::path::{Path, PathBuf};
@@ -98,6 +99,9 @@ pub struct Cmd {
     /// Keep the journal below this size; the oldest records are deleted first [default: the board's, or 256]
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1_000_000), help_heading = "Journal")]
     journal_size: Option<u64>,
+    /// Do not confine the program to the files, devices and ports that this run needs. For development only
+    #[arg(long)]
+    no_sandbox: bool,
     #[command(flatten)]
     keep_faces: keep_faces::Args,
     #[command(flatten)]
@@ -125,38 +129,51 @@ impl Cmd {
             None => Board::detect()?,
         };
         let config = self.journal_config(&board)?;
+        let spec = self.source.clone().map_or_else(|| board.camera.source.parse(), Ok)?;
+        let still = matches!(spec, Spec::Dir { .. } | Spec::Images { .. });
+        let open_source = || camera::open(&spec, &self.camera_options(&board.camera));
+        // Finding pictures starts no thread, and tells which files the run is to read.
+        let pictures = still.then(open_source).transpose()?;
+        let folder = self.bundle.as_deref().unwrap_or(Path::new(&board.paths.bundle));
+        let path = self.journal.as_ref().map(|given| given.as_deref().unwrap_or(Path::new(&board.paths.journal)));
+        let watching = self.watching.options()?;
+        let mut policy = self.policy(&board)?;
+        // Before the first thread is started: a thread that runs already would not be confined.
+        match self.no_sandbox {
+            true => tracing::warn!("--no-sandbox: all that this user may open stays open to the program"),
+            false => {
+                let mut sandbox = sandbox::of_run(&board, &spec, pictures.as_deref(), folder, path, &watching);
+                sandbox.write.extend(policy.folder().map(Path::to_owned));
+                sandbox::enter(&sandbox)?;
+            }
+        }
         let stop = Stop::on_signals().context("cannot handle signals")?;
         let progress = Progress::default();
         let service = terminal::Terminal::new(Service::start(progress.clone()));
         let indicator = Indicator::open(&board);
-        let spec = self.source.clone().map_or_else(|| board.camera.source.parse(), Ok)?;
-        let folder = self.bundle.as_deref().unwrap_or(Path::new(&board.paths.bundle));
         let threads = self.threads.map_or(usize::from(board.threads), usize::from);
-        let mut policy = self.policy(&board)?;
         let options = EngineOptions { threads, ..EngineOptions::default() };
         let (bundle, engine) = expression_engine::selftest::open_trusted(folder, options, policy.trust())?;
         if let Some(warning) = policy.warning(&bundle) {
             tracing::warn!("{warning}");
         }
-        let still = matches!(spec, Spec::Dir { .. } | Spec::Images { .. });
         let mut options = if still { PipelineOptions::still() } else { PipelineOptions::moving() };
         if !still {
             options.detect_every = self.detect_every.unwrap_or(board.camera.detect_every.into());
         }
         let pipeline = Pipeline::new(&bundle, engine, options.with_confidence_from(&bundle))?;
-        let source = camera::open(&spec, &self.camera_options(&board.camera))?;
+        let source = pictures.map_or_else(open_source, Ok)?;
         let description = source.describe();
         let labels = pipeline.engine().labels();
         let scale = ScoreScale::new(bundle.manifest().output.scale, Label::ALL.map(|label| labels.contains(&label)));
         let kernels = pipeline.engine().kernels().join(" ");
-        let path = self.journal.as_ref().map(|given| given.as_deref().unwrap_or(Path::new(&board.paths.journal)));
         let journal = path.map(|path| open_journal(path, config, &bundle, labels, &board, &kernels)).transpose()?;
         let journal = journal.map(Arc::new);
         let camera = match &spec {
             Spec::V4l2 { device, .. } => device.display().to_string(),
             other => format!("{other:?}"),
         };
-        let telemetry = self.telemetry(&bundle, labels, &camera, path.zip(journal.as_ref()))?;
+        let telemetry = self.telemetry(watching, &bundle, labels, &camera, path.zip(journal.as_ref()))?;
         self.warn_if_unheard();
         service.ready(&format!("watching {description}"));
         let mut sinks = Sinks::new(journal, telemetry, indicator, service);
@@ -258,11 +275,14 @@ impl Cmd {
 
     fn telemetry(
         &self,
+        watching: telemetry::TelemetryOptions,
         bundle: &Bundle,
         labels: &[Label],
         source: &str,
         journal: Option<(&Path, &Arc<journal::Writer>)>,
     ) -> Result<Telemetry> {
+        #[cfg(feature = "http")]
+        let journal_path = journal.map(|(path, _)| path.to_owned());
         let backlog = journal.map(|(path, writer)| {
             let payload = mqtt_payload::Export::default();
             Box::new(Journaled::new(path, Arc::clone(writer), payload)) as Box<dyn telemetry::Backlog>
@@ -275,7 +295,9 @@ impl Cmd {
             score_scale: manifest.output.scale,
             labels: Label::ALL.map(|label| labels.contains(&label)),
         };
-        Ok(Telemetry::start(self.watching.options()?, about, backlog)?)
+        #[cfg(feature = "http")]
+        let watching = telemetry::TelemetryOptions { journal: journal_path, ..watching };
+        Ok(Telemetry::start(watching, about, backlog)?)
     }
 }
 
