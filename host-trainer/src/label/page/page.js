@@ -95,7 +95,7 @@ function show() {
   element("suggestion").hidden = true;
   count();
   if (done) {
-    element("command").textContent = `host-trainer run-all --data 'labelled:${folder}'`;
+    element("command").textContent = `host-trainer run-all --from BUNDLE --data 'labelled:${folder}'`;
     element("done").focus();
     return;
   }
