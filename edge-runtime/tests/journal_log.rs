@@ -422,8 +422,8 @@ fn a_report_is_one_page_that_loads_nothing() {
     for forbidden in ["<script", "http:", "https:", "src=", "@import", "url(h", "NaN", "<unplugged>"] {
         assert!(!page.contains(forbidden), "{forbidden}");
     }
-    // Expressions, tracks and latency are drawn; the shares are a row of the table for each label and one for unsure.
-    assert_eq!(page.matches("<svg").count(), 3);
+    // Expressions, hours, tracks and latency are drawn; the shares are a row of the table for each label and one for unsure.
+    assert_eq!(page.matches("<svg").count(), 4);
     for row in ["<th scope=\"row\">happiness</th><td class=\"number\">", "<th scope=\"row\">unsure</th>"] {
         assert_eq!(page.matches(row).count(), 1, "{row}");
     }

@@ -114,6 +114,7 @@ fn keys_undo_skip_two_labellers_and_a_reload() {
         page.browser.value("document.getElementById('command').textContent").as_str().unwrap().contains("labelled:")
     );
     page.browser.screenshot("label-done");
+    page.saved();
 
     page.start("bert");
     page.shows(0);
@@ -134,7 +135,6 @@ fn a_phone_and_a_keyboard_reach_every_answer() {
         return;
     }
     let page = Page::new(4);
-    std::fs::write(page.folder.path().join("faces.csv"), "file,happiness\nface-0000.png,0.9\n").unwrap();
     page.start("anna");
     page.shows(0);
     // From the address bar on, Tab reaches the answers in the order of their keys.

@@ -54,15 +54,15 @@ pub(super) fn expire(conn: &mut Connection, before_us: i64) -> Result<u64, Failu
     if old.is_empty() {
         return Ok(0);
     }
-    conn.pragma_update(None, "secure_delete", true)?;
+    let before: i64 = conn.query_row("PRAGMA secure_delete", [], |row| row.get(0))?;
+    conn.query_row("PRAGMA secure_delete = ON", [], |_| Ok(()))?;
     let mut deleted = 0;
     for step in old.chunks(STEP) {
         let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
         deleted += delete(&transaction, step)?;
         transaction.commit()?;
     }
-    // Elsewhere it would only wear the card.
-    conn.pragma_update(None, "secure_delete", false)?;
+    conn.query_row(&format!("PRAGMA secure_delete = {before}"), [], |_| Ok(()))?;
     truncate_log(conn)?;
     Ok(deleted)
 }

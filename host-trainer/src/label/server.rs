@@ -188,6 +188,8 @@ impl State {
                 let answer = with_headers(Response::from_data(self.page.html.clone()), "text/html; charset=utf-8");
                 Ok(with_header(answer, "Content-Security-Policy", &self.page.policy))
             }
+            // Browsers ask for it by themselves.
+            (Method::Get, "/favicon.ico") => Ok(Response::from_data(Vec::new()).with_status_code(204)),
             (Method::Post, "/api/open") => self.open(&read(request)?),
             (Method::Post, "/api/vote") => self.cast(&read(request)?),
             (Method::Get, path) => match path.rsplit_once('/') {

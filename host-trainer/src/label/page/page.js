@@ -3,9 +3,10 @@
 // not be saved is said, and the page goes back to what the disk holds.
 const LABELS = ["neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt"];
 const AHEAD = 8;
+const PATIENCE = 10000;
 const element = (id) => document.getElementById(id);
 
-let by = "", folder = "", faces = [], queue = [], history = [], labellers = [], allVotes = 0, waiting = 0;
+let by = "", folder = "", faces = [], queue = [], past = [], labellers = [], allVotes = 0, waiting = 0;
 let sending = Promise.resolve();
 const pictures = new Map();
 
@@ -42,7 +43,9 @@ document.addEventListener("keydown", (event) => {
 
 async function post(path, body) {
   const headers = { "Content-Type": "application/json" };
-  const answer = await fetch(path, { method: "POST", headers, body: JSON.stringify(body) });
+  // A program that ended may leave a connection that never answers.
+  const signal = AbortSignal.timeout(PATIENCE);
+  const answer = await fetch(path, { method: "POST", headers, signal, keepalive: true, body: JSON.stringify(body) });
   if (!answer.ok) throw new Error(await answer.text());
   return answer.json();
 }
@@ -53,8 +56,8 @@ async function open(name) {
     by = name;
     ({ faces, folder, labellers, all_votes: allVotes } = opened);
     const index = new Map(faces.map((face, place) => [face.id, place]));
-    history = opened.votes.map(([id]) => index.get(id));
-    const voted = new Set(history);
+    past = opened.votes.map(([id]) => index.get(id));
+    const voted = new Set(past);
     queue = faces.map((_, place) => place).filter((place) => !voted.has(place));
     // The name stays in the address, so that a reload goes on.
     location.hash = encodeURIComponent(by);
@@ -92,7 +95,7 @@ function show() {
   element("suggestion").hidden = true;
   count();
   if (done) {
-    element("command").textContent = `host-trainer run-all --data 'labelled:${folder}'`;
+    element("command").textContent = `host-trainer run-all --from BUNDLE --data 'labelled:${folder}'`;
     element("done").focus();
     return;
   }
@@ -105,20 +108,20 @@ function show() {
   const alike = face.duplicates > 0 ? `, ${face.duplicates} alike not shown` : "";
   element("about").textContent = `${face.name}${alike}`;
   const near = new Set(queue.slice(0, AHEAD + 1));
-  history.slice(-2).forEach((place) => near.add(place));
+  past.slice(-2).forEach((place) => near.add(place));
   for (const known of pictures.keys()) if (!near.has(known)) pictures.delete(known);
   near.forEach(picture);
 }
 
 function count() {
-  const people = new Set(labellers.concat(history.length > 0 ? [by] : []));
+  const people = new Set(labellers.concat(past.length > 0 ? [by] : []));
   element("bar").max = faces.length;
-  element("bar").value = history.length;
+  element("bar").value = past.length;
   const saving = waiting > 0 ? ", saving" : ", saved";
   element("progress").textContent =
-    `${history.length} of ${faces.length} labelled by you; ${allVotes} votes by ${people.size} ${people.size === 1 ? "person" : "people"}${saving}`;
+    `${past.length} of ${faces.length} labelled by you; ${allVotes} votes by ${people.size} ${people.size === 1 ? "person" : "people"}${saving}`;
   element("progress").dataset.saved = String(waiting === 0);
-  element("undo").disabled = history.length === 0;
+  element("undo").disabled = past.length === 0;
 }
 
 // One after the other, so that an undo never overtakes its vote.
@@ -142,7 +145,7 @@ function send(place, answer) {
 function vote(answer) {
   if (queue.length === 0) return;
   const place = queue.shift();
-  history.push(place);
+  past.push(place);
   send(place, answer);
   show();
 }
@@ -155,8 +158,8 @@ function skip() {
 }
 
 function undo() {
-  if (history.length === 0) return;
-  const place = history.pop();
+  if (past.length === 0) return;
+  const place = past.pop();
   queue.unshift(place);
   send(place, null);
   show();
