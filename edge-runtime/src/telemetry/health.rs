@@ -200,6 +200,7 @@ mod tests {
             bundle: "b".into(),
             model: "0123abcd".into(),
             source: "s".into(),
+            journal: None,
             score_scale: 0.05,
             labels: [true; 8],
         })
