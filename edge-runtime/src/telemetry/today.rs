@@ -84,11 +84,13 @@ impl Day {
         if self.ends.is_some() {
             self.today = Today::default();
         }
-        let midnight = || {
-            let now = Timestamp::from_second(second).ok()?.to_zoned_datetime(self.zone.clone());
-            Some(now.start_of_day().ok()?.checked_add(1.day()).ok()?.timestamp().as_second())
-        };
-        self.ends = midnight();
+        self.ends = self.end_of_day(second);
+    }
+
+    /// Unix time in seconds at which the day of `second` ends.
+    fn end_of_day(&self, second: i64) -> Option<i64> {
+        let now = Timestamp::from_second(second).ok()?.to_zoned_datetime(self.zone.clone());
+        Some(now.start_of_day().ok()?.checked_add(1.day()).ok()?.timestamp().as_second())
     }
 }
 
