@@ -160,6 +160,25 @@ pub enum Event {
     KeepFaces {
         /// Whether they are kept.
         on: bool,
+        /// Which of them: `all`, `unsure`, `changes` or `every=SECONDS`; `None` in journals of earlier versions.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        which: Option<String>,
+    },
+    /// Kept faces were deleted.
+    FacesDeleted {
+        /// Number of faces.
+        faces: u64,
+        /// Why: `age`, or `command` for `log faces --delete`.
+        by: String,
+    },
+    /// The bundle of this session is older than one that the board accepted before, and was accepted all the same.
+    OlderBundle {
+        /// The key that signed it.
+        key: String,
+        /// Its sequence number.
+        sequence: u64,
+        /// The highest sequence number accepted before.
+        newest: u64,
     },
     /// The wall clock was set, or its synchronisation began or ended.
     ClockChanged {
@@ -185,6 +204,7 @@ impl Event {
             | Event::JournalCommitted { .. }
             | Event::JournalDamaged { .. }
             | Event::KeepFaces { .. }
+            | Event::FacesDeleted { .. }
             | Event::ClockChanged { .. } => true,
             Event::CameraLost { .. }
             | Event::CameraBack { .. }
@@ -192,7 +212,8 @@ impl Event {
             | Event::Throttled(_)
             | Event::Unthrottled(_)
             | Event::RecordingPaused { .. }
-            | Event::RecordingResumed { .. } => false,
+            | Event::RecordingResumed { .. }
+            | Event::OlderBundle { .. } => false,
         }
     }
 
@@ -212,8 +233,15 @@ impl Event {
             Event::RecordsLost { records, events, .. } => format!("journal lost {records} records, {events} events"),
             Event::JournalCommitted { .. } => return None,
             Event::JournalDamaged { moved_to, .. } => format!("journal damaged, moved to {moved_to}"),
-            Event::KeepFaces { on: true } => "aligned faces are kept".to_owned(),
-            Event::KeepFaces { on: false } => "aligned faces are no longer kept".to_owned(),
+            Event::KeepFaces { on: true, which } => match which.as_deref().filter(|which| *which != "all") {
+                Some(which) => format!("aligned faces are kept: {which}"),
+                None => "aligned faces are kept".to_owned(),
+            },
+            Event::FacesDeleted { faces, by } => format!("{faces} kept faces were deleted ({by})"),
+            Event::KeepFaces { on: false, .. } => "aligned faces are no longer kept".to_owned(),
+            Event::OlderBundle { key, sequence, newest } => {
+                format!("older bundle accepted: sequence number {sequence} of key {key}, after {newest}")
+            }
             Event::ClockChanged { synchronised: true, step_ms } => format!("clock synchronised, set by {step_ms} ms"),
             Event::ClockChanged { synchronised: false, step_ms } => {
                 format!("clock not synchronised, set by {step_ms} ms")
@@ -262,6 +290,7 @@ mod tests {
             }),
             Event::Unthrottled(Throttling::default()),
             Event::RecordsLost { records: 3, events: 0, seconds: 0.25 },
+            Event::OlderBundle { key: "D59B8CDFD7893007".into(), sequence: 5, newest: 6 },
             Event::ClockChanged { synchronised: true, step_ms: -17 },
         ];
         for event in events {

@@ -12,9 +12,11 @@ pub mod journal;
 pub mod pipeline;
 pub mod record;
 pub mod run;
+pub mod sandbox;
 pub mod score;
 pub mod service;
 pub mod telemetry;
+pub mod trust;
 
 pub use expression_core as core;
 pub use expression_engine as engine;

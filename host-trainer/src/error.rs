@@ -44,6 +44,12 @@ pub enum Error {
     /// A bundle.
     #[error(transparent)]
     Bundle(#[from] expression_engine::BundleError),
+    /// A signature or a public key.
+    #[error(transparent)]
+    Trust(#[from] expression_engine::trust::TrustError),
+    /// A secret key.
+    #[error(transparent)]
+    Signing(#[from] expression_signing::SigningError),
     /// A picture.
     #[error(transparent)]
     Picture(#[from] expression_engine::PictureError),
@@ -89,6 +95,9 @@ impl Classify for Error {
             Error::During { cause, .. } => cause.kind(),
             Error::Io(error) => Classify::kind(error),
             Error::Bundle(error) => error.kind(),
+            Error::Trust(error) => error.kind(),
+            Error::Signing(expression_signing::SigningError::Failed(_)) => ErrorKind::Failure,
+            Error::Signing(_) => ErrorKind::BadInput,
             Error::Picture(error) => error.kind(),
             Error::Engine(error) => error.kind(),
             Error::SelfTest(error) => error.kind(),

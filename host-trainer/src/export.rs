@@ -8,6 +8,7 @@ use std::path::Path;
 use expression_core::{FaceInput, Label};
 use expression_engine::bundle::{self, Confidence, Manifest, Quantization};
 use expression_engine::selftest::{self, SelfTestError};
+use expression_engine::trust::signature_path;
 use expression_engine::{Bundle, EngineOptions, files};
 use rand::RngExt;
 use tempfile::TempDir;
@@ -151,15 +152,15 @@ pub fn write(folder: &Path, config: &Config, parts: &Parts) -> crate::Result<Run
 }
 
 /// Adds the labels to the self-test vectors of a bundle that an earlier version wrote. Faces and scores stay as they are. The
-/// bundle is replaced whole, and only if its self-test passes; `false` says that it has labels already.
+/// bundle is replaced whole, and only if its self-test passes; its signature, which no longer matches, is left out.
 ///
 /// # Errors
 /// Returns an error if the bundle is refused, or if a file cannot be written; the bundle then stays as it was.
-pub fn upgrade(folder: &Path) -> crate::Result<bool> {
+pub fn upgrade(folder: &Path) -> crate::Result<Upgrade> {
     let bundle = Bundle::open(folder)?;
     bundle.verify()?;
     match selftest::vectors(&bundle) {
-        Ok(_) => return Ok(false),
+        Ok(_) => return Ok(Upgrade::UpToDate),
         Err(SelfTestError::WithoutLabels) => {}
         Err(error) => return Err(error.into()),
     }
@@ -169,16 +170,33 @@ pub fn upgrade(folder: &Path) -> crate::Result<bool> {
     let manifest = fs::read_to_string(folder.join(bundle::MANIFEST))?;
     let manifest = manifest.replace(&files::sha256(&old), &files::sha256(&new));
     let folder = folder.canonicalize()?;
+    let signature = signature_path(&folder.join(bundle::MANIFEST));
     let draft = draft_beside(&folder)?;
     for entry in fs::read_dir(&folder)? {
         let entry = entry?;
+        if entry.path() == signature {
+            continue;
+        }
         fs::copy(entry.path(), draft.path().join(entry.file_name()))?;
     }
     files::write_bytes(&draft.path().join(bundle::SELFTEST), &new)?;
     files::write_bytes(&draft.path().join(bundle::MANIFEST), manifest.as_bytes())?;
     selftest::open(draft.path(), EngineOptions::default())?;
+    let was_signed = signature.exists();
     put_in_place(draft, &folder)?;
-    Ok(true)
+    Ok(Upgrade::Done { was_signed })
+}
+
+/// What [`upgrade`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Upgrade {
+    /// The bundle has labels already, and stays as it is.
+    UpToDate,
+    /// The bundle was replaced.
+    Done {
+        /// Whether it had a signature, which was left out.
+        was_signed: bool,
+    },
 }
 
 fn draft_beside(folder: &Path) -> crate::Result<TempDir> {

@@ -3,6 +3,7 @@
 //! H. Ding, S. K. Zhou, R. Chellappa, "FaceNet2ExpNet: Regularizing a Deep Face Recognition Net for Expression
 //! Recognition", FG 2017, arXiv 1609.06591: "the paper" in these pages.
 
+pub mod adoption;
 pub mod assets;
 pub mod command;
 pub mod config;
@@ -15,14 +16,17 @@ pub mod device;
 pub mod error;
 pub mod evaluate;
 pub mod export;
+pub mod fleet;
 pub mod inspect;
 pub mod interrupt;
+pub mod label;
 pub mod measurement;
 pub mod net;
 pub mod onnx;
 pub mod outcome;
 pub mod parity;
 pub mod pipeline;
+pub mod predict;
 pub mod progress;
 pub mod quantize;
 pub mod random;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Classify, ErrorKind};
 use crate::files;
+use crate::trust::{Trust, TrustError, Verdict};
 
 /// The bundle format that this version writes, and the newest that it reads.
 pub const FORMAT: u32 = 1;
@@ -23,6 +24,11 @@ pub const DETECTOR: &str = "detector.onnx";
 pub const SELFTEST: &str = "selftest.safetensors";
 /// The file name of the model card.
 pub const MODEL_CARD: &str = "MODEL_CARD.md";
+
+/// The most bytes that are read of a file of a bundle.
+const MAX_FILE: u64 = crate::graph::MAX_BYTES as u64;
+/// Bytes of a manifest, at most.
+const MAX_MANIFEST: u64 = 1 << 20;
 
 /// The content of `manifest.toml`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -121,6 +127,9 @@ pub enum BundleError {
         /// The format found.
         found: u32,
     },
+    /// The bundle is not signed as it must be.
+    #[error("{0}")]
+    Trust(#[from] TrustError),
     /// A file is missing from the bundle.
     #[error("{path}: missing from the bundle ({reason}); {advice}")]
     Missing {
@@ -156,20 +165,39 @@ impl Classify for BundleError {
 pub struct Bundle {
     folder: PathBuf,
     manifest: Manifest,
+    verdict: Verdict,
 }
 
 impl Bundle {
-    /// Reads and checks the manifest in `folder`.
+    /// Reads and checks the manifest in `folder`, whoever signed it.
     ///
     /// # Errors
-    /// Returns [`BundleError`] if there is no manifest, if it is damaged, or if its format is newer than [`FORMAT`].
+    /// Returns the errors of [`Bundle::open_trusted`] for a [`Trust`] without keys.
     pub fn open(folder: &Path) -> Result<Bundle, BundleError> {
+        Bundle::open_trusted(folder, &Trust::default())
+    }
+
+    /// Reads the manifest in `folder`, verifies its signature and checks it. The manifest is read once: the bytes that were
+    /// verified are those that are parsed, and they hold the hashes of all other files.
+    ///
+    /// # Errors
+    /// Returns [`BundleError`] if there is no manifest, if it is not to be trusted, if it is damaged, or if its format is newer
+    /// than [`FORMAT`].
+    pub fn open_trusted(folder: &Path, trust: &Trust) -> Result<Bundle, BundleError> {
         let path = folder.join(MANIFEST);
-        let text = std::fs::read_to_string(&path).map_err(|error| match error.kind() {
-            std::io::ErrorKind::InvalidData => BundleError::Manifest { path: path.clone(), reason: error.to_string() },
+        let bytes = files::read_at_most(&path, MAX_MANIFEST).map_err(|error| match error.kind() {
+            std::io::ErrorKind::FileTooLarge => BundleError::Manifest { path: path.clone(), reason: error.to_string() },
             _ => BundleError::NoManifest { folder: folder.to_owned(), reason: error.to_string() },
         })?;
-        Ok(Bundle { folder: folder.to_owned(), manifest: Manifest::from_toml(&text, folder)? })
+        let verdict = trust.verify(&path, &bytes)?;
+        let text = std::str::from_utf8(&bytes)
+            .map_err(|error| BundleError::Manifest { path: path.clone(), reason: error.to_string() })?;
+        Ok(Bundle { folder: folder.to_owned(), manifest: Manifest::from_toml(text, folder)?, verdict })
+    }
+
+    /// Returns what is known about who signed the bundle.
+    pub fn verdict(&self) -> Verdict {
+        self.verdict
     }
 
     /// Returns the manifest.
@@ -190,7 +218,7 @@ impl Bundle {
         };
         let missing = |reason: String| BundleError::Missing { path: path.clone(), reason, advice };
         let expected = self.manifest.files.get(name).ok_or_else(|| missing("not in the manifest".into()))?;
-        let bytes = std::fs::read(&path).map_err(|error| missing(error.to_string()))?;
+        let bytes = files::read_at_most(&path, MAX_FILE).map_err(|error| missing(error.to_string()))?;
         let found = files::sha256(&bytes);
         if found != *expected {
             return Err(BundleError::Altered { path, found, expected: expected.clone() });

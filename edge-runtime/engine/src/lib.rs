@@ -58,9 +58,11 @@ pub mod graph;
 pub mod memory;
 pub mod picture;
 pub mod selftest;
+pub mod trust;
 
 pub use bundle::{Bundle, BundleError, Manifest};
 pub use detector::Detector;
 pub use error::{Error, ErrorKind};
 pub use expression::{Engine, EngineError, EngineOptions, FloatEngine, NotFused, Scores};
 pub use picture::{Picture, PictureError};
+pub use trust::Trust;

@@ -13,6 +13,7 @@ use safetensors::{Dtype, SafeTensors};
 use crate::bundle::{self, Bundle, BundleError, Input, MANIFEST, Manifest, Output};
 use crate::error::{Classify, ErrorKind};
 use crate::expression::{self, Engine, EngineError, EngineOptions};
+use crate::trust::Trust;
 
 /// The tensor of aligned faces in the self-test file: u8 `[n, channels, size, size]`.
 pub const FACES: &str = "faces";
@@ -206,12 +207,20 @@ fn damaged(reason: impl ToString) -> SelfTestError {
     SelfTestError::Damaged(reason.to_string().replace('\n', " "))
 }
 
-/// Opens a bundle as every command does: verifies each file, loads the net, and replays the self-test.
+/// Opens a bundle, whoever signed it: verifies each file, loads the net, and replays the self-test.
 ///
 /// # Errors
 /// Returns [`SelfTestError`] if the bundle, its graph or its self-test is refused.
 pub fn open(folder: &Path, options: EngineOptions) -> Result<(Bundle, Engine), SelfTestError> {
-    let bundle = Bundle::open(folder)?;
+    open_trusted(folder, options, &Trust::default())
+}
+
+/// Opens a bundle as every command of a board does: as [`open`], after its signature was verified.
+///
+/// # Errors
+/// Returns [`SelfTestError`] if the bundle is not to be trusted, or if it, its graph or its self-test is refused.
+pub fn open_trusted(folder: &Path, options: EngineOptions, trust: &Trust) -> Result<(Bundle, Engine), SelfTestError> {
+    let bundle = Bundle::open_trusted(folder, trust)?;
     bundle.verify()?;
     let engine = Engine::open(&bundle, options)?;
     replay(&bundle, &engine)?;

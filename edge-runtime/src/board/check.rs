@@ -44,6 +44,7 @@ impl Board {
             }
         }
         self.journal.check().map_err(|error| error.to_string())?;
+        self.trust.trust().map_err(|error| format!("trust: {error}"))?;
         self.gpio.as_ref().map_or(Ok(()), Gpio::check)
     }
 }

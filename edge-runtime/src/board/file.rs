@@ -7,9 +7,13 @@ use std::time::Duration;
 use expression_core::Turn;
 use expression_core::thermal::ThermalLimits;
 use expression_engine::error::{Classify, ErrorKind};
+use expression_engine::files;
 use serde::Deserialize;
 
 use crate::journal;
+
+/// The most bytes of a board file.
+const MAX_BYTES: u64 = 1 << 20;
 
 /// Why a board was refused.
 #[derive(Debug, thiserror::Error)]
@@ -79,6 +83,9 @@ pub struct Board {
     /// Settings of the journal; flags override them.
     #[serde(default)]
     pub journal: journal::Config,
+    /// Whose bundles it accepts; flags add to it.
+    #[serde(default)]
+    pub trust: expression_engine::trust::Settings,
     /// What to expect of it.
     pub expect: Expectation,
 }
@@ -261,7 +268,7 @@ impl Board {
     /// [`BoardError::Unreadable`] or [`BoardError::Wrong`].
     pub fn read(path: &Path) -> Result<Board, BoardError> {
         let unreadable = |reason: String| BoardError::Unreadable { path: path.to_owned(), reason };
-        let text = std::fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))?;
+        let text = files::read_text(path, MAX_BYTES).map_err(|error| unreadable(error.to_string()))?;
         Board::parse(&text, path)
     }
 

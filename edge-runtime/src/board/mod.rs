@@ -28,6 +28,8 @@ const BUILT_IN: [(&str, &str); 7] = [
     ("raspberry-pi-zero-2-w", include_str!("../../../boards/raspberry-pi-zero-2-w.toml")),
 ];
 
+/// Where the board file of an installed service lies.
+pub const INSTALLED_BOARD: &str = "/etc/edge-runtime/board.toml";
 /// The name of the board that is used for every unknown machine.
 pub const GENERIC: &str = "generic-x86-64";
 

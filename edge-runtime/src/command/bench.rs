@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::engine_options;
+use crate::trust::BoardFlags;
 
 /// Measure the inference time of a bundle: median and percentiles, operators, kernels and peak memory
 ///
@@ -38,6 +39,8 @@ pub struct Cmd {
     /// Write one JSON object instead of a table
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    trust: BoardFlags,
 }
 
 /// What was measured.
@@ -81,8 +84,9 @@ impl Cmd {
     /// Returns an error if the bundle is refused, or if this processor has no kernel of that name.
     pub fn run(&self) -> Result<()> {
         let started = Instant::now();
+        let policy = self.trust.policy()?;
         let options = engine_options(&self.kernel, usize::from(self.threads))?;
-        let (bundle, engine) = expression_engine::selftest::open(&self.bundle, options)?;
+        let (bundle, engine) = expression_engine::selftest::open_trusted(&self.bundle, options, policy.trust())?;
         let start_up = started.elapsed();
         let faces: Vec<Vec<u8>> =
             expression_engine::selftest::vectors(&bundle)?.into_iter().map(|vector| vector.face).collect();

@@ -8,11 +8,12 @@ use expression_core::smooth::Smoother;
 use expression_engine::detector::Detector;
 use expression_engine::error::Result;
 use expression_engine::face::{AlignedFace, FaceFinder};
-use expression_engine::{Engine, EngineOptions, Error, Picture, PictureError, bundle};
+use expression_engine::{Engine, EngineOptions, Error, Picture, PictureError, bundle, selftest};
 
 use crate::pipeline::{PipelineOptions, by_label};
 use crate::record::{FaceRecord, FrameRecord};
 use crate::score::{Scores, rounded};
+use crate::trust::BoardFlags;
 
 /// Classify face pictures: one JSON object per file, with its faces, their labels, scores and quality (docs/records.md)
 ///
@@ -31,6 +32,8 @@ pub struct Cmd {
     /// Pictures: JPEG, PNG, WebP, TIFF, GIF, BMP or PNM; EXIF orientation is applied
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
+    #[command(flatten)]
+    trust: BoardFlags,
 }
 
 impl Cmd {
@@ -39,7 +42,8 @@ impl Cmd {
     /// # Errors
     /// Returns an error if the bundle is refused, or if a picture could not be read.
     pub fn run(&self) -> Result<()> {
-        let (bundle, engine) = expression_engine::selftest::open(&self.bundle, EngineOptions::default())?;
+        let policy = self.trust.policy()?;
+        let (bundle, engine) = selftest::open_trusted(&self.bundle, EngineOptions::default(), policy.trust())?;
         let detector = if self.align { Some(Detector::from_onnx(&bundle.read(bundle::DETECTOR)?)?) } else { None };
         let finder = detector.map(|detector| FaceFinder::new(detector, engine.input()));
         let options = PipelineOptions::still().with_confidence_from(&bundle);

@@ -6,10 +6,11 @@ use expression_engine::Error;
 use expression_engine::error::Result;
 
 use crate::doctor::{Machine, Outcome, Question, findings};
+use crate::trust::Flags;
 
 /// Check whether this machine is fit to run; prints one line per check: ok, warn or fail, and what to do
 ///
-/// Checks the board, the kernels, the bundle and its self-test, the source, the clock, temperature and throttling, the disk, the
+/// Checks the board, the kernels, the bundle, its signature and its self-test, the source, the clock, temperature and throttling, the disk, the
 /// journal, lights and display, and the service. Run it as the user that the service runs as, because permissions are that
 /// user's. Exit code 1 if a check fails.
 #[derive(clap::Args)]
@@ -29,6 +30,8 @@ pub struct Cmd {
     /// Write one JSON object per check instead of a line of text
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    trust: Flags,
 }
 
 impl Cmd {
@@ -43,6 +46,7 @@ impl Cmd {
             bundle: self.bundle.as_ref().map(absolute),
             journal: self.journal.as_ref().map(absolute),
             source: self.source.clone(),
+            trust: self.trust.clone(),
         };
         let findings = findings(&Machine::this(), &question)?;
         for finding in &findings {

@@ -4,6 +4,8 @@ pub mod bench;
 pub mod classify;
 pub mod console;
 pub mod doctor;
+#[cfg(feature = "http")]
+pub mod health;
 pub mod log;
 pub mod manual;
 pub mod run;
@@ -36,6 +38,8 @@ enum Command {
     Selftest(selftest::Cmd),
     Bench(bench::Cmd),
     Doctor(doctor::Cmd),
+    #[cfg(feature = "http")]
+    Health(health::Cmd),
     Log(log::Cmd),
     Completions(manual::Completions),
     Man(manual::Man),
@@ -54,6 +58,8 @@ impl Cli {
             Command::Selftest(cmd) => cmd.run(),
             Command::Bench(cmd) => cmd.run(),
             Command::Doctor(cmd) => cmd.run(),
+            #[cfg(feature = "http")]
+            Command::Health(cmd) => cmd.run(),
             Command::Log(cmd) => cmd.run(),
             Command::Completions(cmd) => cmd.run(),
             Command::Man(cmd) => cmd.run(),

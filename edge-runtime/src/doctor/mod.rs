@@ -18,6 +18,7 @@ pub use access::User;
 
 use crate::board::Board;
 use crate::camera::DeviceInfo;
+use crate::trust::Policy;
 
 /// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -129,10 +130,11 @@ pub struct Question {
     pub journal: Option<PathBuf>,
     /// The source, instead of the board's.
     pub source: Option<String>,
+    /// Keys besides the board's.
+    pub trust: crate::trust::Flags,
 }
 
-/// Where the board file of an installed service lies.
-pub const INSTALLED_BOARD: &str = "/etc/edge-runtime/board.toml";
+pub use crate::board::INSTALLED_BOARD;
 
 /// Returns the findings of every check, in the order in which one would mend things.
 ///
@@ -143,7 +145,11 @@ pub fn findings(machine: &Machine, question: &Question) -> Result<Vec<Finding>> 
     let Board { camera, paths, .. } = &board;
     let journal = question.journal.as_ref().unwrap_or(&paths.journal);
     let mut findings = vec![first, model::kernels()];
-    findings.extend(model::bundle(question.bundle.as_ref().unwrap_or(&paths.bundle)));
+    let bundle = question.bundle.as_ref().unwrap_or(&paths.bundle);
+    findings.extend(match Policy::new(Some(&board), &question.trust, &machine.root) {
+        Ok(policy) => model::bundle(bundle, &policy),
+        Err(error) => vec![Finding::refused("signature", error.to_string())],
+    });
     findings.extend(camera::camera_checks(machine, question.source.as_ref().unwrap_or(&camera.source)));
     findings.push(clock::clock(crate::clock::is_synchronised(), std::time::SystemTime::now()));
     findings.extend(heat::heat(

@@ -5,11 +5,13 @@ use std::path::Path;
 use expression_engine::bundle::DETECTOR;
 use expression_engine::detector::Detector;
 use expression_engine::error::Result;
+use expression_engine::trust::Verdict;
 use expression_engine::{Bundle, selftest};
 use expression_engine::{Engine, EngineOptions};
 use expression_kernels::kernel;
 
 use super::Finding;
+use crate::trust::Policy;
 
 /// The kernels that were chosen for this processor.
 pub fn kernels() -> Finding {
@@ -21,10 +23,10 @@ pub fn kernels() -> Finding {
     }
 }
 
-/// Whether the bundle is whole, answers as it should, and finds faces.
-pub fn bundle(folder: &Path) -> Vec<Finding> {
+/// Whether the bundle is whole, by somebody who is trusted, answers as it should, and finds faces.
+pub fn bundle(folder: &Path, policy: &Policy) -> Vec<Finding> {
     let tested = || -> Result<(Bundle, usize)> {
-        let bundle = Bundle::open(folder)?;
+        let bundle = Bundle::open_trusted(folder, policy.trust())?;
         bundle.verify()?;
         let engine = Engine::open(&bundle, EngineOptions::default())?;
         let vectors = selftest::replay(&bundle, &engine)?;
@@ -37,9 +39,29 @@ pub fn bundle(folder: &Path) -> Vec<Finding> {
     let detector = || -> Result<Detector> { Ok(Detector::from_onnx(&bundle.read(DETECTOR)?)?) };
     vec![
         Finding::ok("bundle", format!("{}: hashes hold, {vectors} vectors replayed", bundle.manifest().name)),
+        signature(&bundle, policy),
         match detector() {
             Ok(_) => Finding::ok("detector", "loads"),
             Err(error) => Finding::refused("detector", error.to_string()),
         },
     ]
+}
+
+/// Who signed the bundle, as far as this board can tell.
+fn signature(bundle: &Bundle, policy: &Policy) -> Finding {
+    match (bundle.verdict(), policy.warning(bundle)) {
+        (Verdict::Valid { key, sequence, newer: Some(newest) }, _) => Finding::warn(
+            "signature",
+            format!("valid, by key {key}, but its sequence number {sequence} is older than {newest}"),
+            "it is allowed here; go forward to a newer bundle when there is one",
+        ),
+        (Verdict::Valid { key, sequence, .. }, _) => {
+            Finding::ok("signature", format!("valid, by key {key}, sequence number {sequence}"))
+        }
+        (_, warning) => {
+            let warning = warning.unwrap_or_default();
+            let (found, advice) = warning.split_once("; ").unwrap_or((&warning, ""));
+            Finding::warn("signature", found, advice)
+        }
+    }
 }

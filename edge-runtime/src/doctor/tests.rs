@@ -5,6 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use super::*;
 use crate::board::thermal::{Reading, Throttle};
 use crate::camera::{FormatInfo, Size, Sizes};
+use crate::trust::Flags;
 
 /// A machine whose files lie in a folder, looked at by somebody who owns none of them and is in no group of theirs.
 struct Fixture {
@@ -263,23 +264,38 @@ fn the_service_should_be_installed_and_enabled() {
 
 #[test]
 fn a_bundle_is_verified_and_replayed() {
-    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/ferplus-edge");
-    let findings = model::bundle(&shipped);
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models");
+    let shipped = models.join("ferplus-edge");
+    let checked = |folder: &Path, key: &[&str]| {
+        let keys = key.iter().map(|key| key.to_string()).collect();
+        let policy = Policy::new(None, &Flags { keys, allow_older: false }, Path::new("/")).unwrap();
+        model::bundle(folder, &policy)
+    };
+    let findings = checked(&shipped, &[]);
     says(&findings[0], Outcome::Ok, &["hashes hold", "vectors replayed"]);
-    says(&model::bundle(Path::new("/no/such/bundle"))[0], Outcome::Fail, &["no manifest.toml"]);
+    says(&findings[1], Outcome::Warn, &["signed by key", "not known here", "[trust]"]);
+    says(&checked(Path::new("/no/such/bundle"), &[])[0], Outcome::Fail, &["no manifest.toml"]);
+    let project = models.join("project.pub").display().to_string();
+    says(&checked(&shipped, &[&project])[1], Outcome::Ok, &["valid, by key", "sequence number"]);
+    let stranger = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3";
+    says(
+        &checked(&shipped, &[stranger])[0],
+        Outcome::Fail,
+        &["signed by key", "only what is signed by key E7620F1842B4E81F"],
+    );
     let folder = tempfile::tempdir().unwrap();
     for entry in fs::read_dir(&shipped).unwrap().flatten().filter(|entry| entry.path().is_file()) {
         fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
     }
     let _ = fs::remove_file(folder.path().join(expression_engine::bundle::DETECTOR));
-    let findings = model::bundle(folder.path());
+    let findings = checked(folder.path(), &[]);
     says(&findings[0], Outcome::Ok, &["replayed"]);
-    says(&findings[1], Outcome::Fail, &["face detector"]);
+    says(&findings[2], Outcome::Fail, &["face detector"]);
     let graph = folder.path().join(expression_engine::bundle::INT8);
     let mut bytes = fs::read(&graph).unwrap();
     bytes[1000] ^= 1;
     fs::write(&graph, bytes).unwrap();
-    says(&model::bundle(folder.path())[0], Outcome::Fail, &["sha256"]);
+    says(&checked(folder.path(), &[])[0], Outcome::Fail, &["sha256"]);
 }
 
 #[test]

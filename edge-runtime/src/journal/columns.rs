@@ -5,7 +5,7 @@ use std::sync::Arc;
 use expression_core::{Bounds, Label, Quality, Record, Stamp};
 use rusqlite::Row as Columns;
 
-use super::{EventRow, Row, Session, SessionRow};
+use super::{EventRow, Row, Session, SessionRow, Signature};
 use crate::score::ScoreScale;
 
 /// The columns that make a record.
@@ -13,7 +13,7 @@ pub(super) const RECORD: &str = "id, session, wall_us, monotonic_us, synchronise
     track, left_px, top_px, width_px, height_px, quality, scores, label, confidence, latency_us, millicelsius";
 /// The columns that make an event.
 pub(super) const EVENT: &str = "id, session, wall_us, monotonic_us, kind, detail";
-/// The columns that make a session, but for what the table `model` adds.
+/// The columns that make a session, but for what the tables `model` and `signature` add.
 pub(super) const SESSION: &str = "id, started_wall_us, started_monotonic_us, boot_id, clock_synchronised, bundle, \
     model_sha256, program, board, kernels, configuration";
 
@@ -49,7 +49,7 @@ pub(super) fn event(row: &Columns) -> rusqlite::Result<EventRow> {
     Ok(EventRow { id: row.get(0)?, session: row.get(1)?, stamp, kind: row.get(4)?, detail: row.get(5)? })
 }
 
-/// A row of [`SESSION`], `score_step` and `labels`.
+/// A row of [`SESSION`], `score_step`, `labels`, and `state`, `signing_key` and `sequence` of the signature.
 pub(super) fn session(row: &Columns) -> rusqlite::Result<SessionRow> {
     let session = Session {
         boot_id: row.get(3)?,
@@ -62,6 +62,10 @@ pub(super) fn session(row: &Columns) -> rusqlite::Result<SessionRow> {
         configuration: row.get(10)?,
         score_step: row.get(11)?,
         labels: row.get::<_, Option<String>>(12)?.unwrap_or_default(),
+        signature: match row.get(13)? {
+            Some(state) => Some(Signature { state, key: row.get(14)?, sequence: row.get(15)? }),
+            None => None,
+        },
     };
     let scale = session.score_step.map(|step| ScoreScale::from_names(step, &session.labels));
     Ok(SessionRow { id: row.get(0)?, started_wall_us: row.get(1)?, started_monotonic_us: row.get(2)?, session, scale })

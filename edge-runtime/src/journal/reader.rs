@@ -156,11 +156,25 @@ impl Reader {
     /// # Errors
     /// Returns an error if the file cannot be read.
     pub fn sessions(&self) -> Result<Vec<SessionRow>, JournalError> {
-        let model = match schema::has_model(&self.conn).map_err(|error| self.error(error))? {
-            true => "score_step, labels FROM session LEFT JOIN model ON model.session = session.id",
-            false => "NULL, NULL FROM session",
+        let has = |table: &str| schema::has(&self.conn, table).map_err(|error| self.error(error));
+        let (model, model_table) = match has("model")? {
+            true => ("score_step, labels", "LEFT JOIN model ON model.session = session.id"),
+            false => ("NULL, NULL", ""),
         };
-        self.query(&format!("SELECT {}, {model} ORDER BY id", columns::SESSION), [], columns::session)
+        let (signature, signature_table) = match has("signature")? {
+            true => ("state, signing_key, sequence", "LEFT JOIN signature ON signature.session = session.id"),
+            false => ("NULL, NULL, NULL", ""),
+        };
+        let (session, tables) = (columns::SESSION, format!("session {model_table} {signature_table}"));
+        self.query(&format!("SELECT {session}, {model}, {signature} FROM {tables} ORDER BY id"), [], columns::session)
+    }
+
+    /// Whether a face was kept with a record.
+    ///
+    /// # Errors
+    /// Returns an error if the file cannot be read.
+    pub fn has_face(&self, record: i64) -> Result<bool, JournalError> {
+        Ok(!self.query("SELECT 1 FROM face WHERE record = ?1", [record], |_| Ok(()))?.is_empty())
     }
 
     /// The face that was kept with a record: channels, width and height, and u8 `[channels, size, size]`.

@@ -4,10 +4,15 @@ use rusqlite::Connection;
 
 use super::failure::{Failure, Kind};
 use super::format::{APPLICATION_ID, VERSION};
+use super::visit_view::VIEW;
 
 /// Bytes of a page. Each commit writes every page that it touches once more: small pages wear less. Measured in
 /// `docs/journal.md`.
 pub(super) const PAGE: u64 = 1024;
+
+/// The newest number of a record or an event; 0 in a new file.
+pub(super) const NEWEST: &str =
+    "SELECT max(coalesce((SELECT max(id) FROM record), 0), coalesce((SELECT max(id) FROM event), 0))";
 
 const TABLES: &str = "
 CREATE TABLE session (
@@ -83,6 +88,17 @@ const MODEL: &str = "CREATE TABLE model (
     labels TEXT NOT NULL
 ) STRICT";
 
+/// Who signed the bundle of a session. It came after `model`, and the same holds.
+const SIGNATURE: &str = "CREATE TABLE signature (
+    session INTEGER PRIMARY KEY REFERENCES session (id),
+    state TEXT NOT NULL CHECK (state IN ('valid', 'unsigned', 'unchecked')),
+    signing_key TEXT,
+    sequence INTEGER
+) STRICT";
+
+/// Tables that came after version 1, by name.
+const ADDED: [(&str, &str); 2] = [("model", MODEL), ("signature", SIGNATURE)];
+
 /// What a file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FileState {
@@ -120,27 +136,36 @@ fn tables_are_ours(conn: &Connection) -> Result<FileState, Failure> {
             return Err(Failure::new(Kind::Damaged, format!("the table {name} is not the journal's")));
         }
     }
-    match (has_model(conn)?, statement.query_row([MODEL], |row| row.get::<_, i64>(0))?) {
-        (true, 0) => Err(Failure::new(Kind::Damaged, "the table model is not the journal's")),
-        _ => Ok(FileState::Journal),
+    for (name, table) in ADDED {
+        if has(conn, name)? && statement.query_row([table], |row| row.get::<_, i64>(0))? == 0 {
+            return Err(Failure::new(Kind::Damaged, format!("the table {name} is not the journal's")));
+        }
     }
+    Ok(FileState::Journal)
 }
 
-/// Whether the file has the table `model`.
-pub(super) fn has_model(conn: &Connection) -> rusqlite::Result<bool> {
-    let named = "SELECT count(*) FROM sqlite_schema WHERE name = 'model'";
-    Ok(conn.query_row(named, [], |row| row.get::<_, i64>(0))? > 0)
+/// Whether the file has a table of this name.
+pub(super) fn has(conn: &Connection, table: &str) -> rusqlite::Result<bool> {
+    let named = "SELECT count(*) FROM sqlite_schema WHERE name = ?1";
+    Ok(conn.query_row(named, [table], |row| row.get::<_, i64>(0))? > 0)
 }
 
-/// Adds the table `model` to a file that lacks it.
-pub(super) fn add_model(conn: &Connection) -> rusqlite::Result<()> {
-    if has_model(conn)? { Ok(()) } else { conn.execute_batch(MODEL) }
+/// Adds the tables that came after version 1, and the view `visit`, to a file that lacks them. Whatever else is named `visit` is
+/// left alone: this program never reads it.
+pub(super) fn add_missing(conn: &Connection) -> rusqlite::Result<()> {
+    for (name, text) in ADDED.into_iter().chain([("visit", VIEW)]) {
+        if !has(conn, name)? {
+            conn.execute_batch(text)?;
+        }
+    }
+    Ok(())
 }
 
 /// Makes the tables in an empty file, in one transaction: a file has all of them or none.
 pub(super) fn create(conn: &Connection) -> Result<(), Failure> {
     conn.execute_batch(&format!(
-        "BEGIN IMMEDIATE; {TABLES} {MODEL}; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}; COMMIT;"
+        "BEGIN IMMEDIATE; {TABLES} {MODEL}; {SIGNATURE}; {VIEW}; PRAGMA application_id = {APPLICATION_ID};
+         PRAGMA user_version = {VERSION}; COMMIT;"
     ))
     .inspect_err(|_| {
         // Nothing to do where there was no transaction to end.

@@ -1,5 +1,6 @@
 //! What stays the same from start to stop, written once.
 
+use expression_engine::trust::Verdict;
 use serde::{Deserialize, Serialize};
 
 use crate::clock;
@@ -29,6 +30,30 @@ pub struct Session {
     /// Names of the labels that the model has, with a space between; empty in journals of earlier versions.
     #[serde(default)]
     pub labels: String,
+    /// Who signed the bundle; `None` in journals of earlier versions.
+    #[serde(default)]
+    pub signature: Option<Signature>,
+}
+
+/// What was known about who signed the bundle of a session.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Signature {
+    /// `valid`, `unsigned`, or `unchecked` if no key was known to check it with.
+    pub state: String,
+    /// The number of the key that the signature names, if there is one.
+    pub key: Option<String>,
+    /// The sequence number that a valid signature states.
+    pub sequence: Option<i64>,
+}
+
+impl From<Verdict> for Signature {
+    fn from(verdict: Verdict) -> Signature {
+        Signature {
+            state: verdict.name().to_owned(),
+            key: verdict.key().map(|key| key.to_string()),
+            sequence: verdict.sequence().and_then(|sequence| sequence.try_into().ok()),
+        }
+    }
 }
 
 impl Session {

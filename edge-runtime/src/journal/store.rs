@@ -11,8 +11,8 @@ use super::failure::{Failure, Kind};
 use super::quarantine::{beside, sync_folder};
 use super::queue::{Batch, Item, Tally};
 use super::row::label_code;
-use super::schema::{self, FileState, PAGE};
-use super::{Config, Row, Session, owner};
+use super::schema::{self, FileState, NEWEST, PAGE};
+use super::{Config, Row, Session, Signature, erase, owner};
 
 /// How long an attempt waits for another program to release the file. The pipeline does not wait with it.
 const BUSY: Duration = Duration::from_secs(1);
@@ -42,6 +42,7 @@ impl Store {
         // FULL syncs the log at each commit; NORMAL would only at checkpoints, and a power cut would take commits back.
         conn.execute_batch(&format!(
             "PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF; PRAGMA cache_size = -512; PRAGMA page_size = {PAGE};
+             PRAGMA temp_store = MEMORY;
              PRAGMA auto_vacuum = INCREMENTAL;"
         ))?;
         let state = schema::state(&conn)?;
@@ -53,7 +54,7 @@ impl Store {
             schema::create(&conn)?;
             sync_folder(path)?;
         }
-        schema::add_model(&conn)?;
+        schema::add_missing(&conn)?;
         let page = conn.pragma_query_value(None, "page_size", |row| row.get::<_, i64>(0))?.max(512) as u64;
         let log_bytes = config.log_bytes();
         conn.pragma_update(None, "wal_autocheckpoint", (log_bytes / 2 / (page + 24)) as i64)?;
@@ -99,7 +100,7 @@ impl Store {
 
     /// A table that is not as the schema has it is damage, to be seen now rather than at the first record.
     fn prepare_all(&self) -> Result<(), Failure> {
-        for statement in [RECORD, EVENT, MINUTE, FACE, CURSOR, SESSION, MODEL] {
+        for statement in [RECORD, EVENT, MINUTE, FACE, CURSOR, SESSION, MODEL, SIGNATURE] {
             self.conn.prepare_cached(statement).map_err(|error| {
                 let failure = Failure::from(error);
                 let kind = if failure.kind == Kind::Other { Kind::Damaged } else { failure.kind };
@@ -107,6 +108,16 @@ impl Store {
             })?;
         }
         Ok(())
+    }
+
+    /// Deletes the faces of records that are older than an instant. Returns how many.
+    pub fn expire_faces(&mut self, before_us: i64) -> Result<u64, Failure> {
+        erase::expire(&mut self.conn, before_us)
+    }
+
+    /// Number of faces whose records are from an instant on.
+    pub fn faces_since(&self, since_us: i64) -> Result<u32, Failure> {
+        Ok(erase::kept_since(&self.conn, since_us)?)
     }
 
     fn session_row(&mut self, session: &Session, started: Stamp) -> Result<i64, Failure> {
@@ -136,6 +147,9 @@ impl Store {
         if let Some(step) = session.score_step {
             transaction.prepare_cached(MODEL)?.execute(params![id, step, session.labels])?;
         }
+        if let Some(Signature { state, key, sequence }) = &session.signature {
+            transaction.prepare_cached(SIGNATURE)?.execute(params![id, state, key, sequence])?;
+        }
         transaction.commit()?;
         Ok(id)
     }
@@ -148,6 +162,8 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
 const SESSION: &str = "INSERT INTO session (started_wall_us, started_monotonic_us, boot_id, clock_synchronised, bundle,
     model_sha256, program, board, kernels, configuration) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
 const MODEL: &str = "INSERT OR REPLACE INTO model (session, score_step, labels) VALUES (?1, ?2, ?3)";
+const SIGNATURE: &str =
+    "INSERT OR REPLACE INTO signature (session, state, signing_key, sequence) VALUES (?1, ?2, ?3, ?4)";
 const RECORD: &str = "INSERT INTO record (id, session, wall_us, monotonic_us, synchronised, frame, file, frame_width,
     frame_height, track, left_px, top_px, width_px, height_px, quality, scores, label, confidence, latency_us,
     millicelsius) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)";
@@ -159,9 +175,6 @@ const MINUTE: &str = "INSERT INTO minute (session, minute, frames, with_faces, t
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (session, minute) DO UPDATE SET frames = frames + excluded.frames,
     with_faces = with_faces + excluded.with_faces, thinned = thinned + excluded.thinned,
     first_id = min(first_id, excluded.first_id), last_id = max(last_id, excluded.last_id)";
-
-/// The newest number of a record or an event; 0 in a new file.
-const NEWEST: &str = "SELECT max(coalesce((SELECT max(id) FROM record), 0), coalesce((SELECT max(id) FROM event), 0))";
 
 fn insert(conn: &Connection, session: i64, batch: &Batch) -> Result<i64, Failure> {
     // Read in each transaction: whoever else writes to the file, no number comes twice.
@@ -291,7 +304,11 @@ fn drop_oldest(conn: &Connection, session: i64) -> Result<bool, Failure> {
         number("SELECT min(session) FROM minute")?,
     ];
     let oldest = oldest.into_iter().flatten().min().unwrap_or(session).min(session);
-    for statement in ["DELETE FROM session WHERE id < ?1", "DELETE FROM model WHERE session < ?1"] {
+    for statement in [
+        "DELETE FROM session WHERE id < ?1",
+        "DELETE FROM model WHERE session < ?1",
+        "DELETE FROM signature WHERE session < ?1",
+    ] {
         conn.prepare_cached(statement)?.execute([oldest])?;
     }
     Ok(true)

@@ -97,6 +97,8 @@ impl Condition {
             | Event::Unthrottled(_)
             | Event::JournalDamaged { .. }
             | Event::KeepFaces { .. }
+            | Event::OlderBundle { .. }
+            | Event::FacesDeleted { .. }
             | Event::ClockChanged { .. } => {}
         }
     }
@@ -226,7 +228,11 @@ fn state(observation: &Observation) -> State {
 fn log(event: &Event) {
     let Some(line) = event.line().filter(|_| !event.is_from_journal()) else { return };
     match event {
-        Event::CameraLost { .. } | Event::CameraBack { .. } | Event::Throttled(_) | Event::Unthrottled(_) => {
+        Event::CameraLost { .. }
+        | Event::CameraBack { .. }
+        | Event::Throttled(_)
+        | Event::Unthrottled(_)
+        | Event::OlderBundle { .. } => {
             tracing::warn!("{line}");
         }
         _ => tracing::info!("{line}"),

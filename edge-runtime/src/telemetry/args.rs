@@ -100,6 +100,12 @@ pub struct TelemetryOptions {
     /// The token for addresses that other machines reach; generated at the start if it is absent and needed.
     #[cfg(feature = "http")]
     pub token: Option<Token>,
+    /// Serve `/health` and `/metrics` at this Unix socket, for programs of this machine.
+    #[cfg(feature = "http")]
+    pub health: Option<PathBuf>,
+    /// The journal that is written, whose size `/health` tells.
+    #[cfg(feature = "http")]
+    pub journal: Option<PathBuf>,
     /// How much one client may take.
     #[cfg(feature = "http")]
     pub limits: ClientLimits,
@@ -135,6 +141,8 @@ impl Args {
     /// # Errors
     /// Returns an error if a file cannot be read or holds no token, or if the broker's address is invalid.
     pub fn options(&self) -> Result<TelemetryOptions, TelemetryError> {
+        #[cfg(feature = "http")]
+        std::sync::LazyLock::force(&super::faces_today::ZONE);
         Ok(TelemetryOptions {
             #[cfg(feature = "preview")]
             preview: self.preview,
@@ -148,6 +156,10 @@ impl Args {
             metrics: self.metrics,
             #[cfg(feature = "http")]
             token: self.preview_token_file.as_deref().map(Token::from_file).transpose()?,
+            #[cfg(feature = "http")]
+            health: super::listen::health_socket(),
+            #[cfg(feature = "http")]
+            journal: None,
             #[cfg(feature = "http")]
             limits: ClientLimits::default(),
             #[cfg(feature = "mqtt")]

@@ -10,6 +10,8 @@ use serde::Serialize;
 
 use super::about::About;
 use super::counters::Counters;
+#[cfg(feature = "http")]
+use super::faces_today::FacesToday;
 use super::history::History;
 use super::rate::Rate;
 use crate::event::{Event, Rate as ProcessingRate};
@@ -47,6 +49,11 @@ pub struct Now {
     /// The newest events, oldest first.
     pub events: VecDeque<ToldEvent>,
     pub paused: bool,
+    /// Whether the run loop has begun.
+    pub is_running: bool,
+    /// Faces that came into view today.
+    #[cfg(feature = "http")]
+    pub faces_today: FacesToday,
     /// Unix time in microseconds since when the camera delivers no frames, if it once did.
     pub camera_lost_since: Option<i64>,
     /// The share of frames that is processed because the board is hot; `None` if every frame is.
@@ -102,6 +109,8 @@ impl Hub {
         seen.millicelsius = observation.millicelsius;
         seen.faces.clear();
         seen.faces.extend(observation.faces.iter().take(MAX_FACES));
+        #[cfg(feature = "http")]
+        now.faces_today.see(observation.faces.iter().map(|face| face.track));
         now.history.add(observation.stamp.wall_us.div_euclid(1_000_000), &observation.faces);
         at
     }
@@ -137,11 +146,13 @@ impl Hub {
                 now.journal_failing.get_or_insert((wall_us, shortened(message)));
             }
             Event::WritingRecovered { .. } => now.journal_failing = None,
-            Event::Start
-            | Event::Stop { .. }
+            Event::Start => now.is_running = true,
+            Event::Stop { .. }
             | Event::FramesDropped { .. }
             | Event::JournalDamaged { .. }
             | Event::KeepFaces { .. }
+            | Event::OlderBundle { .. }
+            | Event::FacesDeleted { .. }
             | Event::ClockChanged { .. } => {}
         }
         let line = event.line()?;

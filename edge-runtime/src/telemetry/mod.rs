@@ -13,6 +13,10 @@ mod args;
 mod backlog;
 mod counters;
 mod error;
+#[cfg(feature = "http")]
+mod faces_today;
+#[cfg(feature = "http")]
+mod health;
 mod history;
 mod hub;
 #[cfg(feature = "http")]
@@ -42,7 +46,11 @@ pub use args::{Args, TelemetryOptions};
 pub use backlog::{Backlog, BacklogEntry};
 pub use error::TelemetryError;
 #[cfg(feature = "http")]
+pub use health::{Health, Part as HealthPart};
+#[cfg(feature = "http")]
 pub use limits::ClientLimits;
+#[cfg(feature = "http")]
+pub use listen::HEALTH_SOCKET;
 #[cfg(feature = "http")]
 pub use listen::{Origin, parse_address};
 pub use token::Token;
@@ -79,6 +87,7 @@ impl Telemetry {
         #[cfg(feature = "http")]
         let shared = http::Shared {
             hub: hub.clone(),
+            journal: options.journal.clone().map(Arc::from),
             #[cfg(feature = "preview")]
             viewers: viewers.clone(),
             #[cfg(feature = "mqtt")]
@@ -142,6 +151,7 @@ impl Telemetry {
     ) {
         let shared = http::Shared {
             hub: self.hub.clone(),
+            journal: None,
             viewers: self.viewers.clone(),
             #[cfg(feature = "mqtt")]
             publishes: self.publisher.is_some(),

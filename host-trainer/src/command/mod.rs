@@ -5,13 +5,20 @@ pub mod deploy;
 pub mod detector;
 pub mod draw;
 pub mod evaluate;
+pub mod export;
+pub mod fleet;
 pub mod inspect;
+pub mod key;
+pub mod label;
 pub mod manual;
+pub mod predict;
 pub mod report;
 pub mod run_all;
+pub mod sign;
 pub mod study;
 pub mod training;
 pub mod upgrade;
+pub mod verify;
 
 use std::path::PathBuf;
 
@@ -35,14 +42,21 @@ pub struct Cli {
 enum Command {
     RunAll(run_all::Cmd),
     Evaluate(evaluate::Cmd),
+    Predict(predict::Cmd),
+    Export(export::Cmd),
     Crossval(crossval::Cmd),
     Report(report::Cmd),
     Study(study::Cmd),
     Inspect(inspect::Cmd),
+    Label(label::Cmd),
     Draw(draw::Cmd),
     Detector(detector::Cmd),
     Upgrade(upgrade::Cmd),
+    Key(key::Cmd),
+    Sign(sign::Cmd),
+    Verify(verify::Cmd),
     Deploy(Box<deploy::Cmd>),
+    Fleet(fleet::Cmd),
     Completions(manual::Completions),
     Man(manual::Man),
 }
@@ -59,14 +73,21 @@ impl Cli {
         match self.command {
             Command::RunAll(cmd) => cmd.run(),
             Command::Evaluate(cmd) => cmd.run(),
+            Command::Predict(cmd) => cmd.run(),
+            Command::Export(cmd) => cmd.run(),
             Command::Crossval(cmd) => cmd.run(),
             Command::Report(cmd) => cmd.run(),
             Command::Study(cmd) => cmd.run(),
             Command::Inspect(cmd) => cmd.run(),
+            Command::Label(cmd) => cmd.run(),
             Command::Draw(cmd) => cmd.run(),
             Command::Detector(cmd) => cmd.run(),
             Command::Upgrade(cmd) => cmd.run(),
+            Command::Key(cmd) => cmd.run(),
+            Command::Sign(cmd) => cmd.run(),
+            Command::Verify(cmd) => cmd.run(),
             Command::Deploy(cmd) => cmd.run(),
+            Command::Fleet(cmd) => cmd.run(),
             Command::Completions(cmd) => cmd.run(),
             Command::Man(cmd) => cmd.run(),
         }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::export;
+use crate::export::{self, Upgrade};
 
 /// Upgrade a bundle of an earlier version, whose self-test vectors carry no labels.
 ///
@@ -21,7 +21,13 @@ impl Cmd {
     /// # Errors
     /// Returns an error if the bundle is refused or cannot be written.
     pub fn run(&self) -> crate::Result<()> {
-        let done = if export::upgrade(&self.bundle)? { "upgraded" } else { "is up to date" };
+        let done = match export::upgrade(&self.bundle)? {
+            Upgrade::UpToDate => "is up to date",
+            Upgrade::Done { was_signed: false } => "upgraded",
+            Upgrade::Done { was_signed: true } => {
+                "upgraded; its signature no longer matches and was removed: sign it again with `host-trainer sign`"
+            }
+        };
         crate::error::print(&format!("{} {done}", self.bundle.display()))
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use expression_engine::trust::{Settings, Trust};
 use serde::Deserialize;
 
 use crate::error::{Context, Error};
@@ -14,6 +15,10 @@ pub struct Board {
     pub target: String,
     /// Where it expects the bundle.
     pub bundle: PathBuf,
+    /// Where it keeps its journal, and what it remembers of bundles.
+    pub state: PathBuf,
+    /// Whose bundles and programs it accepts.
+    pub trust: Trust,
     /// The board file.
     pub path: PathBuf,
     /// The text of the board file.
@@ -36,11 +41,14 @@ struct File {
     name: String,
     target: String,
     paths: Paths,
+    #[serde(default)]
+    trust: Settings,
 }
 
 #[derive(Deserialize)]
 struct Paths {
     bundle: PathBuf,
+    journal: PathBuf,
 }
 
 impl Board {
@@ -68,7 +76,10 @@ impl Board {
             let reason = error.message().replace('\n', " ");
             Error::BadInput(format!("{}: {reason}; boards/README.md explains each key", path.display()))
         })?;
-        Ok(Board { name: file.name, target: file.target, bundle: file.paths.bundle, path, text })
+        let trust =
+            file.trust.trust().map_err(|error| Error::BadInput(format!("{}: trust: {error}", path.display())))?;
+        let state = file.paths.journal.parent().unwrap_or(Path::new("/")).to_owned();
+        Ok(Board { name: file.name, target: file.target, bundle: file.paths.bundle, state, trust, path, text })
     }
 }
 

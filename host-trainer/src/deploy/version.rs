@@ -1,11 +1,13 @@
 //! A version of the runtime, as it lies in a folder of a board.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use expression_engine::trust::{SUFFIX, Trust};
 use expression_engine::{Bundle, bundle, files, selftest};
+use expression_signing::SecretKey;
 
 use super::board::Board;
-use super::elf;
+use super::{elf, signature};
 use crate::assets;
 use crate::detector;
 use crate::error::{Context, Error};
@@ -32,34 +34,50 @@ struct File {
 pub struct Version {
     files: Vec<File>,
     sums: String,
+    model: String,
+    machine: &'static str,
 }
 
 impl Version {
     /// Gathers a version. `board`: a built-in board's name or a board file; `binary`: by default the one that
-    /// `cargo xtask build` makes for that board; `bundle`: a folder, which may lack the detector.
+    /// `cargo xtask build` makes for that board; `bundle`: a folder, which may lack the detector; `key`: signs program and bundle.
     ///
     /// # Errors
-    /// Returns a bad-input error if a part is missing, damaged, or not made for this board.
-    pub fn gather(board: &str, binary: Option<&Path>, bundle: &Path) -> crate::Result<Version> {
+    /// Returns a bad-input error if a part is missing, damaged, not made for this board, or not signed by a key of its board file.
+    pub fn gather(
+        board: &str,
+        binary: Option<&Path>,
+        bundle: &Path,
+        key: Option<&SecretKey>,
+    ) -> crate::Result<Version> {
         let board = read_board(board)?;
-        let program = read_binary(&board, binary)?;
+        let binary = path_of_binary(&board, binary);
+        let program = read_binary(&board, &binary)?;
+        if let Some(key) = key {
+            signature::sign(key, &binary, bundle)?;
+        }
+        let signature = signature::verified(&board.trust, &binary, &program)?;
         let mut files = vec![File { path: "edge-runtime".into(), mode: 0o755, bytes: program }];
-        files.push(File { path: "board.toml".into(), mode: 0o644, bytes: board.text.into_bytes() });
-        let opened = Bundle::open(bundle)?;
+        files.extend(signature.map(|bytes| File { path: format!("edge-runtime{SUFFIX}"), mode: 0o644, bytes }));
+        files.push(File { path: "board.toml".into(), mode: 0o644, bytes: board.text.as_bytes().to_vec() });
+        let opened = Bundle::open_trusted(bundle, &board.trust)?;
         // The board replays the vectors. What they were made for can be checked here.
         selftest::vectors(&opened)?;
-        let about = format!("board {}\nbundle {}\n", board.name, opened.manifest().name);
+        let (name, state) = (&opened.manifest().name, board.state.display());
+        let about = format!("board {}\nbundle {name}\nstate {state}\n", board.name);
         files.push(File { path: "about".into(), mode: 0o644, bytes: about.into_bytes() });
         for (name, text) in SERVICE {
             files.push(File { path: name.into(), mode: 0o644, bytes: text.into() });
         }
-        for (name, bytes) in read_bundle(bundle, &opened)? {
+        for (name, bytes) in read_bundle(bundle, &opened, &board.trust)? {
             files.push(File { path: format!("bundle/{name}"), mode: 0o644, bytes });
         }
         files.sort_by(|a, b| a.path.cmp(&b.path));
         let sum = |file: &File| format!("{}  {}\n", files::sha256(&file.bytes), file.path);
         let sums = files.iter().map(sum).collect();
-        Ok(Version { files, sums })
+        let model = opened.manifest().files.get(bundle::INT8).cloned().unwrap_or_default();
+        let machine = elf::machine(&board.target);
+        Ok(Version { files, sums, model, machine })
     }
 
     /// Its name: the same files have the same.
@@ -67,6 +85,16 @@ impl Version {
         let mut id = files::sha256(self.sums.as_bytes());
         id.truncate(DIGITS);
         id
+    }
+
+    /// The hash of its int8 net, hexadecimal.
+    pub fn model(&self) -> &str {
+        &self.model
+    }
+
+    /// What `uname -m` says on a board that it is for.
+    pub fn machine(&self) -> &'static str {
+        self.machine
     }
 
     /// What it takes on the board's disk, in KiB, with something over for folders and blocks.
@@ -103,14 +131,17 @@ fn read_board(name: &str) -> crate::Result<Board> {
     Ok(board)
 }
 
-fn read_binary(board: &Board, binary: Option<&Path>) -> crate::Result<Vec<u8>> {
-    let build = format!("cargo xtask build --board {}", board.path.display());
+fn path_of_binary(board: &Board, binary: Option<&Path>) -> PathBuf {
     let built = || {
         let path = format!("target/boards/{}/edge-runtime", board.target);
         assets::find(&path).unwrap_or_else(|| path.into())
     };
-    let path = binary.map_or_else(built, Path::to_owned);
-    let bytes = std::fs::read(&path).map_err(|error| {
+    binary.map_or_else(built, Path::to_owned)
+}
+
+fn read_binary(board: &Board, path: &Path) -> crate::Result<Vec<u8>> {
+    let build = format!("cargo xtask build --board {}", board.path.display());
+    let bytes = std::fs::read(path).map_err(|error| {
         Error::BadInput(format!("{}: {error}; build it with `{build}`, or give --binary", path.display()))
     })?;
     let wanted = board.target.split('-').next().unwrap_or_default();
@@ -124,9 +155,12 @@ fn read_binary(board: &Board, binary: Option<&Path>) -> crate::Result<Vec<u8>> {
 }
 
 /// The files of a bundle that a board needs, each verified: all but the float graph, and the detector always.
-fn read_bundle(folder: &Path, bundle: &Bundle) -> crate::Result<Vec<(String, Vec<u8>)>> {
+fn read_bundle(folder: &Path, bundle: &Bundle, trust: &Trust) -> crate::Result<Vec<(String, Vec<u8>)>> {
     let manifest = folder.join(bundle::MANIFEST);
-    let mut parts = vec![(bundle::MANIFEST.to_owned(), files::read(&manifest)?)];
+    let text = files::read(&manifest)?;
+    let signature = signature::verified(trust, &manifest, &text)?;
+    let mut parts = vec![(bundle::MANIFEST.to_owned(), text)];
+    parts.extend(signature.map(|bytes| (format!("{}{SUFFIX}", bundle::MANIFEST), bytes)));
     for name in bundle.manifest().files.keys().filter(|name| *name != bundle::FLOAT) {
         let bytes = if name == bundle::DETECTOR && !bundle.has(name) {
             detector::for_bundle(bundle).context("the bundle came without its face detector")?

@@ -25,6 +25,7 @@ pub fn page(summary: &Summary, answered: &[Answered], samples_png: &[u8]) -> Str
         (parity_verdict(summary))
         (warnings(summary))
         (figures::tiles(summary))
+        (adoption(summary))
     };
     let title = format!("{}: {} int8", summary.name, percent(summary.int8.accuracy));
     super::document(&title, header, sections(summary, answered, samples_png))
@@ -35,6 +36,21 @@ fn classes(summary: &Summary) -> String {
     match summary.labels.as_slice() {
         [] => Label::ALL.map(Label::name).join(", "),
         labels => labels.join(", "),
+    }
+}
+
+/// Says whether an adapted net is better than the one that it came from.
+fn adoption(summary: &Summary) -> Markup {
+    let Some(adoption) = &summary.adoption else { return html! {} };
+    let details = html! {
+        @for (name, comparison) in [&adoption.own, &adoption.old] {
+            br;
+            (name) ", " (count(comparison.samples as u64)) " samples: " (comparison.sentence()) "."
+        }
+    };
+    match adoption.verdict() {
+        Ok(()) => verdict(true, "\u{2713} Better than the bundle it started from, and no worse elsewhere.", details),
+        Err(reason) => verdict(false, "\u{2717} Do not adopt it.", html! { (reason) "." (details) }),
     }
 }
 
@@ -97,6 +113,13 @@ fn sections(summary: &Summary, answered: &[Answered], samples_png: &[u8]) -> Vec
             "Recall is the share of a label\u{2019}s test samples that got the right answer; a label far below the others is \
              the weakness of this net. Where the error bars are wide, the test part has few samples of the label.",
             figures::recall(&summary.float, &summary.int8),
+        ),
+        Section::new(
+            "classes",
+            "Precision, recall and F1",
+            "Precision is the share of a label\u{2019}s answers that are right, recall the share of its samples that were found, \
+             and F1 their harmonic mean.",
+            figures::classes(&summary.int8),
         ),
         Section::new(
             "curves",

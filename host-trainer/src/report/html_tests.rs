@@ -59,6 +59,7 @@ fn summary() -> Summary {
         seconds: vec![("data".into(), 5.0), ("stage two".into(), 256.0)],
         peak_memory_bytes: Some(3 << 30),
         int8_bytes: 384_194,
+        adoption: None,
         bundle: Some("runs/a/bundle".into()),
     }
 }

@@ -17,6 +17,8 @@ const WEIGHT: &str = "weight/";
 const VELOCITY: &str = "velocity/";
 /// Before the names of averaged weights, where weights are averaged.
 const AVERAGE: &str = "average/";
+/// Before the names of the weights of the epoch with the lowest held-out loss, where a stage may stop early.
+const BEST: &str = "best/";
 /// The curve, as JSON, in the file's metadata.
 const CURVE: &str = "curve";
 
@@ -40,6 +42,23 @@ pub struct Checkpoint {
     curve: Curve,
 }
 
+/// The longest description of tensors, bytes: some hundred per tensor.
+const MAX_HEADER: u64 = 4 << 20;
+
+/// Refuses a file that is no checkpoint before it is read whole. A checkpoint of a large net takes more than a gigabyte.
+fn check_head(path: &Path) -> std::io::Result<()> {
+    use std::io::{Error, ErrorKind, Read};
+    let mut length = [0; 8];
+    let mut brace = [0];
+    let mut file = std::fs::File::open(path)?;
+    file.read_exact(&mut length)?;
+    file.read_exact(&mut brace)?;
+    if brace != *b"{" || u64::from_le_bytes(length) > MAX_HEADER {
+        return Err(Error::new(ErrorKind::InvalidData, "it does not begin as a safetensors file"));
+    }
+    Ok(())
+}
+
 impl Checkpoint {
     /// Reads a checkpoint; returns `None` if there is no such file.
     ///
@@ -49,10 +68,11 @@ impl Checkpoint {
         if !path.exists() {
             return Ok(None);
         }
-        let bytes = expression_engine::files::read(path)?;
         let damaged = |reason: &dyn std::fmt::Display| {
             Error::BadInput(format!("{}: damaged ({reason}); delete it", path.display()))
         };
+        check_head(path).map_err(|error| damaged(&error))?;
+        let bytes = expression_engine::files::read(path)?;
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| damaged(&error))?;
         let metadata = |name| header.metadata().as_ref().and_then(|metadata| metadata.get(name).map(String::as_str));
         let owner = metadata(OWNER).unwrap_or_default().to_owned();
@@ -78,6 +98,7 @@ impl Checkpoint {
         store: &nn::VarStore,
         optimizer: &Optimizer,
         average: Option<&Average>,
+        best: Option<&Average>,
         curve: &Curve,
     ) -> crate::Result<()> {
         let mut tensors: Vec<(String, Vec<u8>, Vec<usize>)> = Vec::new();
@@ -86,7 +107,9 @@ impl Checkpoint {
         let velocities = optimizer.velocities().map(|(name, tensor)| (format!("{VELOCITY}{name}"), tensor));
         let averages = average.into_iter().flat_map(Average::averages);
         let averages = averages.map(|(name, tensor)| (format!("{AVERAGE}{name}"), tensor));
-        for (name, tensor) in weights.chain(velocities).chain(averages) {
+        let best = best.into_iter().flat_map(Average::averages);
+        let best = best.map(|(name, tensor)| (format!("{BEST}{name}"), tensor));
+        for (name, tensor) in weights.chain(velocities).chain(averages).chain(best) {
             let (bytes, shape) = float_bytes(tensor)?;
             tensors.push((name, bytes, shape));
         }
@@ -116,7 +139,8 @@ impl Checkpoint {
         )))
     }
 
-    /// Copies the weights into `store`, velocities and averages into `optimizer` and `average`; gives the curve.
+    /// Copies the weights into `store`, velocities, averages and the best epoch's weights into `optimizer`, `average` and
+    /// `best`; gives the curve.
     ///
     /// # Errors
     /// Returns [`Error::BadInput`] if a tensor is missing or of another shape.
@@ -125,6 +149,7 @@ impl Checkpoint {
         store: &nn::VarStore,
         optimizer: &mut Optimizer,
         average: Option<&mut Average>,
+        best: Option<&mut Average>,
     ) -> crate::Result<Curve> {
         self.variables(store, WEIGHT)?;
         for (name, velocity) in optimizer.velocities_mut() {
@@ -132,6 +157,9 @@ impl Checkpoint {
         }
         for (name, average) in average.into_iter().flat_map(Average::averages_mut) {
             self.copy(&format!("{AVERAGE}{name}"), average)?;
+        }
+        for (name, best) in best.into_iter().flat_map(Average::averages_mut) {
+            self.copy(&format!("{BEST}{name}"), best)?;
         }
         Ok(self.curve)
     }

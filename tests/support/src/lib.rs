@@ -11,6 +11,9 @@
 //! assert!(ALLOCATOR.allocations() > before && ALLOCATOR.peak_bytes() >= vector.len());
 //! ```
 
+pub mod browser;
+pub mod http;
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -40,6 +43,14 @@ impl CountingAllocator {
     /// Returns the most bytes that were allocated at once so far.
     pub fn peak_bytes(&self) -> usize {
         self.peak_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Forgets the peak so far, and returns the bytes that are allocated now: what [`CountingAllocator::peak_bytes`] says from here
+    /// on, less these, is what came on top.
+    pub fn start_peak(&self) -> usize {
+        let now = self.bytes.load(Ordering::Relaxed);
+        self.peak_bytes.store(now, Ordering::Relaxed);
+        now
     }
 
     fn grow(&self, bytes: usize) {

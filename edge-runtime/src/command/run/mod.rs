@@ -1,6 +1,8 @@
 //! `edge-runtime run`
 
+mod keep_faces;
 mod mqtt_payload;
+mod sandbox;
 mod terminal;
 
 use std::path::{Path, PathBuf};
@@ -20,6 +22,7 @@ use crate::run::{Journaled, OnObservation, Run, Sinks};
 use crate::score::ScoreScale;
 use crate::service::{Progress, Service, Stop};
 use crate::telemetry::{self, Telemetry};
+use crate::trust::{self, Policy};
 
 /// Watch a camera, a video or pictures: find faces, track them, classify their expressions and record them
 ///
@@ -96,11 +99,15 @@ pub struct Cmd {
     /// Keep the journal below this size; the oldest records are deleted first [default: the board's, or 256]
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1_000_000), help_heading = "Journal")]
     journal_size: Option<u64>,
-    /// Also store the aligned face of each record. These are pictures of people; the journal says that it holds them
-    #[arg(long, requires = "journal", help_heading = "Journal")]
-    keep_faces: bool,
+    /// Do not confine the program to the files, devices and ports that this run needs. For development only
+    #[arg(long)]
+    no_sandbox: bool,
+    #[command(flatten)]
+    keep_faces: keep_faces::Args,
     #[command(flatten)]
     watching: telemetry::Args,
+    #[command(flatten)]
+    trust: trust::Flags,
 }
 
 /// How the profile is written.
@@ -122,40 +129,62 @@ impl Cmd {
             None => Board::detect()?,
         };
         let config = self.journal_config(&board)?;
+        let spec = self.source.clone().map_or_else(|| board.camera.source.parse(), Ok)?;
+        let still = matches!(spec, Spec::Dir { .. } | Spec::Images { .. });
+        let open_source = || camera::open(&spec, &self.camera_options(&board.camera));
+        // Finding pictures starts no thread, and tells which files the run is to read.
+        let pictures = still.then(open_source).transpose()?;
+        let folder = self.bundle.as_deref().unwrap_or(Path::new(&board.paths.bundle));
+        let path = self.journal.as_ref().map(|given| given.as_deref().unwrap_or(Path::new(&board.paths.journal)));
+        let watching = self.watching.options()?;
+        let mut policy = self.policy(&board)?;
+        // Before the first thread is started: a thread that runs already would not be confined.
+        match self.no_sandbox {
+            true => tracing::warn!("--no-sandbox: all that this user may open stays open to the program"),
+            false => {
+                let mut sandbox = sandbox::of_run(&board, &spec, pictures.as_deref(), folder, path, &watching);
+                sandbox.write.extend(policy.folder().map(Path::to_owned));
+                sandbox::enter(&sandbox)?;
+            }
+        }
         let stop = Stop::on_signals().context("cannot handle signals")?;
         let progress = Progress::default();
         let service = terminal::Terminal::new(Service::start(progress.clone()));
         let indicator = Indicator::open(&board);
-        let spec = self.source.clone().map_or_else(|| board.camera.source.parse(), Ok)?;
-        let folder = self.bundle.as_deref().unwrap_or(Path::new(&board.paths.bundle));
         let threads = self.threads.map_or(usize::from(board.threads), usize::from);
-        let (bundle, engine) =
-            expression_engine::selftest::open(folder, EngineOptions { threads, ..EngineOptions::default() })?;
-        let still = matches!(spec, Spec::Dir { .. } | Spec::Images { .. });
+        let options = EngineOptions { threads, ..EngineOptions::default() };
+        let (bundle, engine) = expression_engine::selftest::open_trusted(folder, options, policy.trust())?;
+        if let Some(warning) = policy.warning(&bundle) {
+            tracing::warn!("{warning}");
+        }
         let mut options = if still { PipelineOptions::still() } else { PipelineOptions::moving() };
         if !still {
             options.detect_every = self.detect_every.unwrap_or(board.camera.detect_every.into());
         }
         let pipeline = Pipeline::new(&bundle, engine, options.with_confidence_from(&bundle))?;
-        let source = camera::open(&spec, &self.camera_options(&board.camera))?;
+        let source = pictures.map_or_else(open_source, Ok)?;
         let description = source.describe();
         let labels = pipeline.engine().labels();
         let scale = ScoreScale::new(bundle.manifest().output.scale, Label::ALL.map(|label| labels.contains(&label)));
         let kernels = pipeline.engine().kernels().join(" ");
-        let path = self.journal.as_ref().map(|given| given.as_deref().unwrap_or(Path::new(&board.paths.journal)));
         let journal = path.map(|path| open_journal(path, config, &bundle, labels, &board, &kernels)).transpose()?;
         let journal = journal.map(Arc::new);
         let camera = match &spec {
             Spec::V4l2 { device, .. } => device.display().to_string(),
             other => format!("{other:?}"),
         };
-        let telemetry = self.telemetry(&bundle, labels, &camera, path.zip(journal.as_ref()))?;
+        let telemetry = self.telemetry(watching, &bundle, labels, &camera, path.zip(journal.as_ref()))?;
         self.warn_if_unheard();
         service.ready(&format!("watching {description}"));
+        let mut sinks = Sinks::new(journal, telemetry, indicator, service);
+        if let Some(event) = policy.event(bundle.verdict()) {
+            sinks.send(event);
+        }
+        policy.remember(bundle.verdict());
         let run = Run {
             source,
             pipeline,
-            sinks: Sinks::new(journal, telemetry, indicator, service),
+            sinks,
             on_observation: self.on_observation(scale),
             policy: expression_core::thermal::Policy::new(board.thermal.limits()),
             thermometer: thermal::Thermometer::start(thermal::Sensors::find(Path::new("/"), &board.thermal)),
@@ -178,6 +207,12 @@ impl Cmd {
             )));
         }
         Ok(())
+    }
+
+    /// What is trusted: by the file of --board, or else by the one of the installed service if there is one.
+    fn policy(&self, board: &Board) -> Result<Policy> {
+        let installed = if self.board.is_none() { trust::installed()? } else { None };
+        Policy::new(Some(installed.as_ref().unwrap_or(board)), &self.trust, Path::new("/"))
     }
 
     fn on_observation(&self, scale: ScoreScale) -> OnObservation {
@@ -216,7 +251,7 @@ impl Cmd {
         }
         config.max_records_per_second = self.records_per_second.unwrap_or(config.max_records_per_second);
         config.max_bytes = self.journal_size.map_or(config.max_bytes, |mib| mib << 20);
-        config.keep_faces |= self.keep_faces;
+        self.keep_faces.apply(&mut config);
         config.check()?;
         Ok(config)
     }
@@ -240,11 +275,14 @@ impl Cmd {
 
     fn telemetry(
         &self,
+        watching: telemetry::TelemetryOptions,
         bundle: &Bundle,
         labels: &[Label],
         source: &str,
         journal: Option<(&Path, &Arc<journal::Writer>)>,
     ) -> Result<Telemetry> {
+        #[cfg(feature = "http")]
+        let journal_path = journal.map(|(path, _)| path.to_owned());
         let backlog = journal.map(|(path, writer)| {
             let payload = mqtt_payload::Export::default();
             Box::new(Journaled::new(path, Arc::clone(writer), payload)) as Box<dyn telemetry::Backlog>
@@ -257,7 +295,9 @@ impl Cmd {
             score_scale: manifest.output.scale,
             labels: Label::ALL.map(|label| labels.contains(&label)),
         };
-        Ok(Telemetry::start(self.watching.options()?, about, backlog)?)
+        #[cfg(feature = "http")]
+        let watching = telemetry::TelemetryOptions { journal: journal_path, ..watching };
+        Ok(Telemetry::start(watching, about, backlog)?)
     }
 }
 
@@ -277,6 +317,7 @@ fn open_journal(
         kernels: kernels.to_owned(),
         score_step: Some(manifest.output.scale),
         labels: labels.iter().map(|label| label.name()).collect::<Vec<_>>().join(" "),
+        signature: Some(bundle.verdict().into()),
         configuration: std::env::args().skip(1).collect::<Vec<_>>().join(" "),
         ..Session::here()
     };

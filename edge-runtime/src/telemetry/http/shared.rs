@@ -1,5 +1,6 @@
 //! What all listeners serve from.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::telemetry::hub::Hub;
@@ -8,6 +9,8 @@ use crate::telemetry::hub::Hub;
 #[derive(Clone)]
 pub struct Shared {
     pub hub: Arc<Hub>,
+    /// The journal that is written, if one is.
+    pub journal: Option<Arc<Path>>,
     #[cfg(feature = "preview")]
     pub viewers: Arc<crate::telemetry::viewers::Viewers>,
     /// Whether there is a broker to be connected to.
