@@ -64,11 +64,12 @@ impl Crate {
         let text = fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         let parsed = syn::parse_file(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         if !is_for_tests(&parsed.attrs) {
-            self.parse_items(module, parsed.items, folder);
+            self.parse_items(module, parsed.items, folder, file.parent().unwrap());
         }
     }
 
-    fn parse_items(&mut self, module: usize, items: Vec<Item>, folder: &Path) {
+    /// Reads a module's items. Files of its children are in `folder`; paths in attributes begin at `beside`.
+    fn parse_items(&mut self, module: usize, items: Vec<Item>, folder: &Path, beside: &Path) {
         for item in items {
             if is_for_tests(attributes(&item)) {
                 continue;
@@ -81,9 +82,12 @@ impl Crate {
                     self.modules.push(Module { path, parent: Some(module), ..Module::default() });
                     self.modules[module].children.insert(name.clone(), child);
                     match item.content {
-                        Some((_, items)) => self.parse_items(child, items, &folder.join(&name)),
+                        Some((_, items)) => {
+                            let inside = folder.join(&name);
+                            self.parse_items(child, items, &inside, &inside);
+                        }
                         None => {
-                            let (file, folder) = module_file(folder, &name, &item.attrs);
+                            let (file, folder) = module_file(folder, beside, &name, &item.attrs);
                             self.parse_file(child, &file, &folder);
                         }
                     }
@@ -171,10 +175,10 @@ impl Crate {
 }
 
 /// Returns the file of a module and the folder of its children's files.
-fn module_file(folder: &Path, name: &str, attributes: &[Attribute]) -> (PathBuf, PathBuf) {
+fn module_file(folder: &Path, beside: &Path, name: &str, attributes: &[Attribute]) -> (PathBuf, PathBuf) {
     let explicit = attributes.iter().find(|attribute| attribute.path().is_ident("path")).map(|attribute| {
         let value = attribute.meta.require_name_value().unwrap().value.to_token_stream().to_string();
-        folder.join(value.trim_matches('"'))
+        beside.join(value.trim_matches('"'))
     });
     match explicit {
         Some(file) => {
