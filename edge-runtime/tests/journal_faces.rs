@@ -39,12 +39,13 @@ fn told(path: &Path) -> Vec<Event> {
     Reader::open(path).unwrap().events_after(0, 1000).unwrap().iter().filter_map(|row| row.event()).collect()
 }
 
-/// The frames whose faces' bytes are anywhere in the journal's files.
+/// The frames whose whole faces are anywhere in the journal's files. SQLite may leave pieces of a cell that was moved.
 fn traces(path: &Path) -> BTreeSet<u64> {
     let log = path.with_file_name(format!("{}-wal", path.file_name().unwrap().to_string_lossy()));
     let files = [path.to_owned(), log].map(|path| fs::read(path).unwrap_or_default());
     let found = files.iter().flat_map(|bytes| bytes.windows(16)).filter(|bytes| bytes.starts_with(b"KEPTFACE"));
-    found.map(|bytes| u64::from_be_bytes(bytes[8..].try_into().unwrap()) - 0xFA00_0000_0000_0000).collect()
+    let frame = |bytes: &[u8]| u64::from_be_bytes(bytes[8..].try_into().unwrap()).checked_sub(0xFA00_0000_0000_0000);
+    found.filter_map(frame).filter(|frame| *frame < 1000).collect()
 }
 
 fn log(arguments: &[&str], journal: &Path) -> Output {

@@ -117,6 +117,7 @@ impl Worker {
 
     /// Writes what waits now; true where nothing failed. What comes meanwhile waits for its own commit.
     fn write_all(&mut self) -> bool {
+        self.expire_faces();
         let mut left = self.shared.lock().queue.len();
         let mut replaced = false;
         loop {
@@ -125,7 +126,7 @@ impl Worker {
                 Err(failure) => Err(failure),
             };
             match result {
-                Ok(true) => return self.expire_faces(),
+                Ok(true) => return true,
                 Ok(false) => {}
                 Err(failure) if failure.kind == Kind::Damaged && !replaced && self.replace(&failure) => {
                     replaced = true;
@@ -171,24 +172,23 @@ impl Worker {
         Ok(*left == 0)
     }
 
-    /// Deletes the faces that are too old, now and then. Returns whether nothing failed.
-    fn expire_faces(&mut self) -> bool {
-        let (Some(days), Some(store)) = (self.config.keep_faces_days, self.store.as_mut()) else { return true };
-        if self.expired.is_some_and(|last| last.elapsed() < EXPIRY) {
-            return true;
+    /// Deletes the faces that are too old, now and then, and queues the event that says so.
+    fn expire_faces(&mut self) {
+        if self.config.keep_faces_days.is_none() || self.expired.is_some_and(|last| last.elapsed() < EXPIRY) {
+            return;
         }
+        // A file that cannot be opened is dealt with by whoever writes next.
+        let (Some(days), Ok(()), Some(store)) = (self.config.keep_faces_days, self.open(), self.store.as_mut()) else {
+            return;
+        };
         self.expired = Some(Instant::now());
         let now = clock::now();
         match store.expire_faces(now.wall_us.saturating_sub(i64::from(days) * 86_400_000_000)) {
-            Ok(0) => true,
-            Ok(faces) => {
-                self.shared.lock().record(now, Event::FacesDeleted { faces, by: "age".into() });
-                true
-            }
+            Ok(0) => {}
+            Ok(faces) => self.shared.lock().record(now, Event::FacesDeleted { faces, by: "age".into() }),
             Err(failure) => {
-                self.expired = None;
-                self.failed(&failure);
-                false
+                let (path, minutes) = (self.path.display(), EXPIRY.as_secs() / 60);
+                tracing::warn!("cannot delete old faces from {path}: {failure}; tried again in {minutes} minutes");
             }
         }
     }

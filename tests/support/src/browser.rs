@@ -20,17 +20,8 @@ pub struct Browser {
 impl Browser {
     /// Opens a window of that many CSS pixels.
     pub fn open(width: u32, height: u32) -> Browser {
-        let mut driver =
-            Command::new("chromedriver").arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
-        // "ChromeDriver was started successfully on port 12345."
-        let port = lines
-            .by_ref()
-            .map_while(Result::ok)
-            .find_map(|line| line.split_once("successfully on port ")?.1.trim_end_matches('.').parse::<u16>().ok())
-            .expect("chromedriver names its port");
-        // It would block on a full pipe.
-        std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
+        // Two drivers that start in one instant may choose the same port; the later one ends.
+        let (driver, port) = (0..10).find_map(|_| start_driver()).expect("chromedriver names its port");
         let profile = tempfile::tempdir().unwrap();
         let arguments = [
             "--headless".into(),
@@ -117,6 +108,25 @@ impl Browser {
             json!({ "cmd": "Emulation.setDeviceMetricsOverride", "params": size }),
         );
     }
+}
+
+/// Starts a driver, and returns the port that it names.
+fn start_driver() -> Option<(Child, u16)> {
+    let mut driver =
+        Command::new("chromedriver").arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
+    // "ChromeDriver was started successfully on port 12345."
+    let port = lines
+        .by_ref()
+        .map_while(Result::ok)
+        .find_map(|line| line.split_once("successfully on port ")?.1.trim_end_matches('.').parse::<u16>().ok());
+    let Some(port) = port else {
+        let _ = driver.wait();
+        return None;
+    };
+    // It would block on a full pipe.
+    std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
+    Some((driver, port))
 }
 
 impl Drop for Browser {
