@@ -8,6 +8,7 @@ pub mod log;
 pub mod manual;
 pub mod run;
 pub mod selftest;
+pub mod verify;
 
 use std::time::Instant;
 
@@ -34,6 +35,7 @@ enum Command {
     Run(Box<run::Cmd>),
     Classify(classify::Cmd),
     Selftest(selftest::Cmd),
+    Verify(verify::Cmd),
     Bench(bench::Cmd),
     Doctor(doctor::Cmd),
     Log(log::Cmd),
@@ -52,6 +54,7 @@ impl Cli {
             Command::Run(cmd) => cmd.run(started),
             Command::Classify(cmd) => cmd.run(),
             Command::Selftest(cmd) => cmd.run(),
+            Command::Verify(cmd) => cmd.run(),
             Command::Bench(cmd) => cmd.run(),
             Command::Doctor(cmd) => cmd.run(),
             Command::Log(cmd) => cmd.run(),

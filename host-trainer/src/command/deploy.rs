@@ -46,6 +46,10 @@ pub struct Cmd {
     /// Let the board run this bundle although it accepted a newer one before. Its log and journal say so.
     #[arg(long, requires = "board")]
     allow_older_bundle: bool,
+    /// Trust the keys of the new board file alone, for example after a secret key was lost. Otherwise the version must also be
+    /// signed by a key that the board trusts now.
+    #[arg(long, requires = "board")]
+    replace_keys: bool,
     /// Do not install or restart the service, for boards without systemd.
     #[arg(long, conflicts_with = "status")]
     no_service: bool,
@@ -84,8 +88,8 @@ impl Cmd {
                 };
                 let key = self.sign.as_deref().map(|file| self.password.open(file)).transpose()?;
                 let version = Version::gather(board, self.binary.as_deref(), &bundle, key.as_ref())?;
-                let older = self.allow_older_bundle;
-                ssh.perform(&Action::Deploy { version: &version, service, settle, older })?
+                let (older, replace_keys) = (self.allow_older_bundle, self.replace_keys);
+                ssh.perform(&Action::Deploy { version: &version, service, settle, older, replace_keys })?
             }
             None if self.rollback => ssh.perform(&Action::Rollback { service, settle })?,
             None => ssh.perform(&Action::Status)?,

@@ -46,6 +46,8 @@ pub enum Action<'a> {
         settle: u16,
         /// Whether the board may run its bundle although it accepted a newer one before.
         older: bool,
+        /// Whether the version need not be signed by a key of the board file in place.
+        replace_keys: bool,
     },
     /// Go back to the version before.
     Rollback {
@@ -62,10 +64,11 @@ impl Action<'_> {
     fn words(&self) -> Vec<String> {
         let service = |service: &bool| if *service { "yes" } else { "no" }.to_owned();
         match self {
-            Action::Deploy { version, service: s, settle, older } => {
+            Action::Deploy { version, service: s, settle, older, replace_keys } => {
                 let older = if *older { "older" } else { "newer" };
+                let keys = if *replace_keys { "replace" } else { "keep" };
                 let (id, kib) = (version.id(), version.kib().to_string());
-                vec!["deploy".into(), id, kib, service(s), settle.to_string(), older.into()]
+                vec!["deploy".into(), id, kib, service(s), settle.to_string(), older.into(), keys.into()]
             }
             Action::Rollback { service: s, settle } => vec!["rollback".into(), service(s), settle.to_string()],
             Action::Status => vec!["status".into()],

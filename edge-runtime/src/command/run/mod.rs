@@ -135,9 +135,6 @@ impl Cmd {
         let mut policy = self.policy(&board)?;
         let options = EngineOptions { threads, ..EngineOptions::default() };
         let (bundle, engine) = expression_engine::selftest::open_trusted(folder, options, policy.trust())?;
-        if let Some(warning) = policy.warning(&bundle) {
-            tracing::warn!("{warning}");
-        }
         let still = matches!(spec, Spec::Dir { .. } | Spec::Images { .. });
         let mut options = if still { PipelineOptions::still() } else { PipelineOptions::moving() };
         if !still {
@@ -158,6 +155,9 @@ impl Cmd {
         };
         let telemetry = self.telemetry(&bundle, labels, &camera, path.zip(journal.as_ref()))?;
         self.warn_if_unheard();
+        if let Some(warning) = policy.warning(&bundle) {
+            tracing::warn!("{warning}");
+        }
         service.ready(&format!("watching {description}"));
         let mut sinks = Sinks::new(journal, telemetry, indicator, service);
         if let Some(event) = policy.event(bundle.verdict()) {
