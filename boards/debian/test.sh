@@ -42,7 +42,9 @@ dpkg-deb -Znone --build "$work/newer" "$work/newer.deb" >/dev/null
 cycle() {
     step "installing: user, folders, board file"
     install "$package" || fail "dpkg --install"
-    for path in /usr/bin/edge-runtime /usr/lib/systemd/system/edge-runtime.service /usr/share/doc/edge-runtime/hardware.md; do
+    for path in /usr/bin/edge-runtime /usr/lib/systemd/system/edge-runtime.service /usr/share/doc/edge-runtime/hardware.md \
+        /usr/share/man/man1/edge-runtime-run.1.gz /usr/share/bash-completion/completions/edge-runtime \
+        /usr/share/zsh/vendor-completions/_edge-runtime /usr/share/fish/vendor_completions.d/edge-runtime.fish; do
         has $path
     done
     holds '[ "$(here stat -c %U:%G:%a /var/lib/edge-runtime)" = edge-runtime:edge-runtime:750 ]'

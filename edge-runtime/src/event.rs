@@ -160,6 +160,16 @@ pub enum Event {
     KeepFaces {
         /// Whether they are kept.
         on: bool,
+        /// Which of them: `all`, `unsure`, `changes` or `every=SECONDS`; `None` in journals of earlier versions.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        which: Option<String>,
+    },
+    /// Kept faces were deleted.
+    FacesDeleted {
+        /// Number of faces.
+        faces: u64,
+        /// Why: `age`, or `command` for `log faces --delete`.
+        by: String,
     },
     /// The bundle of this session is older than one that the board accepted before, and was accepted all the same.
     OlderBundle {
@@ -194,6 +204,7 @@ impl Event {
             | Event::JournalCommitted { .. }
             | Event::JournalDamaged { .. }
             | Event::KeepFaces { .. }
+            | Event::FacesDeleted { .. }
             | Event::ClockChanged { .. } => true,
             Event::CameraLost { .. }
             | Event::CameraBack { .. }
@@ -222,8 +233,12 @@ impl Event {
             Event::RecordsLost { records, events, .. } => format!("journal lost {records} records, {events} events"),
             Event::JournalCommitted { .. } => return None,
             Event::JournalDamaged { moved_to, .. } => format!("journal damaged, moved to {moved_to}"),
-            Event::KeepFaces { on: true } => "aligned faces are kept".to_owned(),
-            Event::KeepFaces { on: false } => "aligned faces are no longer kept".to_owned(),
+            Event::KeepFaces { on: true, which } => match which.as_deref().filter(|which| *which != "all") {
+                Some(which) => format!("aligned faces are kept: {which}"),
+                None => "aligned faces are kept".to_owned(),
+            },
+            Event::FacesDeleted { faces, by } => format!("{faces} kept faces were deleted ({by})"),
+            Event::KeepFaces { on: false, .. } => "aligned faces are no longer kept".to_owned(),
             Event::OlderBundle { key, sequence, newest } => {
                 format!("older bundle accepted: sequence number {sequence} of key {key}, after {newest}")
             }

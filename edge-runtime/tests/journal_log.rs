@@ -456,6 +456,7 @@ fn kept_faces_become_pictures_whose_names_tell_time_track_and_label() {
     let mut names: Vec<String> =
         fs::read_dir(&faces).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
+    assert_eq!(names.pop().as_deref(), Some("faces.csv"));
     let begins: Vec<&str> = names.iter().map(|name| name.rsplit_once('_').unwrap().0).collect();
     assert_eq!(
         begins,

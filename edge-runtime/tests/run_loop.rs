@@ -199,7 +199,8 @@ fn every_event() -> Vec<Event> {
         Event::RecordsLost { records: 4, events: 1, seconds: 2.0 },
         Event::JournalCommitted { batches: 1, records: 12 },
         Event::JournalDamaged { reason: "bits".into(), moved_to: "journal.damaged-1".into() },
-        Event::KeepFaces { on: true },
+        Event::KeepFaces { on: true, which: Some("unsure".into()) },
+        Event::FacesDeleted { faces: 3, by: "age".into() },
         Event::ClockChanged { synchronised: true, step_ms: 5 },
         Event::OlderBundle { key: "D59B8CDFD7893007".into(), sequence: 5, newest: 6 },
         Event::Stop { reason: "test".into() },
@@ -223,9 +224,10 @@ fn index(event: &Event) -> usize {
         Event::JournalCommitted { .. } => 11,
         Event::JournalDamaged { .. } => 12,
         Event::KeepFaces { .. } => 13,
-        Event::ClockChanged { .. } => 14,
-        Event::OlderBundle { .. } => 15,
-        Event::Stop { .. } => 16,
+        Event::FacesDeleted { .. } => 14,
+        Event::ClockChanged { .. } => 15,
+        Event::OlderBundle { .. } => 16,
+        Event::Stop { .. } => 17,
     }
 }
 
@@ -239,7 +241,7 @@ fn every_event_reaches_every_sink_once() {
     let writer = open(&path, Config { keep_faces: false, ..config() });
     let mut sinks = Sinks::new(Some(Arc::new(writer)), telemetry, lights.clone(), manager.clone());
     let all = every_event();
-    assert!(all.iter().map(index).eq(0..17));
+    assert!(all.iter().map(index).eq(0..18));
     for event in &all {
         sinks.send(event.clone());
         let (shown, told) = (lights.shown(), manager.last());

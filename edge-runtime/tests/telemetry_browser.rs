@@ -4,7 +4,7 @@
 #[path = "telemetry_support/mod.rs"]
 mod support;
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
 
@@ -12,126 +12,7 @@ use edge_runtime::event::{Event, Rate, Throttling};
 use edge_runtime::telemetry::{TelemetryOptions, Token};
 use serde_json::{Value, json};
 use support::*;
-
-/// A browser, and the driver that was started for it.
-struct Browser {
-    driver: Child,
-    address: SocketAddr,
-    session: String,
-    _profile: tempfile::TempDir,
-}
-
-impl Browser {
-    /// Opens a window of that many CSS pixels.
-    fn open(width: u32, height: u32) -> Browser {
-        let mut driver =
-            Command::new("chromedriver").arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
-        // "ChromeDriver was started successfully on port 12345."
-        let port = lines
-            .by_ref()
-            .map_while(Result::ok)
-            .find_map(|line| line.split_once("successfully on port ")?.1.trim_end_matches('.').parse::<u16>().ok())
-            .expect("chromedriver names its port");
-        // It would block on a full pipe.
-        std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
-        let profile = tempfile::tempdir().unwrap();
-        let arguments = [
-            "--headless".into(),
-            "--no-sandbox".into(),
-            "--disable-gpu".into(),
-            "--disable-quic".into(),
-            "--no-first-run".into(),
-            "--disable-background-networking".into(),
-            "--disable-component-update".into(),
-            "--disable-sync".into(),
-            "--disable-dev-shm-usage".into(),
-            format!("--user-data-dir={}", profile.path().display()),
-            format!("--window-size={width},{height}"),
-        ];
-        let mut browser =
-            Browser { driver, address: ([127, 0, 0, 1], port).into(), session: String::new(), _profile: profile };
-        let wanted = json!({ "capabilities": { "alwaysMatch": {
-            "goog:loggingPrefs": { "browser": "ALL" },
-            "goog:chromeOptions": { "args": arguments },
-        } } });
-        let made = browser.command("POST", "/session", wanted);
-        browser.session = format!("/session/{}", made["sessionId"].as_str().unwrap());
-        browser
-    }
-
-    fn command(&self, method: &str, path: &str, body: Value) -> Value {
-        let body = if method == "POST" { body.to_string() } else { String::new() };
-        let answer = request(self.address, method, &format!("{}{path}", self.session), &["Connection: close"], &body);
-        let value = answer.json()["value"].clone();
-        assert_eq!(answer.status, 200, "{path}: {value}");
-        value
-    }
-
-    fn visit(&self, url: &str) {
-        self.command("POST", "/url", json!({ "url": url }));
-    }
-
-    /// The value of a JavaScript expression in the page.
-    fn value(&self, expression: &str) -> Value {
-        self.command("POST", "/execute/sync", json!({ "script": format!("return {expression};"), "args": [] }))
-    }
-
-    /// Waits until an expression is true.
-    fn until(&self, expression: &str) {
-        until(expression, || (self.value(expression) == true).then_some(()));
-    }
-
-    /// What the console says; empties it. Violations of the page's policy and failed requests are there too.
-    fn console(&self) -> Vec<String> {
-        let log = self.command("POST", "/se/log", json!({ "type": "browser" }));
-        let lines = log.as_array().unwrap().iter().map(Value::to_string);
-        // It is this test that reads pixels, and is advised to do so otherwise.
-        lines.filter(|line| !line.contains("willReadFrequently")).collect()
-    }
-
-    /// Writes a picture of the window where `TELEMETRY_SCREENSHOTS` names a folder.
-    fn screenshot(&self, name: &str) {
-        use base64::Engine;
-        let Some(folder) = std::env::var_os("TELEMETRY_SCREENSHOTS") else { return };
-        let picture = self.command("GET", "/screenshot", Value::Null);
-        let bytes = base64::engine::general_purpose::STANDARD.decode(picture.as_str().unwrap()).unwrap();
-        std::fs::write(std::path::Path::new(&folder).join(format!("{name}.png")), bytes).unwrap();
-    }
-
-    fn dark(&self, dark: bool) {
-        let value = if dark { "dark" } else { "light" };
-        let features = json!([{ "name": "prefers-color-scheme", "value": value }]);
-        self.command(
-            "POST",
-            "/goog/cdp/execute",
-            json!({ "cmd": "Emulation.setEmulatedMedia", "params": { "features": features } }),
-        );
-    }
-
-    fn size(&self, width: u32, height: u32) {
-        let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": true });
-        self.command(
-            "POST",
-            "/goog/cdp/execute",
-            json!({ "cmd": "Emulation.setDeviceMetricsOverride", "params": size }),
-        );
-    }
-}
-
-impl Drop for Browser {
-    fn drop(&mut self) {
-        if !self.session.is_empty() && !std::thread::panicking() {
-            self.command("DELETE", "", Value::Null);
-        }
-        let _ = self.driver.kill();
-        let _ = self.driver.wait();
-    }
-}
-
-fn skipped() -> bool {
-    !has("chromium", "chromium") || !has("chromedriver", "chromium-driver")
-}
+use test_support::browser::{Browser, is_missing};
 
 fn options(address: &str) -> TelemetryOptions {
     TelemetryOptions { preview: Some(address.parse().unwrap()), preview_rate: 10, ..TelemetryOptions::default() }
@@ -145,7 +26,7 @@ const SCORES: &str = "[...document.querySelectorAll('[data-track=\"1\"] .fill')]
 
 #[test]
 fn the_page_shows_moving_pictures_scores_and_past_without_an_error() {
-    if skipped() {
+    if is_missing() {
         return;
     }
     let telemetry = start(options("127.0.0.1:0"));
@@ -192,7 +73,7 @@ fn the_page_shows_moving_pictures_scores_and_past_without_an_error() {
 
 #[test]
 fn a_paused_recording_and_a_lost_camera_are_shown() {
-    if skipped() {
+    if is_missing() {
         return;
     }
     let telemetry = start(options("127.0.0.1:0"));
@@ -233,7 +114,7 @@ fn a_paused_recording_and_a_lost_camera_are_shown() {
 
 #[test]
 fn a_wrong_token_shows_nothing_and_the_right_one_is_needed_once() {
-    if skipped() {
+    if is_missing() {
         return;
     }
     let telemetry = start(TelemetryOptions { token: Token::new(TOKEN), ..options("0.0.0.0:0") });
@@ -281,7 +162,7 @@ fn elsewhere(page: &'static str) -> u16 {
 
 #[test]
 fn a_page_elsewhere_cannot_read_or_show_the_preview() {
-    if skipped() {
+    if is_missing() {
         return;
     }
     let telemetry = start(options("127.0.0.1:0"));
@@ -345,7 +226,7 @@ const SHOWS: &str = "document.getElementById('live')?.dataset.sequence !== undef
 
 #[test]
 fn the_page_works_under_a_path_of_a_reverse_proxy() {
-    if skipped() || !has("nginx", "nginx-light") {
+    if is_missing() || !has("nginx", "nginx-light") {
         return;
     }
     // Chromium resolves every name under localhost to this machine.
@@ -370,7 +251,7 @@ fn the_page_works_under_a_path_of_a_reverse_proxy() {
 
 #[test]
 fn a_page_of_an_allowed_origin_shows_the_preview_in_a_frame_and_no_other_does() {
-    if skipped() {
+    if is_missing() {
         return;
     }
     // The outer page's site is localhost, the preview's 127.0.0.1, so no cookie is sent within the frame.

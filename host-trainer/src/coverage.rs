@@ -21,13 +21,15 @@ pub fn labels(samples: &[Sample]) -> crate::Result<Vec<Label>> {
     Ok(labels)
 }
 
-/// Returns a sentence for each label with no or few training samples, or with none to test on.
-pub fn warnings(data: &DataSet) -> Vec<String> {
+/// Returns a sentence for each label with no or few training samples, or with none to test on. `adapted`: whether the net starts
+/// from a bundle, whose labels it keeps.
+pub fn warnings(data: &DataSet, adapted: bool) -> Vec<String> {
     let mut warnings = Vec::new();
     for label in Label::ALL {
         let (train, test) = (count(&data.train, label), count(&data.test, label));
         let name = label.name();
         match (train, test) {
+            (..FEW, _) if adapted => {}
             (0, 0) => warnings.push(format!("no samples of {name}: the bundle's labels lack it")),
             (0, _) => warnings.push(format!(
                 "no training samples of {name}: the bundle's labels lack it, and all {test} test samples count as wrong"
@@ -70,9 +72,9 @@ mod tests {
             test,
             skipped: Vec::new(),
         };
-        let told = warnings(&data(train.clone(), train.clone()));
+        let told = warnings(&data(train.clone(), train.clone()), false);
         assert_eq!(told, ["no samples of contempt: the bundle's labels lack it"]);
-        let told = warnings(&data(train[15..].to_vec(), samples(&[(Label::Contempt, 2)])));
+        let told = warnings(&data(train[15..].to_vec(), samples(&[(Label::Contempt, 2)])), false);
         assert!(told[0].contains("only 15") && told[7].contains("all 2 test"), "{told:?}");
         assert!(told[1..7].iter().all(|warning| warning.contains("no test samples")), "{told:?}");
     }

@@ -3,6 +3,7 @@
 //! H. Ding, S. K. Zhou, R. Chellappa, "FaceNet2ExpNet: Regularizing a Deep Face Recognition Net for Expression
 //! Recognition", FG 2017, arXiv 1609.06591: "the paper" in these pages.
 
+pub mod adoption;
 pub mod assets;
 pub mod command;
 pub mod config;
@@ -17,6 +18,7 @@ pub mod evaluate;
 pub mod export;
 pub mod inspect;
 pub mod interrupt;
+pub mod label;
 pub mod measurement;
 pub mod net;
 pub mod onnx;

@@ -67,13 +67,19 @@ impl Measurement {
         let input = config.face_input();
         let size = config.net.size as i64;
         let crops = |faces: &Faces| views::centre(&faces.aligned, size).to_device(Device::Cpu).contiguous();
-        let labels = coverage::labels(&data.train)?;
+        let labels = trained.labels.clone();
         let kept: Vec<i64> = labels.iter().map(|label| *label as i64).collect();
         let folded = FloatNet::fold(&trained.net, input.channels, input.size)?.with_classes(&labels);
         let held_out = Faces::new(&data.calibration, input, Device::Cpu)?;
-        let net = quantize(&folded, &crops(&held_out), &config.quantize)?;
-        let float_onnx = builder::bytes(&graph::float(&folded));
-        let int8_onnx = builder::bytes(&graph::int8(&net));
+        let calibrating = match &trained.ranges {
+            Some(others) => Tensor::cat(&[&held_out.aligned, &others.to_device(Device::Cpu)], 0),
+            None => held_out.aligned.shallow_clone(),
+        };
+        let net = quantize(&folded, &views::centre(&calibrating, size).contiguous(), &config.quantize)?;
+        let described =
+            |graph| builder::bytes(&graph::describe(graph, &labels, (input.channels, input.aligned, input.size)));
+        let float_onnx = described(graph::float(&folded));
+        let int8_onnx = described(graph::int8(&net));
         let quantizing = started.elapsed().as_secs_f64();
 
         let started = Instant::now();
@@ -83,7 +89,10 @@ impl Measurement {
         let calibration = Faces::new(&data.calibration, input, device)?;
         let calibration_scores =
             rows(&crops(&held_out))?.iter().map(|face| engine.classify(face)).collect::<Result<Vec<_>, _>>()?;
-        let confidence = confidence::calibrated(&calibration_scores, &data.calibration, &labels);
+        // Too few held-out samples choose nothing: the threshold that the net came with stays.
+        let stays = trained.confidence.filter(|_| data.calibration.len() < confidence::MIN_SAMPLES);
+        let confidence =
+            stays.unwrap_or_else(|| confidence::calibrated(&calibration_scores, &data.calibration, &labels));
         let test = Faces::new(&data.test, input, device)?;
         let logits = |faces: &Faces| {
             let all = stage_two::logits(&trained.net, &faces.aligned, size).to_device(Device::Cpu);
@@ -123,7 +132,7 @@ impl Measurement {
             source: data.source.clone(),
             samples: [data.train.len(), data.calibration.len(), data.test.len()],
             skipped: data.skipped.clone(),
-            warnings: coverage::warnings(data),
+            warnings: coverage::warnings(data, config.start.is_some()),
             labels: labels.iter().map(|label| label.name().to_owned()).collect(),
             seed: run.seed(),
             device: crate::device::name(device),
@@ -138,6 +147,7 @@ impl Measurement {
             seconds,
             peak_memory_bytes: expression_engine::memory::peak(),
             int8_bytes: int8_onnx.len() as u64,
+            adoption: None,
             bundle: None,
         };
         Ok(Measurement { summary, labels, net, float_onnx, int8_onnx, float_answers, int8_answers, confidence })

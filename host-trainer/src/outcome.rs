@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::adoption::Adoption;
 use crate::evaluate::Metrics;
 use crate::parity::Rung;
 use crate::train::Curve;
@@ -53,6 +54,9 @@ pub struct Summary {
     pub peak_memory_bytes: Option<u64>,
     /// Bytes of the int8 graph.
     pub int8_bytes: u64,
+    /// An adapted net beside the one that it came from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adoption: Option<Adoption>,
     /// Where the bundle lies, once there is one.
     pub bundle: Option<String>,
 }
@@ -103,6 +107,7 @@ impl Summary {
         for rung in &self.parity {
             figures.insert(format!("parity_rung_{}_holds", rung.number), f64::from(u8::from(rung.holds)));
         }
+        figures.extend(self.adoption.iter().flat_map(Adoption::metrics));
         if let Some(bytes) = self.peak_memory_bytes {
             figures.insert("peak_memory_bytes".into(), bytes as f64);
         }
@@ -132,6 +137,7 @@ impl Summary {
         for warning in &self.warnings {
             text += &row("warning", warning);
         }
+        text += &self.adoption.as_ref().map_or(String::new(), Adoption::table);
         text += "parity\n";
         for rung in &self.parity {
             let verdict = match (rung.holds, rung.accepted) {

@@ -1,9 +1,14 @@
 //! The main job, step by step: data set to bundle and parity.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
+use expression_core::Label;
+use expression_engine::{Bundle, Engine, EngineOptions};
+
+use crate::adoption::Adoption;
 use crate::config::{Config, FaceNetModel};
-use crate::dataset::DataSet;
+use crate::dataset::{DataSet, Part};
 use crate::detector;
 use crate::export;
 use crate::measurement::Measurement;
@@ -20,6 +25,8 @@ pub struct Prerequisites {
     pub fixed: export::Fixed,
     /// Whether the bundle is exported although rung 3 does not hold.
     pub accept_rung_3: bool,
+    /// What an adapted net must not be worse on than the one that it came from.
+    pub old_test: Option<Part>,
 }
 
 /// Trains, quantizes, checks parity and, if every rung holds, exports the bundle. `loading`: seconds that the data took.
@@ -34,9 +41,13 @@ pub fn run(
     loading: f64,
     prerequisites: Prerequisites,
 ) -> crate::Result<Measurement> {
-    let Prerequisites { face_net, fixed, accept_rung_3 } = prerequisites;
+    let Prerequisites { face_net, fixed, accept_rung_3, old_test } = prerequisites;
     let trained = method::train(run, config, data, face_net)?;
     let mut measurement = Measurement::new(run, config, data, loading, trained, accept_rung_3)?;
+    if let Some(old_test) = old_test {
+        run.say("comparing with the bundle that it started from");
+        measurement.summary.adoption = adoption(config, data, &measurement, &old_test)?;
+    }
     crate::interrupt::check()?;
     if measurement.summary.parity.iter().all(Rung::allows_export) {
         let rung = self::export(run, config, &measurement, &fixed)?;
@@ -46,9 +57,30 @@ pub fn run(
     Ok(measurement)
 }
 
+fn adoption(
+    config: &Config,
+    data: &DataSet,
+    measurement: &Measurement,
+    old_test: &Part,
+) -> crate::Result<Option<Adoption>> {
+    let Some(start) = &config.start else { return Ok(None) };
+    let Measurement { summary, labels, net, int8_onnx, int8_answers, .. } = measurement;
+    let manifest = export::manifest(config, &summary.name, labels, net, summary.samples[1]);
+    let engine = Engine::from_bytes(int8_onnx, &manifest, EngineOptions::default())?;
+    let answers: Vec<Label> = int8_answers.iter().map(|scores| labels[scores.class]).collect();
+    Adoption::judge(start, &engine, (&data.name, &data.test, &answers), old_test).map(Some)
+}
+
 fn export(run: &Run, config: &Config, measurement: &Measurement, fixed: &export::Fixed) -> crate::Result<Rung> {
     let Measurement { summary, labels, net, float_onnx, int8_onnx, confidence, .. } = measurement;
+    // What an adapted net knows comes from the old bundle, and so do its terms.
+    let old = config.start.as_ref().map(|start| Bundle::open(Path::new(&start.bundle))).transpose()?;
+    let of_old = |key: &str| old.as_ref().and_then(|old| old.manifest().provenance.get(key)).map(String::as_str);
+    let before =
+        of_old("data_source").map_or(String::new(), |source| format!("; the bundle it was adapted from: {source}"));
+    let source = format!("{}{before}", summary.source);
     let face_net = match config.face_net.model {
+        _ if old.is_some() => of_old("face_net").unwrap_or("that of the bundle it was adapted from."),
         _ if config.stage_one.epochs == 0 => "none: trained from scratch.",
         FaceNetModel::MobileNetV1 => {
             "MobileNetV1 `faceres` of the npm package @vladmandic/human 3.3.6 (MIT; upstream Apache-2.0), trained on \
@@ -60,7 +92,7 @@ fn export(run: &Run, config: &Config, measurement: &Measurement, fixed: &export:
     let facts = export::CardFacts {
         name: &summary.name,
         data: &summary.data,
-        source: &summary.source,
+        source: &source,
         face_net,
         command: &command,
         table: &summary.table(),
@@ -69,7 +101,7 @@ fn export(run: &Run, config: &Config, measurement: &Measurement, fixed: &export:
     };
     let provenance = [
         ("data", summary.data.as_str()),
-        ("data_source", &summary.source),
+        ("data_source", &source),
         ("face_net", face_net),
         ("detector", detector::SOURCE),
         ("command", &command),
@@ -77,6 +109,7 @@ fn export(run: &Run, config: &Config, measurement: &Measurement, fixed: &export:
     ];
     let mut provenance: BTreeMap<String, String> =
         provenance.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    provenance.extend(summary.adoption.iter().flat_map(Adoption::provenance));
     for rung in summary.parity.iter().filter(|rung| rung.accepted) {
         let told = format!("{}: {}; tolerance {}", rung.what, rung.figure, rung.tolerance);
         provenance.insert(format!("accepted_rung_{}", rung.number), told);

@@ -90,6 +90,8 @@ pub const CALIBRATION_TARGET_MAPS: &str = "target-maps-calibration.f16";
 pub const STAGE_ONE: &str = "stage-one.safetensors";
 /// The checkpoint of stage two.
 pub const STAGE_TWO: &str = "stage-two.safetensors";
+/// The learning curves of all stages, written after each epoch.
+pub const CURVES: &str = "curves.csv";
 /// The folder of the bundle.
 pub const BUNDLE: &str = "bundle";
 /// The report.
@@ -229,7 +231,7 @@ impl Run {
     }
 
     /// What a run writes beside its configuration. Cached target maps stay: they carry a key of what they depend on.
-    const OWN: [&str; 8] = [TUNED_FACE_NET, STAGE_ONE, STAGE_TWO, BUNDLE, ANSWERS, METRICS, REPORT, SAMPLES];
+    const OWN: [&str; 9] = [TUNED_FACE_NET, STAGE_ONE, STAGE_TWO, CURVES, BUNDLE, ANSWERS, METRICS, REPORT, SAMPLES];
 
     /// The folder of the run's files.
     pub fn folder(&self) -> &Path {
@@ -265,11 +267,18 @@ impl Run {
             None => data.clone(),
         };
         let limit = limit.map(|limit| format!(" --limit {limit}")).unwrap_or_default();
+        let from = self.identity.config.start.as_ref().map_or(String::new(), |start| {
+            let rehearse = start.rehearse.as_ref().map(|source| format!(" --rehearse {}", last(source)));
+            format!(" --from {}{}", last(&start.bundle), rehearse.unwrap_or_default())
+        });
         let weights = match self.identity.config.face_net.weights.as_str() {
             "" => String::new(),
             file => format!(" --face-net-weights {}", last(file)),
         };
-        format!("host-trainer run-all --data {data} --preset {}{limit} --seed {seed}{weights}", last(&self.preset))
+        format!(
+            "host-trainer run-all --data {data}{from} --preset {}{limit} --seed {seed}{weights}",
+            last(&self.preset)
+        )
     }
 
     /// Talk: on stderr.

@@ -37,6 +37,21 @@ pub fn program(name: &str) -> Command {
     Command::new(folder.join(name))
 }
 
+/// Copies the shipped bundle to `folder/bundle`, with the detector beside it.
+pub fn shipped_bundle(folder: &Path) -> PathBuf {
+    let copy = folder.join("bundle");
+    std::fs::create_dir(&copy).expect("a temporary folder");
+    let entries = std::fs::read_dir(root().join("models/ferplus-edge")).expect("the shipped bundle");
+    for entry in entries.map(|entry| entry.expect("the shipped bundle")) {
+        // It is put there by whoever builds the project.
+        if entry.file_name() != expression_engine::bundle::DETECTOR {
+            std::fs::copy(entry.path(), copy.join(entry.file_name())).expect("a temporary folder");
+        }
+    }
+    succeed(program("host-trainer").arg("detector").arg(&copy));
+    copy
+}
+
 /// `host-trainer run-all` with the smoke preset and `--runs RUNS`.
 pub fn run_all(runs: &Path, arguments: &[&str]) -> Command {
     let mut command = program("host-trainer");

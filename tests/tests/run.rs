@@ -11,25 +11,12 @@ use std::process::{Command, Stdio};
 use expression_engine::bundle;
 use serde_json::Value;
 use system_tests::video::{RATE, Scene, write};
-use system_tests::{json_lines, program, refuse, root, succeed};
+use system_tests::{json_lines, program, refuse, root, shipped_bundle, succeed};
 
 /// Seconds of the rendered video: all that its script has.
 const SECONDS: u64 = 20;
 /// Frames that a label must last: what shorter ones are is flicker. The smoothing holds for 200 ms.
 const LABEL_LASTS: usize = 6;
-
-/// The shipped bundle with the detector beside it.
-fn shipped(folder: &Path) -> PathBuf {
-    let copy = folder.join("bundle");
-    std::fs::create_dir(&copy).unwrap();
-    for entry in std::fs::read_dir(root().join("models/ferplus-edge")).unwrap().map(Result::unwrap) {
-        if entry.file_name() != bundle::DETECTOR {
-            std::fs::copy(entry.path(), copy.join(entry.file_name())).unwrap();
-        }
-    }
-    succeed(program("host-trainer").arg("detector").arg(&copy));
-    copy
-}
 
 fn video(folder: &Path, seconds: u64) -> (PathBuf, Vec<Value>) {
     let path = folder.join("video.y4m");
@@ -59,7 +46,7 @@ fn overlap(a: &[f64], b: &[f64]) -> f64 {
 #[test]
 fn tracks_keep_their_numbers_labels_do_not_flicker_and_the_journal_holds_it_all() {
     let folder = tempfile::tempdir().unwrap();
-    let (bundle, (video, truth)) = (shipped(folder.path()), video(folder.path(), SECONDS));
+    let (bundle, (video, truth)) = (shipped_bundle(folder.path()), video(folder.path(), SECONDS));
     let journal = folder.path().join("journal.sqlite");
     let mut command = run(&bundle, &format!("y4m:{}", video.display()));
     command.args(["--print", "--records-per-second", "inf", "--journal"]).arg(&journal);
@@ -110,7 +97,7 @@ fn tracks_keep_their_numbers_labels_do_not_flicker_and_the_journal_holds_it_all(
 #[test]
 fn a_signal_ends_it_in_order() {
     let folder = tempfile::tempdir().unwrap();
-    let (bundle, (video, _)) = (shipped(folder.path()), video(folder.path(), 6));
+    let (bundle, (video, _)) = (shipped_bundle(folder.path()), video(folder.path(), 6));
     let journal = folder.path().join("journal.sqlite");
     let mut command = run(&bundle, &format!("y4m:{}", video.display()));
     command.args(["--realtime", "--print", "--journal"]).arg(&journal).stdout(Stdio::piped());
@@ -131,7 +118,7 @@ fn a_signal_ends_it_in_order() {
 #[test]
 fn bad_input_is_one_line_that_says_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
-    let bundle = shipped(folder.path());
+    let bundle = shipped_bundle(folder.path());
     let without = folder.path().join("without");
     std::fs::create_dir(&without).unwrap();
     for entry in std::fs::read_dir(&bundle).unwrap().map(Result::unwrap) {
@@ -159,7 +146,7 @@ fn bad_input_is_one_line_that_says_what_to_do() {
 #[test]
 fn the_service_as_its_unit_starts_it_keeps_the_boards_journal() {
     let folder = tempfile::tempdir().unwrap();
-    let (bundle, board) = (shipped(folder.path()), folder.path().join("board.toml"));
+    let (bundle, board) = (shipped_bundle(folder.path()), folder.path().join("board.toml"));
     let journal = folder.path().join("journal.sqlite");
     let unit = std::fs::read_to_string(root().join("boards/edge-runtime.service")).unwrap();
     let start = unit.lines().find_map(|line| line.strip_prefix("ExecStart=/usr/bin/edge-runtime ")).unwrap();
@@ -206,7 +193,7 @@ fn pictures(folder: &Path, which: &[u8]) -> PathBuf {
 #[test]
 fn logs_are_plain_without_a_terminal_and_say_when_nobody_is_looking() {
     let folder = tempfile::tempdir().unwrap();
-    let bundle = shipped(folder.path());
+    let bundle = shipped_bundle(folder.path());
     let source = format!("dir:{}", pictures(folder.path(), b"01").display());
     let said = talk(&mut run(&bundle, &source));
     assert!(!said.contains('\x1b'), "{said:?}");
@@ -222,7 +209,7 @@ fn logs_are_plain_without_a_terminal_and_say_when_nobody_is_looking() {
 #[test]
 fn pictures_left_out_are_counted_wherever_they_stand() {
     let folder = tempfile::tempdir().unwrap();
-    let bundle = shipped(folder.path());
+    let bundle = shipped_bundle(folder.path());
     for (which, left_out) in [(&b"0101"[..], 2), (b"1010", 2), (b"1100", 2), (b"0011", 2), (b"1000", 3), (b"11", 0)] {
         let journal = folder.path().join(format!("{}.sqlite", String::from_utf8_lossy(which)));
         let source = format!("dir:{}", pictures(folder.path(), which).display());
@@ -240,7 +227,7 @@ fn pictures_left_out_are_counted_wherever_they_stand() {
 #[test]
 fn a_source_without_a_frame_and_a_journal_of_somebody_else_are_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let bundle = shipped(folder.path());
+    let bundle = shipped_bundle(folder.path());
     let empty = folder.path().join("empty.y4m");
     std::fs::write(&empty, b"YUV4MPEG2 W64 H48 F30:1\n").unwrap();
     let text = refuse(&mut run(&bundle, &format!("y4m:{}", empty.display())));

@@ -27,6 +27,7 @@ enum Command {
     Boards(command::boards::Cmd),
     Image(command::image::Cmd),
     Package(command::package::Cmd),
+    Release(command::release::Cmd),
 }
 
 fn main() -> ExitCode {
@@ -40,5 +41,6 @@ fn main() -> ExitCode {
         Command::Boards(cmd) => cmd.run(),
         Command::Image(cmd) => cmd.run(),
         Command::Package(cmd) => cmd.run(),
+        Command::Release(cmd) => cmd.run(),
     })
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use crate::error::bad_input;
-use crate::{arm, cargo, process};
+use crate::{arm, cargo, manual, process, release};
 
 /// Checks that cargo-deb is installed.
 ///
@@ -19,18 +19,24 @@ pub fn require_cargo_deb() -> Result<()> {
     Err(bad_input("missing: cargo-deb; install it with `cargo install cargo-deb@3.8.0 --locked`"))
 }
 
-/// Packs the program that `program::build` has built for `target`, and returns the path of the package.
+/// Packs the program that `program::build` has built for `target`, with its man pages and completions, and returns the path of the
+/// package.
 ///
 /// # Errors
 /// Returns an error if cargo-deb is missing or fails.
 pub fn pack(target: &str) -> Result<PathBuf> {
     require_cargo_deb()?;
+    manual::write(&cargo::sibling("edge-runtime")?, &manual::folder())?;
     let bundle = cargo::workspace_root().join("models/ferplus-edge");
     process::run(Command::new(cargo::sibling("host-trainer")?).arg("detector").arg(bundle))?;
     let mut deb = Command::new("cargo");
     deb.args(["deb", "-p", "edge-runtime", "--no-build", "--no-strip", "--quiet", "--target", target]);
     if target == arm::TARGET {
         deb.args(["--variant", "arm64"]);
+    }
+    // The files in the package then bear this date, so that the same sources give the same package.
+    if let Some(date) = release::source_date() {
+        deb.env("SOURCE_DATE_EPOCH", date.to_string());
     }
     let output = process::run(deb.current_dir(cargo::workspace_root()))?;
     let path = output.lines().map(str::trim).rfind(|line| line.ends_with(".deb"));

@@ -2,7 +2,7 @@
 
 use std::env;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -98,6 +98,8 @@ fn zigbuild(target: &str) -> Result<Command> {
     command.args(["zigbuild", "--locked", "--target"]);
     command.arg(format!("{target}.{}.{}", GLIBC.0, GLIBC.1));
     command.current_dir(cargo::workspace_root()).env("CARGO_TARGET_DIR", arm::target_folder());
+    let [rust, c] = path_flags(&cargo::workspace_root(), &cargo_home());
+    command.env("CARGO_ENCODED_RUSTFLAGS", rust.join("\x1f")).env("CFLAGS", c.join(" "));
     if let Some(cargo) = env::var_os("CARGO") {
         command.env("CARGO", cargo);
     }
@@ -105,6 +107,22 @@ fn zigbuild(target: &str) -> Result<Command> {
         command.env("RUSTC", rustc);
     }
     Ok(command)
+}
+
+/// Returns the folder in which cargo keeps the sources of crates.
+fn cargo_home() -> PathBuf {
+    let home = || PathBuf::from(env::var_os("HOME").unwrap_or_default()).join(".cargo");
+    env::var_os("CARGO_HOME").map_or_else(home, PathBuf::from)
+}
+
+/// Returns flags of the Rust and C compilers that keep the paths of whoever builds out of the program: wherever it is built, it
+/// has the same bytes.
+fn path_flags(root: &Path, cargo_home: &Path) -> [Vec<String>; 2] {
+    let maps = [(cargo_home, "/cargo"), (root, "/source")].map(|(from, to)| format!("{}={to}", from.display()));
+    [
+        maps.iter().map(|map| format!("--remap-path-prefix={map}")).collect(),
+        maps.iter().map(|map| format!("-ffile-prefix-map={map}")).collect(),
+    ]
 }
 
 /// Returns the newest version of the C library that the program's symbols name.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::JournalError;
+use super::{JournalError, Which};
 
 /// Settings of the journal: the table `[journal]` of a board file. A key that is left out has its default.
 ///
@@ -32,6 +32,17 @@ pub struct Config {
     pub retry: Duration,
     /// Whether aligned faces are kept, false by default. The journal says so in an event at each start.
     pub keep_faces: bool,
+    /// Which faces are kept then: `all` (the default), `unsure`, `changes` or `every=SECONDS`.
+    pub keep_faces_which: Which,
+    /// Most faces that are kept of one track; 20 by default, no limit for `all`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keep_faces_per_track: Option<u32>,
+    /// Most faces that are kept on one day in UTC; 500 by default, no limit for `all`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keep_faces_per_day: Option<u32>,
+    /// Days after which faces are deleted, 1 to 36500; by default only the size of the journal limits their age.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keep_faces_days: Option<u32>,
 }
 
 impl Default for Config {
@@ -43,6 +54,10 @@ impl Default for Config {
             queue_bytes: 2 << 20,
             retry: Duration::from_secs(30),
             keep_faces: false,
+            keep_faces_which: Which::All,
+            keep_faces_per_track: None,
+            keep_faces_per_day: None,
+            keep_faces_days: None,
         }
     }
 }
@@ -68,6 +83,9 @@ impl Config {
         }
         if self.retry < Duration::from_millis(10) || self.retry > Duration::from_secs(3600) {
             return refuse(format!("retry_seconds is {}; 0.01 to 3600", self.retry.as_secs_f64()));
+        }
+        if let Some(days) = self.keep_faces_days.filter(|days| !(1..=36_500).contains(days)) {
+            return refuse(format!("keep_faces_days is {days}; 1 to 36500"));
         }
         Ok(())
     }
@@ -110,7 +128,13 @@ mod tests {
         assert_eq!(config.max_bytes, Config::default().max_bytes);
         assert!(config.check().is_ok());
         assert_eq!(toml::from_str::<Config>(&toml::to_string(&config).unwrap()).unwrap(), config);
-        for wrong in ["commit_every_seconds = -1.0", "commit_every_seconds = nan", "max_byte = 3", "max_bytes = -1"] {
+        for wrong in [
+            "commit_every_seconds = -1.0",
+            "commit_every_seconds = nan",
+            "max_byte = 3",
+            "max_bytes = -1",
+            "keep_faces_which = \"some\"",
+        ] {
             assert!(toml::from_str::<Config>(wrong).is_err(), "{wrong}");
         }
         for wrong in [
@@ -120,6 +144,7 @@ mod tests {
             "queue_bytes = 1",
             "retry_seconds = 0.0",
             "commit_every_seconds = 1e6",
+            "keep_faces_days = 0",
         ] {
             assert!(toml::from_str::<Config>(wrong).unwrap().check().is_err(), "{wrong}");
         }

@@ -169,6 +169,14 @@ impl Reader {
         self.query(&format!("SELECT {session}, {model}, {signature} FROM {tables} ORDER BY id"), [], columns::session)
     }
 
+    /// Whether a face was kept with a record.
+    ///
+    /// # Errors
+    /// Returns an error if the file cannot be read.
+    pub fn has_face(&self, record: i64) -> Result<bool, JournalError> {
+        Ok(!self.query("SELECT 1 FROM face WHERE record = ?1", [record], |_| Ok(()))?.is_empty())
+    }
+
     /// The face that was kept with a record: channels, width and height, and u8 `[channels, size, size]`.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ use super::quarantine::{beside, sync_folder};
 use super::queue::{Batch, Item, Tally};
 use super::row::label_code;
 use super::schema::{self, FileState, PAGE};
-use super::{Config, Row, Session, Signature, owner};
+use super::{Config, Row, Session, Signature, erase, owner};
 
 /// How long an attempt waits for another program to release the file. The pipeline does not wait with it.
 const BUSY: Duration = Duration::from_secs(1);
@@ -109,6 +109,16 @@ impl Store {
         Ok(())
     }
 
+    /// Deletes the faces of records that are older than an instant. Returns how many.
+    pub fn expire_faces(&mut self, before_us: i64) -> Result<u64, Failure> {
+        erase::expire(&mut self.conn, before_us)
+    }
+
+    /// Number of faces whose records are from an instant on.
+    pub fn faces_since(&self, since_us: i64) -> Result<u32, Failure> {
+        Ok(erase::kept_since(&self.conn, since_us)?)
+    }
+
     fn session_row(&mut self, session: &Session, started: Stamp) -> Result<i64, Failure> {
         let monotonic_us = (started.monotonic_ns / 1000) as i64;
         let transaction = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -166,7 +176,8 @@ const MINUTE: &str = "INSERT INTO minute (session, minute, frames, with_faces, t
     first_id = min(first_id, excluded.first_id), last_id = max(last_id, excluded.last_id)";
 
 /// The newest number of a record or an event; 0 in a new file.
-const NEWEST: &str = "SELECT max(coalesce((SELECT max(id) FROM record), 0), coalesce((SELECT max(id) FROM event), 0))";
+pub(super) const NEWEST: &str =
+    "SELECT max(coalesce((SELECT max(id) FROM record), 0), coalesce((SELECT max(id) FROM event), 0))";
 
 fn insert(conn: &Connection, session: i64, batch: &Batch) -> Result<i64, Failure> {
     // Read in each transaction: whoever else writes to the file, no number comes twice.

@@ -20,6 +20,8 @@ use crate::event::Event;
 const COUNTS_WAIT: Duration = Duration::from_secs(30);
 /// The first pause after a failure.
 const FIRST_RETRY: Duration = Duration::from_millis(250);
+/// How often faces that are too old are looked for.
+const EXPIRY: Duration = Duration::from_secs(600);
 /// Attempts to write what is left when the writer is closed.
 const CLOSING_ATTEMPTS: usize = 3;
 
@@ -36,6 +38,8 @@ pub(super) struct Worker {
     pub next: Instant,
     pub pause: Duration,
     pub last_commit: Instant,
+    /// When faces that are too old were last looked for.
+    pub expired: Option<Instant>,
 }
 
 impl Worker {
@@ -54,6 +58,7 @@ impl Worker {
             next: now,
             pause: FIRST_RETRY,
             last_commit: now,
+            expired: None,
         }
     }
 
@@ -120,7 +125,7 @@ impl Worker {
                 Err(failure) => Err(failure),
             };
             match result {
-                Ok(true) => return true,
+                Ok(true) => return self.expire_faces(),
                 Ok(false) => {}
                 Err(failure) if failure.kind == Kind::Damaged && !replaced && self.replace(&failure) => {
                     replaced = true;
@@ -164,6 +169,28 @@ impl Worker {
         }
         self.succeeded(left);
         Ok(*left == 0)
+    }
+
+    /// Deletes the faces that are too old, now and then. Returns whether nothing failed.
+    fn expire_faces(&mut self) -> bool {
+        let (Some(days), Some(store)) = (self.config.keep_faces_days, self.store.as_mut()) else { return true };
+        if self.expired.is_some_and(|last| last.elapsed() < EXPIRY) {
+            return true;
+        }
+        self.expired = Some(Instant::now());
+        let now = clock::now();
+        match store.expire_faces(now.wall_us.saturating_sub(i64::from(days) * 86_400_000_000)) {
+            Ok(0) => true,
+            Ok(faces) => {
+                self.shared.lock().record(now, Event::FacesDeleted { faces, by: "age".into() });
+                true
+            }
+            Err(failure) => {
+                self.expired = None;
+                self.failed(&failure);
+                false
+            }
+        }
     }
 
     fn succeeded(&mut self, left: &mut usize) {

@@ -6,7 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use expression_core::Record;
+
 use super::failure::Kind;
+use super::keep::Keeper;
 use super::queue::{Item, KeptFace, Queue, Tally};
 use super::rate_limit::RateLimit;
 use super::shared::Shared;
@@ -22,7 +25,7 @@ use crate::frame::Observation;
 pub struct Writer {
     shared: Arc<Shared>,
     rate_limit: Mutex<RateLimit>,
-    keep_faces: bool,
+    keeper: Option<Mutex<Keeper>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -56,20 +59,24 @@ impl Writer {
         let mut queue = Queue::new(usize::try_from(config.queue_bytes).unwrap_or(usize::MAX));
         queue.push(Item::Event(started, Event::Start));
         if config.keep_faces {
-            queue.push(Item::Event(started, Event::KeepFaces { on: true }));
+            let which = Some(config.keep_faces_which.to_string());
+            queue.push(Item::Event(started, Event::KeepFaces { on: true, which }));
         }
         let shared = Arc::new(Shared::new(queue, session.clock_synchronised));
         let rate_limit = Mutex::new(RateLimit::new(config.max_records_per_second));
-        let keep_faces = config.keep_faces;
+        let settings = config.clone();
         let mut worker = Worker::new(shared.clone(), path.to_owned(), config, session, started);
         match worker.open() {
             Err(failure) if matches!(failure.kind, Kind::Foreign | Kind::Newer(_)) => return Err(failure.at(path)),
             // The thread tries again, and deals with what stands in the way.
             Err(_) | Ok(()) => {}
         }
+        // Those of today count, however often the program is started. A file that cannot be read yet has none.
+        let today = worker.store.as_ref().map(|store| store.faces_since(Keeper::midnight(started.wall_us)));
+        let keeper = Keeper::new(&settings, started.wall_us, today.and_then(Result::ok).unwrap_or(0));
         let thread = std::thread::Builder::new().name("journal".into()).spawn(move || worker.run());
         let thread = thread.map_err(|error| unwritable(format!("no thread to write it: {error}")))?;
-        Ok(Writer { shared, rate_limit, keep_faces, thread: Some(thread) })
+        Ok(Writer { shared, rate_limit, keeper: keeper.map(Mutex::new), thread: Some(thread) })
     }
 
     /// Counts a frame and records its faces, as many a second of each track as the configuration allows.
@@ -80,13 +87,14 @@ impl Writer {
     /// [`Writer::observe`] with the aligned faces in the order of [`Observation::faces`]. They are stored only if the
     /// settings say so, and only for records that are written.
     pub fn observe_with_faces(&self, observation: &Observation, faces: &[Option<Face<'_>>]) {
-        let kept = |index: usize| -> Option<Box<KeptFace>> {
-            let face = faces.get(index).copied().flatten().filter(|_| self.keep_faces)?;
+        let stamp = observation.stamp;
+        let kept = |index: usize, record: &Record| -> Option<Box<KeptFace>> {
+            let face = faces.get(index).copied().flatten()?;
             let whole = usize::from(face.channels) * usize::from(face.size) * usize::from(face.size);
-            (face.pixels.len() == whole)
+            let mut keeper = self.keeper.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+            (face.pixels.len() == whole && keeper.admits(record, stamp.wall_us, stamp.monotonic_ns / 1000))
                 .then(|| Box::new(KeptFace { channels: face.channels, size: face.size, pixels: face.pixels.to_vec() }))
         };
-        let stamp = observation.stamp;
         let synchronised = self.shared.synchronised.load(Ordering::Relaxed);
         let name: Option<Arc<str>> = observation.name.as_deref().map(Arc::from);
         let mut tally = Tally { frames: 1, with_faces: u64::from(!observation.faces.is_empty()), thinned: 0 };
@@ -109,7 +117,7 @@ impl Writer {
                 latency_us: observation.latency_us,
                 millicelsius: observation.millicelsius,
             };
-            state.queue.push(Item::Record(row, kept(index)));
+            state.queue.push(Item::Record(row, kept(index, record)));
         }
         state.queue.count(minute_of(stamp), tally);
         if state.queue.is_half_full() && state.failing.is_none() {
@@ -181,7 +189,7 @@ impl Writer {
 
     /// Whether aligned faces are kept.
     pub fn keeps_faces(&self) -> bool {
-        self.keep_faces
+        self.keeper.is_some()
     }
 
     /// [`Writer::close`] for a writer whose last reports are still wanted.

@@ -98,6 +98,7 @@ impl Condition {
             | Event::JournalDamaged { .. }
             | Event::KeepFaces { .. }
             | Event::OlderBundle { .. }
+            | Event::FacesDeleted { .. }
             | Event::ClockChanged { .. } => {}
         }
     }

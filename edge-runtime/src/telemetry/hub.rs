@@ -143,6 +143,7 @@ impl Hub {
             | Event::JournalDamaged { .. }
             | Event::KeepFaces { .. }
             | Event::OlderBundle { .. }
+            | Event::FacesDeleted { .. }
             | Event::ClockChanged { .. } => {}
         }
         let line = event.line()?;

@@ -1,10 +1,13 @@
 //! `host-trainer deploy`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use expression_engine::Bundle;
+use expression_engine::bundle::Manifest;
 
 use super::key::PasswordArgs;
 use crate::assets;
-use crate::deploy::{Action, Ssh, Version};
+use crate::deploy::{Action, Ssh, Version, evidence};
 use crate::error::Error;
 
 /// The bundle that the repository carries.
@@ -53,6 +56,9 @@ pub struct Cmd {
     /// Do not install or restart the service, for boards without systemd.
     #[arg(long, conflicts_with = "status")]
     no_service: bool,
+    /// Deploy the bundle even if its evidence says that it is worse than the one it was adapted from.
+    #[arg(long, conflicts_with_all = ["status", "rollback"])]
+    accept_worse: bool,
     /// Time that the service must stay up once it is ready, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     settle: u16,
@@ -88,6 +94,9 @@ impl Cmd {
                 };
                 let key = self.sign.as_deref().map(|file| self.password.open(file)).transpose()?;
                 let version = Version::gather(board, self.binary.as_deref(), &bundle, key.as_ref())?;
+                if !self.accept_worse {
+                    check_evidence(&ssh, &bundle)?;
+                }
                 let (older, replace_keys) = (self.allow_older_bundle, self.replace_keys);
                 ssh.perform(&Action::Deploy { version: &version, service, settle, older, replace_keys })?
             }
@@ -108,6 +117,18 @@ impl Cmd {
         arguments.extend(self.ssh_option.iter().flat_map(|option| ["-o".to_owned(), option.clone()]));
         arguments
     }
+}
+
+/// Refuses a bundle that is worse than the one on the board, as far as its evidence tells.
+fn check_evidence(ssh: &Ssh, bundle: &Path) -> crate::Result<()> {
+    let on_board = || -> crate::Result<Option<Manifest>> {
+        let text = ssh.perform(&Action::Manifest)?.join("\n");
+        let read = || Manifest::from_toml(&text, Path::new("the board's bundle"));
+        Ok(if text.is_empty() { None } else { Some(read()?) })
+    };
+    let told = evidence::check(Bundle::open(bundle)?.manifest(), on_board)?;
+    told.iter().for_each(|line| eprintln!("warning: {line}"));
+    Ok(())
 }
 
 /// A host that ssh does not take for an option.

@@ -1,21 +1,28 @@
 //! `host-trainer evaluate`
 
+use std::fs::File;
 use std::path::PathBuf;
 
-use expression_engine::EngineOptions;
+use expression_engine::{EngineOptions, files, selftest};
 
-use crate::dataset::{self, ClassNames, Request, Source, Split};
+use crate::dataset::{self, ClassNames, Part, Request, Source, Split, contact_sheet};
+use crate::error::Context;
 use crate::evaluate::Evaluation;
+use crate::report::{self, Answered};
 
-/// Measure a bundle on one part of a data set with the board's own code: accuracy, recall, confusion matrix.
+/// Measure a bundle on a data set with the board's own code: accuracy, precision, recall, F1, calibration, confusion matrix.
 ///
 /// Pictures are aligned and classified as edge-runtime does it, with one centre crop per picture. The bundle's hashes and its
-/// self-test are checked first. If the bundle includes the float net, it is measured too.
+/// self-test are checked first. If the bundle includes the float net, it is measured too. With --against, two bundles are
+/// compared on the same pictures by McNemar's exact test.
 #[derive(clap::Args)]
 pub struct Cmd {
     /// Folder of the bundle.
     #[arg(long, value_name = "DIR")]
     bundle: PathBuf,
+    /// Folder of an older bundle to compare with.
+    #[arg(long, value_name = "DIR")]
+    against: Option<PathBuf>,
     /// The data set, as [`dataset::SOURCES`] lists them.
     #[arg(long, value_name = "SOURCE", help = format!("Data set: {}", dataset::SOURCES))]
     data: Source,
@@ -24,32 +31,121 @@ pub struct Cmd {
     #[arg(long, value_name = "NAMES")]
     classes: Option<ClassNames>,
     /// Part to measure on. For FER+, valid is its PublicTest and test its PrivateTest.
-    #[arg(long, value_enum, default_value_t = Split::Test)]
-    split: Split,
-    /// Print one JSON object instead of a table.
+    #[arg(long, value_enum, default_value_t = Parts::Test)]
+    split: Parts,
+    /// Print one JSON object instead of tables.
     #[arg(long)]
     json: bool,
+    /// List the N worst mistakes: those of which the net is surest.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    mistakes: usize,
+    /// Write every answer to FILE: sample, label, answer, probability.
+    #[arg(long, value_name = "FILE")]
+    csv: Option<PathBuf>,
+    /// Write the mistakes to FILE, an HTML page with the pictures in it, worst first (at most 500).
+    #[arg(long, value_name = "FILE")]
+    gallery: Option<PathBuf>,
     /// Seed that decides which samples are drawn and held out. Give that of the run that made the bundle.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+}
+
+/// `--split`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Parts {
+    /// What models are trained on.
+    Train,
+    /// What models are chosen by.
+    Valid,
+    /// What is only ever reported on.
+    Test,
+    /// Every sample.
+    All,
+}
+
+/// Both evaluations and their comparison, for `--json`.
+#[derive(serde::Serialize)]
+struct Compared<'a> {
+    #[serde(flatten)]
+    new: &'a Evaluation,
+    against: &'a Evaluation,
+    comparison: crate::evaluate::Comparison,
+    p: f64,
 }
 
 impl Cmd {
     /// Runs the command.
     ///
     /// # Errors
-    /// Returns an error if the bundle is refused or the data set is bad input.
+    /// Returns an error if a bundle is refused, the data set is bad input or a file cannot be written.
     pub fn run(&self) -> crate::Result<()> {
-        let (bundle, engine) = expression_engine::selftest::open(&self.bundle, EngineOptions::default())?;
-        let calibration = bundle.manifest().quantization.calibration_samples;
+        let (bundle, engine) = selftest::open(&self.bundle, EngineOptions::default())?;
+        let old = self.against.as_ref().map(|folder| selftest::open(folder, EngineOptions::default())).transpose()?;
+        let part = self.part(bundle.manifest().quantization.calibration_samples)?;
+        let new = Evaluation::new(&bundle, &engine, &part)?;
+        let old = old.map(|(bundle, engine)| Evaluation::new(&bundle, &engine, &part)).transpose()?;
+        self.write_files(&new, &part)?;
+        let comparison = old.as_ref().map(|old| (old, new.compared_with(old, &part.samples)));
+        let text = match (self.json, comparison) {
+            (true, None) => serde_json::to_string(&new)?,
+            (true, Some((against, comparison))) => {
+                let p = comparison.p();
+                serde_json::to_string(&Compared { new: &new, against, comparison, p })?
+            }
+            (false, None) => new.table() + &self.list(&new, &part),
+            (false, Some((old, comparison))) => {
+                format!("{}\n{}{}\n{}", old.table(), new.table(), self.list(&new, &part), comparison.sentence())
+            }
+        };
+        crate::error::print(text.trim_end())
+    }
+
+    fn part(&self, calibration: usize) -> crate::Result<Part> {
         let request = Request { rendered: DRAWN, limit: None, calibration, seed: self.seed };
         let source = self.data.clone().with_classes(self.classes.clone())?;
-        let part = dataset::part(&source, self.split, request)?;
-        let evaluation = Evaluation::new(&bundle, &engine, &part)?;
-        let text = if self.json { serde_json::to_string(&evaluation)? } else { evaluation.table() };
-        crate::error::print(text.trim_end())
+        match self.split {
+            Parts::Train => dataset::part(&source, Split::Train, request),
+            Parts::Valid => dataset::part(&source, Split::Valid, request),
+            Parts::Test => dataset::part(&source, Split::Test, request),
+            Parts::All => dataset::whole(&source, request),
+        }
+    }
+
+    /// The worst mistakes, one line each.
+    fn list(&self, evaluation: &Evaluation, part: &Part) -> String {
+        let mistakes = evaluation.mistakes(&part.samples);
+        let lines = mistakes.iter().take(self.mistakes).map(|(sample, answer)| {
+            let (label, answered) = (sample.label.name(), answer.label.name());
+            format!("  {}: {label}, answered {answered} ({:.0} %)\n", sample.name, 100.0 * answer.probability)
+        });
+        let lines: String = lines.collect();
+        if lines.is_empty() { lines } else { format!("  mistakes, worst first, {} in all\n{lines}", mistakes.len()) }
+    }
+
+    fn write_files(&self, evaluation: &Evaluation, part: &Part) -> crate::Result<()> {
+        if let Some(path) = &self.csv {
+            let place = || format!("cannot write {}", path.display());
+            evaluation.csv(&part.samples, File::create(path).with_context(place)?).with_context(place)?;
+        }
+        if let Some(path) = &self.gallery {
+            let mistakes = evaluation.mistakes(&part.samples).into_iter().take(SHOWN);
+            let shown = mistakes.map(|(sample, answer)| {
+                Ok(Answered {
+                    name: sample.name.clone(),
+                    png: contact_sheet::png(&contact_sheet::thumbnail(&sample.picture, 64))?,
+                    label: sample.label.name(),
+                    answer: answer.label.name(),
+                    probability: answer.probability,
+                })
+            });
+            let page = report::mistakes::page(evaluation, &shown.collect::<crate::Result<Vec<_>>>()?);
+            files::write_bytes(path, page.as_bytes())?;
+        }
+        Ok(())
     }
 }
 
 /// Training faces of `rendered` without a number: its test part is a quarter of them.
 const DRAWN: usize = 6000;
+/// Most pictures of the gallery.
+const SHOWN: usize = 500;

@@ -5,8 +5,10 @@ pub mod deploy;
 pub mod detector;
 pub mod draw;
 pub mod evaluate;
+pub mod export;
 pub mod inspect;
 pub mod key;
+pub mod label;
 pub mod manual;
 pub mod report;
 pub mod run_all;
@@ -38,10 +40,12 @@ pub struct Cli {
 enum Command {
     RunAll(run_all::Cmd),
     Evaluate(evaluate::Cmd),
+    Export(export::Cmd),
     Crossval(crossval::Cmd),
     Report(report::Cmd),
     Study(study::Cmd),
     Inspect(inspect::Cmd),
+    Label(label::Cmd),
     Draw(draw::Cmd),
     Detector(detector::Cmd),
     Upgrade(upgrade::Cmd),
@@ -65,10 +69,12 @@ impl Cli {
         match self.command {
             Command::RunAll(cmd) => cmd.run(),
             Command::Evaluate(cmd) => cmd.run(),
+            Command::Export(cmd) => cmd.run(),
             Command::Crossval(cmd) => cmd.run(),
             Command::Report(cmd) => cmd.run(),
             Command::Study(cmd) => cmd.run(),
             Command::Inspect(cmd) => cmd.run(),
+            Command::Label(cmd) => cmd.run(),
             Command::Draw(cmd) => cmd.run(),
             Command::Detector(cmd) => cmd.run(),
             Command::Upgrade(cmd) => cmd.run(),

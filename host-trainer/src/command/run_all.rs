@@ -7,7 +7,7 @@ use expression_engine::{Scores, files};
 
 use super::training::{Numbering, Training};
 use crate::coverage;
-use crate::dataset::{self, DataSet, contact_sheet};
+use crate::dataset::{self, DataSet, Source, contact_sheet};
 use crate::device;
 use crate::error::ensure;
 use crate::export;
@@ -34,6 +34,10 @@ pub struct Cmd {
     /// Export the bundle even if rung 3 fails: int8 answers other than float. The manifest records it.
     #[arg(long)]
     accept_rung3: bool,
+    /// With --from: data set of the old test, whose test part (of FER+ the validation part) must not get worse. The bundle
+    /// carries the comparison, and deploy reads it.
+    #[arg(long, value_name = "SOURCE", default_value = "rendered", requires = "from")]
+    old_test: Source,
 }
 
 impl Cmd {
@@ -42,12 +46,12 @@ impl Cmd {
     /// # Errors
     /// Returns an error for bad input, after an interruption, or if a rung of the parity ladder fails.
     pub fn run(&self) -> crate::Result<()> {
-        let Training { preset, seed, resume, overwrite, .. } = &self.training;
+        let Training { seed, resume, overwrite, .. } = &self.training;
         let data = &self.training.source()?;
         let (config, device) = self.training.configuration()?;
         let asked = run::Request {
             data: data.to_string(),
-            preset: preset.clone(),
+            preset: self.training.preset().to_owned(),
             limit: self.limit,
             seed: *seed,
             resume: *resume,
@@ -61,6 +65,7 @@ impl Cmd {
             face_net: FaceNet::open(&config.face_net, device)?,
             fixed: export::Fixed::new(config.face_input(), *seed)?,
             accept_rung_3: self.accept_rung3,
+            old_test: self.training.from.is_some().then(|| super::study::old_test(&self.old_test)).transpose()?,
         };
         let started = Instant::now();
         let data = dataset::load(data, self.training.request(&config, self.limit))?;
@@ -68,7 +73,9 @@ impl Cmd {
         run.start(&data)?;
         let [train, calibration, test] = [&data.train, &data.calibration, &data.test].map(Vec::len);
         run.say(&format!("{}: {train} training, {calibration} calibration, {test} test samples", data.name));
-        coverage::warnings(&data).iter().for_each(|warning| run.say(&format!("warning: {warning}")));
+        coverage::warnings(&data, config.start.is_some())
+            .iter()
+            .for_each(|warning| run.say(&format!("warning: {warning}")));
         coverage::labels(&data.train)?;
         let sheet = contact_sheet::png(&contact_sheet::sheet(&data.train))?;
         files::write_bytes(&run.path(run::SAMPLES), &sheet)?;

@@ -1,16 +1,24 @@
 //! `host-trainer study`
 
+use std::path::Path;
+
 use expression_engine::files;
 
 use super::training::{Numbering, Training};
+use crate::config::{Config, Net};
+use crate::dataset::{self, Part, Source, Split};
 use crate::device;
 use crate::report;
-use crate::study::Plan;
+use crate::study::{Plan, adaptation};
 
 /// Repeat the paper's comparison of three methods: from scratch, fine-tuned face net, FaceNet2ExpNet.
 ///
 /// For each number of samples and each seed, all methods train on the same samples; --seed has no effect. The results are one
 /// table and one plot, study.json and study.html in RUNS/NAME. The preset must tune the face net, which is the second method.
+///
+/// With --from, other methods are compared, on few labelled pictures: the bundle as it is, a net from nothing, plain fine-tuning,
+/// the preset without the face net, and the preset. The table shows held-out pictures of --data and the old test, which must not
+/// get worse. It is adaptation.json in RUNS/NAME.
 #[derive(clap::Args)]
 pub struct Cmd {
     #[command(flatten)]
@@ -22,6 +30,9 @@ pub struct Cmd {
     /// Use the seeds 1 to N. Each draws other samples and other initial weights.
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     seeds: u32,
+    /// With --from: data set of the old test, whose test part (of FER+ the validation part) must not get worse.
+    #[arg(long, value_name = "SOURCE", default_value = "rendered", requires = "from")]
+    old_test: Source,
 }
 
 impl Cmd {
@@ -35,6 +46,9 @@ impl Cmd {
         let folder = self.training.folder("-study", Numbering::Next);
         eprintln!("study {} on {}", folder.display(), device::name(device));
         let sizes: Vec<usize> = self.samples.iter().map(|count| *count as usize).collect();
+        if self.training.from.is_some() && config.adapt.is_some() {
+            return self.adapt(&config, &data, &folder, &sizes, device);
+        }
         let plan = Plan {
             folder: &folder,
             config: &config,
@@ -52,4 +66,52 @@ impl Cmd {
         let places = format!("table   {}\nreport  {}", json.display(), html.display());
         crate::error::print(&format!("{}{places}", study.table()))
     }
+
+    fn adapt(
+        &self,
+        config: &Config,
+        data: &Source,
+        folder: &Path,
+        sizes: &[usize],
+        device: tch::Device,
+    ) -> crate::Result<()> {
+        // From nothing, batch norm helps; the shape is the bundle's.
+        let edge = Config::preset("edge")?;
+        let net = Net { batch_norm: true, ..config.net.clone() };
+        let run = config.run.clone();
+        let scratch = Config { net, run, quantize: config.quantize.clone(), ..edge };
+        let plan = adaptation::Plan {
+            folder,
+            config,
+            scratch: &scratch,
+            data,
+            old: &old_test(&self.old_test)?,
+            sizes,
+            seeds: self.seeds.into(),
+            resume: self.training.resume,
+            overwrite: self.training.overwrite,
+            device,
+        };
+        let adaptation = plan.run()?;
+        let json = folder.join("adaptation.json");
+        files::write_bytes(&json, &serde_json::to_vec_pretty(&adaptation)?)?;
+        crate::error::print(&format!("{}table   {}", adaptation.table(), json.display()))
+    }
 }
+
+/// The part of a data set that an adapted net must not be worse on: of FER+ the validation part, whose test part is kept for
+/// the last word.
+///
+/// # Errors
+/// Returns an error if the data set is bad input.
+pub(super) fn old_test(source: &Source) -> crate::Result<Part> {
+    let split = if matches!(source, Source::FerPlus(_)) { Split::Valid } else { Split::Test };
+    let request = dataset::Request { rendered: OLD_TEST, limit: Some(16), calibration: 2, seed: OLD_TEST_SEED };
+    // Of a rendered set the test part alone is drawn in full.
+    dataset::part(source, split, request)
+}
+
+/// Faces of a rendered old test, times four.
+const OLD_TEST: usize = 4000;
+/// Keeps its rendered people apart from those of any data set.
+const OLD_TEST_SEED: u64 = 0x01D_7E57 << 32;

@@ -7,7 +7,9 @@ use tch::Device;
 use crate::config::Config;
 use crate::dataset::{self, ClassNames, Request, Source};
 use crate::device;
+use crate::error::Error;
 use crate::run;
+use crate::train::start;
 
 /// Flags that the training commands share.
 #[derive(clap::Args)]
@@ -19,9 +21,16 @@ pub struct Training {
     /// lines, or the numbering of fer2013, raf-db or affectnet. Common spellings are understood without it.
     #[arg(long, value_name = "NAMES")]
     pub classes: Option<ClassNames>,
-    /// Hyper-parameters: edge, ferplus, paper, smoke, or the path of a TOML file.
-    #[arg(long, default_value = "edge")]
-    pub preset: String,
+    /// Hyper-parameters: adapt, edge, ferplus, paper, smoke, or the path of a TOML file. By default edge, or adapt with --from.
+    #[arg(long)]
+    pub preset: Option<String>,
+    /// Start from a trained net: the folder of a bundle, or of a run that holds one. The net keeps its shape and its labels,
+    /// and with --preset adapt it keeps what it knows. See docs/adapt.md.
+    #[arg(long, value_name = "BUNDLE|RUN")]
+    pub from: Option<PathBuf>,
+    /// Data set on which an adapted net keeps the old net's answers; its labels are not used. By default rendered faces.
+    #[arg(long, value_name = "SOURCE", requires = "from")]
+    pub rehearse: Option<Source>,
     /// Seed; the same seed gives the same result on one machine.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
@@ -61,13 +70,26 @@ impl Training {
     /// # Errors
     /// Returns an error if the preset does not parse or there is no such device.
     pub fn configuration(&self) -> crate::Result<(Config, Device)> {
-        let mut config = Config::preset(&self.preset)?;
+        let mut config = Config::preset(self.preset())?;
+        match &self.from {
+            Some(from) => start::configure(&mut config, from, self.rehearse.as_ref().map(Source::to_string))?,
+            None if config.adapt.is_some() => {
+                let what = "has a section [adapt], which needs a trained net; give --from BUNDLE";
+                return Err(Error::BadInput(format!("preset {} {what}", self.preset())));
+            }
+            None => {}
+        }
         if let Some(weights) = &self.face_net_weights {
             config.face_net.weights.clone_from(weights);
         }
         let device = device::choose(self.device)?;
         config.run.precision = config.run.precision.on(device);
         Ok((config, device))
+    }
+
+    /// Returns the preset's name, or the path of its file.
+    pub fn preset(&self) -> &str {
+        self.preset.as_deref().unwrap_or(if self.from.is_some() { "adapt" } else { "edge" })
     }
 
     /// Returns what to ask of the data set.
@@ -86,7 +108,7 @@ impl Training {
         if let Some(name) = &self.name {
             return self.runs.join(name);
         }
-        let preset = Path::new(&self.preset).file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let preset = Path::new(self.preset()).file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let stem = self.runs.join(format!("{}-{preset}{suffix}", data_name(&self.data)));
         match numbering {
             Numbering::None => stem,

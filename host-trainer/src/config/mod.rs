@@ -5,8 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Context, Error};
 
+mod adapt;
 mod schedule;
 
+pub use adapt::{Adapt, Start};
 pub use schedule::Schedule;
 
 /// Everything that decides what a run computes, besides its data.
@@ -29,6 +31,12 @@ pub struct Config {
     pub quantize: Quantize,
     /// What belongs to the run as a whole.
     pub run: Run,
+    /// What keeps a trained net from forgetting while it is adapted; only with `start`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adapt: Option<Adapt>,
+    /// The bundle that training starts from, or none. Not part of a preset: `--from` sets it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<Start>,
 }
 
 /// The expression net.
@@ -254,7 +262,8 @@ fn processor_has_bf16() -> bool {
 }
 
 /// The presets that come with the program: name and text.
-pub const PRESETS: [(&str, &str); 4] = [
+pub const PRESETS: [(&str, &str); 5] = [
+    ("adapt", include_str!("../../presets/adapt.toml")),
     ("edge", include_str!("../../presets/edge.toml")),
     ("ferplus", include_str!("../../presets/ferplus.toml")),
     ("paper", include_str!("../../presets/paper.toml")),
@@ -327,6 +336,7 @@ impl Config {
         require(self.stage_one.views > 0, "stage_one.views must be at least 1")?;
         require(self.stage_one.power >= 1.0, "stage_one.power must be at least 1")?;
         require(self.stage_two.epochs > 0, "stage_two.epochs must be at least 1")?;
+        self.adapt.as_ref().map_or(Ok(()), Adapt::check)?;
         require((50.0..=100.0).contains(&self.quantize.percentile), "quantize.percentile: 50 to 100")?;
         require(self.quantize.calibration_samples >= 8, "quantize.calibration_samples: at least 8")?;
         Ok(())
@@ -368,7 +378,7 @@ mod tests {
 
     #[test]
     fn the_presets_parse_and_keep_their_promises() {
-        let [edge, ferplus, paper, smoke] = PRESETS.map(|(name, _)| Config::preset(name).unwrap());
+        let [_, edge, ferplus, paper, smoke] = PRESETS.map(|(name, _)| Config::preset(name).unwrap());
         assert_eq!(paper.net.map_size(), 7);
         let paper_cost = paper.net.multiply_accumulates(512, 8);
         assert!((3_300_000_000..3_380_000_000).contains(&paper_cost), "{paper_cost}");
@@ -379,7 +389,7 @@ mod tests {
 
     #[test]
     fn a_wrong_key_or_value_is_bad_input() {
-        let smoke = PRESETS[3].1;
+        let smoke = PRESETS[4].1;
         for (good, bad) in [
             ("hidden", "hiden"),
             ("size = 48", "size = 49"),

@@ -86,7 +86,9 @@ impl CrossValidation<'_> {
         }
         let [train, calibration, test] = [&data.train, &data.calibration, &data.test].map(Vec::len);
         run.say(&format!("fold {number} of {count}: {train} training, {calibration} calibration, {test} test samples"));
-        coverage::warnings(&data).iter().for_each(|warning| run.say(&format!("warning: {warning}")));
+        coverage::warnings(&data, self.config.start.is_some())
+            .iter()
+            .for_each(|warning| run.say(&format!("warning: {warning}")));
         let trained = method::train(&run, self.config, &data, face_net)?;
         let measured = Measurement::new(&run, self.config, &data, 0.0, trained, false)?;
         // A net that was measured after a stop was asked for is thrown away: its checkpoint is not.

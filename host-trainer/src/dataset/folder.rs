@@ -81,6 +81,17 @@ pub fn part(folder: &Path, classes: &ClassNames, split: Split) -> crate::Result<
     Ok(Some(Part { name: format!("{} {split}", title(folder)), source: TERMS.into(), samples, skipped }))
 }
 
+/// Every picture of the folder, whatever part it lies in.
+///
+/// # Errors
+/// As [`load`].
+pub fn whole(folder: &Path, classes: &ClassNames) -> crate::Result<Part> {
+    let Pictures { train, valid, test } = read_parts(folder, classes)?;
+    let items: Vec<Item> = [Some(train), valid, test].into_iter().flatten().flatten().collect();
+    let (samples, skipped) = samples(folder, &items);
+    Ok(Part { name: format!("{} all", title(folder)), source: TERMS.into(), samples, skipped })
+}
+
 const TERMS: &str = "pictures of the user's own; their terms apply";
 
 fn title(folder: &Path) -> String {

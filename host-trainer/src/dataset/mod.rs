@@ -9,8 +9,9 @@ pub mod fer2013;
 pub mod ferplus;
 pub mod folder;
 pub mod folds;
+pub mod labelled;
 pub mod layout;
-mod listing;
+pub(crate) mod listing;
 mod mat;
 pub mod oulu_casia;
 pub mod posed;
@@ -20,6 +21,7 @@ pub mod rendered;
 pub mod sample;
 pub mod sfew;
 pub mod tfd;
+mod whole;
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -30,6 +32,7 @@ pub use class_names::{ClassNames, Numbering};
 pub use folds::{Collection, Fold};
 pub use protocol::Protocol;
 pub use sample::{DataSet, Part, Sample};
+pub use whole::whole;
 
 /// `--data`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +43,8 @@ pub enum Source {
     FerPlus(PathBuf),
     /// One folder per class, and what the names of the folders mean.
     Folder(PathBuf, ClassNames),
+    /// Faces that people labelled with `host-trainer label`.
+    Labelled(PathBuf),
     /// CK+ in its original layout.
     CkPlus(PathBuf),
     /// Oulu-CASIA in its original layout.
@@ -59,7 +64,7 @@ pub enum Source {
 }
 
 /// What `--data` takes.
-pub const SOURCES: &str = "rendered[:N], folder:DIR, ferplus:DIR, fer2013:FILE.csv, raf-db:DIR, affectnet:DIR, ck-plus:DIR, \
+pub const SOURCES: &str = "rendered[:N], folder:DIR, labelled:DIR, ferplus:DIR, fer2013:FILE.csv, raf-db:DIR, affectnet:DIR, ck-plus:DIR, \
      oulu-casia:DIR, tfd:FILE-or-DIR, sfew:DIR, kdef:DIR, jaffe:DIR";
 
 impl FromStr for Source {
@@ -76,6 +81,7 @@ impl FromStr for Source {
             },
             "ferplus" => Source::FerPlus(path()),
             "folder" => Source::Folder(path(), ClassNames::default()),
+            "labelled" => Source::Labelled(path()),
             "ck-plus" => Source::CkPlus(path()),
             "oulu-casia" => Source::OuluCasia(path()),
             "tfd" => Source::Tfd(path()),
@@ -102,6 +108,7 @@ impl Source {
             Source::Rendered(_) => "rendered",
             Source::FerPlus(_) => "ferplus",
             Source::Folder(..) => "folder",
+            Source::Labelled(_) => "labelled",
             Source::CkPlus(_) => "ck-plus",
             Source::OuluCasia(_) => "oulu-casia",
             Source::Tfd(_) => "tfd",
@@ -120,6 +127,7 @@ impl Source {
             Source::Rendered(_) => None,
             Source::FerPlus(path)
             | Source::Folder(path, _)
+            | Source::Labelled(path)
             | Source::CkPlus(path)
             | Source::OuluCasia(path)
             | Source::Tfd(path)
@@ -185,6 +193,7 @@ pub fn load(source: &Source, request: Request) -> crate::Result<DataSet> {
         Source::Rendered(count) => rendered::load(count.unwrap_or(request.rendered), request)?,
         Source::FerPlus(folder) => ferplus::load(folder, request)?,
         Source::Folder(folder, classes) => folder::load(folder, classes, request)?,
+        Source::Labelled(folder) => labelled::load(folder, request)?,
         Source::Fer2013(file) => fer2013::load(file, request)?,
         _ => return collect(source, Protocol::of(source), request)?.fold(0, request),
     };
@@ -255,7 +264,9 @@ pub fn collect(source: &Source, protocol: Protocol, request: Request) -> crate::
         (Source::Posed(posed, folder), Protocol::Folds(_)) => posed::collect(folder, *posed)?,
         (Source::FerPlus(_), Protocol::FerPlus | Protocol::Folds(_))
         | (Source::Fer2013(_), Protocol::Fer2013 | Protocol::Folds(_))
-        | (Source::Rendered(_) | Source::Folder(..), Protocol::Folds(_)) => Collection::whole(load(source, request)?),
+        | (Source::Rendered(_) | Source::Folder(..) | Source::Labelled(_), Protocol::Folds(_)) => {
+            Collection::whole(load(source, request)?)
+        }
         _ => {
             let usual = Protocol::of(source);
             let what = format!("protocol {protocol} is not for {source}; take {usual} or folds:K");

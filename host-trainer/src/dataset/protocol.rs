@@ -46,7 +46,7 @@ impl Protocol {
     /// What is meant where `--protocol` is not given.
     pub fn of(source: &Source) -> Protocol {
         match source {
-            Source::Rendered(_) | Source::Folder(..) | Source::Posed(..) => Protocol::Folds(10),
+            Source::Rendered(_) | Source::Folder(..) | Source::Labelled(_) | Source::Posed(..) => Protocol::Folds(10),
             Source::Fer2013(_) => Protocol::Fer2013,
             Source::RafDb(_) => Protocol::RafDb,
             Source::AffectNet(_) => Protocol::AffectNet,

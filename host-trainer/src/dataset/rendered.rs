@@ -16,16 +16,18 @@ const SIDE: u32 = 112;
 /// Faces of one identity: each of the expressions twice.
 const FACES_PER_IDENTITY: usize = 2 * Label::COUNT;
 
-/// Draws `count` faces for training and calibration and a quarter as many for test, each part of identities of its own.
+/// Draws `count` faces for training and calibration, or fewer if the request limits them, and a quarter of `count` for test,
+/// each part of identities of its own.
 ///
 /// # Errors
 /// [`Error::BadInput`] where the assets are missing or damaged.
 pub fn load(count: usize, request: Request) -> crate::Result<DataSet> {
+    let test = (count / 4).max(2 * FACES_PER_IDENTITY);
     let count = request.limit.map_or(count, |limit| count.min(limit));
     let renderer = open()?;
     let identities = |faces: usize| faces.div_ceil(FACES_PER_IDENTITY) as u64;
     let calibration = request.held_out(count);
-    let sizes = [count - calibration, calibration, (count / 4).max(2 * FACES_PER_IDENTITY)];
+    let sizes = [count - calibration, calibration, test];
     let mut first = 0;
     let mut parts = sizes.map(|faces| {
         let part = first..first + identities(faces);

@@ -3,6 +3,7 @@
 
 mod board;
 mod elf;
+pub mod evidence;
 mod signature;
 mod ssh;
 mod version;

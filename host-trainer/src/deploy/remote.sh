@@ -4,6 +4,7 @@
 #     sh remote.sh ROOT deploy ID KIB SERVICE SETTLE OLDER KEYS    (then, once `send` is said, the version's files as tar on stdin)
 #     sh remote.sh ROOT rollback SERVICE SETTLE
 #     sh remote.sh ROOT status
+#     sh remote.sh ROOT manifest
 #
 # ROOT is / but in tests; KIB what the version takes; SERVICE yes, or no to leave services alone; SETTLE the seconds that a
 # service must stay up; OLDER `older` if the bundle may be older than one that the board accepted before; KEYS `replace` if the
@@ -334,5 +335,6 @@ case $action in
 deploy) deploy "$@" ;;
 rollback) rollback "$@" ;;
 status) status ;;
+manifest) cat "$base/current/bundle/manifest.toml" 2>/dev/null || : ;;
 *) refuse "unknown action $action" ;;
 esac

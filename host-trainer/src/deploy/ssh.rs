@@ -58,6 +58,8 @@ pub enum Action<'a> {
     },
     /// Say what is there.
     Status,
+    /// Give the lines of the manifest of the bundle that is there; none if there is none.
+    Manifest,
 }
 
 impl Action<'_> {
@@ -72,12 +74,13 @@ impl Action<'_> {
             }
             Action::Rollback { service: s, settle } => vec!["rollback".into(), service(s), settle.to_string()],
             Action::Status => vec!["status".into()],
+            Action::Manifest => vec!["manifest".into()],
         }
     }
 
     /// Looking needs no rights.
     fn who(&self) -> &'static str {
-        if matches!(self, Action::Status) { "anyone" } else { "root" }
+        if matches!(self, Action::Status | Action::Manifest) { "anyone" } else { "root" }
     }
 }
 

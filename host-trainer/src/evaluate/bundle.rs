@@ -8,9 +8,10 @@ use expression_engine::{Bundle, Engine, bundle};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::Metrics;
+use super::by_class::{OfClass, Share, by_class, calibration_error, macro_f1};
 use super::metrics::agreement;
-use crate::dataset::Part;
+use super::{Comparison, Metrics};
+use crate::dataset::{Part, Sample};
 
 /// What a bundle answers on one part of a data set: one centre crop a picture, nothing averaged.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -21,6 +22,14 @@ pub struct Evaluation {
     pub data: String,
     /// The int8 net, run by the edge engine.
     pub int8: Metrics,
+    /// Its accuracy with the 95 % interval.
+    pub accuracy: Option<Share>,
+    /// Its precision, recall and F1 for each label.
+    pub classes: Vec<OfClass>,
+    /// Its mean F1 over the labels that occur.
+    pub macro_f1: f64,
+    /// Its expected calibration error, 0 to 1.
+    pub calibration_error: f64,
     /// The float net, where the bundle holds it.
     pub float: Option<Metrics>,
     /// Share of samples to which both give the same label.
@@ -29,6 +38,18 @@ pub struct Evaluation {
     pub skipped: usize,
     /// What the manifest says of the model: its figures when it was made.
     pub manifest: BTreeMap<String, f64>,
+    /// The int8 net's answers, in the order of the samples.
+    #[serde(skip)]
+    pub answers: Vec<Answer>,
+}
+
+/// An answer of the int8 net.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Answer {
+    /// The label.
+    pub label: Label,
+    /// Its probability.
+    pub probability: f32,
 }
 
 impl Evaluation {
@@ -43,22 +64,68 @@ impl Evaluation {
             .par_iter()
             .map(|sample| Ok(sample.picture.aligned_face(engine.input())?))
             .collect::<crate::Result<Vec<_>>>()?;
-        let int8 = answers(&faces, labels, |face| Ok(engine.classify(face)?.class))?;
+        let answers = of_faces(&faces, |face| {
+            let scores = engine.classify(face)?;
+            Ok(Answer { label: labels[scores.class], probability: scores.probability[scores.class] })
+        })?;
+        let classes: Vec<usize> = answers.iter().map(|answer| answer.label as usize).collect();
         let float = if bundle.has(bundle::FLOAT) {
             let engine = FloatEngine::from_bytes(&bundle.read(bundle::FLOAT)?, engine.input())?;
-            Some(answers(&faces, labels, |face| Ok(largest(&engine.logits(face)?)))?)
+            Some(of_faces(&faces, |face| Ok(labels[largest(&engine.logits(face)?)] as usize))?)
         } else {
             None
         };
+        let int8 = Metrics::new(&part.samples, &classes);
+        let right = || answers.iter().zip(&part.samples).map(|(answer, sample)| answer.label == sample.label);
+        let by_class = by_class(&int8);
         Ok(Evaluation {
             bundle: bundle.manifest().name.clone(),
             data: part.name.clone(),
-            agreement: float.as_ref().map(|float| agreement(float, &int8)),
+            accuracy: Share::of(right().filter(|right| *right).count(), answers.len()),
+            macro_f1: macro_f1(&by_class),
+            classes: by_class,
+            calibration_error: calibration_error(answers.iter().map(|answer| answer.probability).zip(right())),
+            agreement: float.as_ref().map(|float| agreement(float, &classes)),
             float: float.map(|float| Metrics::new(&part.samples, &float)),
-            int8: Metrics::new(&part.samples, &int8),
+            int8,
             skipped: part.skipped.len(),
             manifest: bundle.manifest().metrics.clone(),
+            answers,
         })
+    }
+
+    /// Returns the comparison with an older bundle on the same samples.
+    pub fn compared_with(&self, old: &Evaluation, samples: &[Sample]) -> Comparison {
+        let pairs = samples.iter().zip(old.answers.iter().zip(&self.answers));
+        Comparison::new(pairs.map(|(sample, (old, new))| (old.label == sample.label, new.label == sample.label)))
+    }
+
+    /// Returns the samples that were answered wrongly, those first of whose wrong answer the net is surest.
+    pub fn mistakes<'a>(&'a self, samples: &'a [Sample]) -> Vec<(&'a Sample, Answer)> {
+        let pairs = samples.iter().zip(self.answers.iter().copied());
+        let mut wrong: Vec<_> = pairs.filter(|(sample, answer)| answer.label != sample.label).collect();
+        wrong.sort_by(|(_, a), (_, b)| b.probability.total_cmp(&a.probability));
+        wrong
+    }
+
+    /// Writes the answers as CSV: sample, subject, label, answer, probability and whether it is right.
+    ///
+    /// # Errors
+    /// Returns an error if the writer fails.
+    pub fn csv(&self, samples: &[Sample], to: impl std::io::Write) -> crate::Result<()> {
+        let mut table = csv::Writer::from_writer(to);
+        table.write_record(["sample", "subject", "label", "answer", "probability", "right"])?;
+        for (sample, answer) in samples.iter().zip(&self.answers) {
+            table.write_record([
+                sample.name.as_str(),
+                sample.subject.as_deref().unwrap_or_default(),
+                sample.label.name(),
+                answer.label.name(),
+                format!("{:.4}", answer.probability).as_str(),
+                if answer.label == sample.label { "1" } else { "0" },
+            ])?;
+        }
+        Ok(table.flush()?)
     }
 
     /// The figures as a table for people.
@@ -68,30 +135,54 @@ impl Evaluation {
         let mut text = format!("{} on {}: {} samples\n", self.bundle, self.data, self.int8.samples);
         for (name, metrics) in [("int8", Some(&self.int8)), ("float", self.float.as_ref())] {
             let Some(metrics) = metrics else { continue };
-            text += &row(&format!("{name} accuracy"), &percent(metrics.accuracy));
+            let interval = self.accuracy.filter(|_| name == "int8").map_or(String::new(), |share| {
+                format!(" (95 % interval {:.2} to {:.2} %)", 100.0 * share.low, 100.0 * share.high)
+            });
+            text += &row(&format!("{name} accuracy"), &format!("{}{interval}", percent(metrics.accuracy)));
             text += &row(&format!("{name} accuracy, majority"), &percent(metrics.accuracy_majority));
             text += &row(&format!("{name} macro recall"), &percent(metrics.macro_recall));
         }
+        text += &row("int8 macro F1", &percent(self.macro_f1));
+        text += &row("int8 calibration error (ECE)", &percent(self.calibration_error));
         if let Some(share) = self.agreement {
             text += &row("int8 and float agree", &percent(share));
         }
-        for (label, recall) in Label::ALL.iter().zip(&self.int8.recall) {
-            let recall = recall.map_or("does not occur".into(), percent);
-            text += &row(&format!("int8 recall, {}", label.name()), &recall);
+        text + &self.class_table() + &self.confusion_table()
+    }
+
+    /// Precision, recall and F1 of each label, with 95 % intervals.
+    fn class_table(&self) -> String {
+        let share = |share: Option<Share>| share.map_or_else(|| "-".to_owned(), |share| share.to_string());
+        let mut text = format!(
+            "  {:<10} {:>7} {:>7}  {:<24} {:<24} {}\n",
+            "label", "samples", "answers", "precision (95 %)", "recall (95 %)", "F1"
+        );
+        for OfClass { label, samples, answers, precision, recall, f1 } in &self.classes {
+            let f1 = f1.map_or_else(|| "-".to_owned(), |f1| format!("{:.1} %", 100.0 * f1));
+            let (precision, recall) = (share(*precision), share(*recall));
+            text += &format!("  {label:<10} {samples:>7} {answers:>7}  {precision:<24} {recall:<24} {f1}\n");
+        }
+        text
+    }
+
+    /// The confusion matrix: one row per label, one column per answer.
+    fn confusion_table(&self) -> String {
+        let short = |label: &Label| label.name().chars().take(7).collect::<String>();
+        let heads: String = Label::ALL.iter().map(|label| format!(" {:>7}", short(label))).collect();
+        let mut text = format!("  {:<10}{heads}  (rows: label, columns: answer)\n", "confusion");
+        for (label, row) in Label::ALL.iter().zip(&self.int8.confusion) {
+            let cells: String = row.iter().map(|count| format!(" {count:>7}")).collect();
+            text += &format!("  {:<10}{cells}\n", label.name());
         }
         text
     }
 }
 
-/// The labels, by their numbers, that `class` names for faces by places in `labels`.
-fn answers(
-    faces: &[Vec<u8>],
-    labels: &[Label],
-    class: impl Fn(&[u8]) -> crate::Result<usize> + Sync,
-) -> crate::Result<Vec<usize>> {
+/// What `answer` gives for each face.
+fn of_faces<T: Send>(faces: &[Vec<u8>], answer: impl Fn(&[u8]) -> crate::Result<T> + Sync) -> crate::Result<Vec<T>> {
     let answer = |face: &Vec<u8>| {
         crate::interrupt::check()?;
-        Ok(labels[class(face)?] as usize)
+        answer(face)
     };
     faces.par_iter().map(answer).collect()
 }

@@ -9,6 +9,9 @@ use crate::dataset::Sample;
 /// At most this share of the samples goes without a label.
 const MAX_UNANSWERED: f64 = 0.2;
 
+/// Fewer samples than this do not choose the threshold of a net that came with one.
+pub const MIN_SAMPLES: usize = 100;
+
 /// Chosen on held-out samples: the largest probability below which the net is more often wrong than right. `labels`: of the
 /// scores, in order.
 pub fn calibrated(answers: &[Scores], samples: &[Sample], labels: &[Label]) -> Confidence {

@@ -87,7 +87,12 @@ impl ExpressionNet {
 
     /// Logits `[n, classes]` of normalised faces `[n, channels, size, size]`.
     pub fn logits(&self, faces: &Tensor, train: bool) -> Tensor {
-        let hidden = self.hidden.forward(&self.maps(faces, train), Kind::Float, train).flatten(1, -1);
+        self.logits_of_maps(&self.maps(faces, train), train)
+    }
+
+    /// Logits `[n, classes]` of what [`ExpressionNet::maps`] gave.
+    pub fn logits_of_maps(&self, maps: &Tensor, train: bool) -> Tensor {
+        let hidden = self.hidden.forward(maps, Kind::Float, train).flatten(1, -1);
         hidden.dropout(self.dropout, train).apply(&self.classifier)
     }
 

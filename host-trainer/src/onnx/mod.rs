@@ -2,4 +2,5 @@
 
 pub mod builder;
 pub mod detector;
+pub mod qdq;
 pub mod tfjs;

@@ -1,8 +1,9 @@
 //! The expression net as ONNX: a float graph, and an int8 graph of `QLinearConv` with u8 activations and s8 weights.
 
+use expression_core::Label;
 use expression_engine::expression::INTEGER_SCORES;
 use tract_onnx::pb::tensor_proto::DataType;
-use tract_onnx::pb::{AttributeProto, ModelProto};
+use tract_onnx::pb::{AttributeProto, ModelProto, StringStringEntryProto};
 
 use super::{FloatNet, IntegerNet};
 use crate::net::expression_net::{INPUT_UNIT, INPUT_ZERO};
@@ -92,6 +93,26 @@ pub fn int8(net: &IntegerNet) -> ModelProto {
         vec![value_info("face", DataType::Uint8, &[1, channels, size, size])],
         vec![value_info("logits", DataType::Float, &[1, net.classes(), 1, 1])],
     )
+}
+
+/// Adds what a reader of the file alone has to know to the model's metadata, which Netron shows: the labels in the order of the
+/// outputs, the input and its scaling. `aligned`: side in pixels of the aligned face, of which the input is the centred crop.
+pub fn describe(
+    mut model: ModelProto,
+    labels: &[Label],
+    (channels, aligned, size): (usize, usize, usize),
+) -> ModelProto {
+    let names: Vec<&str> = labels.iter().map(|label| label.name()).collect();
+    let colour = if channels == 1 { "grey" } else { "RGB" };
+    let entries = [
+        ("labels", names.join(",")),
+        ("input", format!("face aligned at {aligned}x{aligned} pixels, its centre {size}x{size}, {colour}, 0 to 255")),
+        ("input_scaling", format!("within the graph: (value - {INPUT_ZERO}) / {INPUT_UNIT}")),
+        ("method", "FaceNet2ExpNet, arXiv 1609.06591".to_owned()),
+    ];
+    let entry = |(key, value): (&str, String)| StringStringEntryProto { key: key.into(), value };
+    model.metadata_props.extend(entries.map(entry));
+    model
 }
 
 fn convolution(kernel: usize, padding: usize) -> Vec<AttributeProto> {

@@ -5,6 +5,7 @@ pub mod equalize;
 pub mod float_net;
 pub mod graph;
 pub mod integer_net;
+mod stored;
 
 pub use float_net::FloatNet;
 pub use integer_net::IntegerNet;

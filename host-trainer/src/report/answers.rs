@@ -59,3 +59,18 @@ fn thumbnail(answered: &Answered) -> Markup {
         }
     }
 }
+
+/// A picture with its label, the answer and its probability.
+pub fn thumbnail_of_label(answered: &Answered) -> Markup {
+    let Answered { name, png, label, answer, probability } = answered;
+    html! {
+        figure title=(name) {
+            img alt={ (name) ": label " (label) ", answer " (answer) } width="64" height="64" src=(data_uri(png));
+            figcaption {
+                (label) br;
+                "\u{2192}\u{a0}" (answer) br;
+                span.quiet { (format_args!("{:.0}\u{a0}%", 100.0 * probability)) }
+            }
+        }
+    }
+}

@@ -8,6 +8,7 @@ use super::Summary;
 use super::confusion;
 use super::interval::wilson;
 use crate::evaluate::Metrics;
+use crate::evaluate::by_class::{Share, by_class};
 use crate::parity::Rung;
 
 /// Returns the figures that are asked for most.
@@ -125,6 +126,24 @@ pub fn recall(float: &Metrics, int8: &Metrics) -> Markup {
     };
     let columns = [Column::text("Label"), Column::number("Samples"), Column::text("Recall"), Column::number("Points")];
     table("Recall of each label; the error bars are 95 % intervals", &columns, rows)
+}
+
+/// Returns precision, recall and F1 of each label with 95 % intervals, of the int8 net.
+pub fn classes(int8: &Metrics) -> Markup {
+    let share = |share: Option<Share>| share.map_or_else(|| NONE.to_owned(), |share| share.to_string());
+    let rows = by_class(int8).into_iter().map(|of| {
+        let f1 = of.f1.map_or_else(|| NONE.to_owned(), percent);
+        vec![
+            of.label.to_owned(),
+            count(of.samples as u64),
+            count(of.answers as u64),
+            share(of.precision),
+            share(of.recall),
+            f1,
+        ]
+    });
+    let head = ["Label", "Samples", "Answers", "Precision", "Recall", "F1"];
+    expression_report::text_table("Precision, recall and F1 of the int8 net; in brackets 95 % intervals", &head, rows)
 }
 
 /// Returns the seconds of each step.

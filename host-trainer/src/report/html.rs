@@ -1,5 +1,6 @@
 //! The report of a run as one page.
 
+use expression_core::Label;
 use expression_report::plot::{Series, by_epoch};
 use expression_report::{Section, count, header, percent, verdict};
 use maud::{Markup, html};
@@ -14,8 +15,9 @@ const SKIPPED_NAMED: usize = 50;
 /// label; either may be empty.
 pub fn page(summary: &Summary, answered: &[Answered], samples_png: &[u8]) -> String {
     let about = format!(
-        "Data: {}. Classes: eight expressions. Measured on {} test samples.",
+        "Data: {}. Classes: {}. Measured on {} test samples.",
         summary.data,
+        classes(summary),
         count(summary.int8.samples as u64)
     );
     let header = html! {
@@ -23,9 +25,33 @@ pub fn page(summary: &Summary, answered: &[Answered], samples_png: &[u8]) -> Str
         (parity_verdict(summary))
         (warnings(summary))
         (figures::tiles(summary))
+        (adoption(summary))
     };
     let title = format!("{}: {} int8", summary.name, percent(summary.int8.accuracy));
     super::document(&title, header, sections(summary, answered, samples_png))
+}
+
+/// The labels that the net knows. Runs of before they were noted have all.
+fn classes(summary: &Summary) -> String {
+    match summary.labels.as_slice() {
+        [] => Label::ALL.map(Label::name).join(", "),
+        labels => labels.join(", "),
+    }
+}
+
+/// Says whether an adapted net is better than the one that it came from.
+fn adoption(summary: &Summary) -> Markup {
+    let Some(adoption) = &summary.adoption else { return html! {} };
+    let details = html! {
+        @for (name, comparison) in [&adoption.own, &adoption.old] {
+            br;
+            (name) ", " (count(comparison.samples as u64)) " samples: " (comparison.sentence()) "."
+        }
+    };
+    match adoption.verdict() {
+        Ok(()) => verdict(true, "\u{2713} Better than the bundle it started from, and no worse elsewhere.", details),
+        Err(reason) => verdict(false, "\u{2717} Do not adopt it.", html! { (reason) "." (details) }),
+    }
 }
 
 /// Labels with no or few samples.
@@ -87,6 +113,13 @@ fn sections(summary: &Summary, answered: &[Answered], samples_png: &[u8]) -> Vec
             "Recall is the share of a label\u{2019}s test samples that got the right answer; a label far below the others is \
              the weakness of this net. Where the error bars are wide, the test part has few samples of the label.",
             figures::recall(&summary.float, &summary.int8),
+        ),
+        Section::new(
+            "classes",
+            "Precision, recall and F1",
+            "Precision is the share of a label\u{2019}s answers that are right, recall the share of its samples that were found, \
+             and F1 their harmonic mean.",
+            figures::classes(&summary.int8),
         ),
         Section::new(
             "curves",

@@ -59,6 +59,7 @@ fn summary() -> Summary {
         seconds: vec![("data".into(), 5.0), ("stage two".into(), 256.0)],
         peak_memory_bytes: Some(3 << 30),
         int8_bytes: 384_194,
+        adoption: None,
         bundle: Some("runs/a/bundle".into()),
     }
 }
@@ -93,6 +94,13 @@ fn the_page_holds_the_figures() {
         assert!(page.contains(text), "{text}");
     }
     assert!(!page.contains("Skipped pictures"));
+}
+
+#[test]
+fn the_page_names_the_classes_that_the_net_has() {
+    let fewer = Summary { labels: vec!["neutral".into(), "happiness".into()], ..summary() };
+    assert!(page(&fewer, &[], b"").contains("Classes: neutral, happiness. Measured"));
+    assert!(page(&summary(), &[], b"").contains("fear, contempt. Measured"));
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod figures;
 pub mod html;
 pub mod inspection;
 mod interval;
+pub mod mistakes;
 mod picture;
 pub mod study;
 

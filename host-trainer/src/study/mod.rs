@@ -1,6 +1,7 @@
 //! The paper's comparison on one set of splits (section IV): the expression net from scratch, the face net fine-tuned, and
 //! FaceNet2ExpNet; over seeds and over numbers of training samples.
 
+pub mod adaptation;
 mod table;
 
 use std::path::{Path, PathBuf};

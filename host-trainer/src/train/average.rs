@@ -10,7 +10,7 @@ pub struct Average {
 }
 
 impl Average {
-    /// Starts from the variables of `store`. Each step keeps the share `keep` of the average.
+    /// Starts from the variables of `store`. Each step keeps the share `keep` of the average; with 0 it is a copy.
     pub fn new(store: &nn::VarStore, keep: f64) -> Average {
         let mut slots: Vec<_> = store
             .variables()

@@ -17,6 +17,8 @@ const WEIGHT: &str = "weight/";
 const VELOCITY: &str = "velocity/";
 /// Before the names of averaged weights, where weights are averaged.
 const AVERAGE: &str = "average/";
+/// Before the names of the weights of the epoch with the lowest held-out loss, where a stage may stop early.
+const BEST: &str = "best/";
 /// The curve, as JSON, in the file's metadata.
 const CURVE: &str = "curve";
 
@@ -78,6 +80,7 @@ impl Checkpoint {
         store: &nn::VarStore,
         optimizer: &Optimizer,
         average: Option<&Average>,
+        best: Option<&Average>,
         curve: &Curve,
     ) -> crate::Result<()> {
         let mut tensors: Vec<(String, Vec<u8>, Vec<usize>)> = Vec::new();
@@ -86,7 +89,9 @@ impl Checkpoint {
         let velocities = optimizer.velocities().map(|(name, tensor)| (format!("{VELOCITY}{name}"), tensor));
         let averages = average.into_iter().flat_map(Average::averages);
         let averages = averages.map(|(name, tensor)| (format!("{AVERAGE}{name}"), tensor));
-        for (name, tensor) in weights.chain(velocities).chain(averages) {
+        let best = best.into_iter().flat_map(Average::averages);
+        let best = best.map(|(name, tensor)| (format!("{BEST}{name}"), tensor));
+        for (name, tensor) in weights.chain(velocities).chain(averages).chain(best) {
             let (bytes, shape) = float_bytes(tensor)?;
             tensors.push((name, bytes, shape));
         }
@@ -116,7 +121,8 @@ impl Checkpoint {
         )))
     }
 
-    /// Copies the weights into `store`, velocities and averages into `optimizer` and `average`; gives the curve.
+    /// Copies the weights into `store`, velocities, averages and the best epoch's weights into `optimizer`, `average` and
+    /// `best`; gives the curve.
     ///
     /// # Errors
     /// Returns [`Error::BadInput`] if a tensor is missing or of another shape.
@@ -125,6 +131,7 @@ impl Checkpoint {
         store: &nn::VarStore,
         optimizer: &mut Optimizer,
         average: Option<&mut Average>,
+        best: Option<&mut Average>,
     ) -> crate::Result<Curve> {
         self.variables(store, WEIGHT)?;
         for (name, velocity) in optimizer.velocities_mut() {
@@ -132,6 +139,9 @@ impl Checkpoint {
         }
         for (name, average) in average.into_iter().flat_map(Average::averages_mut) {
             self.copy(&format!("{AVERAGE}{name}"), average)?;
+        }
+        for (name, best) in best.into_iter().flat_map(Average::averages_mut) {
+            self.copy(&format!("{BEST}{name}"), best)?;
         }
         Ok(self.curve)
     }

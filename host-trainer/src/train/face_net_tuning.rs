@@ -67,12 +67,13 @@ impl FaceClassifier<'_> {
             momentum: tuning.momentum,
             weight_decay: tuning.weight_decay,
             average: 0.0,
+            patience: None,
             seed,
             checkpoint,
         }
         .train(
             self.net.store(),
-            |_| true,
+            |_| 1.0,
             samples.len(),
             |batch, rng| {
                 let drawn: Vec<_> = batch.iter().map(|_| ranges.random(rng)).collect();

@@ -3,17 +3,22 @@
 use std::time::Instant;
 
 use expression_core::Label;
-use tch::Kind;
+use expression_engine::bundle::Confidence;
+use tch::{Kind, Tensor};
 
+use super::adapting::{self, Memory};
 use super::checkpoint::CheckpointPlace;
 use super::curve::Curve;
 use super::face_net_tuning::FaceClassifier;
 use super::faces::Faces;
+use super::start::Start;
 use super::target_maps::TargetMaps;
 use super::teacher::Teacher;
 use super::{stage_one, stage_two};
-use crate::config::Config;
-use crate::dataset::DataSet;
+use crate::config::{Adapt, Config};
+use crate::coverage;
+use crate::dataset::{self, DataSet, Sample, Source};
+use crate::error::Error;
 use crate::net::{ExpressionNet, FaceNet};
 use crate::run::{self, Run};
 
@@ -21,13 +26,21 @@ use crate::run::{self, Run};
 pub struct Trained {
     /// The net after stage two, in single precision.
     pub net: ExpressionNet,
+    /// Labels of its outputs that are kept, in order: those of the training samples and of the net it started from.
+    pub labels: Vec<Label>,
+    /// Aligned faces on which activation ranges are measured besides the calibration samples, u8 `[n, channels, aligned,
+    /// aligned]`: few pictures of one's own do not show all that the net may meet.
+    pub ranges: Option<Tensor>,
+    /// When the net that this one started from gave no label.
+    pub confidence: Option<Confidence>,
     /// Learning curves by stage, in the order they ran.
     pub curves: Vec<(String, Curve)>,
     /// Seconds by step.
     pub seconds: Vec<(String, f64)>,
 }
 
-/// Trains an expression net by the method: tunes the face net, computes its target maps, then stage one and stage two.
+/// Trains an expression net by the method: tunes the face net, computes its target maps, then stage one and stage two. If the
+/// configuration starts from a bundle, its net is refined or adapted instead of a fresh one.
 ///
 /// # Errors
 /// Returns an error if the run is interrupted, its input is bad, or a file cannot be read or written.
@@ -63,7 +76,39 @@ pub fn train(run: &Run, config: &Config, data: &DataSet, mut face_net: FaceNet) 
     }
 
     tch::manual_seed(run.seed() as i64);
-    let mut net = ExpressionNet::new(&config.net, channels, Label::COUNT as i64, config.run.precision.kind(), device);
+    let kind = config.run.precision.kind();
+    let start = config.start.as_ref().map(Start::open).transpose()?;
+    let mut net = match &start {
+        Some(start) => start.net(&config.net, kind, device)?,
+        None => ExpressionNet::new(&config.net, channels, Label::COUNT as i64, kind, device),
+    };
+    let mut labels = coverage::labels(&data.train)?;
+    labels.extend(start.iter().flat_map(|start| &start.labels));
+    labels.sort_unstable_by_key(|label| *label as usize);
+    labels.dedup();
+    let confidence = start.as_ref().and_then(|start| start.confidence);
+    if let (Some(start), Some(adapt)) = (&start, &config.adapt) {
+        let old = start.net(&config.net, kind, device)?;
+        let targets = (adapt.face_net > 0.0)
+            .then(|| {
+                let path = run.path(run::TRAIN_TARGET_MAPS);
+                TargetMaps::load_or_compute(&data.train, &face_net, config, run.seed(), &path, device)
+            })
+            .transpose()?;
+        drop(face_net);
+        clock("target maps");
+        let rehearsal = Faces::new(&rehearsal(config, adapt, run.seed())?, input, device)?.aligned;
+        clock("rehearsal faces");
+        let rehearse = (adapt.rehearsal > 0.0).then_some(&rehearsal);
+        let memory = Memory { old: &old, targets: targets.as_ref(), rehearsal: rehearse };
+        let checkpoint = checkpoint(run::STAGE_TWO);
+        let curve = adapting::train(&net, &memory, &faces, &held_out, (config, adapt), run.seed(), &checkpoint)?;
+        curves.push(("adapting".to_owned(), curve));
+        clock("adapting");
+        net.set_kind(Kind::Float);
+        let ranges = Some(Tensor::cat(&[&rehearsal, &faces.aligned], 0));
+        return Ok(Trained { net, labels, ranges, confidence, curves, seconds });
+    }
     if config.stage_one.epochs > 0 {
         let maps = |samples, file: &str| {
             TargetMaps::load_or_compute(samples, &face_net, config, run.seed(), &run.path(file), device)
@@ -84,5 +129,21 @@ pub fn train(run: &Run, config: &Config, data: &DataSet, mut face_net: FaceNet) 
     curves.push(("stage two".to_owned(), curve));
     clock("stage two");
     net.set_kind(Kind::Float);
-    Ok(Trained { net, curves, seconds })
+    Ok(Trained { net, labels, ranges: None, confidence, curves, seconds })
 }
+
+/// The faces on which the old net's answers are kept, and on which activation ranges are measured: training samples of the
+/// data set that `--rehearse` names, or rendered ones. Their labels are not used.
+fn rehearsal(config: &Config, adapt: &Adapt, seed: u64) -> crate::Result<Vec<Sample>> {
+    let named = config.start.as_ref().and_then(|start| start.rehearse.as_deref()).unwrap_or("rendered");
+    let source: Source = named.parse().map_err(Error::BadInput)?;
+    let count = adapt.rehearsal_faces;
+    // Rendered people of a seed of their own: none of them is among the samples of `--data rendered`.
+    let seed = seed ^ REHEARSAL_SEED;
+    let request = dataset::Request { rendered: count, limit: Some(count), calibration: 2, seed };
+    let data = dataset::load(&source, request)?;
+    Ok(data.train.into_iter().chain(data.calibration).collect())
+}
+
+/// Keeps the rehearsal's rendered people apart from those of any data set.
+const REHEARSAL_SEED: u64 = 0x0E4E_A25A << 32;

@@ -1,5 +1,6 @@
 //! Training: the paper's method in order, and its parts.
 
+pub mod adapting;
 pub mod average;
 pub mod cache;
 pub mod checkpoint;
@@ -13,6 +14,7 @@ pub mod schedule;
 pub mod stage;
 pub mod stage_one;
 pub mod stage_two;
+pub mod start;
 pub mod target_maps;
 pub mod teacher;
 pub mod views;

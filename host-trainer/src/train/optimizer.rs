@@ -8,24 +8,28 @@ use tch::{Tensor, nn};
 pub struct Optimizer {
     /// Name, variable and velocity.
     slots: Vec<(String, Tensor, Tensor)>,
+    /// Factor on the learning rate of each.
+    factors: Vec<f64>,
     momentum: f64,
     weight_decay: f64,
 }
 
 impl Optimizer {
-    /// Over the trainable variables of `store` whose names `trained` accepts, in the order of their names.
-    pub fn new(store: &nn::VarStore, trained: fn(&str) -> bool, momentum: f64, weight_decay: f64) -> Optimizer {
+    /// Over the trainable variables of `store`, in the order of their names. `factor` gives each variable's factor on the
+    /// learning rate, by its name; those with 0 are not trained.
+    pub fn new(store: &nn::VarStore, factor: &dyn Fn(&str) -> f64, momentum: f64, weight_decay: f64) -> Optimizer {
         let mut slots: Vec<_> = store
             .variables()
             .into_iter()
-            .filter(|(name, variable)| trained(name) && variable.requires_grad())
+            .filter(|(name, variable)| factor(name) > 0.0 && variable.requires_grad())
             .map(|(name, variable)| {
                 let velocity = variable.detach().zeros_like();
                 (name, variable, velocity)
             })
             .collect();
         slots.sort_by(|a, b| a.0.cmp(&b.0));
-        Optimizer { slots, momentum, weight_decay }
+        let factors = slots.iter().map(|(name, ..)| factor(name)).collect();
+        Optimizer { slots, factors, momentum, weight_decay }
     }
 
     /// One step down the gradient of `loss`. Weight decay spares biases and batch norm.
@@ -35,7 +39,7 @@ impl Optimizer {
         }
         loss.backward();
         tch::no_grad(|| {
-            for (_, variable, velocity) in &mut self.slots {
+            for ((_, variable, velocity), factor) in self.slots.iter_mut().zip(&self.factors) {
                 let mut gradient = variable.grad();
                 if !gradient.defined() {
                     continue;
@@ -44,7 +48,7 @@ impl Optimizer {
                     gradient += &*variable * self.weight_decay;
                 }
                 let _ = velocity.g_mul_scalar_(self.momentum).g_add_(&gradient);
-                let _ = variable.g_add_(&(&*velocity * -rate));
+                let _ = variable.g_add_(&(&*velocity * (-rate * factor)));
             }
         });
     }

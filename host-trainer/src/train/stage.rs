@@ -9,13 +9,14 @@ use tch::{Tensor, nn};
 
 use super::average::Average;
 use super::checkpoint::{Checkpoint, CheckpointPlace};
-use super::curve::{Curve, Epoch};
+use super::curve::{self, Curve, Epoch};
 use super::optimizer::Optimizer;
 use super::schedule;
 use crate::config::Schedule;
 use crate::error::ensure;
 use crate::progress;
 use crate::random::rng;
+use crate::run;
 
 /// One stage of training: how long, how fast, from which checkpoint.
 pub struct Stage<'a> {
@@ -35,6 +36,9 @@ pub struct Stage<'a> {
     pub weight_decay: f64,
     /// Share of the averaged weights that a step keeps; 0 for no averaging.
     pub average: f64,
+    /// Early stopping: after so many epochs without a lower held-out loss the stage ends, and the weights of the epoch with
+    /// the lowest are the result, or those that it began with. `None`: every epoch is trained, and the last one counts.
+    pub patience: Option<usize>,
     /// Seed of the run.
     pub seed: u64,
     /// Written after every epoch; an interrupted stage resumes from it.
@@ -45,8 +49,8 @@ pub struct Stage<'a> {
 pub type HeldOut = (f64, Option<f64>);
 
 impl Stage<'_> {
-    /// Trains the variables of `store` that `trained` accepts, by their names. With averaging, the averaged weights are
-    /// what is measured and what `store` holds in the end.
+    /// Trains the variables of `store`, each at the stage's learning rate times its `factor`, by its name; those with 0 are
+    /// not trained. With averaging, the averaged weights are what is measured and what `store` holds in the end.
     ///
     /// `loss` gives the loss of a batch of sample indices; `held_out` measures the net between epochs. The generators of
     /// an epoch are seeded by the run's seed, the stage's name and the epoch, so that a resumed run repeats what an
@@ -57,31 +61,46 @@ impl Stage<'_> {
     pub fn train(
         &self,
         store: &nn::VarStore,
-        trained: fn(&str) -> bool,
+        factor: impl Fn(&str) -> f64,
         samples: usize,
         mut loss: impl FnMut(&[i64], &mut ChaCha8Rng) -> crate::Result<Tensor>,
         mut held_out: impl FnMut() -> crate::Result<HeldOut>,
     ) -> crate::Result<Curve> {
-        let mut optimizer = Optimizer::new(store, trained, self.momentum, self.weight_decay);
+        let mut optimizer = Optimizer::new(store, &factor, self.momentum, self.weight_decay);
         let mut average = (self.average > 0.0).then(|| Average::new(store, self.average));
+        let mut best = self.patience.map(|_| Average::new(store, 0.0));
         let mut curve = match Checkpoint::open(&self.checkpoint.path)? {
             Some(checkpoint) => {
-                checkpoint.of_owner(&self.checkpoint.owner)?.restore(store, &mut optimizer, average.as_mut())?
+                let checkpoint = checkpoint.of_owner(&self.checkpoint.owner)?;
+                checkpoint.restore(store, &mut optimizer, average.as_mut(), best.as_mut())?
             }
             None => Vec::new(),
         };
+        // Of the weights that the stage began with, or of the best ones in the checkpoint.
+        best.iter_mut().for_each(Average::swap);
+        let mut lowest = if best.is_some() { tch::no_grad(&mut held_out)?.0 } else { f64::NAN };
+        best.iter_mut().for_each(Average::swap);
         let batches = samples.div_ceil(self.batch);
         let started = Instant::now();
         let (first, bar) = (curve.len(), progress::bar((self.epochs * batches) as u64, self.name));
         bar.set_position((first * batches) as u64);
         for epoch in first..self.epochs {
+            if self.patience.is_some_and(|patience| epochs_since(lowest, &curve) >= patience) {
+                progress::line(&bar, &format!("{}: stopped, no lower held-out loss than {lowest:.4}", self.name));
+                break;
+            }
             let (mean, seconds) = self.epoch(epoch, samples, (&mut optimizer, average.as_mut()), &mut loss, &bar)?;
             average.iter_mut().for_each(Average::swap);
             let (held_out_loss, held_out_accuracy) = tch::no_grad(&mut held_out)?;
+            if let Some(best) = best.as_mut().filter(|_| held_out_loss < lowest) {
+                best.update(0);
+                lowest = held_out_loss;
+            }
             average.iter_mut().for_each(Average::swap);
             let samples_per_second = samples as f64 / seconds;
             curve.push(Epoch { loss: mean, held_out_loss, held_out_accuracy, samples_per_second });
-            Checkpoint::write(self.checkpoint, store, &optimizer, average.as_ref(), &curve)?;
+            Checkpoint::write(self.checkpoint, store, &optimizer, average.as_ref(), best.as_ref(), &curve)?;
+            curve::write_csv(&self.checkpoint.path.with_file_name(run::CURVES), self.name, &curve)?;
             let accuracy = held_out_accuracy.map(|share| format!(", accuracy {:.1} %", 100.0 * share));
             let left = progress::left(epoch + 1 - first, self.epochs - first, started.elapsed());
             progress::line(
@@ -96,7 +115,7 @@ impl Stage<'_> {
             );
         }
         bar.finish_and_clear();
-        average.iter_mut().for_each(Average::swap);
+        best.as_mut().or(average.as_mut()).into_iter().for_each(Average::swap);
         Ok(curve)
     }
 
@@ -136,4 +155,9 @@ impl Stage<'_> {
         }
         Ok((sum / samples as f64, started.elapsed().as_secs_f64()))
     }
+}
+
+/// How many epochs ago the held-out loss was `lowest`: all of them if it was before the first.
+fn epochs_since(lowest: f64, curve: &Curve) -> usize {
+    curve.iter().rev().take_while(|epoch| epoch.held_out_loss > lowest).count()
 }

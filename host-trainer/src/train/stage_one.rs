@@ -49,12 +49,13 @@ pub fn train(
         momentum: stage.momentum,
         weight_decay: stage.weight_decay,
         average: 0.0,
+        patience: None,
         seed,
         checkpoint,
     }
     .train(
         net.store(),
-        ExpressionNet::is_convolutional,
+        |name| f64::from(u8::from(ExpressionNet::is_convolutional(name))),
         faces.len(),
         |batch, rng| {
             let drawn: Vec<_> =
@@ -81,6 +82,6 @@ pub fn train(
 }
 
 /// Mean over all values of `|g - G|^p`.
-fn distance(maps: &Tensor, targets: &Tensor, p: f64) -> Tensor {
+pub(super) fn distance(maps: &Tensor, targets: &Tensor, p: f64) -> Tensor {
     (maps - targets).abs().pow_tensor_scalar(p).mean(Kind::Float)
 }

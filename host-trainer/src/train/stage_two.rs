@@ -43,12 +43,13 @@ pub fn train(
         momentum: stage.momentum,
         weight_decay: stage.weight_decay,
         average: stage.average,
+        patience: None,
         seed,
         checkpoint,
     }
     .train(
         net.store(),
-        |_| true,
+        |_| 1.0,
         faces.len(),
         |batch, rng| {
             let (drawn, answers) = match teacher {
@@ -90,7 +91,7 @@ pub fn train(
 
 /// What takes a share of the class weights back from the logits, f32 `[8]`: to weigh a class's cross-entropy by w adds log w
 /// to its logit (Menon et al., "Long-tail learning via logit adjustment", ICLR 2021, arXiv 2007.07314).
-fn shift(weights: &Tensor, prior: f64) -> Tensor {
+pub(super) fn shift(weights: &Tensor, prior: f64) -> Tensor {
     // A class without votes has no weight, and no logit worth a shift.
     let present = weights.gt(0.0).to_kind(Kind::Float);
     weights.clamp_min(1e-6).log() * present * -prior
@@ -98,7 +99,7 @@ fn shift(weights: &Tensor, prior: f64) -> Tensor {
 
 /// A weight for each class, f32 `[8]`: its share of the votes in `distribution`, f32 `[n, 8]`, to the power `-balance`, such
 /// that an average vote weighs 1. A class without votes weighs nothing.
-fn class_weights(distribution: &Tensor, balance: f64) -> Tensor {
+pub(super) fn class_weights(distribution: &Tensor, balance: f64) -> Tensor {
     let share = distribution.mean_dim([0i64].as_slice(), false, Kind::Float);
     let rarity = share.clamp_min(1e-6).pow_tensor_scalar(-balance) * share.gt(0.0);
     let average = (&rarity * &share).sum(Kind::Float);
@@ -106,7 +107,7 @@ fn class_weights(distribution: &Tensor, balance: f64) -> Tensor {
 }
 
 /// Cross-entropy and accuracy on the centre crops of `faces`.
-fn measure(net: &ExpressionNet, faces: &Faces, side: i64) -> crate::Result<HeldOut> {
+pub(super) fn measure(net: &ExpressionNet, faces: &Faces, side: i64) -> crate::Result<HeldOut> {
     let logits = logits(net, &faces.aligned, side);
     let loss = cross_entropy(&logits, &faces.distribution).double_value(&[]);
     Ok((loss, Some(share_right(&logits, &faces.label))))

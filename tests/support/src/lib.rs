@@ -11,6 +11,9 @@
 //! assert!(ALLOCATOR.allocations() > before && ALLOCATOR.peak_bytes() >= vector.len());
 //! ```
 
+pub mod browser;
+pub mod http;
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -6,6 +6,7 @@ pub mod build;
 pub mod check;
 pub mod image;
 pub mod package;
+pub mod release;
 pub mod run_all;
 pub mod setup;
 pub mod test;

@@ -32,6 +32,11 @@ const APP1: u8 = 0xE1;
 const AVI1: [u8; 18] = *b"\xFF\xE0\x00\x10AVI1\0\0\0\0\0\0\0\0\0\0";
 /// Zeros in place of the end marker: enough for what the decoder reads ahead, too few to make up for missing rows.
 const READ_AHEAD: [u8; 8] = [0; 8];
+/// Ones behind the last scan of a progressive picture: no Huffman code has only ones, so that a scan that is cut off runs into a
+/// code that does not exist. Left to itself, the decoder would take zeros from the end marker on, which are a code.
+const ONES: [u8; 2] = [0xFF, 0];
+/// How many times they are written: more than the correction bits that may come before the next code.
+const ONES_COUNT: usize = 1024;
 /// Bytes that are read at a time until the size of the picture is known.
 const CHUNK: u64 = 64 << 10;
 /// Larger files are refused, bytes: several times what a picture of [`super::MAX_PIXELS`] takes.
@@ -231,13 +236,17 @@ pub(super) fn read(mut file: impl Read) -> Result<Vec<u8>, String> {
 /// # Errors
 /// Says what is wrong if rows are missing, or it is damaged, or coded in a way that is not supported.
 pub(super) fn decode(mut bytes: Vec<u8>) -> Result<(DynamicImage, Orientation), String> {
-    let (mut walker, mut orientation, mut progressive) = (Walker::new(), None, false);
+    let (mut walker, mut orientation, mut scans) = (Walker::new(), None, None::<Scans>);
     let end = loop {
         match walker.next(&bytes) {
             Part::Segment { code: APP1, start, end } if orientation.is_none() => {
                 orientation = exif::orientation(&bytes[start + 4..end]);
             }
-            Part::Segment { code, .. } => progressive |= code == SOF2,
+            Part::Segment { code: SOF2, start, end } => scans = Some(Scans::of_frame(&bytes[start + 4..end])),
+            Part::Segment { code: SOS, start, end } => {
+                scans.iter_mut().for_each(|scans| scans.note(&bytes[start + 4..end]));
+            }
+            Part::Segment { .. } => {}
             Part::Pixels { .. } => {}
             Part::End { at } => break Some(at),
             Part::Start { at } => {
@@ -257,14 +266,55 @@ pub(super) fn decode(mut bytes: Vec<u8>) -> Result<(DynamicImage, Orientation), 
         rebuild(&bytes, walker.tables, &mut clean);
         bytes = clean;
     }
-    match (progressive, end) {
-        (false, _) => end_strictly(&mut bytes),
-        (true, Some(_)) => bytes.extend_from_slice(&[0xFF, EOI]),
-        // Whether its last scan is whole cannot be told.
-        (true, None) => return Err("it is cut off: its end is missing".into()),
+    match (scans, end) {
+        (None, _) => end_strictly(&mut bytes),
+        // Correction bits at the end of its last scan may be missing, which nothing tells.
+        (Some(_), None) => return Err("it is cut off: its end is missing".into()),
+        (Some(scans), Some(_)) if !scans.is_complete() => return Err("it is cut off: scans are missing".into()),
+        (Some(_), Some(_)) => {
+            bytes.extend(ONES.iter().cycle().take(ONES.len() * ONES_COUNT));
+            bytes.extend_from_slice(&[0xFF, EOI]);
+        }
     }
     let image = pixels(&bytes).map_err(|reason| format!("it is cut off or damaged: {reason}"))?;
     Ok((image, orientation.unwrap_or(Orientation::NoTransforms)))
+}
+
+/// What the scans of a progressive picture have told of its first component, luma or grey: one scan brings the high bits of some
+/// coefficients, later ones a bit each (ITU-T T.81, annex G).
+#[derive(Debug)]
+struct Scans {
+    component: Option<u8>,
+    /// The bits that are still missing of each coefficient; [`Scans::ALL`] before the first scan.
+    missing: [u8; 64],
+}
+
+impl Scans {
+    const ALL: u8 = u8::MAX;
+
+    /// `frame` is the content of the frame header: precision, height, width, number of components, and the first one's name.
+    fn of_frame(frame: &[u8]) -> Scans {
+        Scans { component: frame.get(6).copied(), missing: [Scans::ALL; 64] }
+    }
+
+    /// `scan` is the content of the scan header: components, the range of coefficients, and their bits before and after.
+    fn note(&mut self, scan: &[u8]) {
+        let count = usize::from(scan.first().copied().unwrap_or_default());
+        let (Some(components), Some(&[first, last, bits])) =
+            (scan.get(1..1 + 2 * count), scan.get(1 + 2 * count..4 + 2 * count))
+        else {
+            return;
+        };
+        if components.chunks(2).any(|component| Some(component[0]) == self.component) {
+            let range = self.missing.iter_mut().take(usize::from(last) + 1).skip(first.into());
+            range.for_each(|missing| *missing = bits & 0x0F);
+        }
+    }
+
+    /// Whether every bit of every coefficient was sent.
+    fn is_complete(&self) -> bool {
+        self.missing == [0; 64]
+    }
 }
 
 fn pixels(jpeg: &[u8]) -> Result<DynamicImage, String> {

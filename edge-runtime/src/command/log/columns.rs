@@ -176,6 +176,8 @@ pub const EVENT: &[Column<EventRow>] = columns! {
     "detail_events" Int detail(row, "events");
     "detail_moved_to" Text detail(row, "moved_to");
     "detail_on" Bool detail(row, "on");
+    "detail_which" Text detail(row, "which");
+    "detail_faces" Int detail(row, "faces");
     "detail_synchronised" Bool detail(row, "synchronised");
     "detail_step_ms" Int detail(row, "step_ms");
     "detail_other" Text other_details(row);

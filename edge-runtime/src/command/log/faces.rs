@@ -3,75 +3,187 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use expression_engine::Error;
-use expression_engine::error::Context;
-use expression_engine::error::Result;
+use expression_core::Label;
+use expression_engine::error::{Context, Result};
+use expression_engine::{Error, files};
 use image::codecs::png::PngEncoder;
 use image::{ExtendedColorType, ImageEncoder};
 
+use super::export::Sessions;
 use super::{Source, moment};
-use crate::journal::{Range, Reader, Row};
+use crate::journal::{Range, Reader, Row, SessionRow, erase_faces};
 
-/// Export the aligned faces that `run --keep-faces` stored, as PNG files.
+/// Export the aligned faces that `run --keep-faces` stored, as PNG files, or delete them.
 ///
 /// Files are named TIME_session-S_track-T_LABEL_ID.png. TIME is UTC with `-` in place of `:`; LABEL is `unsure` if no label
-/// was likely enough, or the reason if the face could not be read; ID is the record's id in `log export`.
+/// was likely enough, or the reason if the face could not be read; ID is the record's id in `log export`. faces.csv, beside
+/// them, has a row per face in the chosen order, with the probabilities of the labels. `host-trainer label` reads the folder.
 #[derive(clap::Args)]
+#[command(after_help = "Examples:
+  edge-runtime log faces --journal journal.db -o faces
+  edge-runtime log faces --journal journal.db --unsure-first --limit 300 -o faces
+  edge-runtime log faces --journal journal.db --until 30d --delete")]
 pub struct Cmd {
     #[command(flatten)]
     source: Source,
     /// Folder to write to; created if it does not exist.
-    #[arg(short, long, value_name = "FOLDER")]
-    output: PathBuf,
+    #[arg(short, long, value_name = "FOLDER", required_unless_present = "delete")]
+    output: Option<PathBuf>,
+    /// Only faces of this track: its number, or SESSION.TRACK, as `log visits` prints it.
+    #[arg(long, value_name = "TRACK", value_parser = parse_track)]
+    track: Option<TrackFilter>,
+    /// Write each label's faces to a folder of its own.
+    #[arg(long)]
+    by_label: bool,
+    /// Faces that the model was least sure of first, in faces.csv and for --limit, instead of the oldest.
+    #[arg(long)]
+    unsure_first: bool,
+    /// Write or delete the first N faces only.
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+    /// Delete the faces from the journal, after they were exported if -o is given. Records stay. What lay there is overwritten
+    /// in the file; flash memory may hold old blocks until it reuses them.
+    #[arg(long)]
+    delete: bool,
 }
 
-impl Cmd {
-    /// Writes the files and prints how many there are.
-    ///
-    /// # Errors
-    /// Returns an error if the journal or a time is refused, if the journal has no faces in the range, or if a file cannot be
-    /// written.
-    pub fn run(&self) -> Result<()> {
-        let (reader, range) = self.source.open()?;
-        match write(&reader, &range, &self.output)? {
-            0 => Err(Error::bad_input("the journal has no faces in this range; `run --keep-faces` stores them")),
-            count => expression_engine::error::print(&format!("{count} faces in {}", self.output.display())),
-        }
+/// A track by its number, in one session or in all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct TrackFilter {
+    session: Option<i64>,
+    track: u32,
+}
+
+fn parse_track(text: &str) -> Result<TrackFilter, String> {
+    let (session, track) = match text.split_once('.') {
+        Some((session, track)) => (Some(session.parse().ok()), track),
+        None => (None, text),
+    };
+    match (session, track.parse()) {
+        (None, Ok(track)) => Ok(TrackFilter { session: None, track }),
+        (Some(Some(session)), Ok(track)) => Ok(TrackFilter { session: Some(session), track }),
+        _ => Err("expected the number of a track, or SESSION.TRACK such as 3.17".to_owned()),
     }
 }
 
-/// Writes the faces of a range and returns how many there are.
-fn write(reader: &Reader, range: &Range, folder: &Path) -> Result<u64> {
-    let mut count = 0;
-    reader.each_record(range, |row| -> Result<()> {
-        let Some((channels, size, pixels)) = reader.face(row.id)? else { return Ok(()) };
-        let Some(png) = png(channels, size, &pixels) else {
-            tracing::warn!("skipped the face of record {}: its bytes are not a picture", row.id);
-            return Ok(());
-        };
-        if count == 0 {
-            fs::create_dir_all(folder).with_context(|| format!("cannot create the folder {}", folder.display()))?;
+impl Cmd {
+    /// Writes the files, deletes the faces if that was asked for, and prints how many there are.
+    ///
+    /// # Errors
+    /// Returns an error if the journal or a time is refused, if the journal has no such faces in the range, or if a file or
+    /// the journal cannot be written.
+    pub fn run(&self) -> Result<()> {
+        let (reader, range) = self.source.open()?;
+        let chosen = self.choose(&reader, &range)?;
+        if chosen.is_empty() {
+            return Err(Error::bad_input(
+                "the journal has no such faces in this range; `run --keep-faces` stores them",
+            ));
         }
-        let path = folder.join(name(&row));
-        fs::write(&path, png).with_context(|| {
-            // Half a picture is worse than none.
-            let _ = fs::remove_file(&path);
-            format!("cannot write {}", path.display())
-        })?;
-        count += 1;
+        if let Some(folder) = &self.output {
+            let count = self.export(&reader, &chosen, folder)?;
+            expression_engine::error::print(&format!("{count} faces in {}", folder.display()))?;
+        }
+        if self.delete {
+            let records: Vec<i64> = chosen.iter().map(|row| row.id).collect();
+            let count = erase_faces(&reader, &records)?;
+            expression_engine::error::print(&format!("{count} faces deleted from {}", reader.path().display()))?;
+        }
         Ok(())
-    })?;
-    Ok(count)
+    }
+
+    /// The records whose faces were asked for, in order.
+    fn choose(&self, reader: &Reader, range: &Range) -> Result<Vec<Row>> {
+        let mut chosen = Vec::new();
+        reader.each_record(range, |row| -> Result<()> {
+            let wanted = self.track.is_none_or(|filter| {
+                filter.track == row.record.track && filter.session.is_none_or(|session| session == row.session)
+            });
+            if wanted && reader.has_face(row.id)? {
+                chosen.push(row);
+            }
+            Ok(())
+        })?;
+        if self.unsure_first {
+            // Faces that could not be read come last: nobody can label them.
+            chosen.sort_by_key(|row| (row.record.scores.is_none(), row.record.label.is_some(), row.record.confidence));
+        }
+        chosen.truncate(self.limit.unwrap_or(usize::MAX));
+        Ok(chosen)
+    }
+
+    /// Writes the faces and the table, and returns how many there are.
+    fn export(&self, reader: &Reader, chosen: &[Row], folder: &Path) -> Result<u64> {
+        let mut sessions = Sessions::read(reader)?;
+        let mut table = csv::Writer::from_writer(Vec::new());
+        let labels = Label::ALL.map(Label::name);
+        let head = ["file", "id", "time", "session", "track", "quality", "label", "confidence"];
+        table.write_record(head.iter().chain(&labels)).map_err(Error::failure)?;
+        let mut count = 0;
+        for row in chosen {
+            // It may have been deleted meanwhile.
+            let Some((channels, size, pixels)) = reader.face(row.id)? else { continue };
+            let Some(png) = png(channels, size, &pixels) else {
+                tracing::warn!("skipped the face of record {}: its bytes are not a picture", row.id);
+                continue;
+            };
+            let name = if self.by_label { format!("{}/{}", label_of(row), name(row)) } else { name(row) };
+            let path = folder.join(&name);
+            let parent = path.parent().unwrap_or(folder);
+            fs::create_dir_all(parent).with_context(|| format!("cannot create the folder {}", parent.display()))?;
+            fs::write(&path, png).with_context(|| {
+                // Half a picture is worse than none.
+                let _ = fs::remove_file(&path);
+                format!("cannot write {}", path.display())
+            })?;
+            table.write_record(fields(&name, row, sessions.get(reader, row.session)?)).map_err(Error::failure)?;
+            count += 1;
+        }
+        if count > 0 {
+            let table = table.into_inner().map_err(|error| Error::failure(error.to_string()))?;
+            files::write_bytes(&folder.join(TABLE), &table)?;
+        }
+        Ok(count)
+    }
+}
+
+/// The table beside the pictures.
+const TABLE: &str = "faces.csv";
+
+/// The fields of a face in the table; probabilities are empty if they are not known.
+fn fields(name: &str, row: &Row, session: &SessionRow) -> Vec<String> {
+    let record = &row.record;
+    let probabilities = record.scores.zip(session.scale.as_ref()).map(|(scores, scale)| scale.probabilities(&scores));
+    let share = |label: Label| {
+        let scores = probabilities.as_ref()?;
+        let (_, share) = scores.0.iter().find(|(known, _)| *known == label)?;
+        Some(share.to_string())
+    };
+    let own = [
+        name.to_owned(),
+        row.id.to_string(),
+        moment::text(row.stamp.wall_us),
+        row.session.to_string(),
+        record.track.to_string(),
+        record.quality.name().to_owned(),
+        record.label.map_or_else(String::new, |label| label.name().to_owned()),
+        format!("{:.4}", f64::from(record.confidence) / 255.0),
+    ];
+    own.into_iter().chain(Label::ALL.map(|label| share(label).unwrap_or_default())).collect()
+}
+
+/// The label of a record, `unsure`, or why its face could not be read.
+fn label_of(row: &Row) -> &'static str {
+    match (row.record.label, row.record.scores) {
+        (Some(label), _) => label.name(),
+        (None, Some(_)) => "unsure",
+        (None, None) => row.record.quality.name(),
+    }
 }
 
 /// Returns the file name of a record's face. In the order of their names, faces are in the order of time.
 fn name(row: &Row) -> String {
-    let record = &row.record;
-    let label = match (record.label, record.scores) {
-        (Some(label), _) => label.name(),
-        (None, Some(_)) => "unsure",
-        (None, None) => record.quality.name(),
-    };
+    let (record, label) = (&row.record, label_of(row));
     let time = moment::text(row.stamp.wall_us).replace(':', "-");
     format!("{time}_session-{}_track-{}_{label}_{}.png", row.session, record.track, row.id)
 }
@@ -95,6 +207,15 @@ fn png(channels: u8, size: u16, pixels: &[u8]) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_track_is_named_with_or_without_its_session() {
+        assert_eq!(parse_track("17"), Ok(TrackFilter { session: None, track: 17 }));
+        assert_eq!(parse_track("3.17"), Ok(TrackFilter { session: Some(3), track: 17 }));
+        for wrong in ["", "x", "3.", ".3", "3.x", "-1", "1.2.3"] {
+            assert!(parse_track(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn planes_become_pixels_and_other_bytes_are_skipped() {

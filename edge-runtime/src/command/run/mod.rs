@@ -1,5 +1,6 @@
 //! `edge-runtime run`
 
+mod keep_faces;
 mod mqtt_payload;
 mod terminal;
 
@@ -97,9 +98,8 @@ pub struct Cmd {
     /// Keep the journal below this size; the oldest records are deleted first [default: the board's, or 256]
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1_000_000), help_heading = "Journal")]
     journal_size: Option<u64>,
-    /// Also store the aligned face of each record. These are pictures of people; the journal says that it holds them
-    #[arg(long, requires = "journal", help_heading = "Journal")]
-    keep_faces: bool,
+    #[command(flatten)]
+    keep_faces: keep_faces::Args,
     #[command(flatten)]
     watching: telemetry::Args,
     #[command(flatten)]
@@ -234,7 +234,7 @@ impl Cmd {
         }
         config.max_records_per_second = self.records_per_second.unwrap_or(config.max_records_per_second);
         config.max_bytes = self.journal_size.map_or(config.max_bytes, |mib| mib << 20);
-        config.keep_faces |= self.keep_faces;
+        self.keep_faces.apply(&mut config);
         config.check()?;
         Ok(config)
     }

@@ -1,0 +1,268 @@
+//! Faces that people labelled with `host-trainer label`: a folder of pictures and `votes.csv`, a table in FER+'s columns.
+
+use std::collections::BTreeMap;
+use std::path::{Component, Path, PathBuf};
+
+use expression_core::Label;
+
+use super::{DataSet, Request, Sample, sample, shuffled};
+use crate::error::{Context, Error};
+
+/// The table of votes.
+pub const TABLE: &str = "votes.csv";
+/// How many answers a labeller can give: the labels, "unknown" and "not a face", in FER+'s order.
+pub const ANSWERS: usize = Label::COUNT + 2;
+/// The columns of the table, which are FER+'s.
+pub const COLUMNS: [&str; ANSWERS + 2] = [
+    "Usage",
+    "Image name",
+    "neutral",
+    "happiness",
+    "surprise",
+    "sadness",
+    "anger",
+    "disgust",
+    "fear",
+    "contempt",
+    "unknown",
+    "NF",
+];
+/// The `Usage` of rows whose part [`load`] chooses.
+pub const TRAINING: &str = "Training";
+
+const TERMS: &str = "pictures of the user's own, labelled by people; their terms apply";
+
+/// Number of votes for each answer.
+pub type Counts = [u32; ANSWERS];
+
+#[derive(Debug)]
+struct Row {
+    usage: String,
+    name: String,
+    distribution: [f32; Label::COUNT],
+    label: Label,
+    majority: bool,
+}
+
+/// Loads the faces that have a label.
+///
+/// Rows whose usage is `PublicTest` calibrate and those of `PrivateTest` are tested on, as in FER+. If no row has such a
+/// usage, which is what `host-trainer label` writes, every fifth track is tested on, and samples are held out for calibration by track as
+/// well: pictures of one track are almost the same, so no track is in two parts. Every vote counts. A face is left out if
+/// more than half of its votes say that it is none, if no vote is for a label, or if its picture is gone: whoever is in it
+/// may have asked for that.
+///
+/// # Errors
+/// Returns [`Error::BadInput`] if the table is missing or a row does not parse.
+pub fn load(folder: &Path, request: Request) -> crate::Result<DataSet> {
+    let rows = rows(folder)?;
+    let parts = if rows.iter().all(|row| row.usage == TRAINING) { by_track(rows, request) } else { by_usage(rows)? };
+    let mut skipped = Vec::new();
+    let [mut train, calibration, test] = parts.map(|rows| {
+        let (samples, unreadable) = read(folder, &rows);
+        skipped.extend(unreadable);
+        samples
+    });
+    train.truncate(request.limit.unwrap_or(usize::MAX));
+    let name = format!("labelled {}", folder.file_name().unwrap_or_default().to_string_lossy());
+    Ok(DataSet { name, source: TERMS.into(), train, calibration, test, skipped })
+}
+
+/// The track that a face belongs to, by the name that `edge-runtime log faces` gives its file
+/// (`..._session-S_track-T_...`); `None` for other names.
+pub fn track_of(name: &str) -> Option<String> {
+    let file = name.rsplit('/').next().unwrap_or(name);
+    let start = file.find("_session-")? + 1;
+    let end = start + file[start..].find("_track-")? + "_track-".len();
+    let digits = file[end..].bytes().take_while(u8::is_ascii_digit).count();
+    (digits > 0).then(|| file[start..end + digits].to_owned())
+}
+
+/// Training, calibration and test: every fifth track for test, as many as wanted of the others for calibration.
+fn by_track(rows: Vec<Row>, request: Request) -> [Vec<Row>; 3] {
+    let count = rows.len();
+    let mut tracks: BTreeMap<String, Vec<Row>> = BTreeMap::new();
+    for row in rows {
+        tracks.entry(track_of(&row.name).unwrap_or_else(|| row.name.clone())).or_default().push(row);
+    }
+    let mut parts: [Vec<Row>; 3] = Default::default();
+    // By label first, so that each part has its share of each; the label of a track is that of its first face.
+    let mut tracks = shuffled(tracks.into_values().collect(), request.seed);
+    tracks.sort_by_key(|rows| rows.first().map(|row| row.label as usize));
+    let held_out = request.held_out(count);
+    for (number, rows) in tracks.into_iter().enumerate() {
+        let part = match number % 5 {
+            4 => 2,
+            2 if parts[1].len() < held_out => 1,
+            _ => 0,
+        };
+        parts[part].extend(rows);
+    }
+    let [train, calibration, test] = parts;
+    [shuffled(train, request.seed), calibration, test]
+}
+
+fn by_usage(rows: Vec<Row>) -> crate::Result<[Vec<Row>; 3]> {
+    let mut parts: [Vec<Row>; 3] = Default::default();
+    for row in rows {
+        let part = match row.usage.as_str() {
+            TRAINING => 0,
+            "PublicTest" => 1,
+            "PrivateTest" => 2,
+            other => {
+                let advice = "give Training, PublicTest or PrivateTest";
+                return Err(Error::BadInput(format!("{TABLE}: usage {other:?} of {}; {advice}", row.name)));
+            }
+        };
+        parts[part].push(row);
+    }
+    Ok(parts)
+}
+
+/// The rows of the table whose face has a label.
+fn rows(folder: &Path) -> crate::Result<Vec<Row>> {
+    let path = folder.join(TABLE);
+    let mut table = csv::ReaderBuilder::new().flexible(true).from_path(&path).map_err(|error| {
+        let advice = "`host-trainer label` writes it";
+        Error::BadInput(format!("{}: {error}; give a folder with {TABLE}; {advice}", path.display()))
+    })?;
+    let mut rows = Vec::new();
+    for (number, record) in table.records().enumerate() {
+        // The header is line 1.
+        let place = || format!("{}:{}", path.display(), number + 2);
+        let record = record.map_err(|error| Error::BadInput(error.to_string())).with_context(place)?;
+        rows.extend(parse(&record).map_err(Error::BadInput).with_context(place)?);
+    }
+    let all = rows.len();
+    rows.retain(|row: &Row| folder.join(&row.name).exists());
+    if rows.len() < all {
+        tracing::warn!("{}: {} faces left out, whose pictures are gone", path.display(), all - rows.len());
+    }
+    Ok(rows)
+}
+
+fn parse(record: &csv::StringRecord) -> Result<Option<Row>, String> {
+    if record.len() != COLUMNS.len() {
+        return Err(format!("{} columns; expected the {} of FER+", record.len(), COLUMNS.len()));
+    }
+    let mut counts = Counts::default();
+    for (count, text) in counts.iter_mut().zip(record.iter().skip(2)) {
+        let parsed = text.trim().parse().ok().filter(|count| *count <= 1_000_000);
+        *count = parsed.ok_or_else(|| format!("{text:?} is not a number of votes"))?;
+    }
+    let (usage, name) = (record[0].trim().to_owned(), record[1].trim().to_owned());
+    if !is_within(&name) {
+        return Err(format!("{name:?} is not the path of a file within the folder"));
+    }
+    Ok(judge(counts).map(|(distribution, label, majority)| Row { usage, name, distribution, label, majority }))
+}
+
+/// Whether a path leads to a file within its folder.
+fn is_within(name: &str) -> bool {
+    let path = Path::new(name);
+    !name.is_empty() && path.components().all(|part| matches!(part, Component::Normal(_)))
+}
+
+/// The distribution of the votes over the labels, the label with most votes (the first of equals), and whether more than
+/// half of all votes are for it; `None` if the face has no label.
+fn judge(counts: Counts) -> Option<([f32; Label::COUNT], Label, bool)> {
+    let all: u32 = counts.iter().sum();
+    let labels = &counts[..Label::COUNT];
+    let top = *labels.iter().max()?;
+    if top == 0 || 2 * counts[ANSWERS - 1] > all {
+        return None;
+    }
+    let label = Label::from_index(labels.iter().position(|count| *count == top)?)?;
+    let total = labels.iter().sum::<u32>() as f32;
+    Some((std::array::from_fn(|index| labels[index] as f32 / total), label, 2 * top > all))
+}
+
+fn read(folder: &Path, rows: &[Row]) -> (Vec<Sample>, Vec<String>) {
+    let path = |row: &Row| -> PathBuf { folder.join(&row.name) };
+    sample::read_all(rows, path, |row, _, picture| {
+        let Row { name, distribution, label, majority, .. } = row;
+        let subject = track_of(name);
+        Ok(Sample {
+            name: name.clone(),
+            subject,
+            picture,
+            distribution: *distribution,
+            label: *label,
+            majority: *majority,
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::layout::tests::assert_refused;
+    use super::*;
+
+    fn counts(votes: &[(usize, u32)]) -> Counts {
+        let mut counts = Counts::default();
+        votes.iter().for_each(|(answer, count)| counts[*answer] = *count);
+        counts
+    }
+
+    #[test]
+    fn every_vote_counts_and_a_face_needs_a_label() {
+        let (distribution, label, majority) = judge(counts(&[(1, 1)])).unwrap();
+        assert_eq!((distribution[1], label, majority), (1.0, Label::Happiness, true));
+        let (distribution, label, majority) = judge(counts(&[(1, 1), (2, 1), (8, 1)])).unwrap();
+        assert_eq!((distribution[1], distribution[2], label, majority), (0.5, 0.5, Label::Happiness, false));
+        assert_eq!(judge(counts(&[(8, 3)])), None);
+        assert_eq!(judge(counts(&[(0, 1), (9, 2)])), None);
+        assert!(judge(counts(&[(0, 1), (9, 1)])).is_some());
+    }
+
+    #[test]
+    fn the_track_is_in_the_name_of_a_kept_face() {
+        let name = "2026-11-25T10-00-00.000000Z_session-3_track-17_happiness_912.png";
+        assert_eq!(track_of(name).as_deref(), Some("session-3_track-17"));
+        assert_eq!(track_of(&format!("happiness/{name}")).as_deref(), Some("session-3_track-17"));
+        for other in ["a.png", "x_session-3.png", "x_session-3_track-.png"] {
+            assert_eq!(track_of(other), None, "{other}");
+        }
+    }
+
+    fn row(name: String, label: Label) -> Row {
+        Row { usage: TRAINING.into(), name, distribution: [0.125; Label::COUNT], label, majority: true }
+    }
+
+    #[test]
+    fn no_track_is_in_two_parts_and_every_part_gets_some() {
+        let rows = (0..60).map(|number| {
+            let label = Label::from_index(number / 3 % 4).unwrap();
+            row(format!("t_session-1_track-{}_{number}.png", number / 3), label)
+        });
+        let request = Request { rendered: 0, limit: None, calibration: 100, seed: 7 };
+        let parts = by_track(rows.collect(), request);
+        assert_eq!(parts.iter().map(Vec::len).sum::<usize>(), 60);
+        assert!(parts.iter().all(|part| part.len() >= 9), "{:?}", parts.each_ref().map(Vec::len));
+        let tracks = parts
+            .each_ref()
+            .map(|part| part.iter().map(|row| track_of(&row.name).unwrap()).collect::<std::collections::BTreeSet<_>>());
+        assert!(tracks[0].is_disjoint(&tracks[1]) && tracks[0].is_disjoint(&tracks[2]));
+        assert!(tracks[1].is_disjoint(&tracks[2]));
+    }
+
+    #[test]
+    fn damaged_tables_are_refused_in_one_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let request = Request { rendered: 0, limit: None, calibration: 4, seed: 1 };
+        assert_refused(load(folder.path(), request), &[TABLE, "host-trainer label"]);
+        std::fs::write(folder.path().join("a.png"), []).unwrap();
+        for (row, reason) in [
+            ("Training,a.png,1,0", "columns"),
+            ("Training,../a.png,1,0,0,0,0,0,0,0,0,0", "within the folder"),
+            ("Training,/a.png,1,0,0,0,0,0,0,0,0,0", "within the folder"),
+            ("Training,a.png,x,0,0,0,0,0,0,0,0,0", "not a number of votes"),
+            ("Trainig,a.png,1,0,0,0,0,0,0,0,0,0", "Trainig"),
+            ("Training,gone.png,1,0,0,0,0,0,0,0,0,0", "0 samples"),
+        ] {
+            std::fs::write(folder.path().join(TABLE), format!("{}\n{row}\n", COLUMNS.join(","))).unwrap();
+            let set = load(folder.path(), request).and_then(DataSet::checked);
+            assert_refused(set, &[reason]);
+        }
+    }
+}

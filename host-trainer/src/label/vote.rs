@@ -1,0 +1,245 @@
+//! What people said of faces: an append-only log, and the table that is made from it.
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use expression_core::Label;
+use expression_engine::files;
+use serde::{Deserialize, Serialize};
+
+use crate::dataset::labelled::{ANSWERS, COLUMNS, Counts, TABLE, TRAINING};
+use crate::error::{Context, Error};
+
+/// The log of votes, one JSON object per line.
+pub const VOTES: &str = "votes.jsonl";
+/// Longest name of a labeller, in characters.
+pub const MAX_NAME: usize = 40;
+
+/// What a labeller says of a face.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Vote {
+    /// It shows this expression.
+    Label(Label),
+    /// It shows a face whose expression the labeller cannot tell.
+    Unknown,
+    /// It shows no face.
+    NoFace,
+}
+
+impl Vote {
+    /// The place of the vote among FER+'s columns.
+    fn place(self) -> usize {
+        match self {
+            Vote::Label(label) => label as usize,
+            Vote::Unknown => Label::COUNT,
+            Vote::NoFace => Label::COUNT + 1,
+        }
+    }
+
+    /// The name of the vote, which is that of FER+'s column.
+    pub fn name(self) -> &'static str {
+        COLUMNS[self.place() + 2]
+    }
+}
+
+impl TryFrom<String> for Vote {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Vote, String> {
+        let votes = Label::ALL.map(Vote::Label).into_iter().chain([Vote::Unknown, Vote::NoFace]);
+        votes.into_iter().find(|vote| vote.name() == text).ok_or_else(|| format!("{text:?} is not a vote"))
+    }
+}
+
+impl From<Vote> for String {
+    fn from(vote: Vote) -> String {
+        vote.name().to_owned()
+    }
+}
+
+/// A line of the log: `vote` is null if the labeller took an earlier vote back.
+#[derive(Debug, Serialize, Deserialize)]
+struct Line {
+    face: String,
+    by: String,
+    vote: Option<Vote>,
+    /// Unix time in seconds.
+    time: u64,
+}
+
+/// The votes of a folder. Each is on the disk before [`VoteBook::cast`] returns; a line that a kill or a power cut left
+/// unfinished is dropped when the log is opened, because nobody was told that it was saved.
+#[derive(Debug)]
+pub struct VoteBook {
+    folder: PathBuf,
+    log: File,
+    /// Bytes of whole lines in the log.
+    length: u64,
+    /// Votes by face and labeller, each with its place in the order of votes.
+    votes: BTreeMap<String, BTreeMap<String, (Vote, u64)>>,
+    count: u64,
+}
+
+impl VoteBook {
+    /// Opens the log of a folder, or makes one, and locks it against a second program. The table is made anew.
+    ///
+    /// # Errors
+    /// Returns an error if the folder cannot be written, another program has the log, or a line of it does not parse.
+    pub fn open(folder: &Path) -> crate::Result<VoteBook> {
+        let path = folder.join(VOTES);
+        let open = OpenOptions::new().read(true).append(true).create(true).open(&path);
+        let mut log = open.with_context(|| format!("cannot write {}", path.display()))?;
+        if log.try_lock().is_err() {
+            let advice = "close the other `host-trainer label` of this folder; several people can use one page";
+            return Err(Error::BadInput(format!("{} is in use; {advice}", path.display())));
+        }
+        let mut text = Vec::new();
+        log.read_to_end(&mut text).with_context(|| format!("cannot read {}", path.display()))?;
+        let length = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        text.truncate(length);
+        let mut book =
+            VoteBook { folder: folder.to_owned(), log, length: length as u64, votes: BTreeMap::new(), count: 0 };
+        for (number, line) in text.split(|byte| *byte == b'\n').enumerate().filter(|(_, line)| !line.is_empty()) {
+            let line: Line = serde_json::from_slice(line).map_err(|error| {
+                let advice = "remove the line; earlier and later ones stay";
+                Error::BadInput(format!("{}:{}: not a vote: {error}; {advice}", path.display(), number + 1))
+            })?;
+            book.remember(line);
+        }
+        book.cut()?;
+        if !book.votes.is_empty() {
+            book.write_table()?;
+        }
+        Ok(book)
+    }
+
+    /// Saves what a labeller says of a face, or that an earlier vote is taken back.
+    ///
+    /// # Errors
+    /// Returns an error if it could not be saved; then it does not count.
+    pub fn cast(&mut self, face: &str, by: &str, vote: Option<Vote>) -> crate::Result<()> {
+        let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let line = Line { face: face.to_owned(), by: by.to_owned(), vote, time };
+        let mut text = serde_json::to_vec(&line)?;
+        text.push(b'\n');
+        if let Err(error) = self.log.write_all(&text).and_then(|()| self.log.sync_data()) {
+            // Half a line would spoil the next one. If this fails too, opening the log cuts it.
+            let _ = self.cut();
+            return Err(Error::from(error)).with_context(|| format!("cannot write {VOTES}"));
+        }
+        self.length += text.len() as u64;
+        self.remember(line);
+        self.write_table()
+    }
+
+    /// The faces that a labeller has voted on, with the votes, in the order of voting.
+    pub fn of(&self, by: &str) -> Vec<(&str, Vote)> {
+        let own = self.votes.iter().filter_map(|(face, votes)| Some((face.as_str(), votes.get(by)?)));
+        let mut own: Vec<_> = own.collect();
+        own.sort_by_key(|(_, (_, order))| *order);
+        own.into_iter().map(|(face, (vote, _))| (face, *vote)).collect()
+    }
+
+    /// Whether anybody has voted on a face.
+    pub fn has(&self, face: &str) -> bool {
+        self.votes.get(face).is_some_and(|votes| !votes.is_empty())
+    }
+
+    /// The names of all labellers.
+    pub fn labellers(&self) -> Vec<&str> {
+        let names: std::collections::BTreeSet<&str> =
+            self.votes.values().flat_map(|votes| votes.keys().map(String::as_str)).collect();
+        names.into_iter().collect()
+    }
+
+    /// Number of votes that count, of all labellers.
+    pub fn votes(&self) -> usize {
+        self.votes.values().map(BTreeMap::len).sum()
+    }
+
+    fn remember(&mut self, line: Line) {
+        self.count += 1;
+        let votes = self.votes.entry(line.face).or_default();
+        match line.vote {
+            Some(vote) => drop(votes.insert(line.by, (vote, self.count))),
+            None => drop(votes.remove(&line.by)),
+        }
+    }
+
+    /// Drops what stands after the last whole line.
+    fn cut(&mut self) -> std::io::Result<()> {
+        self.log.set_len(self.length)?;
+        self.log.seek(SeekFrom::End(0)).map(drop)
+    }
+
+    /// Writes the table in FER+'s columns, whole or not at all.
+    fn write_table(&self) -> crate::Result<()> {
+        let mut table = csv::Writer::from_writer(Vec::new());
+        table.write_record(COLUMNS)?;
+        for (face, votes) in self.votes.iter().filter(|(_, votes)| !votes.is_empty()) {
+            let mut counts = Counts::default();
+            votes.values().for_each(|(vote, _)| counts[vote.place()] += 1);
+            let counts: [String; ANSWERS] = counts.map(|count| count.to_string());
+            table.write_record([TRAINING, face].into_iter().chain(counts.iter().map(String::as_str)))?;
+        }
+        let bytes = table.into_inner().map_err(|error| Error::Failed(error.to_string()))?;
+        Ok(files::write_bytes(&self.folder.join(TABLE), &bytes)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HAPPY: Option<Vote> = Some(Vote::Label(Label::Happiness));
+
+    #[test]
+    fn votes_outlive_the_program_and_half_a_line_is_dropped() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut book = VoteBook::open(folder.path()).unwrap();
+        assert!(VoteBook::open(folder.path()).is_err(), "two programs write one log");
+        book.cast("b.png", "anna", HAPPY).unwrap();
+        book.cast("a.png", "anna", Some(Vote::NoFace)).unwrap();
+        book.cast("a.png", "bert", Some(Vote::Unknown)).unwrap();
+        book.cast("c.png", "anna", HAPPY).unwrap();
+        book.cast("c.png", "anna", None).unwrap();
+        let table = std::fs::read_to_string(folder.path().join(TABLE)).unwrap();
+        let expected = "Training,a.png,0,0,0,0,0,0,0,0,1,1\nTraining,b.png,0,1,0,0,0,0,0,0,0,0\n";
+        assert_eq!(table, format!("{}\n{expected}", COLUMNS.join(",")));
+        drop(book);
+
+        let path = folder.path().join(VOTES);
+        let whole = std::fs::read(&path).unwrap();
+        std::fs::write(&path, [&whole[..], b"{\"face\":\"b.png\",\"by\":\"an"].concat()).unwrap();
+        std::fs::remove_file(folder.path().join(TABLE)).unwrap();
+        let mut book = VoteBook::open(folder.path()).unwrap();
+        assert_eq!(book.of("anna"), [("b.png", Vote::Label(Label::Happiness)), ("a.png", Vote::NoFace)]);
+        assert_eq!((book.labellers(), book.votes()), (vec!["anna", "bert"], 3));
+        assert_eq!(std::fs::read_to_string(folder.path().join(TABLE)).unwrap(), table);
+        book.cast("d.png", "anna", HAPPY).unwrap();
+        drop(book);
+        assert_eq!(VoteBook::open(folder.path()).unwrap().votes(), 4);
+    }
+
+    #[test]
+    fn a_line_that_is_not_a_vote_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let good = "{\"face\":\"b.png\",\"by\":\"anna\",\"vote\":\"happiness\",\"time\":0}\n";
+        std::fs::write(folder.path().join(VOTES), format!("{good}{}", good.replace("happiness", "joy"))).unwrap();
+        let error = VoteBook::open(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("votes.jsonl:2: not a vote: \"joy\""), "{error}");
+    }
+
+    #[test]
+    fn a_vote_has_the_name_of_its_column() {
+        for vote in Label::ALL.map(Vote::Label).into_iter().chain([Vote::Unknown, Vote::NoFace]) {
+            assert_eq!(Vote::try_from(String::from(vote)), Ok(vote));
+        }
+        assert_eq!(Vote::Label(Label::Contempt).name(), "contempt");
+        assert_eq!([Vote::Unknown.name(), Vote::NoFace.name()], ["unknown", "NF"]);
+    }
+}
