@@ -4,6 +4,7 @@ use crate::journal::{Config, Which};
 
 /// Which faces a run keeps, and for how long.
 #[derive(clap::Args)]
+#[group(id = "keep_faces_flags")]
 pub struct Args {
     /// Also store aligned faces: of each record (all, also without a value), those that no label is likely enough for
     /// (unsure), those whose label differs from the one before (changes), or one per track in SECONDS (every=SECONDS).
