@@ -1,5 +1,8 @@
 //! The two clocks of a [`Stamp`], and whether the wall clock can be trusted.
 
+use std::io;
+use std::path::Path;
+use std::sync::Once;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use expression_core::Stamp;
@@ -25,14 +28,40 @@ pub fn wall_us() -> i64 {
     }
 }
 
-/// Whether the kernel says that something, such as NTP, keeps the wall clock right. A board without a battery clock
-/// starts with the time of its last shutdown, so records made before this is true have times to be doubted.
+/// The file by which systemd-timesyncd says that it has set the clock since the board started.
+const TIMESYNCD: &str = "/run/systemd/timesync/synchronized";
+
+/// Whether something, such as NTP, keeps the wall clock right. The kernel knows; a service that may not ask it (`ProtectClock=`)
+/// goes by systemd-timesyncd's word. A board without a battery clock starts with the time of its last shutdown, so records made
+/// before this is true have times to be doubted.
 pub fn is_synchronised() -> bool {
+    known(kernel_says(), Path::new(TIMESYNCD))
+}
+
+/// What the kernel says; an error if it may not be asked.
+fn kernel_says() -> io::Result<bool> {
     // SAFETY: all-zero bytes are a valid timex, and `modes: 0` asks without changing anything.
     let mut state: libc::timex = unsafe { std::mem::zeroed() };
     // SAFETY: as above.
-    let answer = unsafe { libc::adjtimex(&mut state) };
-    (0..libc::TIME_ERROR).contains(&answer) && state.status & libc::STA_UNSYNC == 0
+    match unsafe { libc::adjtimex(&mut state) } {
+        -1 => Err(io::Error::last_os_error()),
+        answer => Ok((0..libc::TIME_ERROR).contains(&answer) && state.status & libc::STA_UNSYNC == 0),
+    }
+}
+
+fn known(kernel: io::Result<bool>, timesyncd: &Path) -> bool {
+    static SAID: Once = Once::new();
+    kernel.unwrap_or_else(|error| {
+        if !timesyncd.parent().is_some_and(Path::is_dir) {
+            SAID.call_once(|| {
+                tracing::warn!(
+                    "cannot tell whether the clock is synchronised ({error}), and records will say that it is not; \
+                     docs/hardware.md tells how to allow it"
+                );
+            });
+        }
+        timesyncd.exists()
+    })
 }
 
 /// The kernel's name for this boot; empty if it has none.
@@ -49,5 +78,15 @@ mod tests {
     fn the_clocks_go_forward() {
         let (before, after) = (now(), now());
         assert!(after.monotonic_ns >= before.monotonic_ns && before.wall_us > 0);
+    }
+
+    #[test]
+    fn without_the_kernel_the_time_service_is_asked() {
+        let folder = tempfile::tempdir().unwrap();
+        let marker = folder.path().join("synchronized");
+        let forbidden = || Err(io::ErrorKind::PermissionDenied.into());
+        assert!(known(Ok(true), &marker) && !known(Ok(false), &marker) && !known(forbidden(), &marker));
+        std::fs::write(&marker, "").unwrap();
+        assert!(known(forbidden(), &marker) && !known(Ok(false), &marker));
     }
 }

@@ -113,12 +113,12 @@ pub enum Event {
     Unthrottled(Throttling),
     /// Somebody paused the recording.
     RecordingPaused {
-        /// Who did: `button`, a command.
+        /// Who did: `button`, `mqtt` or `start`.
         by: String,
     },
     /// Recording goes on.
     RecordingResumed {
-        /// Who resumed it: `button`, a command.
+        /// Who resumed it: `button` or `mqtt`.
         by: String,
     },
     /// The journal cannot be written. In the journal itself the row appears once it can be written again.

@@ -12,6 +12,7 @@ pub mod journal;
 pub mod pipeline;
 pub mod record;
 pub mod run;
+pub mod sandbox;
 pub mod score;
 pub mod service;
 pub mod telemetry;

@@ -2,11 +2,12 @@
 
 use std::time::Instant;
 
-use clap::Parser;
-use edge_runtime::command::Cli;
+use edge_runtime::command::settings;
 
 fn main() -> std::process::ExitCode {
     let started = Instant::now();
-    let cli = Cli::parse();
-    expression_engine::error::finish(|| cli.run(started))
+    expression_engine::error::finish(|| {
+        let (cli, settings) = settings::parse(std::env::args_os(), true)?;
+        cli.run(started, settings.as_ref())
+    })
 }

@@ -115,6 +115,11 @@ impl Policy {
         &self.trust
     }
 
+    /// Returns the folder in which [`Policy::remember`] writes; `None` if it remembers nothing.
+    pub fn folder(&self) -> Option<&Path> {
+        self.newest.as_ref()?.path.parent()
+    }
+
     /// Returns what to say about a bundle that was accepted without proof of who made it; `None` if there is such proof.
     pub fn warning(&self, bundle: &Bundle) -> Option<String> {
         let name = &bundle.manifest().name;

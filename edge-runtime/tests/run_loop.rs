@@ -164,6 +164,7 @@ fn run(script: Script, journal: Option<Writer>, telemetry: Telemetry) -> (Run<Fa
         profile: Profile::new(std::time::Instant::now()),
         max_frames: u64::MAX,
         still: false,
+        start_paused: false,
     };
     (run, ends)
 }
@@ -328,6 +329,36 @@ fn the_button_pauses_and_damaged_frames_at_the_end_are_counted() {
     assert_eq!((summary.delivered, summary.frames, summary.skipped, summary.dropped), (4, 0, 2, 2));
     assert_eq!(events(&path), ["start", "recording_paused", "frames_dropped", "stop"]);
     assert!(ends.lights.shown().contains(&State::Paused));
+}
+
+#[test]
+fn what_the_button_paused_only_the_button_resumes() {
+    for (button, asked, start_paused, expected) in [
+        (false, Some(true), false, &["recording_paused"][..]),
+        (false, Some(false), false, &[]),
+        (true, Some(false), false, &["recording_paused"]),
+        (false, Some(false), true, &["recording_paused", "recording_resumed"]),
+        (false, None, true, &["recording_paused"]),
+        (true, None, true, &["recording_paused", "recording_resumed"]),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal");
+        let telemetry = Telemetry::start(telemetry::TelemetryOptions::default(), about(), None).unwrap();
+        let script = Script::new(std::iter::repeat_n(Next::Frame, 4).chain([Next::End]));
+        let (mut run, ends) = run(script, Some(open(&path, config())), telemetry);
+        run.start_paused = start_paused;
+        if button {
+            ends.lights.press();
+        }
+        if let Some(pauses) = asked {
+            run.sinks.telemetry.request_pause(pauses);
+        }
+        let summary = run.run().unwrap().summary;
+        let ends_paused = expected.last() == Some(&"recording_paused");
+        assert_eq!(summary.frames, if ends_paused { 0 } else { 4 }, "{button} {asked:?} {start_paused}");
+        let wanted = ["start"].iter().chain(expected).chain(&["stop"]).copied().collect::<Vec<_>>();
+        assert_eq!(events(&path), wanted, "{button} {asked:?} {start_paused}");
+    }
 }
 
 #[test]

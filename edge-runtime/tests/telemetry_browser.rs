@@ -285,3 +285,47 @@ fn a_page_of_an_allowed_origin_shows_the_preview_in_a_frame_and_no_other_does() 
     browser.command("POST", "/frame", json!({ "id": null }));
     assert!(browser.console().iter().any(|line| line.contains("frame-ancestors")));
 }
+
+/// Names that a page which takes them for HTML executes, each in another way.
+const HOSTILE: [&str; 3] = [
+    "<img src=nowhere onerror=\"window.owned='image'\">",
+    "</title></script><script>window.owned='script'</script>",
+    "\"'><svg onload=\"window.owned='svg'\"><a href=\"javascript:owned=1\">${window.owned='template'}",
+];
+
+#[test]
+fn names_full_of_html_are_shown_and_never_executed() {
+    if is_missing() {
+        return;
+    }
+    let [bundle, source, file] = HOSTILE.map(String::from);
+    let about = edge_runtime::telemetry::About { bundle, source, ..about() };
+    let telemetry =
+        std::sync::Arc::new(edge_runtime::telemetry::Telemetry::start(options("127.0.0.1:0"), about, None).unwrap());
+    let show = |sequence| {
+        let observation = edge_runtime::frame::Observation { name: Some(file.clone()), ..observation(sequence) };
+        telemetry.observe(&edge_runtime::frame::Frame { name: Some(file.clone()), ..frame(sequence) }, &observation);
+    };
+    show(0);
+    let browser = Browser::open(800, 600);
+    browser.visit(&format!("http://{}/", telemetry.preview_address().unwrap()));
+    browser.until("document.getElementById('bundle').textContent !== ''");
+    let elements = "[document.scripts.length, document.querySelectorAll('img, svg, iframe, a').length]";
+    let before = browser.value(elements);
+    for (sequence, reason) in HOSTILE.iter().enumerate() {
+        telemetry.event(&Event::CameraLost { reason: (*reason).to_owned() });
+        let shown = format!("document.body.textContent.includes({})", Value::from(*reason));
+        browser.until(&shown);
+        telemetry.event(&Event::CameraBack { gap_ms: 5 });
+        show(sequence as u64 + 1);
+        browser.until(&format!("Number(document.getElementById('live').dataset.sequence) >= {}", sequence + 1));
+    }
+    // Shown as text, in the heading and in the title.
+    let name = Value::from(HOSTILE[0]);
+    assert_eq!(browser.value(&format!("document.getElementById('bundle').textContent.includes({name})")), true);
+    assert_eq!(browser.value(&format!("document.title.includes({name})")), true);
+    assert_eq!(browser.value("typeof window.owned"), "undefined");
+    assert_eq!(browser.value(elements), before);
+    // A script that the page's policy kept from running would be named here.
+    assert_eq!(browser.console(), Vec::<String>::new());
+}

@@ -87,6 +87,9 @@ fn every_metric_says_what_was_fed() {
         ("edge_runtime_latency_seconds_bucket", "2", 5.0),
         ("edge_runtime_latency_seconds_bucket", "+Inf", 6.0),
         ("edge_runtime_latency_seconds_count", "", 6.0),
+        ("edge_runtime_throttled", "", 1.0),
+        ("edge_runtime_events_total", "camera_lost", 1.0),
+        ("edge_runtime_events_total", "records_lost", 1.0),
         ("edge_runtime_temperature_celsius", "", 51.25),
         ("edge_runtime_camera_losses_total", "", 1.0),
         ("edge_runtime_journal_commits_total", "", 2.0),
@@ -111,7 +114,8 @@ fn every_metric_says_what_was_fed() {
     for sample in &samples {
         let name = sample[0].as_str().unwrap();
         assert_eq!(name.ends_with("_total"), sample[3] == "counter", "{name}");
-        assert!(name.starts_with("edge_runtime_"), "{name}");
+        // What every program has bears the name that every program gives it.
+        assert!(name.starts_with("edge_runtime_") || name.starts_with("process_"), "{name}");
     }
 }
 
@@ -149,12 +153,16 @@ fn while_the_camera_is_lost_nothing_stale_is_told() {
 /// The names of the metrics that a page writes in backticks, in tables and in examples of PromQL.
 fn named(page: &str) -> std::collections::BTreeSet<&str> {
     let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    page.split(|c| !word(c)).filter(|name| name.starts_with("edge_runtime_")).collect()
+    page.split(|c| !word(c)).filter(|name| name.starts_with("edge_runtime_") || name.starts_with("process_")).collect()
 }
 
 #[test]
 fn the_manual_and_the_program_name_the_same_metrics() {
-    let telemetry = telemetry("b");
+    let folder = tempfile::tempdir().unwrap();
+    let journal = folder.path().join("journal.sqlite");
+    std::fs::write(&journal, "").unwrap();
+    let options = TelemetryOptions { metrics: Some("127.0.0.1:0".parse().unwrap()), ..TelemetryOptions::default() };
+    let telemetry = Telemetry::start(options, About { journal: Some(journal), ..about() }, None).unwrap();
     telemetry.observe(&frame(1), &observation(1));
     telemetry.event(&Event::Throttled(Throttling { to: Some(Rate::Half), ..Throttling::default() }));
     let text = get(telemetry.metrics_address().unwrap(), "/metrics", &[]).text();

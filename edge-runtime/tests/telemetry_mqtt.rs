@@ -407,7 +407,7 @@ fn home_assistant_is_told_of_the_board_and_its_state() {
     // Retained: who comes later learns it too.
     let mut late = broker.listen("homeassistant/#", &[]);
     let mut entities = std::collections::BTreeMap::new();
-    while entities.len() < 16 {
+    while entities.len() < 19 {
         let (topic, payload) = late.next();
         let config: serde_json::Value = serde_json::from_str(&payload).unwrap();
         assert_eq!(config["state_topic"], "test/board/state");
@@ -417,7 +417,9 @@ fn home_assistant_is_told_of_the_board_and_its_state() {
         let parts: Vec<_> = topic.split('/').collect();
         assert!(parts.len() == 5 && parts[4] == "config", "{topic}");
         assert!(topic.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/_-".contains(&byte)), "{topic}");
-        let of_board = config["entity_category"] == "diagnostic";
+        // What a day has brought and the switch are of the board, too.
+        let of_day = ["visits_today", "smiles_today", "pause"].contains(&parts[3]);
+        let of_board = config["entity_category"] == "diagnostic" || of_day;
         assert_eq!(camera.contains("value_json.camera.up"), !of_board, "{topic}");
         entities.insert(format!("{}/{}", parts[1], parts[3]), config);
     }
@@ -433,9 +435,112 @@ fn home_assistant_is_told_of_the_board_and_its_state() {
             .contains("value_json.face.scores.happiness")
     );
 
+    assert_eq!(entities["switch/pause"]["command_topic"], "test/board/pause/set");
+    assert!(entities["switch/pause"]["device"].get("configuration_url").is_none(), "nobody else reaches the preview");
+
     // A stop on purpose is told.
     drop(telemetry);
     listener.find("test/board/status", |payload| payload == "offline");
+}
+
+/// The newest Home Assistant that pip finds, once for all runs of the tests; `None` if there is none.
+fn home_assistant() -> Option<std::path::PathBuf> {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("home-assistant");
+    let wheel = || {
+        let files = std::fs::read_dir(&folder).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
+        files.filter(|path| path.extension().is_some_and(|extension| extension == "whl")).max()
+    };
+    if wheel().is_none() {
+        let mut pip = Command::new("python3");
+        pip.args(["-m", "pip", "download", "homeassistant", "--no-deps", "--ignore-requires-python", "--quiet"]);
+        pip.args(["--only-binary=:all:", "--disable-pip-version-check", "--dest"]).arg(&folder).stderr(Stdio::null());
+        let _ = pip.status();
+    }
+    let found = wheel();
+    if found.is_none() {
+        eprintln!("skipped: pip cannot download homeassistant, whose schemas the announcements are held to");
+    }
+    found
+}
+
+#[test]
+fn announcements_fit_the_schemas_of_home_assistant() {
+    if skipped() {
+        return;
+    }
+    let Some(wheel) = home_assistant() else { return };
+    let broker = Broker::anonymous();
+    let options = TelemetryOptions {
+        preview: Some("0.0.0.0:0".parse().unwrap()),
+        preview_rate: 10,
+        mqtt: Some(broker.options()),
+        ..TelemetryOptions::default()
+    };
+    let _telemetry = Telemetry::start(options, about(), None).unwrap();
+    let mut listener = broker.listen("homeassistant/#", &[]);
+    let mut messages = std::collections::BTreeMap::new();
+    while messages.len() < 19 {
+        let (topic, payload) = listener.next();
+        let config: serde_json::Value = serde_json::from_str(&payload).unwrap();
+        messages.insert(topic.strip_prefix("homeassistant/").unwrap().to_owned(), config);
+    }
+    let check = |messages: &[(&String, &serde_json::Value)]| {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/telemetry_support/home_assistant.py");
+        let mut python = Command::new("python3");
+        python.arg(script).arg(&wheel).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut python = python.spawn().unwrap();
+        python.stdin.take().unwrap().write_all(serde_json::to_string(messages).unwrap().as_bytes()).unwrap();
+        let output = python.wait_with_output().unwrap();
+        match output.status.success() {
+            true => Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned()),
+            false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+        }
+    };
+    let all: Vec<_> = messages.iter().collect();
+    assert_eq!(check(&all), Ok("19".to_owned()));
+    // What it finds wrong.
+    let (topic, config) = all[0];
+    for (key, value) in [("icno", "mdi:eye"), ("device_class", "trouble"), ("entity_category", "config")] {
+        let mut wrong = config.clone();
+        wrong[key] = value.into();
+        let refused = check(&[(topic, &wrong)]);
+        assert!(refused.is_err(), "{key} = {value} is not refused");
+    }
+}
+
+#[test]
+fn the_broker_asks_for_a_pause_unless_only_the_button_may() {
+    if skipped() {
+        return;
+    }
+    let broker = Broker::anonymous();
+    let send = |payload: &str, more: &[&str]| {
+        let port = broker.port.to_string();
+        let mut command = Command::new("mosquitto_pub");
+        command.args(["-h", "127.0.0.1", "-p", &port, "-q", "1", "-t", "test/board/pause/set", "-m", payload]);
+        assert!(command.args(more).status().unwrap().success());
+    };
+    // A request from the past, which the broker has kept.
+    send("ON", &["-r"]);
+    let telemetry = publish(broker.options(), &Fake::default());
+    let mut listener = broker.listen("test/board/#", &[]);
+    listener.find("test/board/status", |payload| payload == "online");
+    assert_eq!(telemetry.take_pause_request(), None);
+    for (payload, asked) in [("ON", true), ("OFF", false)] {
+        send("pause", &[]);
+        send(payload, &[]);
+        assert_eq!(until("a request", || telemetry.take_pause_request()), asked);
+        assert_eq!(telemetry.take_pause_request(), None, "it is told once");
+    }
+    drop(telemetry);
+    let options = BrokerOptions { pauses: false, ..broker.options() };
+    let telemetry = publish(options, &Fake::default());
+    listener.find("test/board/status", |payload| payload == "online");
+    send("ON", &[]);
+    // The broker hands messages on in order: once this entry is there, the request would be, too.
+    let state = broker.listen("test/board/state", &[]).find("test/board/state", |_| true);
+    assert!(state.contains("\"paused\":false"), "{state}");
+    assert_eq!(telemetry.take_pause_request(), None);
 }
 
 /// What a field is that has no value.

@@ -1,9 +1,19 @@
 //! Edits of graphs that are right.
 
-use arbitrary::Arbitrary;
+use arbitrary::{Arbitrary, Unstructured};
 use tract_onnx::pb::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto};
 
 use crate::graphs;
+
+/// Makes edits of the bytes, and loads a graph with these edits: they reach behind what refuses random bytes.
+pub fn graphs(bytes: &[u8]) {
+    let Ok((graph, edits)) = <(Graph, Vec<Edit>)>::arbitrary_take_rest(Unstructured::new(bytes)) else { return };
+    let onnx = graph.edited(&edits);
+    match graph {
+        Graph::Detector => crate::detector(&onnx),
+        Graph::Int8 | Graph::Float => crate::nets(&onnx),
+    }
+}
 
 /// The graph that is edited.
 #[derive(Debug, Clone, Copy, Arbitrary)]

@@ -10,6 +10,7 @@ use edge_runtime::telemetry::{Telemetry, TelemetryOptions, Token};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::runtime::{Builder, Runtime};
 
+#[allow(missing_docs, reason = "it is a module of tests")]
 #[path = "../../edge-runtime/tests/telemetry_support/mod.rs"]
 pub mod telemetry;
 
@@ -20,7 +21,8 @@ const LONG: Duration = Duration::from_millis(50);
 
 static SERVED: LazyLock<(Runtime, Telemetry, Token)> = LazyLock::new(|| {
     let runtime = Builder::new_current_thread().enable_time().build().expect("a runtime");
-    let served = Telemetry::start(TelemetryOptions::default(), telemetry::about(), None).expect("it serves nothing yet");
+    let served =
+        Telemetry::start(TelemetryOptions::default(), telemetry::about(), None).expect("it serves nothing yet");
     served.observe(&telemetry::frame(7), &telemetry::observation(7));
     (runtime, served, Token::new(TOKEN).expect("a token"))
 });

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::{fs, io};
 
-use arbitrary::Arbitrary;
+use arbitrary::{Arbitrary, Unstructured};
 use clap::Parser;
 use edge_runtime::command::log;
 use edge_runtime::frame::Observation;
@@ -12,6 +12,7 @@ use edge_runtime::journal::{Config, Face, JournalError, Range, Reader, Session, 
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
+#[allow(missing_docs, reason = "it is a module of tests")]
 #[path = "../../edge-runtime/tests/journal_common/mod.rs"]
 pub mod common;
 
@@ -144,6 +145,13 @@ enum Kind {
 /// Numbers that chance does not find.
 const EXTREMES: [i64; 7] = [i64::MIN, i64::MIN + 1, i64::MAX, i64::MAX - 1, u32::MAX as i64, i64::MAX / 60_000_000, -1];
 const TABLES: [&str; 7] = ["record", "event", "session", "minute", "face", "cursor", "record"];
+
+/// Makes edits of the bytes, and reads a journal with these edits.
+pub fn edited(bytes: &[u8]) {
+    if let Ok((how, edits)) = <(u8, Vec<Edit>)>::arbitrary_take_rest(Unstructured::new(bytes)) {
+        rows(&edits, how);
+    }
+}
 
 /// Writes values into the rows of a journal whatever the schema says, and reads it.
 pub fn rows(edits: &[Edit], how: u8) {

@@ -40,7 +40,11 @@ pub fn flag(bytes: &[u8]) {
         },
         1 => match mqtt::Address::parse(text) {
             Ok(address) => {
-                assert!(!address.host.is_empty() && address.port > 0 && !address.prefix.contains(['+', '#']))
+                assert!(
+                    !address.host.is_empty()
+                        && address.port > 0
+                        && !address.prefix.is_some_and(|prefix| prefix.contains(['+', '#']))
+                );
             }
             Err(error) => _ = error.to_string(),
         },

@@ -4,12 +4,12 @@ use std::io::{self, Cursor};
 use std::path::Path;
 use std::time::Duration;
 
-use expression_engine::Picture;
 use edge_runtime::camera::reader::{Feed, Framing, Got, Raw, Reader};
 use edge_runtime::camera::{Format, MAX_PIXELS, MAX_SIDE, mjpeg, y4m};
-use expression_engine::files::sha256;
 use edge_runtime::frame::Frame;
 use expression_core::FaceInput;
+use expression_engine::Picture;
+use expression_engine::files::sha256;
 
 /// Bytes that arrive in pieces, with pauses between them.
 struct Pieces<'a> {

@@ -43,11 +43,8 @@ fn refused(output: &Output) -> String {
     line
 }
 
-#[test]
-fn deploy_refuses_swapped_labels_before_it_connects() {
-    let folder = copy();
-    let path = folder.path().join("bundle");
-    edit_manifest(&path, swap_labels);
+/// Deploys the bundle in `folder` to a board that cannot be reached.
+fn deploy(folder: &TempDir, arguments: &[&str]) -> Output {
     // Only the head of the program is looked at here.
     let mut program = fs::read(env!("CARGO_BIN_EXE_host-trainer")).unwrap();
     program.truncate(4096);
@@ -55,8 +52,46 @@ fn deploy_refuses_swapped_labels_before_it_connects() {
     let binary = folder.path().join("edge-runtime");
     fs::write(&binary, program).unwrap();
     let binary = binary.to_str().unwrap();
-    let deploy = ["deploy", "--board", "generic-x86-64", "--host", "board.invalid", "--binary", binary, "--bundle"];
-    let line = refused(&host_trainer(&deploy, &path));
+    let deploy = ["deploy", "--board", "generic-x86-64", "--host", "board.invalid", "--binary", binary];
+    let arguments: Vec<&str> = deploy.iter().chain(arguments).copied().chain(["--bundle"]).collect();
+    host_trainer(&arguments, &folder.path().join("bundle"))
+}
+
+#[test]
+fn deploy_refuses_a_bundle_that_its_own_evidence_calls_worse() {
+    let folder = copy();
+    let evidence = |own: [usize; 2], old: [usize; 2]| {
+        let lines = [("own", own), ("old", old)].map(|(part, [gained, lost])| {
+            let line = |key: &str, count: usize| format!("adapted_{part}_{key} = {count}.0\n");
+            [line("samples", 1000), line("both", 700), line("gained", gained), line("lost", lost)].concat()
+        });
+        move |manifest: String| {
+            let kept: Vec<&str> = manifest.lines().filter(|line| !line.starts_with("adapted_")).collect();
+            let from = "[provenance]\nadapted_from = \"abc\"\nadapted_own = \"room\"\nadapted_old = \"rendered\"";
+            format!("{}\n{}", kept.join("\n").replace("[provenance]", from), lines.concat())
+        }
+    };
+    let edit = |own, old| edit_manifest(&folder.path().join("bundle"), evidence(own, old));
+    edit([20, 20], [9, 9]);
+    assert!(refused(&deploy(&folder, &[])).contains("no better on room"));
+    edit([90, 20], [9, 19]);
+    assert!(refused(&deploy(&folder, &[])).contains("1.0 points worse on rendered"));
+    // Told to, and for a better bundle, it goes on to the board, which is not there.
+    let goes_on = |arguments: &[&str]| {
+        let line = String::from_utf8(deploy(&folder, arguments).stderr).unwrap();
+        assert!(line.contains("board.invalid") && !line.contains("worse on"), "{line}");
+    };
+    goes_on(&["--accept-worse"]);
+    edit([90, 20], [19, 9]);
+    goes_on(&[]);
+}
+
+#[test]
+fn deploy_refuses_swapped_labels_before_it_connects() {
+    let folder = copy();
+    let path = folder.path().join("bundle");
+    edit_manifest(&path, swap_labels);
+    let line = refused(&deploy(&folder, &[]));
     assert!(line.contains("manifest.toml: labels = \"neutral, anger,"), "{line}");
 }
 

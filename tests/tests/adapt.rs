@@ -38,7 +38,7 @@ fn adapt(folder: &Path, preset: &Path, arguments: &[&str]) -> Command {
 #[test]
 fn a_hundred_labelled_faces_mend_what_the_shipped_model_gets_wrong() {
     let folder = tempfile::tempdir().unwrap();
-    let preset = preset(folder.path(), &[]);
+    let preset = preset(folder.path(), &[("epochs = 40 ", "epochs = 24 ")]);
     let output = succeed(&mut adapt(folder.path(), &preset, &["--limit", "100"]));
     let table = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(table.contains("better where it stands and no worse elsewhere"), "{table}");

@@ -8,6 +8,7 @@ pub mod board_file;
 pub mod cargo;
 pub mod emulation;
 pub mod error;
+pub mod fuzz;
 pub mod guest;
 pub mod image;
 pub mod manual;

@@ -25,6 +25,8 @@ pub const SELFTEST: &str = "selftest.safetensors";
 /// The file name of the model card.
 pub const MODEL_CARD: &str = "MODEL_CARD.md";
 
+/// The most bytes that are read of a file of a bundle.
+const MAX_FILE: u64 = crate::graph::MAX_BYTES as u64;
 /// Bytes of a manifest, at most.
 const MAX_MANIFEST: u64 = 1 << 20;
 
@@ -216,7 +218,7 @@ impl Bundle {
         };
         let missing = |reason: String| BundleError::Missing { path: path.clone(), reason, advice };
         let expected = self.manifest.files.get(name).ok_or_else(|| missing("not in the manifest".into()))?;
-        let bytes = std::fs::read(&path).map_err(|error| missing(error.to_string()))?;
+        let bytes = files::read_at_most(&path, MAX_FILE).map_err(|error| missing(error.to_string()))?;
         let found = files::sha256(&bytes);
         if found != *expected {
             return Err(BundleError::Altered { path, found, expected: expected.clone() });

@@ -110,18 +110,30 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
 /// Returns an error of the kind `FileTooLarge` if the file is larger, of the kind `InvalidInput` if it is not a regular file, and
 /// that of its cause if it cannot be read, with the path in its message.
 pub fn read_at_most(path: &Path, max: u64) -> io::Result<Vec<u8>> {
+    let too_large = || io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {max} bytes"));
     let read = || {
-        if !fs::metadata(path)?.is_file() {
+        let metadata = fs::metadata(path)?;
+        if !metadata.is_file() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+        }
+        // Refused before a byte is read; files of `/proc` have no length beforehand.
+        if metadata.len() > max {
+            return Err(too_large());
         }
         let mut bytes = Vec::new();
         File::open(path)?.take(max.saturating_add(1)).read_to_end(&mut bytes)?;
-        if bytes.len() as u64 > max {
-            return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {max} bytes")));
-        }
-        Ok(bytes)
+        if bytes.len() as u64 > max { Err(too_large()) } else { Ok(bytes) }
     };
     read().map_err(|error| with_path(error, "read", path))
+}
+
+/// Reads a whole text in UTF-8 of at most `max` bytes.
+///
+/// # Errors
+/// Returns the errors of [`read_at_most`], and one of the kind `InvalidData` if the file is not text.
+pub fn read_text(path: &Path, max: u64) -> io::Result<String> {
+    let text = String::from_utf8(read_at_most(path, max)?);
+    text.map_err(|_| with_path(io::Error::new(io::ErrorKind::InvalidData, "not text in UTF-8"), "read", path))
 }
 
 fn with_path(error: io::Error, verb: &str, path: &Path) -> io::Error {

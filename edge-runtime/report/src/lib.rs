@@ -22,6 +22,7 @@
 //! let page = page.render();
 //! assert!(page.contains("On 1 &lt; 2 samples.") && page.contains("91.3\u{a0}%"));
 //! ```
+#![forbid(unsafe_code)]
 
 mod format;
 mod page;

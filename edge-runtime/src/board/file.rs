@@ -7,9 +7,15 @@ use std::time::Duration;
 use expression_core::Turn;
 use expression_core::thermal::ThermalLimits;
 use expression_engine::error::{Classify, ErrorKind};
+use expression_engine::files;
 use serde::Deserialize;
+use toml::de::DeTable;
 
+use super::settings::{self, Entry, FileSetting};
 use crate::journal;
+
+/// The most bytes of a board file.
+const MAX_BYTES: u64 = 1 << 20;
 
 /// Why a board was refused.
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +90,12 @@ pub struct Board {
     pub trust: expression_engine::trust::Settings,
     /// What to expect of it.
     pub expect: Expectation,
+    /// Settings of `run` that stand for flags, such as the table `[preview]`.
+    #[serde(skip)]
+    pub settings: Vec<FileSetting>,
+    /// Every key of the file with its line.
+    #[serde(skip)]
+    pub entries: Vec<Entry>,
 }
 
 /// Where pictures come from.
@@ -264,7 +276,7 @@ impl Board {
     /// [`BoardError::Unreadable`] or [`BoardError::Wrong`].
     pub fn read(path: &Path) -> Result<Board, BoardError> {
         let unreadable = |reason: String| BoardError::Unreadable { path: path.to_owned(), reason };
-        let text = std::fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))?;
+        let text = files::read_text(path, MAX_BYTES).map_err(|error| unreadable(error.to_string()))?;
         Board::parse(&text, path)
     }
 
@@ -273,12 +285,20 @@ impl Board {
     /// # Errors
     /// [`BoardError::Wrong`].
     pub fn parse(text: &str, path: &Path) -> Result<Board, BoardError> {
-        let wrong = |place: String, reason: String| BoardError::Wrong { path: path.to_owned(), place, reason };
-        let board: Board = toml::from_str(text).map_err(|error| {
-            let before = error.span().and_then(|span| text.get(..span.start));
-            let place = before.map(|before| format!(", line {}", before.matches('\n').count() + 1));
-            wrong(place.unwrap_or_default(), error.message().replace('\n', " "))
-        })?;
+        let wrong = |place: String, reason| BoardError::Wrong { path: path.to_owned(), place, reason };
+        let at = |start: Option<usize>, reason: String| {
+            let place = start.map(|start| format!(", line {}", settings::line(text, start)));
+            wrong(place.unwrap_or_default(), reason)
+        };
+        let refused = |error: toml::de::Error| {
+            let reason = settings::with_nearest(&error.message().replace('\n', " "));
+            at(error.span().map(|span| span.start), reason)
+        };
+        let mut file = DeTable::parse(text).map_err(refused)?;
+        let entries = settings::entries(file.get_ref(), text);
+        let found = settings::take(file.get_mut(), text).map_err(|(span, reason)| at(Some(span.start), reason))?;
+        let board = Board::deserialize(toml::de::Deserializer::from(file)).map_err(refused)?;
+        let board = Board { settings: found, entries, ..board };
         board.check().map_err(|reason| wrong(String::new(), reason))?;
         Ok(board)
     }

@@ -8,6 +8,7 @@ mod file;
 mod indicator;
 #[cfg(all(feature = "gpio", target_os = "linux"))]
 mod lines;
+mod settings;
 pub mod thermal;
 #[cfg(any(test, all(feature = "gpio", target_os = "linux")))]
 mod worker;
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 pub use file::{Bias, Board, BoardError, Camera, DisplayBus, Expectation, Flip, Gpio, Line, Offset, Paths, Thermal};
 pub use indicator::Indicator;
+pub use settings::{Entry, FileSetting, Kind, SETTINGS, Setting};
 
 /// The boards that are built in, in the order of their names.
 const BUILT_IN: [(&str, &str); 7] = [

@@ -27,6 +27,7 @@ mod v4l2;
 mod video;
 pub mod y4m;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 pub use backoff::Backoff;
@@ -76,6 +77,11 @@ pub trait Source: Send {
 
     /// What it is, for people: name, size and format as far as they are known.
     fn describe(&self) -> String;
+
+    /// The files that it opens later on, or the folders that they lie in; none if it opens nothing but its own device.
+    fn files(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
 
     /// How many pictures or frames were damaged and left out so far.
     fn skipped(&self) -> u64 {

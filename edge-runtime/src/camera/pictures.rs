@@ -1,5 +1,6 @@
 //! Picture files as frames: those of a folder, or those that a pattern names.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
@@ -107,6 +108,17 @@ impl Source for Pictures {
 
     fn describe(&self) -> String {
         format!("{} pictures of {}", self.files.len(), self.name)
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        let mut found = BTreeSet::new();
+        for path in &self.files {
+            found.extend(
+                path.parent().map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder }),
+            );
+        }
+        let links = self.files.iter().filter(|path| path.is_symlink()).filter_map(|path| path.canonicalize().ok());
+        found.into_iter().map(Path::to_owned).chain(links).collect()
     }
 
     fn skipped(&self) -> u64 {

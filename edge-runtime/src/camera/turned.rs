@@ -31,6 +31,10 @@ impl Source for Turned {
         format!("{}, turned by {} degrees{mirrored}", self.source.describe(), 90 * u16::from(quarters))
     }
 
+    fn files(&self) -> Vec<std::path::PathBuf> {
+        self.source.files()
+    }
+
     fn skipped(&self) -> u64 {
         self.source.skipped()
     }

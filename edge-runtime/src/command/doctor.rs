@@ -1,11 +1,13 @@
 //! `edge-runtime doctor`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use expression_engine::Error;
 use expression_engine::error::Result;
 
-use crate::doctor::{Machine, Outcome, Question, findings};
+use super::settings;
+use crate::board::Board;
+use crate::doctor::{Finding, INSTALLED_BOARD, Machine, Outcome, Question, findings};
 use crate::trust::Flags;
 
 /// Check whether this machine is fit to run; prints one line per check: ok, warn or fail, and what to do
@@ -48,7 +50,16 @@ impl Cmd {
             source: self.source.clone(),
             trust: self.trust.clone(),
         };
-        let findings = findings(&Machine::this(), &question)?;
+        let mut findings = findings(&Machine::this(), &question)?;
+        // The flags that it stands for say whether a board file's settings are right.
+        let installed = || Path::new(INSTALLED_BOARD).exists().then(|| INSTALLED_BOARD.to_owned());
+        if let Some(name) = self.board.clone().or_else(installed)
+            && let Ok(board) = Board::open(&name)
+            && let Err(error) = settings::check(&board, &name)
+            && let Some(finding) = findings.iter_mut().find(|finding| finding.check == "board")
+        {
+            *finding = Finding { outcome: Outcome::Fail, found: error.to_string(), advice: None, ..finding.clone() };
+        }
         for finding in &findings {
             expression_engine::error::print(&if self.json {
                 serde_json::to_string(finding).map_err(Error::failure)?

@@ -2,12 +2,18 @@
 
 pub mod bench;
 pub mod classify;
+pub mod config;
 pub mod console;
+#[cfg(feature = "preview")]
+pub mod demo;
 pub mod doctor;
+#[cfg(feature = "http")]
+pub mod health;
 pub mod log;
 pub mod manual;
 pub mod run;
 pub mod selftest;
+pub mod settings;
 pub mod verify;
 
 use std::time::Instant;
@@ -17,6 +23,8 @@ use expression_engine::EngineOptions;
 use expression_engine::Error;
 use expression_engine::error::Result;
 use expression_kernels::kernel;
+
+use crate::board::Board;
 
 /// Run expression bundles on the board: watch a camera, classify pictures, test and measure
 ///
@@ -38,28 +46,58 @@ enum Command {
     Verify(verify::Cmd),
     Bench(bench::Cmd),
     Doctor(doctor::Cmd),
+    #[cfg(feature = "http")]
+    Health(health::Cmd),
+    Config(config::Cmd),
+    #[cfg(feature = "preview")]
+    Demo(demo::Cmd),
     Log(log::Cmd),
     Completions(manual::Completions),
     Man(manual::Man),
 }
 
 impl Cli {
-    /// Runs the subcommand. `started` is when the program started.
+    /// Runs the subcommand. `started` is when the program started; `settings` are those of [`settings::parse`].
     ///
     /// # Errors
     /// Returns the subcommand's error, or one if RUST_LOG cannot be read.
-    pub fn run(&self, started: Instant) -> Result<()> {
+    pub fn run(&self, started: Instant, settings: Option<&settings::Settings>) -> Result<()> {
         self.verbosity.start_logging()?;
         match &self.command {
-            Command::Run(cmd) => cmd.run(started),
+            Command::Run(cmd) => match settings {
+                Some(settings) => cmd.run(started, settings),
+                None => Err(Error::failure("no settings were read")),
+            },
+            Command::Config(cmd) => cmd.run(settings),
+            #[cfg(feature = "preview")]
+            Command::Demo(cmd) => cmd.run(started),
             Command::Classify(cmd) => cmd.run(),
             Command::Selftest(cmd) => cmd.run(),
             Command::Verify(cmd) => cmd.run(),
             Command::Bench(cmd) => cmd.run(),
             Command::Doctor(cmd) => cmd.run(),
+            #[cfg(feature = "http")]
+            Command::Health(cmd) => cmd.run(),
             Command::Log(cmd) => cmd.run(),
             Command::Completions(cmd) => cmd.run(),
             Command::Man(cmd) => cmd.run(),
+        }
+    }
+
+    /// The flags of `run`, if that is the subcommand.
+    #[cfg(feature = "preview")]
+    fn into_run(self) -> Option<Box<run::Cmd>> {
+        match self.command {
+            Command::Run(cmd) => Some(cmd),
+            _ => None,
+        }
+    }
+
+    /// Checks the flags of `run` without running it.
+    fn check(&self, board: &Board) -> Result<()> {
+        match &self.command {
+            Command::Run(cmd) => cmd.check(board),
+            _ => Ok(()),
         }
     }
 }

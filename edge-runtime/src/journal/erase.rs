@@ -6,7 +6,7 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
 
 use super::connect::BUSY;
 use super::failure::Failure;
-use super::store::NEWEST;
+use super::schema::NEWEST;
 use super::{JournalError, Reader};
 use crate::clock;
 use crate::event::Event;

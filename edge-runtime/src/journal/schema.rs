@@ -4,10 +4,15 @@ use rusqlite::Connection;
 
 use super::failure::{Failure, Kind};
 use super::format::{APPLICATION_ID, VERSION};
+use super::visit_view::VIEW;
 
 /// Bytes of a page. Each commit writes every page that it touches once more: small pages wear less. Measured in
 /// `docs/journal.md`.
 pub(super) const PAGE: u64 = 1024;
+
+/// The newest number of a record or an event; 0 in a new file.
+pub(super) const NEWEST: &str =
+    "SELECT max(coalesce((SELECT max(id) FROM record), 0), coalesce((SELECT max(id) FROM event), 0))";
 
 const TABLES: &str = "
 CREATE TABLE session (
@@ -145,11 +150,12 @@ pub(super) fn has(conn: &Connection, table: &str) -> rusqlite::Result<bool> {
     Ok(conn.query_row(named, [table], |row| row.get::<_, i64>(0))? > 0)
 }
 
-/// Adds the tables that came after version 1 to a file that lacks them.
-pub(super) fn add_later_tables(conn: &Connection) -> rusqlite::Result<()> {
-    for (name, table) in ADDED {
+/// Adds the tables that came after version 1, and the view `visit`, to a file that lacks them. Whatever else is named `visit` is
+/// left alone: this program never reads it.
+pub(super) fn add_missing(conn: &Connection) -> rusqlite::Result<()> {
+    for (name, text) in ADDED.into_iter().chain([("visit", VIEW)]) {
         if !has(conn, name)? {
-            conn.execute_batch(table)?;
+            conn.execute_batch(text)?;
         }
     }
     Ok(())
@@ -158,7 +164,8 @@ pub(super) fn add_later_tables(conn: &Connection) -> rusqlite::Result<()> {
 /// Makes the tables in an empty file, in one transaction: a file has all of them or none.
 pub(super) fn create(conn: &Connection) -> Result<(), Failure> {
     conn.execute_batch(&format!(
-        "BEGIN IMMEDIATE; {TABLES} {MODEL}; {SIGNATURE}; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}; COMMIT;"
+        "BEGIN IMMEDIATE; {TABLES} {MODEL}; {SIGNATURE}; {VIEW}; PRAGMA application_id = {APPLICATION_ID};
+         PRAGMA user_version = {VERSION}; COMMIT;"
     ))
     .inspect_err(|_| {
         // Nothing to do where there was no transaction to end.

@@ -11,7 +11,7 @@ use super::failure::{Failure, Kind};
 use super::quarantine::{beside, sync_folder};
 use super::queue::{Batch, Item, Tally};
 use super::row::label_code;
-use super::schema::{self, FileState, PAGE};
+use super::schema::{self, FileState, NEWEST, PAGE};
 use super::{Config, Row, Session, Signature, erase, owner};
 
 /// How long an attempt waits for another program to release the file. The pipeline does not wait with it.
@@ -42,6 +42,7 @@ impl Store {
         // FULL syncs the log at each commit; NORMAL would only at checkpoints, and a power cut would take commits back.
         conn.execute_batch(&format!(
             "PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF; PRAGMA cache_size = -512; PRAGMA page_size = {PAGE};
+             PRAGMA temp_store = MEMORY;
              PRAGMA auto_vacuum = INCREMENTAL;"
         ))?;
         let state = schema::state(&conn)?;
@@ -53,7 +54,7 @@ impl Store {
             schema::create(&conn)?;
             sync_folder(path)?;
         }
-        schema::add_later_tables(&conn)?;
+        schema::add_missing(&conn)?;
         let page = conn.pragma_query_value(None, "page_size", |row| row.get::<_, i64>(0))?.max(512) as u64;
         let log_bytes = config.log_bytes();
         conn.pragma_update(None, "wal_autocheckpoint", (log_bytes / 2 / (page + 24)) as i64)?;
@@ -174,10 +175,6 @@ const MINUTE: &str = "INSERT INTO minute (session, minute, frames, with_faces, t
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (session, minute) DO UPDATE SET frames = frames + excluded.frames,
     with_faces = with_faces + excluded.with_faces, thinned = thinned + excluded.thinned,
     first_id = min(first_id, excluded.first_id), last_id = max(last_id, excluded.last_id)";
-
-/// The newest number of a record or an event; 0 in a new file.
-pub(super) const NEWEST: &str =
-    "SELECT max(coalesce((SELECT max(id) FROM record), 0), coalesce((SELECT max(id) FROM event), 0))";
 
 fn insert(conn: &Connection, session: i64, batch: &Batch) -> Result<i64, Failure> {
     // Read in each transaction: whoever else writes to the file, no number comes twice.

@@ -76,6 +76,12 @@ impl Profile {
         result
     }
 
+    /// Returns the time that a step took since an earlier state of this profile; `None` if it did not run.
+    pub fn since(&self, earlier: &Profile, step: ProfileStep) -> Option<Duration> {
+        let ((time, runs), (time_before, runs_before)) = (self.steps[step as usize], earlier.steps[step as usize]);
+        (runs > runs_before).then(|| time.saturating_sub(time_before))
+    }
+
     /// Counts a frame that is done, and its faces.
     pub fn frame(&mut self, faces: usize) {
         self.frames += 1;

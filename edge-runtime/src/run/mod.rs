@@ -57,6 +57,8 @@ pub struct Run<P, L, S> {
     pub max_frames: u64,
     /// Whether the frames are pictures that have nothing to do with each other: all are processed, however hot it is.
     pub still: bool,
+    /// Whether recording is paused until somebody resumes it.
+    pub start_paused: bool,
 }
 
 /// What a run came to.
@@ -84,6 +86,8 @@ struct Memory {
     /// Frames that were not delivered, since they were last reported.
     dropped: u64,
     paused: bool,
+    /// Whether the button paused: then nobody else may resume.
+    paused_by_button: bool,
     /// Frames since the last housekeeping.
     frames: u64,
     millicelsius: Option<i32>,
@@ -100,6 +104,9 @@ impl<P: Observe, L: Indicate, S: Notify> Run<P, L, S> {
         let started = Instant::now();
         let mut last_housekeeping = started;
         self.sinks.send(Event::Start);
+        if self.start_paused {
+            self.pause(true, "start", &mut memory);
+        }
         let reason = loop {
             self.progress.made();
             if self.stop.is_asked() {
@@ -109,7 +116,18 @@ impl<P: Observe, L: Indicate, S: Notify> Run<P, L, S> {
                 break "number of frames";
             }
             if self.sinks.indicator.take_press() {
-                self.toggle_pause(&mut memory);
+                let pauses = !memory.paused;
+                self.pause(pauses, "button", &mut memory);
+                memory.paused_by_button = pauses;
+            }
+            match self.sinks.telemetry.take_pause_request() {
+                Some(false) if memory.paused_by_button => {
+                    let refused = "recording was paused by the button, so only the button resumes it";
+                    tracing::warn!("{refused}");
+                    self.sinks.telemetry.note(refused);
+                }
+                Some(pauses) if pauses != memory.paused => self.pause(pauses, "mqtt", &mut memory),
+                Some(_) | None => {}
             }
             if last_housekeeping.elapsed() >= HOUSEKEEPING {
                 self.keep_house(&mut memory, last_housekeeping.elapsed());
@@ -160,11 +178,15 @@ impl<P: Observe, L: Indicate, S: Notify> Run<P, L, S> {
         let Memory { observation, faces, .. } = memory;
         let keeps_faces = self.sinks.keeps_faces();
         faces.clear();
+        let before = self.profile.clone();
         self.pipeline.observe(frame, observation, &mut self.profile, &mut |record: &Record, pixels: &[u8]| {
             if keeps_faces {
                 faces.push(AlignedFace { track: record.track, pixels: pixels.to_vec() });
             }
         })?;
+        let [detector, classifier] =
+            [ProfileStep::Detect, ProfileStep::Classify].map(|step| self.profile.since(&before, step));
+        self.sinks.telemetry.step_times(detector, classifier);
         observation.latency_us = arrived.elapsed().as_micros().min(u128::from(u32::MAX)) as u32;
         observation.millicelsius = memory.millicelsius;
         let input = self.pipeline.input();
@@ -176,11 +198,11 @@ impl<P: Observe, L: Indicate, S: Notify> Run<P, L, S> {
         (self.on_observation)(&memory.observation)
     }
 
-    fn toggle_pause(&mut self, memory: &mut Memory) {
-        memory.paused = !memory.paused;
+    fn pause(&mut self, pauses: bool, by: &str, memory: &mut Memory) {
+        memory.paused = pauses;
         memory.observation.faces.clear();
         self.pipeline.forget();
-        let by = "button".to_owned();
+        let by = by.to_owned();
         self.sinks.send(if memory.paused { Event::RecordingPaused { by } } else { Event::RecordingResumed { by } });
     }
 

@@ -1,5 +1,7 @@
 //! What a watcher is told about the program and its model.
 
+use std::path::PathBuf;
+
 use expression_core::Label;
 
 use crate::score::ScoreScale;
@@ -13,6 +15,8 @@ pub struct About {
     pub model: String,
     /// The source of the frames as it was asked for, such as `v4l2:/dev/video0`. It tells two programs on one machine apart.
     pub source: String,
+    /// The journal, if one is kept.
+    pub journal: Option<PathBuf>,
     /// Logits from one integer score to the next, from the bundle's manifest.
     pub score_scale: f32,
     /// Which labels the model has, in the order of [`Label::ALL`].

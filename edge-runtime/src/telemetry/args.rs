@@ -73,6 +73,11 @@ pub struct Args {
     #[arg(long, value_name = "FILE", requires = "mqtt")]
     pub mqtt_ca_file: Option<PathBuf>,
 
+    /// Let only the privacy button pause and resume recording, not messages to PREFIX/pause/set.
+    #[cfg(feature = "mqtt")]
+    #[arg(long, help_heading = "Privacy")]
+    pub local_pause_only: bool,
+
     /// Announce the board to Home Assistant under this topic prefix; "" announces nothing.
     #[cfg(feature = "mqtt")]
     #[arg(long, value_name = "PREFIX", default_value = "homeassistant")]
@@ -100,6 +105,9 @@ pub struct TelemetryOptions {
     /// The token for addresses that other machines reach; generated at the start if it is absent and needed.
     #[cfg(feature = "http")]
     pub token: Option<Token>,
+    /// Serve `/health` and `/metrics` at this Unix socket, for programs of this machine.
+    #[cfg(feature = "http")]
+    pub health: Option<PathBuf>,
     /// How much one client may take.
     #[cfg(feature = "http")]
     pub limits: ClientLimits,
@@ -130,11 +138,22 @@ impl Args {
         false
     }
 
+    /// Checks the flags without reading the files that they name.
+    ///
+    /// # Errors
+    /// Returns an error if the broker's address is invalid.
+    pub fn check(&self) -> Result<(), TelemetryError> {
+        #[cfg(feature = "mqtt")]
+        self.mqtt.as_deref().map(Address::parse).transpose()?;
+        Ok(())
+    }
+
     /// Returns what the flags ask for, and reads the files that they name.
     ///
     /// # Errors
     /// Returns an error if a file cannot be read or holds no token, or if the broker's address is invalid.
     pub fn options(&self) -> Result<TelemetryOptions, TelemetryError> {
+        std::sync::LazyLock::force(&super::today::ZONE);
         Ok(TelemetryOptions {
             #[cfg(feature = "preview")]
             preview: self.preview,
@@ -148,6 +167,8 @@ impl Args {
             metrics: self.metrics,
             #[cfg(feature = "http")]
             token: self.preview_token_file.as_deref().map(Token::from_file).transpose()?,
+            #[cfg(feature = "http")]
+            health: super::listen::health_socket(),
             #[cfg(feature = "http")]
             limits: ClientLimits::default(),
             #[cfg(feature = "mqtt")]
@@ -164,6 +185,7 @@ impl Args {
         }
         let mut options = BrokerOptions::new(address);
         options.password = password;
+        options.pauses = !self.local_pause_only;
         options.discovery = Some(self.mqtt_discovery.trim_matches('/').to_owned()).filter(|prefix| !prefix.is_empty());
         #[cfg(feature = "mqtt-tls")]
         if let Some(path) = &self.mqtt_ca_file {

@@ -6,9 +6,26 @@ use expression_core::{Label, Quality};
 
 use crate::frame::Observation;
 
-/// Upper edges of the latency histogram, in microseconds. Anything above the last falls into a bucket of its own.
+/// Upper edges of the histograms, in microseconds. Anything above the last falls into a bucket of its own.
 pub const LATENCY_EDGES: [u32; 11] =
     [1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000, 500_000, 1_000_000, 2_000_000];
+
+/// A histogram of times.
+#[derive(Debug, Default)]
+pub struct Times {
+    /// By [`LATENCY_EDGES`].
+    pub buckets: [AtomicU64; LATENCY_EDGES.len() + 1],
+    pub sum_us: AtomicU64,
+}
+
+impl Times {
+    /// Counts a time in microseconds.
+    pub fn add(&self, microseconds: u32) {
+        let bucket = LATENCY_EDGES.iter().position(|edge| microseconds <= *edge);
+        self.buckets[bucket.unwrap_or(LATENCY_EDGES.len())].fetch_add(1, Relaxed);
+        self.sum_us.fetch_add(u64::from(microseconds), Relaxed);
+    }
+}
 
 /// The counters. They are updated without a lock, so two of them read together may be a frame apart.
 #[derive(Debug, Default)]
@@ -20,9 +37,12 @@ pub struct Counters {
     pub faces: [AtomicU64; Quality::ALL.len()],
     /// By [`Label`].
     pub labels: [AtomicU64; Label::COUNT],
-    /// By [`LATENCY_EDGES`].
-    pub latency: [AtomicU64; LATENCY_EDGES.len() + 1],
-    pub latency_us: AtomicU64,
+    /// From a frame's arrival to its observation.
+    pub latency: Times,
+    /// Runs of the face detector.
+    pub detector: Times,
+    /// Runs of the expression net, each with all faces of a frame.
+    pub classifier: Times,
     pub camera_losses: AtomicU64,
     pub journal_commits: AtomicU64,
     pub journal_records: AtomicU64,
@@ -43,8 +63,6 @@ impl Counters {
                 self.labels[label as usize].fetch_add(1, Relaxed);
             }
         }
-        let bucket = LATENCY_EDGES.iter().position(|edge| observation.latency_us <= *edge);
-        self.latency[bucket.unwrap_or(LATENCY_EDGES.len())].fetch_add(1, Relaxed);
-        self.latency_us.fetch_add(u64::from(observation.latency_us), Relaxed);
+        self.latency.add(observation.latency_us);
     }
 }

@@ -1,6 +1,6 @@
 //! The present state of the run, shared by the pipeline, which tells it, and by those who serve it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -12,6 +12,7 @@ use super::about::About;
 use super::counters::Counters;
 use super::history::History;
 use super::rate::Rate;
+use super::today::Day;
 use crate::event::{Event, Rate as ProcessingRate};
 use crate::frame::Observation;
 use crate::record::{self, EventRecord};
@@ -46,7 +47,15 @@ pub struct Now {
     pub history: History,
     /// The newest events, oldest first.
     pub events: VecDeque<ToldEvent>,
+    /// How many there were of each kind, but for those that happen all the time.
+    pub events_by_kind: BTreeMap<String, u64>,
     pub paused: bool,
+    /// Whether the run loop has begun.
+    pub is_running: bool,
+    /// Somebody asked to pause or to resume.
+    pub pause_request: Option<bool>,
+    /// What today has brought.
+    pub day: Day,
     /// Unix time in microseconds since when the camera delivers no frames, if it once did.
     pub camera_lost_since: Option<i64>,
     /// The share of frames that is processed because the board is hot; `None` if every frame is.
@@ -102,7 +111,9 @@ impl Hub {
         seen.millicelsius = observation.millicelsius;
         seen.faces.clear();
         seen.faces.extend(observation.faces.iter().take(MAX_FACES));
-        now.history.add(observation.stamp.wall_us.div_euclid(1_000_000), &observation.faces);
+        let second = observation.stamp.wall_us.div_euclid(1_000_000);
+        now.history.add(second, &observation.faces);
+        now.day.add(second, &observation.faces);
         at
     }
 
@@ -137,8 +148,8 @@ impl Hub {
                 now.journal_failing.get_or_insert((wall_us, shortened(message)));
             }
             Event::WritingRecovered { .. } => now.journal_failing = None,
-            Event::Start
-            | Event::Stop { .. }
+            Event::Start => now.is_running = true,
+            Event::Stop { .. }
             | Event::FramesDropped { .. }
             | Event::JournalDamaged { .. }
             | Event::KeepFaces { .. }
@@ -148,6 +159,7 @@ impl Hub {
         }
         let line = event.line()?;
         let (name, detail) = event.to_parts();
+        *now.events_by_kind.entry(name.clone()).or_default() += 1;
         let detail = detail.and_then(|detail| serde_json::from_str(&detail).ok());
         Some(now.tell(ToldEvent { record: EventRecord { time: record::time(wall_us), event: name, detail }, line }))
     }

@@ -1,6 +1,10 @@
 //! Addresses to listen on, and origins that may embed the preview, as people write them.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs, UdpSocket};
+use std::path::PathBuf;
+
+/// The socket of the service, in the runtime directory that its unit asks for.
+pub const HEALTH_SOCKET: &str = "/run/edge-runtime/health.sock";
 
 /// Reads an address to listen on: `8080` and `localhost:8080` are this machine only, `:8080` is every interface; anything else is
 /// `ADDRESS:PORT` or `NAME:PORT`.
@@ -32,12 +36,26 @@ pub fn parse_address(text: &str) -> Result<SocketAddr, String> {
     }
 }
 
+/// Where the service's socket is in the runtime directory that systemd gives; `None` without one.
+pub fn health_socket() -> Option<PathBuf> {
+    let folders = std::env::var_os("RUNTIME_DIRECTORY")?;
+    // Several are separated by colons; ours is the first.
+    let folder = std::env::split_paths(&folders).next().filter(|folder| folder.is_absolute())?;
+    Some(folder.join("health.sock"))
+}
+
 /// The address under which others reach a listener: its own, or for a listener on every interface that of the default route.
 pub fn reachable(address: SocketAddr) -> SocketAddr {
     if !address.ip().is_unspecified() {
         return address;
     }
     SocketAddr::new(own_address().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)), address.port())
+}
+
+/// The address of a page for browsers on other machines; `None` if only this machine reaches the listener.
+pub fn page(address: SocketAddr) -> Option<String> {
+    let address = reachable(address);
+    (!address.ip().is_loopback()).then(|| format!("http://{address}/"))
 }
 
 /// This machine's address on its default route, if it has one. Connecting a UDP socket sends nothing; the address is one that

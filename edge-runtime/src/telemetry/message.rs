@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::hub::{Hub, Now, ToldEvent};
+use super::hub::{Hub, Now, ToldEvent, unix_time};
+use super::today::Today;
 use crate::event::Rate;
 use crate::record::{FaceRecord, FrameRecord, celsius, time};
 use crate::score::{ScoreScale, rounded};
@@ -35,6 +36,8 @@ pub struct Status {
     face_count: Option<usize>,
     /// The largest face.
     face: Option<FaceRecord>,
+    /// What today has brought.
+    today: Today,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -90,9 +93,11 @@ impl Status {
     /// The present status.
     pub fn new(hub: &Hub) -> Status {
         let at = hub.started.elapsed();
-        let now = hub.now();
+        let mut now = hub.now();
+        let today = now.day.at(unix_time().as_secs() as i64);
         let seen = &now.observation;
         Status {
+            today,
             time: (seen.stamp.wall_us != 0).then(|| time(seen.stamp.wall_us)),
             camera: CameraStatus { up: now.camera_is_up(), lost_since: now.camera_lost_since.map(time) },
             journal: JournalStatus {

@@ -3,7 +3,9 @@
 //! `prometheus-client` writes the format. The values stay in the hub, where they are counted without it, and are collected when
 //! somebody asks for them.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -15,8 +17,9 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
-use super::counters::LATENCY_EDGES;
+use super::counters::{LATENCY_EDGES, Times};
 use super::hub::Hub;
+use super::resources;
 use crate::event::Rate;
 
 /// The content type of the text.
@@ -26,9 +29,12 @@ pub use prometheus_text::CONTENT_TYPE;
 pub fn text(hub: &Arc<Hub>, publishes: bool) -> String {
     let mut registry = Registry::with_prefix("edge_runtime");
     registry.register_collector(Box::new(HubCollector { hub: hub.clone(), publishes }));
+    let mut process = Registry::default();
+    process.register_collector(Box::new(ProcessCollector));
     let mut text = String::new();
     // Writing to a string does not fail.
     let _ = prometheus_text::encode(&mut text, &registry);
+    let _ = prometheus_text::encode(&mut text, &process);
     text
 }
 
@@ -57,12 +63,13 @@ impl Metrics<'_> {
     fn encode(&mut self, hub: &Hub, publishes: bool) -> fmt::Result {
         let counters = &hub.counters;
         let at = hub.started.elapsed();
-        let (rate, processed, faces, millicelsius, age, up, paused, failing) = {
+        let (rate, processed, faces, millicelsius, age, up, paused, failing, events) = {
             let now = hub.now();
             let age = now.observed_at.map(|then| at.saturating_sub(then));
             let (rate, failing) = (now.rate.per_second(at), now.journal_failing.is_some());
             let millicelsius = now.observation.millicelsius;
-            (rate, now.throttled_to, now.face_count(), millicelsius, age, now.camera_is_up(), now.paused, failing)
+            let (up, events) = (now.camera_is_up(), now.events_by_kind.clone());
+            (rate, now.throttled_to, now.face_count(), millicelsius, age, up, now.paused, failing, events)
         };
         self.info(hub)?;
         self.gauge("start_time_seconds", "Unix time of the start.", hub.started_at)?;
@@ -71,6 +78,11 @@ impl Metrics<'_> {
         self.gauge("frames_per_second", "Frame rate, the mean of the last five seconds.", f64::from(rate))?;
         let help = "Share of frames that is processed: below 1 while the board is too hot.";
         self.gauge("processed_frames_ratio", help, processed.map_or(1.0, Rate::share))?;
+        self.gauge(
+            "throttled",
+            "1 while fewer frames are processed because the board is hot, else 0.",
+            flag(processed.is_some()),
+        )?;
         self.gauge("camera_up", "1 while frames arrive, 0 before the first and while the camera is lost.", flag(up))?;
         if let Some(age) = age {
             self.gauge("last_frame_age_seconds", "Time since the last frame.", age.as_secs_f64())?;
@@ -82,7 +94,11 @@ impl Metrics<'_> {
         self.family("faces", "Faces, counted in every frame, by their quality.", "quality", qualities)?;
         let labels = Label::ALL.iter().map(|label| label.name()).zip(&counters.labels);
         self.family("labels", "Smoothed labels, counted in every frame.", "label", labels)?;
-        self.latency(hub)?;
+        let help = "Time from a frame's arrival to its observation.";
+        self.times("latency_seconds", help, &counters.latency)?;
+        self.times("detector_seconds", "Time of a run of the face detector.", &counters.detector)?;
+        let help = "Time of a run of the expression net, with all faces of a frame.";
+        self.times("classifier_seconds", help, &counters.classifier)?;
         if let Some(value) = millicelsius {
             self.gauge("temperature_celsius", "Temperature of the board.", f64::from(value) / 1e3)?;
         }
@@ -92,6 +108,10 @@ impl Metrics<'_> {
         self.counter("journal_commits", "Batches that the journal has committed.", &counters.journal_commits)?;
         self.counter("journal_records", "Records that the journal has committed.", &counters.journal_records)?;
         self.counter("journal_dropped", "Records that the journal had to drop.", &counters.journal_dropped)?;
+        if let Some(journal) = &hub.about.journal {
+            self.disk(journal)?;
+        }
+        self.events(&events)?;
         self.counter("preview_pictures", "Pictures that were encoded for viewers.", &counters.pictures)?;
         if publishes {
             let connected = counters.mqtt_connected.load(Relaxed);
@@ -138,14 +158,51 @@ impl Metrics<'_> {
         Ok(())
     }
 
-    fn latency(&mut self, hub: &Hub) -> fmt::Result {
+    /// A histogram.
+    fn times(&mut self, name: &str, help: &str, times: &Times) -> fmt::Result {
         let edges = LATENCY_EDGES.iter().map(|edge| f64::from(*edge) / 1e6).chain([f64::MAX]);
-        let buckets: Vec<_> = edges.zip(&hub.counters.latency).map(|(edge, n)| (edge, n.load(Relaxed))).collect();
+        let buckets: Vec<_> = edges.zip(&times.buckets).map(|(edge, n)| (edge, n.load(Relaxed))).collect();
         let count = buckets.iter().map(|(_, count)| count).sum();
-        let sum = hub.counters.latency_us.load(Relaxed) as f64 / 1e6;
-        let help = "Time from a frame's arrival to its observation.";
-        let mut metric = self.0.encode_descriptor("latency_seconds", help, None, MetricType::Histogram)?;
+        let sum = times.sum_us.load(Relaxed) as f64 / 1e6;
+        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Histogram)?;
         metric.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
+    }
+
+    /// What happened, by the names that events have in the journal.
+    fn events(&mut self, events: &BTreeMap<String, u64>) -> fmt::Result {
+        let mut metric = self.0.encode_descriptor("events", "Events, by kind.", None, MetricType::Counter)?;
+        for (kind, count) in events {
+            ConstCounter::new(*count).encode(metric.encode_family(&[("kind", kind.as_str())])?)?;
+        }
+        Ok(())
+    }
+
+    /// Sizes on the disk of the journal.
+    fn disk(&mut self, journal: &Path) -> fmt::Result {
+        if let Some(bytes) = resources::journal_bytes(journal) {
+            self.gauge("journal_size_bytes", "Size of the journal with its write-ahead log.", bytes)?;
+        }
+        if let Some(bytes) = resources::free_bytes(journal) {
+            self.gauge("journal_disk_free_bytes", "Free space on the disk of the journal.", bytes)?;
+        }
+        Ok(())
+    }
+}
+
+/// What Prometheus calls the same for every program, without a prefix.
+#[derive(Debug)]
+struct ProcessCollector;
+
+impl Collector for ProcessCollector {
+    fn encode(&self, encoder: DescriptorEncoder) -> fmt::Result {
+        let mut metrics = Metrics(encoder);
+        if let Some(bytes) = resources::resident_bytes() {
+            metrics.gauge("process_resident_memory_bytes", "Resident memory of the program.", bytes)?;
+        }
+        let help = "Processor time of the program, of all threads together.";
+        let metric = metrics.0.encode_descriptor("process_cpu_seconds", help, None, MetricType::Counter)?;
+        ConstCounter::new(resources::cpu_seconds()).encode(metric)?;
+        Ok(())
     }
 }
 

@@ -13,6 +13,8 @@ mod args;
 mod backlog;
 mod counters;
 mod error;
+#[cfg(feature = "http")]
+mod health;
 mod history;
 mod hub;
 #[cfg(feature = "http")]
@@ -20,6 +22,7 @@ mod limits;
 #[cfg(feature = "http")]
 mod listen;
 mod rate;
+mod today;
 mod token;
 
 #[cfg(feature = "http")]
@@ -32,17 +35,24 @@ mod metrics;
 pub mod mqtt;
 #[cfg(feature = "preview")]
 mod page;
+#[cfg(feature = "metrics")]
+mod resources;
 #[cfg(feature = "preview")]
 mod viewers;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use about::About;
 pub use args::{Args, TelemetryOptions};
 pub use backlog::{Backlog, BacklogEntry};
 pub use error::TelemetryError;
 #[cfg(feature = "http")]
+pub use health::{Health, Part as HealthPart};
+#[cfg(feature = "http")]
 pub use limits::ClientLimits;
+#[cfg(feature = "http")]
+pub use listen::HEALTH_SOCKET;
 #[cfg(feature = "http")]
 pub use listen::{Origin, parse_address};
 pub use token::Token;
@@ -88,7 +98,13 @@ impl Telemetry {
         let server = http::Server::start(&options, &shared)?;
         #[cfg(feature = "mqtt")]
         let publisher = match options.mqtt {
-            Some(options) => Some(mqtt::Publisher::start(options, hub.clone(), backlog)?),
+            Some(options) => {
+                #[cfg(feature = "preview")]
+                let page = server.as_ref().and_then(http::Server::preview_address).and_then(listen::page);
+                #[cfg(not(feature = "preview"))]
+                let page = None;
+                Some(mqtt::Publisher::start(options, hub.clone(), backlog, page)?)
+            }
             None => None,
         };
         #[cfg(not(feature = "mqtt"))]
@@ -111,6 +127,31 @@ impl Telemetry {
         self.viewers
             .observe(frame, at, || message::text(&message::ObservedFrame::new(&self.hub.now(), &self.hub.scale, at)));
         let _ = (frame, at);
+    }
+
+    /// Takes in how long the face detector and the expression net took for a frame, if they ran.
+    pub fn step_times(&self, detector: Option<Duration>, classifier: Option<Duration>) {
+        let counters = &self.hub.counters;
+        for (times, took) in [(&counters.detector, detector), (&counters.classifier, classifier)] {
+            if let Some(took) = took {
+                times.add(took.as_micros().min(u128::from(u32::MAX)) as u32);
+            }
+        }
+    }
+
+    /// Asks to pause (`true`) or to resume recording, as a message to the broker does.
+    pub fn request_pause(&self, pauses: bool) {
+        self.hub.now().pause_request = Some(pauses);
+    }
+
+    /// Whether somebody has asked, by way of the broker, to pause (`true`) or to resume recording; told once.
+    pub fn take_pause_request(&self) -> Option<bool> {
+        self.hub.now().pause_request.take()
+    }
+
+    /// Tells watchers what no other sink needs to know.
+    pub fn note(&self, line: &str) {
+        self.hub.note(line);
     }
 
     /// Takes in an event.

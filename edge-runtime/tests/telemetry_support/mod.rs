@@ -22,6 +22,7 @@ pub fn about() -> About {
         bundle: "ferplus-test".into(),
         model: "0123abcd".into(),
         source: "test".into(),
+        journal: None,
         score_scale: 0.05,
         labels: [true; 8],
     }

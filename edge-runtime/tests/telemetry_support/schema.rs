@@ -1,4 +1,4 @@
-//! Holds what the program writes to `docs/records.schema.json`.
+//! Holds what the program writes to `docs/records.schema.json`, and other values to other schemas.
 //!
 //! The keywords that the schema uses are checked here, and any other fails: the crates for JSON Schema enable features of crates
 //! that tract uses too, so tract would be built twice.
@@ -15,7 +15,7 @@ static SCHEMA: LazyLock<Value> =
 pub fn hold(kind: &str, value: &Value) {
     let schema = &SCHEMA["$defs"][kind];
     assert!(schema.is_object(), "the schema has no {kind}");
-    if let Err(why) = check(schema, value, kind) {
+    if let Err(why) = check(&SCHEMA, schema, value, kind) {
         panic!("{why}\nin {value:#}");
     }
 }
@@ -28,7 +28,9 @@ fn is_time(text: &str) -> bool {
 }
 
 /// The names of the properties that the schema has checked; an error says where the value differs.
-fn check(schema: &Value, value: &Value, at: &str) -> Result<BTreeSet<String>, String> {
+///
+/// `root` is the schema that `$ref` refers to.
+pub fn check(root: &Value, schema: &Value, value: &Value, at: &str) -> Result<BTreeSet<String>, String> {
     let mut known = BTreeSet::new();
     let keywords = schema.as_object().ok_or_else(|| format!("{at}: not a schema"))?;
     let fail = |what: &str| Err(format!("{at}: {value} is not {what}"));
@@ -36,15 +38,16 @@ fn check(schema: &Value, value: &Value, at: &str) -> Result<BTreeSet<String>, St
         match keyword.as_str() {
             "$ref" => {
                 let name = wanted.as_str().and_then(|path| path.strip_prefix("#/$defs/")).unwrap();
-                known.extend(check(&SCHEMA["$defs"][name], value, at)?);
+                known.extend(check(root, &root["$defs"][name], value, at)?);
             }
             "allOf" => {
                 for part in wanted.as_array().unwrap() {
-                    known.extend(check(part, value, at)?);
+                    known.extend(check(root, part, value, at)?);
                 }
             }
             "anyOf" => {
-                let tried: Vec<_> = wanted.as_array().unwrap().iter().map(|part| check(part, value, at)).collect();
+                let tried: Vec<_> =
+                    wanted.as_array().unwrap().iter().map(|part| check(root, part, value, at)).collect();
                 match tried.iter().position(Result::is_ok) {
                     Some(fits) => known.extend(tried.into_iter().nth(fits).unwrap()?),
                     None => return fail(&wanted.to_string()),
@@ -86,18 +89,18 @@ fn check(schema: &Value, value: &Value, at: &str) -> Result<BTreeSet<String>, St
             }
             "items" => {
                 for item in value.as_array().into_iter().flatten() {
-                    check(wanted, item, &format!("{at}[]"))?;
+                    check(root, wanted, item, &format!("{at}[]"))?;
                 }
             }
             "prefixItems" => {
                 for (part, item) in wanted.as_array().unwrap().iter().zip(value.as_array().into_iter().flatten()) {
-                    check(part, item, &format!("{at}[]"))?;
+                    check(root, part, item, &format!("{at}[]"))?;
                 }
             }
             "properties" => {
                 for (name, part) in wanted.as_object().unwrap() {
                     if let Some(field) = value.get(name) {
-                        check(part, field, &format!("{at}.{name}"))?;
+                        check(root, part, field, &format!("{at}.{name}"))?;
                         known.insert(name.clone());
                     }
                 }
@@ -111,11 +114,20 @@ fn check(schema: &Value, value: &Value, at: &str) -> Result<BTreeSet<String>, St
             }
             // Checked below, once all properties are known.
             "additionalProperties" | "unevaluatedProperties" if wanted == false => {}
+            "additionalProperties" => {
+                for (name, field) in value.as_object().into_iter().flatten() {
+                    check(root, wanted, field, &format!("{at}.{name}"))?;
+                    known.insert(name.clone());
+                }
+            }
             "enum" | "minimum" | "maximum" | "minItems" | "maxItems" => {}
+            "$schema" | "$defs" | "title" | "description" => {}
             other => panic!("{at}: the keyword {other} is not checked"),
         }
     }
-    let closed = ["additionalProperties", "unevaluatedProperties"].iter().any(|keyword| schema.get(*keyword).is_some());
+    let closed = ["additionalProperties", "unevaluatedProperties"]
+        .iter()
+        .any(|keyword| schema.get(*keyword) == Some(&Value::Bool(false)));
     let fields = value.as_object().into_iter().flat_map(|fields| fields.keys());
     match fields.into_iter().find(|name| closed && !known.contains(*name)) {
         Some(name) => Err(format!("{at}: the field {name} is not in the schema")),

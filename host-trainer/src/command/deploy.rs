@@ -1,14 +1,18 @@
 //! `host-trainer deploy`
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use expression_engine::Bundle;
 use expression_engine::bundle::Manifest;
+use indicatif::{HumanBytes, ProgressBar};
 
+use super::fleet::RollOut;
 use super::key::PasswordArgs;
 use crate::assets;
-use crate::deploy::{Action, Ssh, Version, evidence};
+use crate::deploy::{Action, HealthCheck, News, Ssh, Version, evidence, is_host};
 use crate::error::Error;
+use crate::progress;
 
 /// The bundle that the repository carries.
 const SHIPPED: &str = "models/ferplus-edge";
@@ -21,13 +25,13 @@ const SHIPPED: &str = "models/ferplus-edge";
 #[derive(clap::Args)]
 pub struct Cmd {
     /// Name of a built-in board, or path of a board file.
-    #[arg(long, value_name = "NAME|FILE", required_unless_present_any = ["status", "rollback"])]
+    #[arg(long, value_name = "NAME|FILE", required_unless_present_any = ["status", "rollback", "fleet"])]
     board: Option<String>,
     /// Address of the board, as for ssh. A user other than root needs sudo without a password.
-    #[arg(long, value_name = "USER@ADDRESS", value_parser = host)]
-    host: String,
+    #[arg(long, value_name = "USER@ADDRESS", value_parser = host, required_unless_present = "fleet")]
+    host: Option<String>,
     /// Port of the board's ssh server.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", conflicts_with = "fleet")]
     port: Option<u16>,
     /// Private key to log in with.
     #[arg(long, value_name = "FILE")]
@@ -62,6 +66,9 @@ pub struct Cmd {
     /// Time that the service must stay up once it is ready, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     settle: u16,
+    /// Then ask the service how it is, and go back unless it is well within this time, in seconds: ready, camera, journal, model.
+    #[arg(long, value_name = "SECONDS", conflicts_with_all = ["status", "no_service", "fleet"])]
+    health: Option<u16>,
     /// Print which versions are on the board and change nothing.
     #[arg(long, conflicts_with_all = ["board", "bundle", "binary", "rollback"])]
     status: bool,
@@ -71,6 +78,8 @@ pub struct Cmd {
     /// Root of the board's files, for tests.
     #[arg(long, hide = true, default_value = "/", value_parser = root)]
     root: String,
+    #[command(flatten)]
+    roll_out: RollOut,
 }
 
 impl Cmd {
@@ -80,17 +89,27 @@ impl Cmd {
     /// Returns an error if a part is missing or not made for the board, the board cannot be reached, or the version does not
     /// stay up.
     pub fn run(&self) -> crate::Result<()> {
-        let ssh = Ssh { host: self.host.clone(), arguments: self.ssh_arguments(), root: self.root.clone() };
+        if let Some(fleet) = &self.roll_out.fleet {
+            let shipped = self.bundle.is_none().then(shipped).transpose()?.unwrap_or_default();
+            return self.roll_out.run(
+                fleet,
+                self.binary.as_deref(),
+                self.bundle.as_deref(),
+                &shipped,
+                self.accept_worse,
+            );
+        }
+        let host = self.host.clone().unwrap_or_default();
+        let ssh = Ssh { host, arguments: self.ssh_arguments(), root: self.root.clone(), patience: None };
+        let console = Console::default();
+        let perform = |action: &Action| ssh.perform(action, &|news| console.show(news));
         let (service, settle) = (!self.no_service, self.settle);
+        let health = self.health.map(|within| HealthCheck { within, ignore: Vec::new() });
         let answer = match &self.board {
             Some(board) => {
                 let bundle = match &self.bundle {
                     Some(folder) => folder.clone(),
-                    None => assets::find(SHIPPED).ok_or_else(|| {
-                        Error::BadInput(format!(
-                            "no {SHIPPED} in this folder, the program's or above; give --bundle DIR"
-                        ))
-                    })?,
+                    None => shipped()?,
                 };
                 let key = self.sign.as_deref().map(|file| self.password.open(file)).transpose()?;
                 let version = Version::gather(board, self.binary.as_deref(), &bundle, key.as_ref())?;
@@ -98,10 +117,10 @@ impl Cmd {
                     check_evidence(&ssh, &bundle)?;
                 }
                 let (older, replace_keys) = (self.allow_older_bundle, self.replace_keys);
-                ssh.perform(&Action::Deploy { version: &version, service, settle, older, replace_keys })?
+                perform(&Action::Deploy { version: &version, service, settle, older, replace_keys, health })?
             }
-            None if self.rollback => ssh.perform(&Action::Rollback { service, settle })?,
-            None => ssh.perform(&Action::Status)?,
+            None if self.rollback => perform(&Action::Rollback { service, settle })?,
+            None => perform(&Action::Status)?,
         };
         answer.iter().try_for_each(|line| crate::error::print(line))
     }
@@ -119,10 +138,40 @@ impl Cmd {
     }
 }
 
+fn shipped() -> crate::Result<PathBuf> {
+    let missing = || format!("no {SHIPPED} in this folder, the program's or above; give --bundle DIR");
+    assets::find(SHIPPED).ok_or_else(|| Error::BadInput(missing()))
+}
+
+/// Shows on stderr what happens on one board.
+#[derive(Default)]
+struct Console(Mutex<Option<ProgressBar>>);
+
+impl Console {
+    fn show(&self, news: News) {
+        let mut sending = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match news {
+            News::Step(_) => {}
+            News::Line(line) => eprintln!("{line}"),
+            News::Sent { bytes, all } => {
+                let bar = sending.get_or_insert_with(|| {
+                    let bar = progress::bar(all, "sending");
+                    progress::line(&bar, &format!("sending {}", HumanBytes(all)));
+                    bar
+                });
+                bar.set_position(bytes);
+                if bytes == all {
+                    bar.finish_and_clear();
+                }
+            }
+        }
+    }
+}
+
 /// Refuses a bundle that is worse than the one on the board, as far as its evidence tells.
 fn check_evidence(ssh: &Ssh, bundle: &Path) -> crate::Result<()> {
     let on_board = || -> crate::Result<Option<Manifest>> {
-        let text = ssh.perform(&Action::Manifest)?.join("\n");
+        let text = ssh.perform(&Action::Manifest, &|_| {})?.join("\n");
         let read = || Manifest::from_toml(&text, Path::new("the board's bundle"));
         Ok(if text.is_empty() { None } else { Some(read()?) })
     };
@@ -133,9 +182,7 @@ fn check_evidence(ssh: &Ssh, bundle: &Path) -> crate::Result<()> {
 
 /// A host that ssh does not take for an option.
 fn host(text: &str) -> Result<String, String> {
-    let is_name =
-        !text.is_empty() && !text.starts_with('-') && !text.contains(|c: char| c.is_whitespace() || c.is_control());
-    if is_name { Ok(text.to_owned()) } else { Err("give USER@ADDRESS".into()) }
+    if is_host(text) { Ok(text.to_owned()) } else { Err("give USER@ADDRESS".into()) }
 }
 
 /// A path that every shell reads as one word.

@@ -6,10 +6,12 @@ pub mod detector;
 pub mod draw;
 pub mod evaluate;
 pub mod export;
+pub mod fleet;
 pub mod inspect;
 pub mod key;
 pub mod label;
 pub mod manual;
+pub mod predict;
 pub mod report;
 pub mod run_all;
 pub mod sign;
@@ -40,6 +42,7 @@ pub struct Cli {
 enum Command {
     RunAll(run_all::Cmd),
     Evaluate(evaluate::Cmd),
+    Predict(predict::Cmd),
     Export(export::Cmd),
     Crossval(crossval::Cmd),
     Report(report::Cmd),
@@ -53,6 +56,7 @@ enum Command {
     Sign(sign::Cmd),
     Verify(verify::Cmd),
     Deploy(Box<deploy::Cmd>),
+    Fleet(fleet::Cmd),
     Completions(manual::Completions),
     Man(manual::Man),
 }
@@ -69,6 +73,7 @@ impl Cli {
         match self.command {
             Command::RunAll(cmd) => cmd.run(),
             Command::Evaluate(cmd) => cmd.run(),
+            Command::Predict(cmd) => cmd.run(),
             Command::Export(cmd) => cmd.run(),
             Command::Crossval(cmd) => cmd.run(),
             Command::Report(cmd) => cmd.run(),
@@ -82,6 +87,7 @@ impl Cli {
             Command::Sign(cmd) => cmd.run(),
             Command::Verify(cmd) => cmd.run(),
             Command::Deploy(cmd) => cmd.run(),
+            Command::Fleet(cmd) => cmd.run(),
             Command::Completions(cmd) => cmd.run(),
             Command::Man(cmd) => cmd.run(),
         }

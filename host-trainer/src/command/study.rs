@@ -108,7 +108,12 @@ pub(super) fn old_test(source: &Source) -> crate::Result<Part> {
     let split = if matches!(source, Source::FerPlus(_)) { Split::Valid } else { Split::Test };
     let request = dataset::Request { rendered: OLD_TEST, limit: Some(16), calibration: 2, seed: OLD_TEST_SEED };
     // Of a rendered set the test part alone is drawn in full.
-    dataset::part(source, split, request)
+    let mut part = dataset::part(source, split, request)?;
+    if matches!(source, Source::Rendered(_)) {
+        // The name would tell of the training faces, which are not looked at.
+        part.name = "rendered test".into();
+    }
+    Ok(part)
 }
 
 /// Faces of a rendered old test, times four.

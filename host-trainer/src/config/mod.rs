@@ -1,6 +1,9 @@
 //! The configuration of a run: a preset, with what the command line changed. Every hyper-parameter is in it.
 
+use std::path::Path;
+
 use expression_core::FaceInput;
+use expression_engine::files;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Context, Error};
@@ -10,6 +13,9 @@ mod schedule;
 
 pub use adapt::{Adapt, Start};
 pub use schedule::Schedule;
+
+/// The most bytes of a preset.
+const MAX_BYTES: u64 = 1 << 20;
 
 /// Everything that decides what a run computes, besides its data.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -278,9 +284,8 @@ impl Config {
     pub fn preset(name: &str) -> crate::Result<Config> {
         let text = match PRESETS.iter().find(|(known, _)| *known == name) {
             Some((_, text)) => (*text).to_owned(),
-            None if name.ends_with(".toml") => std::fs::read_to_string(name).map_err(|error| {
-                Error::BadInput(format!("{name}: {error}; give a preset or the path of a TOML file"))
-            })?,
+            None if name.ends_with(".toml") => files::read_text(Path::new(name), MAX_BYTES)
+                .map_err(|error| Error::BadInput(format!("{error}; give a preset or the path of a TOML file")))?,
             None => {
                 let names = PRESETS.map(|(known, _)| known).join(", ");
                 return Err(Error::BadInput(format!("no preset {name:?}; there are {names}, or give a .toml file")));

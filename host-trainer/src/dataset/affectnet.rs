@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use expression_core::Label;
 
 use super::class_names::Numbering;
-use super::{Collection, Fold, Sample, cut, listing, sample};
+use super::{Collection, Fold, Sample, cut, listing, sample, table};
 use crate::error::{Context, Error};
 
 /// The lists of the first form, and where they may lie.
@@ -111,8 +111,7 @@ fn list(folder: &Path, list: &Path, left_out: &mut listing::LeftOut) -> crate::R
     let mut table = csv::ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
-        .from_path(list)
-        .map_err(|error| Error::BadInput(format!("{}: {error}", list.display())))?;
+        .from_reader(table::open(list).map_err(|error| Error::BadInput(format!("{}: {error}", list.display())))?);
     let (mut rows, mut root) = (Vec::new(), None);
     for (number, record) in (1..).zip(table.records()) {
         let line = || format!("{}:{number}", list.display());
@@ -159,6 +158,9 @@ fn landmarks(text: &str) -> Result<Vec<[f32; 2]>, String> {
     complete.then(points).ok_or_else(|| format!("{found} landmarks that can be read, not {}", cut::LANDMARKS))
 }
 
+/// The most bytes of a file with one label.
+const MAX_NPY: u64 = 1 << 16;
+
 /// The rows of a part of the later form.
 fn set(folder: &Path, left_out: &mut listing::LeftOut) -> crate::Result<Vec<Row>> {
     let annotations = folder.join("annotations");
@@ -167,7 +169,8 @@ fn set(folder: &Path, left_out: &mut listing::LeftOut) -> crate::Result<Vec<Row>
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
         let file = annotations.join(format!("{stem}_exp.npy"));
         let place = || file.display().to_string();
-        let bytes = expression_engine::files::read(&file)?;
+        let bytes = expression_engine::files::read_at_most(&file, MAX_NPY)
+            .map_err(|error| Error::BadInput(error.to_string()))?;
         let code = npy_scalar(&bytes).map_err(Error::BadInput).with_context(place)?;
         match label(&code).map_err(Error::BadInput).with_context(place)? {
             Some(label) => rows.push(Row { path, label, landmarks: None }),

@@ -199,6 +199,8 @@ const NO_EXPRESSION: [&str; 9] =
     ["unknown", "uncertain", "none", "other", "others", "nf", "no face", "non face", "not a face"];
 /// The longest edit distance at which a misspelt name of at least five letters is still read.
 const MAX_EDITS: usize = 1;
+/// The most bytes of a file of names.
+const MAX_BYTES: u64 = 1 << 20;
 
 impl ClassNames {
     /// The label of each class, in the order of `names`; `None` for classes that are left out.
@@ -319,9 +321,9 @@ impl FromStr for ClassNames {
         if text.contains('=') && !Path::new(text).is_file() {
             return ClassNames::pairs(text);
         }
-        let read = std::fs::read_to_string(text);
+        let read = expression_engine::files::read_text(Path::new(text), MAX_BYTES);
         let text = read.map_err(|error| {
-            format!("cannot read {text}: {error}; give a file of NAME=LABEL lines, NAME=LABEL,..., fer2013, raf-db or affectnet")
+            format!("{error}; give a file of NAME=LABEL lines, NAME=LABEL,..., fer2013, raf-db or affectnet")
         })?;
         ClassNames::pairs(&text)
     }

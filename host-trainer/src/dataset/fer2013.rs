@@ -7,7 +7,7 @@ use expression_core::Label;
 use expression_engine::Picture;
 
 use super::class_names::Numbering;
-use super::{DataSet, Part, Request, Sample, Split, shuffled};
+use super::{DataSet, Part, Request, Sample, Split, shuffled, table};
 use crate::error::{Context, Error};
 
 /// Name of the data set and where it comes from.
@@ -80,8 +80,7 @@ fn read(file: &Path) -> crate::Result<Vec<Row>> {
     let advice = "give fer2013.csv or icml_face_data.csv with the columns emotion, pixels and Usage";
     let mut table = csv::ReaderBuilder::new()
         .trim(csv::Trim::All)
-        .from_path(file)
-        .map_err(|error| Error::BadInput(format!("{place}: {error}; {advice}")))?;
+        .from_reader(table::open(file).map_err(|error| Error::BadInput(format!("{place}: {error}; {advice}")))?);
     let header = table.headers().map_err(|error| Error::BadInput(format!("{place}: {error}; {advice}")))?.clone();
     let column = |name: &str| header.iter().position(|known| known.eq_ignore_ascii_case(name));
     let needed =

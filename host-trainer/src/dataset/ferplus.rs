@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use expression_core::Label;
 
-use super::{DataSet, Part, Request, Sample, Split, listing, sample, shuffled};
+use super::{DataSet, Part, Request, Sample, Split, listing, sample, shuffled, table};
 use crate::error::{Context, Error};
 
 /// The table of votes.
@@ -82,7 +82,7 @@ fn rows(folder: &Path, split: Split) -> crate::Result<Vec<Row>> {
     let missing = |error: &dyn std::fmt::Display| {
         Error::BadInput(format!("{}: {error}; give the folder FERPlus, which holds {TABLE} and data/", path.display()))
     };
-    let mut table = csv::Reader::from_path(&path).map_err(|error| missing(&error))?;
+    let mut table = csv::Reader::from_reader(table::open(&path).map_err(|error| missing(&error))?);
     let mut rows = Vec::new();
     for (number, record) in table.records().enumerate() {
         // The header is line 1.

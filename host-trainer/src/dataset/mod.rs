@@ -20,6 +20,7 @@ pub mod raf_db;
 pub mod rendered;
 pub mod sample;
 pub mod sfew;
+mod table;
 pub mod tfd;
 mod whole;
 

@@ -20,9 +20,11 @@ const NONE: f64 = -1.0;
 /// Official folds.
 const FOLDS: usize = 5;
 /// More faces than this are refused (the set has 112,234), and so are larger ones, in pixels a side.
-const MOST: usize = 1_000_000;
+const MOST: usize = 200_000;
 /// See `MOST`.
 const LARGEST: usize = 1024;
+/// The most pixels of all labelled faces (the set has 38.5 million).
+const MAX_PIXELS: usize = 100_000_000;
 
 /// Reads the labelled faces of TFD, 4,178, in its five official folds of a training, a validation and a test part each.
 /// The faces are aligned already.
@@ -103,6 +105,10 @@ fn pictures(mut images: Variable, count: usize, chosen: &[usize]) -> Result<Vec<
     };
     if !(1..=LARGEST).contains(&height) || !(1..=LARGEST).contains(&width) {
         return Err(format!("images: faces of {width}x{height} pixels; at most {LARGEST} a side are read"));
+    }
+    if chosen.len() * width * height > MAX_PIXELS {
+        let faces = chosen.len();
+        return Err(format!("images: {faces} faces of {width}x{height} pixels; at most {MAX_PIXELS} pixels are read"));
     }
     let blank = Picture { width, height, channels: 1, data: vec![0; width * height] };
     let mut pictures = vec![blank; chosen.len()];

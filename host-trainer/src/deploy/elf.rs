@@ -17,6 +17,17 @@ pub fn processor(program: &[u8]) -> Option<&'static str> {
     }
 }
 
+/// What `uname -m` says on a machine of a target triple.
+pub fn machine(target: &str) -> &'static str {
+    match target.split('-').next().unwrap_or_default() {
+        "aarch64" => "aarch64",
+        "x86_64" => "x86_64",
+        "armv7" => "armv7l",
+        "riscv64gc" => "riscv64",
+        _ => "unknown",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

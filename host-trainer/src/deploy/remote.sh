@@ -1,14 +1,19 @@
 # The board's part of `host-trainer deploy`, POSIX sh. It comes over ssh, and what it needs of the board is there on any
 # Debian and in a usual busybox: tar, sha256sum, flock, mv -T, readlink.
 #
-#     sh remote.sh ROOT deploy ID KIB SERVICE SETTLE OLDER KEYS    (then, once `send` is said, the version's files as tar on stdin)
+#     sh remote.sh ROOT deploy ID KIB SERVICE SETTLE OLDER HEALTH MODEL IGNORED KEYS
+#                                                       (then, once `send` is said, the version's files as tar on stdin)
+#     sh remote.sh ROOT survey ID KIB SERVICE MACHINE   (whether the board could take the version; changes nothing)
 #     sh remote.sh ROOT rollback SERVICE SETTLE
 #     sh remote.sh ROOT status
 #     sh remote.sh ROOT manifest
 #
 # ROOT is / but in tests; KIB what the version takes; SERVICE yes, or no to leave services alone; SETTLE the seconds that a
-# service must stay up; OLDER `older` if the bundle may be older than one that the board accepted before; KEYS `replace` if the
-# version need not be signed by a key of the board file in place. Stdout: `ready`, `send`, and the answer. Stderr: talk, and at last `error: ` with what to do.
+# service must stay up; OLDER `older` if the bundle may be older than one that the board accepted before; HEALTH the seconds
+# within which the service must then say that it is well, 0 not to ask; MODEL the hash of its int8 net; IGNORED the parts,
+# separated by commas, whose failing is no reason to go back, or none; KEYS `replace` if the
+# version need not be signed by a key of the board file in place; MACHINE what uname -m must say.
+# Stdout: `ready`, `send`, `step NAME` as each step begins, and the answer. Stderr: talk, and at last `error: ` with what to do.
 # Exit codes: 0 done, 1 failed, 2 to be mended by whoever asks.
 #
 #     /opt/edge-runtime/versions/ID   a version that passed its checks on this board; ID is the hash of its files' hashes
@@ -24,6 +29,7 @@ umask 022
 root=${1%/} action=$2
 shift 2
 base=$root/opt/edge-runtime
+socket=$root/run/edge-runtime/health.sock
 unit=edge-runtime.service
 units=$root/etc/systemd/system
 
@@ -108,6 +114,7 @@ as_service() {
 
 # Tries the version in a folder before anything depends on it.
 check() {
+    answer step checking
     program=$1/edge-runtime
     words=$("$program" --version 2>&1) ||
         fail "edge-runtime does not start on this board: $(printf '%s\n' "$words" | tail -n 1)"
@@ -160,6 +167,7 @@ there: remove the package (apt-get purge edge-runtime) or move the file away, an
 
 # Makes a version the current one.
 activate() {
+    answer step "${2:-switching}"
     from=$base/versions/$1
     if [ "$service" = yes ]; then
         put "$from/edge-runtime.rules" "$root/etc/udev/rules.d/60-edge-runtime.rules" || return 1
@@ -192,6 +200,26 @@ bring_up() {
     done
 }
 
+# The parts of the running service that fail, of those that are the board's and not the version's: one a line.
+ailing() {
+    "$base/current/edge-runtime" health --socket "$socket" 2>/dev/null | sed -n -E 's/^fail +(camera|journal) .*/\1/p'
+}
+
+# Whether the service that was just started says that it is well. $why is what it says otherwise.
+is_well() {
+    [ "$health" != 0 ] || return 0
+    program=$base/current/edge-runtime
+    if ! "$program" health --help >/dev/null 2>&1; then
+        say "this version cannot be asked for its health; that it stays up must do"
+        return 0
+    fi
+    set --
+    for part in $ignored; do set -- "$@" --ignore "$part"; done
+    found=$("$program" health --socket "$socket" --wait "$health" --model "$model" "$@" 2>&1) && say "$found" && return
+    why="is not well ($(printf '%s\n' "$found" | sed -n 's/^error: //p' | tail -n 1))"
+    return 1
+}
+
 last_words() {
     command -v journalctl >/dev/null && journalctl --unit="$unit" --lines=8 --no-pager --output=cat 2>/dev/null | sed 's/^/  /' >&2
     :
@@ -220,7 +248,10 @@ service: give --no-service, and restart edge-runtime by the board's own means"
 }
 
 deploy() {
-    id=$1 kib=$2 service=$3 settle=$4 older=$5 keys=$6
+    id=$1 kib=$2 service=$3 settle=$4 older=$5 health=$6 model=$7 keys=$9
+    ignored=$(printf %s "$8" | tr ',' ' ')
+    [ "$ignored" != none ] || ignored=
+    why="did not come up"
     require_systemd
     lock
     places_are_ours || exit 2
@@ -256,7 +287,9 @@ deploy() {
         answer "$id is in place; nothing was restarted"
         exit
     fi
-    if activate "$id" && bring_up "$settle"; then
+    # What failed before is not this version's fault.
+    [ "$health" = 0 ] || [ -z "$before" ] || ignored="$ignored $(ailing)"
+    if activate "$id" && bring_up "$settle" && is_well; then
         # Whoever disabled the service later meant it.
         [ "$is_known" = yes ] || systemctl --quiet enable "$unit" || say "$unit does not start with the board: systemctl enable says why"
         mark "$id" up
@@ -275,18 +308,47 @@ deploy() {
     if [ -z "$before" ] && [ -z "$(state "$id")" ]; then
         withdraw
         prune
-        fail "$id did not come up and was taken away again; nothing runs now: mend what its last lines say (journalctl -u $unit)"
+        fail "$id $why and was taken away again; nothing runs now: mend what its last lines say (journalctl -u $unit)"
     fi
-    [ -n "$before" ] || fail "$id does not come up any more: journalctl -u $unit says why; --rollback goes back to the version before"
-    say "$id did not come up: going back to $before"
+    [ "$why" = "did not come up" ] && anymore="does not come up any more" || anymore=$why
+    [ -n "$before" ] || fail "$id $anymore: journalctl -u $unit says why; --rollback goes back to the version before"
+    say "$id $why: going back to $before"
     permit "$base/versions/$before"
-    if activate "$before" && bring_up "$settle"; then
+    if activate "$before" restoring && bring_up "$settle"; then
         [ "$(version previous)" != "$before" ] || rm -f "$base/previous"
         prune
-        fail "$id did not come up; $before runs again: mend what its last lines say (journalctl -u $unit)"
+        fail "$id $why; $before runs again: mend what its last lines say (journalctl -u $unit)"
     fi
     last_words
-    fail "$id did not come up, and neither does $before, which is in place again: journalctl -u $unit says why"
+    fail "$id $why, and $before does not come up, which is in place again: journalctl -u $unit says why"
+}
+
+# Whether this board could take a version. Changes nothing.
+survey() {
+    id=$1 kib=$2 service=$3 machine=$4
+    [ "$(uname -m)" = "$machine" ] ||
+        refuse "this board is $(uname -m) and the version is for $machine: name the board file that fits this board"
+    require_systemd
+    command -v flock >/dev/null || refuse "this board has no flock, which keeps two deploys apart: install util-linux"
+    places_are_ours || exit 2
+    if [ -e "$base/lock" ] && exec 9<"$base/lock" && ! flock -n 9; then
+        answer busy
+        exit
+    fi
+    before=$(version current)
+    answer "runs ${before:-none}"
+    if [ -n "$before" ] && [ "$before" = "$id" ] && is_whole "$base/current" "$id"; then
+        case $service:$(state "$id") in
+        yes:up*) systemctl is-active --quiet "$unit" && answer "is there" && exit ;;
+        no:?*) answer "is there" && exit ;;
+        esac
+    fi
+    ! is_whole "$base/versions/$id" "$id" || exit 0
+    folder=$base
+    until [ -d "$folder/" ]; do folder=${folder%/*}; done
+    # shellcheck disable=SC2046  # the words of df are what is wanted
+    set -- $(df -Pk "$folder/" | tail -n 1)
+    [ "$4" -gt "$kib" ] || refuse "the version takes $kib KiB and $folder has $4 left: make room"
 }
 
 rollback() {
@@ -312,7 +374,7 @@ rollback() {
     last_words
     say "$back did not come up: going forward to $now"
     permit "$base/versions/$now"
-    activate "$now" && point previous "$back" && bring_up "$settle" ||
+    activate "$now" restoring && point previous "$back" && bring_up "$settle" ||
         fail "neither $back nor $now comes up: journalctl -u $unit says why"
     fail "$back did not come up; $now runs again: mend what its last lines say (journalctl -u $unit)"
 }
@@ -328,11 +390,15 @@ status() {
     else
         answer "service none: this board does not run systemd"
     fi
+    # Also where a package put the program.
+    told=$("$root/usr/bin/edge-runtime" health --json --socket "$socket" 2>/dev/null)
+    case $told in "{"*"}") answer "health $told" ;; esac
 }
 
 answer ready
 case $action in
 deploy) deploy "$@" ;;
+survey) survey "$@" ;;
 rollback) rollback "$@" ;;
 status) status ;;
 manifest) cat "$base/current/bundle/manifest.toml" 2>/dev/null || : ;;

@@ -1,14 +1,15 @@
 //! The connection to a board: the system's own ssh, one connection for all that is to be done.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::{Duration, Instant};
 
-use indicatif::HumanBytes;
-
-use super::Version;
-use crate::error::{Context, Error};
-use crate::progress;
+use super::failure::{Cause, Failure};
+use super::news::{News, Step, Tell};
+use super::version::Version;
 
 /// The board's part.
 const SCRIPT: &str = include_str!("remote.sh");
@@ -23,8 +24,11 @@ const NO_SUDO: i32 = 77;
 const NO_CONNECTION: i32 = 255;
 /// Bytes between two looks at the progress.
 const PIECE: usize = 256 << 10;
+/// Time between two looks at whether a board has gone quiet.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// How to reach a board.
+#[derive(Debug, Clone)]
 pub struct Ssh {
     /// USER@ADDRESS, or a name of ssh's configuration.
     pub host: String,
@@ -32,6 +36,19 @@ pub struct Ssh {
     pub arguments: Vec<String>,
     /// Where the board's files begin: `/` but in tests.
     pub root: String,
+    /// Give a board up from which nothing was heard for this long. Without it only ssh itself gives up, and only where the
+    /// network is at fault.
+    pub patience: Option<Duration>,
+}
+
+/// What a service that was just started must say of itself, asked by `edge-runtime health`: that it is ready, that camera and
+/// journal work, and that the version's model runs. A part that failed before the switch is not held against the version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HealthCheck {
+    /// Seconds within which it must be well.
+    pub within: u16,
+    /// Parts whose failing is no reason to go back: `camera`, `journal`.
+    pub ignore: Vec<String>,
 }
 
 /// What to do on a board.
@@ -48,6 +65,16 @@ pub enum Action<'a> {
         older: bool,
         /// Whether the version need not be signed by a key of the board file in place.
         replace_keys: bool,
+        /// What the service must then say of itself; without it, it is not asked.
+        health: Option<HealthCheck>,
+    },
+    /// Say whether a version could be put there, and change nothing. Answers `is there` if it runs already, `busy` while
+    /// another deployment is at work.
+    Survey {
+        /// The version.
+        version: &'a Version,
+        /// Whether there must be a service manager.
+        service: bool,
     },
     /// Go back to the version before.
     Rollback {
@@ -66,11 +93,18 @@ impl Action<'_> {
     fn words(&self) -> Vec<String> {
         let service = |service: &bool| if *service { "yes" } else { "no" }.to_owned();
         match self {
-            Action::Deploy { version, service: s, settle, older, replace_keys } => {
-                let older = if *older { "older" } else { "newer" };
-                let keys = if *replace_keys { "replace" } else { "keep" };
-                let (id, kib) = (version.id(), version.kib().to_string());
-                vec!["deploy".into(), id, kib, service(s), settle.to_string(), older.into(), keys.into()]
+            Action::Deploy { version, service: s, settle, older, replace_keys, health } => {
+                let ignored = health.as_ref().map(|health| health.ignore.join(",")).filter(|parts| !parts.is_empty());
+                let within = health.as_ref().map_or(0, |health| health.within);
+                let mut words = vec!["deploy".into(), version.id(), version.kib().to_string(), service(s)];
+                words.extend([settle.to_string(), if *older { "older" } else { "newer" }.into(), within.to_string()]);
+                words.extend([version.model().to_owned(), ignored.unwrap_or_else(|| "none".into())]);
+                words.push(if *replace_keys { "replace" } else { "keep" }.into());
+                words
+            }
+            Action::Survey { version, service: s } => {
+                let kib = version.kib().to_string();
+                vec!["survey".into(), version.id(), kib, service(s), version.machine().into()]
             }
             Action::Rollback { service: s, settle } => vec!["rollback".into(), service(s), settle.to_string()],
             Action::Status => vec!["status".into()],
@@ -85,66 +119,92 @@ impl Action<'_> {
 }
 
 impl Ssh {
-    /// Does it, with the board's talk on stderr, and gives the lines of its answer.
+    /// Does it on this one board, tells what happens meanwhile, and gives the lines of the board's answer.
     ///
     /// # Errors
-    /// Returns an error if the board cannot be reached, refuses or fails; its one line says what to do.
-    pub fn perform(&self, action: &Action) -> crate::Result<Vec<String>> {
+    /// Returns a failure if the board cannot be reached, refuses or fails; its one line says what to do.
+    pub fn perform(&self, action: &Action, tell: &Tell) -> Result<Vec<String>, Failure> {
+        let archive = match action {
+            Action::Deploy { version, .. } => version.archive().map_err(|error| self.failed(error.to_string()))?,
+            _ => Vec::new(),
+        };
         let mut ssh = self.start(action)?;
+        let watched = Watched::new(tell);
         let (mut to, from, talk) = (ssh.stdin.take(), ssh.stdout.take(), ssh.stderr.take());
-        let ready = AtomicBool::new(false);
-        let (answer, heard) = std::thread::scope(|scope| {
-            let listener = scope.spawn(|| talk.map(|talk| listen(talk, &ready)).unwrap_or_default());
+        let mut answer = Vec::new();
+        let (heard, given_up) = std::thread::scope(|scope| {
+            let (ended, end) = mpsc::channel::<()>();
+            let watchdog = self.patience.map(|patience| {
+                let (watched, group) = (&watched, ssh.id());
+                scope.spawn(move || give_up_when_quiet(watched, patience, group, &end))
+            });
+            let listener = scope.spawn(|| talk.map(|talk| listen(talk, &watched)).unwrap_or_default());
             // A board that has given up reads no more: what it said tells why, not the broken pipe.
             let _ = to.as_mut().map(|to| to.write_all(SCRIPT.as_bytes()));
-            let mut answer = Vec::new();
             for line in from.into_iter().flat_map(|from| BufReader::new(from).lines()) {
-                match (line.as_deref(), action) {
-                    (Ok("ready"), _) => ready.store(true, Ordering::SeqCst),
-                    (Ok("send"), Action::Deploy { version, .. }) => {
+                let Ok(line) = line else { break };
+                let (first, rest) = line.split_once(' ').unwrap_or((&line, ""));
+                match (first, rest) {
+                    ("ready", "") => watched.step(Step::Looking),
+                    // What a login shell greets with is no answer.
+                    _ if watched.at() == Step::Connecting => {}
+                    ("send", "") => {
+                        watched.step(Step::Sending);
                         if let Some(to) = to.take() {
-                            send(to, &version.archive()?)?;
+                            send(to, &archive, &watched);
                         }
                     }
-                    // What a login shell greets with is no answer.
-                    (Ok(line), _) if ready.load(Ordering::SeqCst) => answer.push(line.to_owned()),
-                    (Ok(_), _) => {}
-                    (Err(_), _) => break,
+                    ("step", name) => Step::named(name).into_iter().for_each(|step| watched.step(step)),
+                    _ => answer.push(line),
                 }
             }
             drop(to.take());
             let heard = listener.join().unwrap_or_default();
-            Ok::<_, Error>((answer, heard))
-        })?;
-        let status = ssh.wait().context("ssh cannot be waited for")?;
+            // Before ssh is waited for: until then its process id is nobody else's.
+            drop(ended);
+            (heard, watchdog.is_some_and(|watchdog| watchdog.join().unwrap_or_default()))
+        });
+        let status = ssh.wait().map_err(|error| self.failed(format!("ssh cannot be waited for: {error}")))?;
         let code = status.code().unwrap_or(NO_CONNECTION);
-        match (code, heard.error) {
-            (0, _) => Ok(answer),
-            (2, Some(error)) => Err(Error::BadInput(format!("{}: {error}", self.host))),
-            (NO_CONNECTION, _) if ready.into_inner() => Err(Error::Failed(format!(
-                "{}: the connection was lost; the board goes on by itself once it has all files, and else keeps what it \
-                 ran: look with --status, or deploy again",
-                self.host
-            ))),
+        if code == 0 { Ok(answer) } else { Err(self.failure(code, watched.at(), heard, given_up)) }
+    }
+
+    fn failure(&self, code: i32, at: Step, heard: Heard, given_up: bool) -> Failure {
+        let (cause, reason) = match (code, heard.error) {
+            (NO_CONNECTION, _) if given_up => {
+                let seconds = self.patience.unwrap_or_default().as_secs();
+                let what = if at == Step::Connecting { "no answer" } else { "nothing more was heard" };
+                (Cause::Lost, format!("{what} for {seconds} s, and it was given up; look at the board, and try again"))
+            }
+            (NO_CONNECTION, _) if at > Step::Connecting => (
+                Cause::Lost,
+                "the connection was lost; the board goes on by itself once it has all files, and else keeps what it \
+                 ran: look with --status, or deploy again"
+                    .to_owned(),
+            ),
             (NO_CONNECTION, _) => {
                 // The same connection, as a shell takes it: with the port and the key that were given.
                 let words = self.arguments.iter().chain([&self.host]).map(String::as_str);
                 let command = shlex::try_join(words).unwrap_or_else(|_| self.host.clone());
-                Err(Error::Failed(format!("{}: {}; try `ssh {command}`", self.host, heard.before)))
+                (Cause::Lost, format!("{}; try `ssh {command}`", heard.before))
             }
-            (NO_SUDO, _) => Err(Error::Failed(format!(
-                "{}: sudo wants a password there: let this user do without (NOPASSWD in /etc/sudoers.d), or deploy as root",
-                self.host
-            ))),
-            (_, Some(error)) => Err(Error::Failed(format!("{}: {error}", self.host))),
-            (code, None) => Err(Error::Failed(format!(
-                "{}: the board's part ended with exit code {code}: {}",
-                self.host, heard.before
-            ))),
-        }
+            (2, Some(error)) => (Cause::Refused, error),
+            (NO_SUDO, _) => (
+                Cause::Failed,
+                "sudo wants a password there: let this user do without (NOPASSWD in /etc/sudoers.d), or deploy as root"
+                    .to_owned(),
+            ),
+            (_, Some(error)) => (Cause::Failed, error),
+            (code, None) => (Cause::Failed, format!("the board's part ended with exit code {code}: {}", heard.before)),
+        };
+        Failure { host: self.host.clone(), at, cause, reason }
     }
 
-    fn start(&self, action: &Action) -> crate::Result<Child> {
+    fn failed(&self, reason: String) -> Failure {
+        Failure { host: self.host.clone(), at: Step::Connecting, cause: Cause::Failed, reason }
+    }
+
+    fn start(&self, action: &Action) -> Result<Child, Failure> {
         let mut ssh = Command::new("ssh");
         // The first value of an option counts: the user's.
         ssh.args(&self.arguments);
@@ -160,11 +220,74 @@ impl Ssh {
         words.extend(action.words());
         ssh.args(["-T", "--", &self.host, &format!("sh -c '{}' start {}", START.replace('\n', "; "), words.join(" "))]);
         ssh.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        if self.patience.is_some() {
+            // A group that can be ended with its helpers, such as the ssh to a jump host. Ctrl-C does not reach it: what is
+            // under way on a board is ended in good order.
+            ssh.process_group(0);
+        }
         ssh.spawn().map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => Error::BadInput("ssh is not installed: apt-get install openssh-client".into()),
-            _ => Error::Failed(format!("ssh cannot be started: {error}")),
+            io::ErrorKind::NotFound => Failure {
+                cause: Cause::Refused,
+                ..self.failed("ssh is not installed here: apt-get install openssh-client".into())
+            },
+            _ => self.failed(format!("ssh cannot be started: {error}")),
         })
     }
+}
+
+/// How far it has come, and when something was last heard.
+struct Watched<'a> {
+    tell: &'a Tell<'a>,
+    at: std::sync::Mutex<Step>,
+    begun: Instant,
+    /// Milliseconds from the beginning to the last news.
+    heard_ms: AtomicU64,
+    is_ready: AtomicBool,
+}
+
+impl<'a> Watched<'a> {
+    fn new(tell: &'a Tell<'a>) -> Watched<'a> {
+        let (heard_ms, is_ready) = (AtomicU64::new(0), AtomicBool::new(false));
+        Watched { tell, at: std::sync::Mutex::default(), begun: Instant::now(), heard_ms, is_ready }
+    }
+
+    fn tell(&self, news: News) {
+        self.heard_ms.store(self.begun.elapsed().as_millis() as u64, SeqCst);
+        (self.tell)(news);
+    }
+
+    fn step(&self, step: Step) {
+        *self.at.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = step;
+        self.is_ready.store(step > Step::Connecting, SeqCst);
+        self.tell(News::Step(step));
+    }
+
+    fn at(&self) -> Step {
+        *self.at.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn quiet(&self) -> Duration {
+        self.begun.elapsed().saturating_sub(Duration::from_millis(self.heard_ms.load(SeqCst)))
+    }
+}
+
+/// Whether a text is a host, or a user at one, that ssh takes neither for an option nor for several words.
+pub fn is_host(text: &str) -> bool {
+    !text.is_empty() && !text.starts_with('-') && !text.contains(|c: char| c.is_whitespace() || c.is_control())
+}
+
+/// Ends a process group that has been quiet for too long; returns whether it did. Returns once the other end of `end` is gone.
+fn give_up_when_quiet(watched: &Watched, patience: Duration, group: u32, end: &mpsc::Receiver<()>) -> bool {
+    while end.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
+        if watched.quiet() > patience {
+            if let Ok(group) = libc::pid_t::try_from(group) {
+                // SAFETY: it sends a signal to processes that were started here and are not yet waited for.
+                unsafe { libc::kill(-group, libc::SIGKILL) };
+            }
+            return true;
+        }
+    }
+    false
 }
 
 /// What was heard on stderr.
@@ -176,15 +299,15 @@ struct Heard {
     before: String,
 }
 
-/// Shows the board's talk, and keeps what belongs into an error.
-fn listen(talk: impl Read, ready: &AtomicBool) -> Heard {
+/// Passes the board's talk on, and keeps what belongs into an error.
+fn listen(talk: impl Read, watched: &Watched) -> Heard {
     let mut heard = Heard::default();
     for line in BufReader::new(talk).split(b'\n').map_while(Result::ok) {
         let line = String::from_utf8_lossy(&line);
         let line = line.trim_end();
         match line.strip_prefix("error: ") {
             Some(error) => heard.error = Some(error.to_owned()),
-            None if ready.load(Ordering::SeqCst) => eprintln!("{line}"),
+            None if watched.is_ready.load(SeqCst) => watched.tell(News::Line(line)),
             // ssh tells more than one thing at times; the last one counts.
             None if !line.is_empty() => heard.before = line.to_owned(),
             None => {}
@@ -193,18 +316,16 @@ fn listen(talk: impl Read, ready: &AtomicBool) -> Heard {
     heard
 }
 
-/// Sends the archive. Where the board stops reading, its last word tells why.
-fn send(mut to: impl Write, archive: &[u8]) -> crate::Result<()> {
+/// Sends the archive. If the board stops reading, or ssh ends, what is heard from them tells why.
+fn send(mut to: impl Write, archive: &[u8], watched: &Watched) {
     let all = archive.len() as u64;
-    let bar = progress::bar(all, "sending");
-    progress::line(&bar, &format!("sending {}", HumanBytes(all)));
+    let mut bytes = 0;
+    watched.tell(News::Sent { bytes, all });
     for piece in archive.chunks(PIECE) {
-        match to.write_all(piece) {
-            Ok(()) => bar.inc(piece.len() as u64),
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => break,
-            Err(error) => return Err(error).context("ssh takes no more"),
+        if to.write_all(piece).is_err() {
+            return;
         }
+        bytes += piece.len() as u64;
+        watched.tell(News::Sent { bytes, all });
     }
-    bar.finish_and_clear();
-    Ok(())
 }

@@ -34,6 +34,8 @@ struct File {
 pub struct Version {
     files: Vec<File>,
     sums: String,
+    model: String,
+    machine: &'static str,
 }
 
 impl Version {
@@ -57,7 +59,7 @@ impl Version {
         let signature = signature::verified(&board.trust, &binary, &program)?;
         let mut files = vec![File { path: "edge-runtime".into(), mode: 0o755, bytes: program }];
         files.extend(signature.map(|bytes| File { path: format!("edge-runtime{SUFFIX}"), mode: 0o644, bytes }));
-        files.push(File { path: "board.toml".into(), mode: 0o644, bytes: board.text.into_bytes() });
+        files.push(File { path: "board.toml".into(), mode: 0o644, bytes: board.text.as_bytes().to_vec() });
         let opened = Bundle::open_trusted(bundle, &board.trust)?;
         // The board replays the vectors. What they were made for can be checked here.
         selftest::vectors(&opened)?;
@@ -73,7 +75,9 @@ impl Version {
         files.sort_by(|a, b| a.path.cmp(&b.path));
         let sum = |file: &File| format!("{}  {}\n", files::sha256(&file.bytes), file.path);
         let sums = files.iter().map(sum).collect();
-        Ok(Version { files, sums })
+        let model = opened.manifest().files.get(bundle::INT8).cloned().unwrap_or_default();
+        let machine = elf::machine(&board.target);
+        Ok(Version { files, sums, model, machine })
     }
 
     /// Its name: the same files have the same.
@@ -81,6 +85,16 @@ impl Version {
         let mut id = files::sha256(self.sums.as_bytes());
         id.truncate(DIGITS);
         id
+    }
+
+    /// The hash of its int8 net, hexadecimal.
+    pub fn model(&self) -> &str {
+        &self.model
+    }
+
+    /// What `uname -m` says on a board that it is for.
+    pub fn machine(&self) -> &'static str {
+        self.machine
     }
 
     /// What it takes on the board's disk, in KiB, with something over for folders and blocks.

@@ -14,11 +14,14 @@ mod weight;
 use weight::Entry;
 pub use weight::Weight;
 
+/// The most bytes that are read of a file.
+const MAX_BYTES: u64 = 64 << 20;
+
 /// Why a graph model could not be read, in one line that says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum TfjsError {
     /// A file is absent or cannot be read.
-    #[error("cannot read {path}: {source}; run `cargo xtask setup` to fetch it")]
+    #[error("{source}; run `cargo xtask setup` to fetch it")]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -129,8 +132,10 @@ impl Graph {
     /// # Errors
     /// Returns `Unreadable` if a file is, `Broken` when contents and sizes do not fit together.
     pub fn open(json: &Path) -> Result<Graph, TfjsError> {
-        let read =
-            |path: &Path| std::fs::read(path).map_err(|source| TfjsError::Unreadable { path: path.into(), source });
+        let read = |path: &Path| {
+            expression_engine::files::read_at_most(path, MAX_BYTES)
+                .map_err(|source| TfjsError::Unreadable { path: path.into(), source })
+        };
         let folder = json.parent().unwrap_or(Path::new(""));
         Graph::parse(json, &read(json)?, |name| read(&folder.join(name)))
     }
@@ -153,7 +158,10 @@ impl Graph {
     }
 
     /// Parses the bytes of a JSON file; `load` gives the bytes of a `.bin` file. `path` only names the model in errors.
-    fn parse(
+    ///
+    /// # Errors
+    /// As [`Graph::open`].
+    pub fn parse(
         path: &Path,
         json: &[u8],
         mut load: impl FnMut(&str) -> Result<Vec<u8>, TfjsError>,

@@ -42,6 +42,23 @@ pub struct Checkpoint {
     curve: Curve,
 }
 
+/// The longest description of tensors, bytes: some hundred per tensor.
+const MAX_HEADER: u64 = 4 << 20;
+
+/// Refuses a file that is no checkpoint before it is read whole. A checkpoint of a large net takes more than a gigabyte.
+fn check_head(path: &Path) -> std::io::Result<()> {
+    use std::io::{Error, ErrorKind, Read};
+    let mut length = [0; 8];
+    let mut brace = [0];
+    let mut file = std::fs::File::open(path)?;
+    file.read_exact(&mut length)?;
+    file.read_exact(&mut brace)?;
+    if brace != *b"{" || u64::from_le_bytes(length) > MAX_HEADER {
+        return Err(Error::new(ErrorKind::InvalidData, "it does not begin as a safetensors file"));
+    }
+    Ok(())
+}
+
 impl Checkpoint {
     /// Reads a checkpoint; returns `None` if there is no such file.
     ///
@@ -51,10 +68,11 @@ impl Checkpoint {
         if !path.exists() {
             return Ok(None);
         }
-        let bytes = expression_engine::files::read(path)?;
         let damaged = |reason: &dyn std::fmt::Display| {
             Error::BadInput(format!("{}: damaged ({reason}); delete it", path.display()))
         };
+        check_head(path).map_err(|error| damaged(&error))?;
+        let bytes = expression_engine::files::read(path)?;
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| damaged(&error))?;
         let metadata = |name| header.metadata().as_ref().and_then(|metadata| metadata.get(name).map(String::as_str));
         let owner = metadata(OWNER).unwrap_or_default().to_owned();

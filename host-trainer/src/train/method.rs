@@ -106,7 +106,8 @@ pub fn train(run: &Run, config: &Config, data: &DataSet, mut face_net: FaceNet) 
         curves.push(("adapting".to_owned(), curve));
         clock("adapting");
         net.set_kind(Kind::Float);
-        let ranges = Some(Tensor::cat(&[&rehearsal, &faces.aligned], 0));
+        let some = rehearsal.narrow(0, 0, rehearsal.size()[0].min(RANGE_FACES));
+        let ranges = Some(Tensor::cat(&[&some, &faces.aligned], 0));
         return Ok(Trained { net, labels, ranges, confidence, curves, seconds });
     }
     if config.stage_one.epochs > 0 {
@@ -145,5 +146,7 @@ fn rehearsal(config: &Config, adapt: &Adapt, seed: u64) -> crate::Result<Vec<Sam
     Ok(data.train.into_iter().chain(data.calibration).collect())
 }
 
+/// Rehearsal faces on which activation ranges are measured.
+const RANGE_FACES: i64 = 256;
 /// Keeps the rehearsal's rendered people apart from those of any data set.
 const REHEARSAL_SEED: u64 = 0x0E4E_A25A << 32;

@@ -14,7 +14,12 @@ pub const SSHD: &str = "/usr/sbin/sshd";
 
 /// Says past the capture of the test harness, which shows only what failing tests print, that something was not tested.
 pub fn skipped(what: &str) {
-    let _ = writeln!(std::io::stderr(), "skipped: {what}");
+    tell(&format!("skipped: {what}"));
+}
+
+/// Says a line past that capture.
+pub fn tell(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 pub fn workspace() -> PathBuf {
@@ -93,6 +98,43 @@ impl Board {
         Some(board)
     }
 
+    /// The user that this test runs as.
+    pub fn user() -> String {
+        let user = Command::new("id").arg("-un").output().unwrap();
+        String::from_utf8(user.stdout).unwrap().trim().to_owned()
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The private key that opens it.
+    pub fn key(&self) -> PathBuf {
+        self.folder.path().join("key")
+    }
+
+    /// Options of ssh that keep the person's own keys and files out of it.
+    pub fn ssh_options(&self) -> Vec<String> {
+        let known = format!("UserKnownHostsFile={}/known", self.folder.path().display());
+        let others = ["StrictHostKeyChecking=no", "Compression=no", "IdentitiesOnly=yes", "BatchMode=yes"];
+        [known].into_iter().chain(others.map(str::to_owned)).collect()
+    }
+
+    /// What its ssh server logged.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("sshd.log")).unwrap()
+    }
+
+    /// A stand-in for tar that takes some KiB, and then ends the board's ssh server with all its connections.
+    pub fn dies_after(&self, kib: u32) -> String {
+        format!(
+            "#!/bin/sh\ndd bs=1024 count={kib} iflag=fullblock of=/dev/null 2>/dev/null\nkill -9 {}\nat=$$\n\
+             until grep -q '^sshd' /proc/$at/comm; do at=$(cut -d' ' -f4 /proc/$at/stat); done\n\
+             kill -9 \"$at\"\nexit 1\n",
+            self.sshd.id()
+        )
+    }
+
     pub fn root(&self) -> PathBuf {
         self.folder.path().join("root")
     }
@@ -125,16 +167,12 @@ impl Board {
 
     /// `host-trainer deploy` to this board.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let user = Command::new("id").arg("-un").output().unwrap();
-        let user = String::from_utf8(user.stdout).unwrap();
+        let user = Board::user();
         let mut command = Command::new(env!("CARGO_BIN_EXE_host-trainer"));
-        command.args(["deploy", "--host", &format!("{}@127.0.0.1", user.trim()), "--port", &self.port.to_string()]);
-        command.arg("--identity").arg(self.folder.path().join("key"));
-        let known = format!("UserKnownHostsFile={}/known", self.folder.path().display());
-        for option in
-            [known.as_str(), "StrictHostKeyChecking=no", "Compression=no", "IdentitiesOnly=yes", "BatchMode=yes"]
-        {
-            command.args(["--ssh-option", option]);
+        command.args(["deploy", "--host", &format!("{user}@127.0.0.1"), "--port", &self.port.to_string()]);
+        command.arg("--identity").arg(self.key());
+        for option in self.ssh_options() {
+            command.args(["--ssh-option", &option]);
         }
         command.arg("--root").arg(self.root()).args(["--settle", "1"]).args(arguments);
         command

@@ -1,6 +1,7 @@
 //! `host-trainer deploy` against a real ssh server and a folder that is taken for a board's root.
 
 mod board;
+mod fleet;
 mod signed;
 
 use std::fs;

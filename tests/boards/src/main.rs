@@ -1,5 +1,6 @@
 //! Suites that run the real program on emulated boards, with a real kernel, and compare with the host. `cargo xtask boards`
 //! starts them; docs/emulation.md describes them.
+#![forbid(unsafe_code)]
 
 mod board_file;
 mod fault;

@@ -2,6 +2,7 @@
 //!
 //! A machine emulated with `-icount shift=0` executes one instruction a nanosecond of its own clock, so that the nanoseconds are
 //! instructions. Knows neither torch nor the host's data, so that it is cross-built without them.
+#![forbid(unsafe_code)]
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;

@@ -45,6 +45,14 @@ impl CountingAllocator {
         self.peak_bytes.load(Ordering::Relaxed)
     }
 
+    /// Forgets the peak so far, and returns the bytes that are allocated now: what [`CountingAllocator::peak_bytes`] says from here
+    /// on, less these, is what came on top.
+    pub fn start_peak(&self) -> usize {
+        let now = self.bytes.load(Ordering::Relaxed);
+        self.peak_bytes.store(now, Ordering::Relaxed);
+        now
+    }
+
     fn grow(&self, bytes: usize) {
         self.allocations.fetch_add(1, Ordering::Relaxed);
         let now = self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;

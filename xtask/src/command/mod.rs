@@ -4,6 +4,7 @@ pub mod bench;
 pub mod boards;
 pub mod build;
 pub mod check;
+pub mod fuzz;
 pub mod image;
 pub mod package;
 pub mod release;

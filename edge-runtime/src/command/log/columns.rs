@@ -7,7 +7,9 @@ use jiff::tz::TimeZone;
 use serde_json::{Map, Value as Json};
 
 use super::moment;
-use crate::journal::{EventRow, Row, SessionRow};
+use super::period::Period;
+use crate::journal::visit::Visit;
+use crate::journal::{EventRow, Row, Session, SessionRow};
 
 /// A value of a column.
 #[derive(Debug, Clone, PartialEq)]
@@ -183,6 +185,71 @@ pub const EVENT: &[Column<EventRow>] = columns! {
     "detail_other" Text other_details(row);
 };
 
+/// Microseconds as seconds.
+fn seconds(microseconds: i64) -> Value<'static> {
+    Value::Float(microseconds as f64 / 1e6)
+}
+
+/// The columns of visits; those named like a label are seconds.
+pub const VISIT: &[Column<Visit>] = columns! {
+    row: Visit, session;
+    "session" Int Value::Int(row.session);
+    "track" Int Value::Int(row.track.into());
+    "first" Time Value::Time(row.first_us);
+    "last" Time Value::Time(row.last_us);
+    "records" Int Value::Int(row.records as i64);
+    "seconds" Float seconds(row.present_us());
+    "neutral" Float seconds(row.by_label[Label::Neutral as usize]);
+    "happiness" Float seconds(row.by_label[Label::Happiness as usize]);
+    "surprise" Float seconds(row.by_label[Label::Surprise as usize]);
+    "sadness" Float seconds(row.by_label[Label::Sadness as usize]);
+    "anger" Float seconds(row.by_label[Label::Anger as usize]);
+    "disgust" Float seconds(row.by_label[Label::Disgust as usize]);
+    "fear" Float seconds(row.by_label[Label::Fear as usize]);
+    "contempt" Float seconds(row.by_label[Label::Contempt as usize]);
+    "unsure" Float seconds(row.by_label[Label::COUNT]);
+    "longest_smile" Float seconds(row.longest_smile_us);
+};
+
+/// The columns of hours and days; those named like a label are seconds.
+pub const PERIOD: &[Column<Period>] = columns! {
+    row: Period, session;
+    "start" Time Value::Time(row.start_us);
+    "visits" Int Value::Int(row.tracks.len() as i64);
+    "seconds" Float seconds(row.present_us());
+    "neutral" Float seconds(row.by_label[Label::Neutral as usize]);
+    "happiness" Float seconds(row.by_label[Label::Happiness as usize]);
+    "surprise" Float seconds(row.by_label[Label::Surprise as usize]);
+    "sadness" Float seconds(row.by_label[Label::Sadness as usize]);
+    "anger" Float seconds(row.by_label[Label::Anger as usize]);
+    "disgust" Float seconds(row.by_label[Label::Disgust as usize]);
+    "fear" Float seconds(row.by_label[Label::Fear as usize]);
+    "contempt" Float seconds(row.by_label[Label::Contempt as usize]);
+    "unsure" Float seconds(row.by_label[Label::COUNT]);
+    "longest_smile" Float seconds(row.longest_smile_us);
+};
+
+/// What stands for the session of rows that need none.
+pub static NO_SESSION: SessionRow = SessionRow {
+    id: 0,
+    started_wall_us: 0,
+    started_monotonic_us: 0,
+    session: Session {
+        bundle: String::new(),
+        model_sha256: String::new(),
+        program: String::new(),
+        board: String::new(),
+        boot_id: String::new(),
+        clock_synchronised: false,
+        kernels: String::new(),
+        configuration: String::new(),
+        score_step: None,
+        labels: String::new(),
+        signature: None,
+    },
+    scale: None,
+};
+
 impl Value<'_> {
     /// Returns the value as a field of CSV, with times in `zone`, or in UTC if it is `None`; null is empty.
     pub fn to_text(&self, zone: Option<&TimeZone>) -> Cow<'_, str> {
@@ -202,7 +269,6 @@ mod tests {
     use expression_core::Stamp;
 
     use super::*;
-    use crate::journal::Session;
 
     fn event(kind: &str, detail: Option<&str>) -> Vec<(&'static str, String)> {
         let row = EventRow {

@@ -7,11 +7,13 @@ pub mod moment;
 mod output;
 #[cfg(feature = "parquet")]
 mod parquet;
+mod period;
 pub mod report;
 mod sink;
 pub mod stats;
 pub mod tail;
 pub mod verify;
+pub mod visits;
 
 use expression_engine::error::Result;
 use std::path::PathBuf;
@@ -36,6 +38,7 @@ enum Log {
     Verify(verify::Cmd),
     Report(report::Cmd),
     Faces(faces::Cmd),
+    Visits(visits::Cmd),
 }
 
 impl Cmd {
@@ -51,6 +54,7 @@ impl Cmd {
             Log::Verify(cmd) => cmd.run(),
             Log::Report(cmd) => cmd.run(),
             Log::Faces(cmd) => cmd.run(),
+            Log::Visits(cmd) => cmd.run(),
         }
     }
 }

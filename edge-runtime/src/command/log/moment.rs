@@ -52,6 +52,14 @@ pub fn brief(wall_us: i64) -> String {
     }
 }
 
+/// Returns a moment by the clock of a time zone, to the second.
+pub fn short(wall_us: i64, zone: &TimeZone) -> String {
+    match Timestamp::from_microsecond(wall_us) {
+        Ok(moment) => moment.to_zoned_datetime(zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string(),
+        Err(_) => wall_us.to_string(),
+    }
+}
+
 /// Returns a moment in UTC for the axis of a plot: its day and minute, or only its time of day if the plot spans less than an
 /// hour.
 pub fn mark(wall_us: i64, span_us: i64) -> String {
@@ -114,6 +122,8 @@ mod tests {
         assert_eq!(text_in(us, Some(&zone)), "2026-11-25T12:00:00.000250+02:00");
         assert_eq!(parse(&text_in(us, Some(&zone)), Timestamp::UNIX_EPOCH, &TimeZone::UTC), Ok(us));
         assert_eq!(text_in(us, None), text(us));
+        assert_eq!(short(us, &zone), "2026-11-25 12:00:00");
+        assert_eq!(short(i64::MAX, &zone), i64::MAX.to_string());
         assert_eq!([1, i64::MAX].map(|span| mark(us, span)), ["10:00:00", "11-25 10:00"]);
         assert_eq!(mark(i64::MAX, 1), i64::MAX.to_string());
         assert_eq!(text(i64::MAX), i64::MAX.to_string());

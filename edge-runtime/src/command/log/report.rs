@@ -2,6 +2,7 @@
 
 mod gathered;
 mod plots;
+mod visits;
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -10,15 +11,17 @@ use expression_core::Label;
 use expression_engine::Error;
 use expression_engine::error::{Result, print};
 use expression_report::{Bar, Column, Page, Section, Tile, header, small_tiles, table, text_table};
+use jiff::tz::TimeZone;
 use maud::{Markup, html};
 
 use super::output::write_file;
+use super::period::{Periods, Unit};
 use super::{Source, moment, stats as figures};
 use crate::journal::stats::{Gap, Stats};
 use crate::journal::{EventRow, JournalError, Range, Reader, Session, SessionRow};
 use gathered::Gathered;
 
-/// Write a journal as one HTML page: expressions over time, tracks, latency, gaps, events and sessions.
+/// Write a journal as one HTML page: expressions over time, hours and days, tracks, latency, gaps, events and sessions.
 ///
 /// The page holds everything it needs: no script, nothing to load.
 #[derive(clap::Args)]
@@ -75,6 +78,8 @@ fn sections(reader: &Reader, range: &Range, stats: &Stats, gathered: &Gathered) 
         }
         _ => "One row per track, from its first record to its last.".to_owned(),
     };
+    let hours = Periods::read(reader, range, Unit::Hour, TimeZone::system())?;
+    let days = Periods::read(reader, range, Unit::Day, TimeZone::system())?;
     Ok(vec![
         Section::new(
             "expressions",
@@ -84,6 +89,20 @@ fn sections(reader: &Reader, range: &Range, stats: &Stats, gathered: &Gathered) 
             plots::expressions(gathered),
         ),
         Section::new("shares", "Shares", "Share of each expression among all scored records.", shares(stats)),
+        Section::new(
+            "hours",
+            "Hours",
+            "How many minutes of each hour faces showed what, in the time zone of the machine that made this page. Hours without \
+             a face are cut out; two faces in one minute make two.",
+            visits::hours(&hours),
+        ),
+        Section::new(
+            "days",
+            "Days",
+            "A track is a face from its coming to its going. The longest smile is the longest stretch of happiness without \
+             another label.",
+            visits::days(&days),
+        ),
         Section::new(
             "tracks",
             "Tracks",

@@ -6,7 +6,7 @@ use expression_engine::Error;
 use expression_engine::error::Result;
 use jiff::tz::TimeZone;
 
-use super::columns::{Column, WithSession};
+use super::columns::{Column, Value, WithSession};
 use super::moment;
 use crate::journal::{EventRow, Row, SessionRow};
 use crate::record::{JournalEvent, JournalFace};
@@ -69,6 +69,74 @@ fn from_csv(error: csv::Error) -> Error {
     match error.into_kind() {
         csv::ErrorKind::Io(error) => error.into(),
         other => Error::failure(format!("cannot write CSV: {other:?}")),
+    }
+}
+
+/// One JSON object per line, with a field for each column and times in UTC.
+pub struct Objects<'a, R: 'static> {
+    /// The columns.
+    pub columns: &'static [Column<R>],
+    /// The output.
+    pub out: &'a mut (dyn Write + Send),
+}
+
+impl<R> Sink<R> for Objects<'_, R> {
+    fn put(&mut self, row: WithSession<'_, R>) -> Result<()> {
+        let field = |column: &Column<R>| {
+            let value = match (column.value)(row) {
+                Value::Null => serde_json::Value::Null,
+                Value::Int(value) => value.into(),
+                Value::Float(value) => value.into(),
+                Value::Bool(value) => value.into(),
+                Value::Text(value) => value.into(),
+                Value::Time(value) => moment::text(value).into(),
+            };
+            (column.name.to_owned(), value)
+        };
+        let object: serde_json::Map<String, serde_json::Value> = self.columns.iter().map(field).collect();
+        Ok(writeln!(self.out, "{}", serde_json::Value::Object(object))?)
+    }
+
+    fn finish(self: Box<Self>) -> Result<()> {
+        Ok(self.out.flush()?)
+    }
+}
+
+/// Aligned columns for people. All rows are held until the widths are known.
+pub struct Table<'a, R: 'static> {
+    columns: &'static [Column<R>],
+    zone: TimeZone,
+    rows: Vec<Vec<String>>,
+    out: &'a mut (dyn Write + Send),
+}
+
+impl<'a, R> Table<'a, R> {
+    /// Begins a table whose times are in `zone`.
+    pub fn new(columns: &'static [Column<R>], zone: TimeZone, out: &'a mut (dyn Write + Send)) -> Table<'a, R> {
+        let heading = columns.iter().map(|column| column.name.replace('_', " ")).collect();
+        Table { columns, zone, rows: vec![heading], out }
+    }
+}
+
+impl<R> Sink<R> for Table<'_, R> {
+    fn put(&mut self, row: WithSession<'_, R>) -> Result<()> {
+        let cell = |column: &Column<R>| match (column.value)(row) {
+            Value::Float(value) => format!("{value:.1}"),
+            Value::Time(value) => moment::short(value, &self.zone),
+            other => other.to_text(None).into_owned(),
+        };
+        self.rows.push(self.columns.iter().map(cell).collect());
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>) -> Result<()> {
+        let width = |column: usize| self.rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+        let widths: Vec<usize> = (0..self.columns.len()).map(width).collect();
+        for row in &self.rows {
+            let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:>width$}")).collect();
+            writeln!(self.out, "{}", cells.join("  "))?;
+        }
+        Ok(self.out.flush()?)
     }
 }
 

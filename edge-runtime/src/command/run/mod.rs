@@ -2,8 +2,10 @@
 
 mod keep_faces;
 mod mqtt_payload;
+mod sandbox;
 mod terminal;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,7 +15,8 @@ use expression_engine::error::{Context, Result};
 use expression_engine::{Bundle, EngineOptions, Error, bundle};
 
 use crate::board::{Board, Flip, Indicator, thermal};
-use crate::camera::{self, Format, Spec};
+use crate::camera::{self, Format, Source, Spec};
+use crate::command::settings::Settings;
 use crate::journal::{self, Session};
 use crate::pipeline::{Pipeline, PipelineOptions, Profile};
 use crate::record::FrameRecord;
@@ -25,8 +28,9 @@ use crate::trust::{self, Policy};
 
 /// Watch a camera, a video or pictures: find faces, track them, classify their expressions and record them
 ///
-/// Defaults come from the board file: the built-in one of this machine, or the one of --board. SIGTERM or Ctrl-C ends the run
-/// without losing a record.
+/// Defaults come from the board file: the built-in one of this machine, or the one of --board. Each flag has a variable that is
+/// above the board file: --preview-rate is EDGE_RUNTIME_PREVIEW_RATE. `config show` shows where each value comes from. SIGTERM
+/// or Ctrl-C ends the run without losing a record.
 ///
 /// Examples:
 ///   edge-runtime run --journal --preview 127.0.0.1:8080
@@ -98,12 +102,26 @@ pub struct Cmd {
     /// Keep the journal below this size; the oldest records are deleted first [default: the board's, or 256]
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1_000_000), help_heading = "Journal")]
     journal_size: Option<u64>,
+    /// Do not confine the program to the files, devices and ports that this run needs. For development only
+    #[arg(long)]
+    no_sandbox: bool,
     #[command(flatten)]
     keep_faces: keep_faces::Args,
+    /// Start with recording paused, until the privacy button or a message to PREFIX/pause/set resumes it
+    #[arg(long, help_heading = "Privacy")]
+    start_paused: bool,
     #[command(flatten)]
     watching: telemetry::Args,
     #[command(flatten)]
     trust: trust::Flags,
+}
+
+/// A source that is open already, and what to do once the preview is served.
+pub struct Opened {
+    /// Where frames come from; they follow each other.
+    pub source: Box<dyn Source>,
+    /// Called with the address of the preview.
+    pub on_preview: Box<dyn FnOnce(SocketAddr)>,
 }
 
 /// How the profile is written.
@@ -119,41 +137,68 @@ impl Cmd {
     /// # Errors
     /// Returns an error if the bundle is refused, if board, source, journal or addresses are bad input, or if the source ended
     /// without a frame.
-    pub fn run(&self, started: Instant) -> Result<()> {
-        let board = match &self.board {
-            Some(name) => Board::open(name)?,
-            None => Board::detect()?,
-        };
-        let config = self.journal_config(&board)?;
+    pub fn run(&self, started: Instant, settings: &Settings) -> Result<()> {
+        self.run_with(started, settings, None)
+    }
+
+    /// [`Cmd::run`] with a source that is open already, instead of the one that the settings name. Such a run is not confined: the
+    /// source may have started threads.
+    ///
+    /// # Errors
+    /// As [`Cmd::run`].
+    pub fn run_with(&self, started: Instant, settings: &Settings, opened: Option<Opened>) -> Result<()> {
+        let board = &settings.board;
+        let config = self.journal_config(board)?;
+        let spec = self.source.clone().map_or_else(|| board.camera.source.parse(), Ok)?;
+        let still = opened.is_none() && matches!(spec, Spec::Dir { .. } | Spec::Images { .. });
+        let open_source = || camera::open(&spec, &self.camera_options(&board.camera));
+        // Finding pictures starts no thread, and tells which files the run is to read.
+        let pictures = still.then(open_source).transpose()?;
+        let folder = self.bundle.as_deref().unwrap_or(Path::new(&board.paths.bundle));
+        let path = self.journal.as_ref().map(|given| given.as_deref().unwrap_or(Path::new(&board.paths.journal)));
+        let watching = self.watching.options()?;
+        let mut policy = self.policy(board)?;
+        if self.no_sandbox {
+            tracing::warn!("--no-sandbox: all that this user may open stays open to the program");
+        } else if opened.is_none() {
+            // Before the first thread is started: a thread that runs already would not be confined.
+            let mut sandbox = sandbox::of_run(board, &spec, pictures.as_deref(), folder, path, &watching);
+            sandbox.write.extend(policy.folder().map(Path::to_owned));
+            sandbox::enter(&sandbox)?;
+        }
         let stop = Stop::on_signals().context("cannot handle signals")?;
         let progress = Progress::default();
         let service = terminal::Terminal::new(Service::start(progress.clone()));
-        let indicator = Indicator::open(&board);
-        let spec = self.source.clone().map_or_else(|| board.camera.source.parse(), Ok)?;
-        let folder = self.bundle.as_deref().unwrap_or(Path::new(&board.paths.bundle));
+        let indicator = Indicator::open(board);
         let threads = self.threads.map_or(usize::from(board.threads), usize::from);
-        let mut policy = self.policy(&board)?;
         let options = EngineOptions { threads, ..EngineOptions::default() };
         let (bundle, engine) = expression_engine::selftest::open_trusted(folder, options, policy.trust())?;
-        let still = matches!(spec, Spec::Dir { .. } | Spec::Images { .. });
         let mut options = if still { PipelineOptions::still() } else { PipelineOptions::moving() };
         if !still {
             options.detect_every = self.detect_every.unwrap_or(board.camera.detect_every.into());
         }
         let pipeline = Pipeline::new(&bundle, engine, options.with_confidence_from(&bundle))?;
-        let source = camera::open(&spec, &self.camera_options(&board.camera))?;
+        let (source, on_preview) = match opened {
+            Some(Opened { source, on_preview }) => (source, Some(on_preview)),
+            None => (pictures.map_or_else(open_source, Ok)?, None),
+        };
         let description = source.describe();
         let labels = pipeline.engine().labels();
         let scale = ScoreScale::new(bundle.manifest().output.scale, Label::ALL.map(|label| labels.contains(&label)));
         let kernels = pipeline.engine().kernels().join(" ");
-        let path = self.journal.as_ref().map(|given| given.as_deref().unwrap_or(Path::new(&board.paths.journal)));
-        let journal = path.map(|path| open_journal(path, config, &bundle, labels, &board, &kernels)).transpose()?;
+        let journal = path.map(|path| open_journal(path, config, &bundle, labels, settings, &kernels)).transpose()?;
         let journal = journal.map(Arc::new);
         let camera = match &spec {
             Spec::V4l2 { device, .. } => device.display().to_string(),
             other => format!("{other:?}"),
         };
-        let telemetry = self.telemetry(&bundle, labels, &camera, path.zip(journal.as_ref()))?;
+        let telemetry = self.telemetry(watching, &bundle, labels, &camera, path.zip(journal.as_ref()))?;
+        #[cfg(feature = "preview")]
+        if let Some((tell, address)) = on_preview.zip(telemetry.preview_address()) {
+            tell(address);
+        }
+        #[cfg(not(feature = "preview"))]
+        drop(on_preview);
         self.warn_if_unheard();
         if let Some(warning) = policy.warning(&bundle) {
             tracing::warn!("{warning}");
@@ -176,6 +221,7 @@ impl Cmd {
             profile: Profile::new(started),
             max_frames: self.frames.unwrap_or(u64::MAX),
             still,
+            start_paused: self.start_paused,
         };
         let outcome = run.run()?;
         terminal::summary(&outcome.summary);
@@ -189,6 +235,16 @@ impl Cmd {
                 "{description} ended without a single frame; check that it holds pictures that can be read"
             )));
         }
+        Ok(())
+    }
+
+    /// Checks what can be checked without running: values that need more than one flag, or the board.
+    ///
+    /// # Errors
+    /// Returns an error if a setting of the journal is out of its bounds, or if the broker's address is invalid.
+    pub fn check(&self, board: &Board) -> Result<()> {
+        self.journal_config(board)?;
+        self.watching.check()?;
         Ok(())
     }
 
@@ -258,6 +314,7 @@ impl Cmd {
 
     fn telemetry(
         &self,
+        watching: telemetry::TelemetryOptions,
         bundle: &Bundle,
         labels: &[Label],
         source: &str,
@@ -272,10 +329,11 @@ impl Cmd {
             bundle: manifest.name.clone(),
             model: manifest.files.get(bundle::INT8).cloned().unwrap_or_default(),
             source: source.to_owned(),
+            journal: journal.map(|(path, _)| path.to_owned()),
             score_scale: manifest.output.scale,
             labels: Label::ALL.map(|label| labels.contains(&label)),
         };
-        Ok(Telemetry::start(self.watching.options()?, about, backlog)?)
+        Ok(Telemetry::start(watching, about, backlog)?)
     }
 }
 
@@ -284,19 +342,19 @@ fn open_journal(
     config: journal::Config,
     bundle: &Bundle,
     labels: &[Label],
-    board: &Board,
+    settings: &Settings,
     kernels: &str,
 ) -> Result<journal::Writer> {
     let manifest = bundle.manifest();
     let session = Session {
         bundle: manifest.name.clone(),
         model_sha256: manifest.files.get(bundle::INT8).cloned().unwrap_or_default(),
-        board: board.name.clone(),
+        board: settings.board.name.clone(),
         kernels: kernels.to_owned(),
         score_step: Some(manifest.output.scale),
         labels: labels.iter().map(|label| label.name()).collect::<Vec<_>>().join(" "),
         signature: Some(bundle.verdict().into()),
-        configuration: std::env::args().skip(1).collect::<Vec<_>>().join(" "),
+        configuration: settings.line.clone(),
         ..Session::here()
     };
     Ok(journal::Writer::open(path, config, session)?)

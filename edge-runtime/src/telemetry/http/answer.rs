@@ -7,6 +7,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use super::body::{Body, content, plain};
 use super::guard::{Guard, Pass, Refusal};
 use super::shared::Shared;
+use crate::telemetry::health::Health;
 #[cfg(feature = "preview")]
 use crate::telemetry::page::{LoginPage, Page};
 
@@ -35,8 +36,7 @@ impl Site {
         Site { shared, guard, pages: Some(pages) }
     }
 
-    /// The metrics alone.
-    #[cfg(feature = "metrics")]
+    /// Health and, where they are built in, the metrics.
     pub fn metrics(shared: Shared, guard: Guard) -> Site {
         Site {
             shared,
@@ -103,6 +103,7 @@ impl Site {
         }
         let _: Pass = pass;
         match request.uri().path() {
+            "/health" => self.health(),
             #[cfg(feature = "metrics")]
             "/metrics" => {
                 use crate::telemetry::metrics;
@@ -114,6 +115,16 @@ impl Site {
             }
             _ => plain(StatusCode::NOT_FOUND, "There is nothing here.\n"),
         }
+    }
+
+    /// How the program is, for programs: by its status code, and as JSON.
+    fn health(&self) -> Response<Body> {
+        let health = Health::new(&self.shared.hub);
+        let mut answer = content("application/json", serde_json::to_string(&health).unwrap_or_default());
+        if !health.healthy {
+            *answer.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        }
+        answer
     }
 
     /// Asks for the token: a form for browsers, a line for programs.

@@ -12,7 +12,10 @@ mod shared;
 mod stream;
 
 use std::io;
-use std::net::{SocketAddr, TcpListener as StdListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener as StdListener};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener as StdUnixListener;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -21,7 +24,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio_io_timeout::TimeoutStream;
 
@@ -85,14 +88,15 @@ impl Server {
             }
             None => None,
         };
-        if listeners.is_empty() {
+        let local = options.health.as_deref().and_then(bind_local);
+        if listeners.is_empty() && local.is_none() {
             return Ok(None);
         }
         let (stop, stopped) = oneshot::channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let (limits, shared) = (options.limits, shared.clone());
         let thread = std::thread::Builder::new().name("telemetry-http".into()).spawn(move || {
-            runtime.block_on(serve(listeners, limits, shared, stopped));
+            runtime.block_on(serve(listeners, local, limits, shared, stopped));
             // Connections end here, with their tasks.
             runtime.shutdown_background();
         })?;
@@ -158,8 +162,27 @@ fn invite(address: SocketAddr, generated: Option<&Token>) {
     }
 }
 
+/// Listens at a Unix socket. The work goes on without it.
+fn bind_local(path: &Path) -> Option<StdUnixListener> {
+    let bind = || {
+        // One that a killed run left behind.
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let listener = StdUnixListener::bind(path)?;
+        listener.set_nonblocking(true)?;
+        // Whoever is on this machine may ask: that is what a loopback address allows as well.
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666))?;
+        Ok(listener)
+    };
+    let bound = bind();
+    bound.map_err(|error| tracing::warn!("{}: {error}; `edge-runtime health` gets no answer", path.display())).ok()
+}
+
 async fn serve(
     listeners: Vec<(StdListener, Site)>,
+    local: Option<StdUnixListener>,
     limits: ClientLimits,
     shared: Shared,
     stopped: oneshot::Receiver<()>,
@@ -170,6 +193,15 @@ async fn serve(
             Ok(listener) => drop(tokio::spawn(accept(listener, Arc::new(site), limits, places.clone()))),
             Err(error) => tracing::warn!("the preview or metrics cannot be served: {error}"),
         }
+    }
+    match local.map(UnixListener::from_std) {
+        Some(Ok(listener)) => {
+            let guard = Guard::local(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), &[]);
+            let site = Arc::new(Site::metrics(shared.clone(), guard));
+            drop(tokio::spawn(accept_local(listener, site, limits, places.clone())));
+        }
+        Some(Err(error)) => tracing::warn!("the health cannot be served: {error}"),
+        None => {}
     }
     #[cfg(feature = "preview")]
     tokio::spawn(stream::encode(shared.clone()));
@@ -192,6 +224,22 @@ async fn accept(listener: TcpListener, site: Arc<Site>, limits: ClientLimits, pl
     }
 }
 
+async fn accept_local(listener: UnixListener, site: Arc<Site>, limits: ClientLimits, places: Arc<Semaphore>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                // Programs of this machine wait for a place; who is turned away would take the board for ill.
+                let Ok(place) = places.clone().acquire_owned().await else { return };
+                tokio::spawn(connection(stream, site.clone(), limits, place));
+            }
+            Err(error) => {
+                tracing::debug!("accept: {error}");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
 /// Answers without waiting for the request; what does not fit the socket's buffer is not sent.
 fn turn_away(stream: &TcpStream) {
     let _ = stream.try_write(
@@ -200,7 +248,12 @@ fn turn_away(stream: &TcpStream) {
     );
 }
 
-async fn connection(stream: TcpStream, site: Arc<Site>, limits: ClientLimits, place: OwnedSemaphorePermit) {
+async fn connection(
+    stream: impl AsyncRead + AsyncWrite,
+    site: Arc<Site>,
+    limits: ClientLimits,
+    place: OwnedSemaphorePermit,
+) {
     converse(stream, site, limits).await;
     drop(place);
 }

@@ -39,12 +39,13 @@ pub async fn run(
     transport: Transport,
     hub: Arc<Hub>,
     backlog: Option<Box<dyn Backlog>>,
+    page: Option<String>,
     mut stopped: watch::Receiver<bool>,
 ) {
     let mut pause = options.pause;
     let mut reported = false;
     let keeps_records = backlog.is_some();
-    let mut publishing = Publishing::new(options, hub, backlog);
+    let mut publishing = Publishing::new(options, hub, backlog, page);
     while !*stopped.borrow() {
         let began = Instant::now();
         let end = publishing.connect(&transport, &mut stopped).await;
@@ -77,14 +78,21 @@ struct Publishing {
     hub: Arc<Hub>,
     backlog: Option<Box<dyn Backlog>>,
     identity: Identity,
+    /// The address of the preview, if others reach it.
+    page: Option<String>,
     /// Whether this run has told the broker that it publishes here.
     introduced: bool,
 }
 
 impl Publishing {
-    fn new(options: BrokerOptions, hub: Arc<Hub>, backlog: Option<Box<dyn Backlog>>) -> Publishing {
+    fn new(
+        options: BrokerOptions,
+        hub: Arc<Hub>,
+        backlog: Option<Box<dyn Backlog>>,
+        page: Option<String>,
+    ) -> Publishing {
         let identity = Identity::new(&hub.about.source, options.address.prefix.as_deref());
-        Publishing { options, hub, backlog, identity, introduced: false }
+        Publishing { options, hub, backlog, identity, page, introduced: false }
     }
 
     /// Another run has the same topics: two that throw each other out would both be useless.
@@ -113,12 +121,21 @@ impl Publishing {
         let (client, mut events) = AsyncClient::builder(settings).capacity(BATCH).build();
         let (tell, told) = oneshot::channel();
         let (heard, mut publisher) = watch::channel(None);
+        let (hub, pause_topic) = (self.hub.clone(), self.identity.topics.pause.clone());
         let mut driver = tokio::spawn(async move {
             let mut tell = Some(tell);
             loop {
                 match events.poll().await {
                     Ok(Event::Incoming(Packet::ConnAck(_))) => drop(tell.take().map(|tell| tell.send(()))),
-                    // Only one topic is subscribed to: the one that names the run that publishes here.
+                    Ok(Event::Incoming(Packet::Publish(message))) if message.topic == pause_topic => {
+                        // A retained request is an old one: whoever made it does not know what has happened since.
+                        match &message.payload[..] {
+                            b"ON" if !message.retain => hub.now().pause_request = Some(true),
+                            b"OFF" if !message.retain => hub.now().pause_request = Some(false),
+                            _ => {}
+                        }
+                    }
+                    // The other topic that is subscribed to names the run that publishes here.
                     Ok(Event::Incoming(Packet::Publish(message))) => {
                         drop(heard.send_replace(Some(message.payload.to_vec())))
                     }
@@ -182,9 +199,15 @@ impl Publishing {
             self.introduced = true;
         }
         session.client.subscribe(&topics.run, QoS::AtLeastOnce).await?;
+        if self.options.pauses {
+            session.client.subscribe(&topics.pause, QoS::AtLeastOnce).await?;
+        }
         let _ = timeout(SETTLING, publisher.wait_for(Option::is_some)).await;
         if let Some(prefix) = &self.options.discovery {
-            for (topic, config) in discovery::announcements(prefix, &self.identity, &self.hub.about) {
+            let page = self.page.as_deref();
+            let announced =
+                discovery::announcements(prefix, &self.identity, &self.hub.about, page, self.options.pauses);
+            for (topic, config) in announced {
                 session.retained(&topic, config).await?;
             }
         }

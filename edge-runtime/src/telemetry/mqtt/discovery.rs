@@ -33,6 +33,8 @@ struct Entity<'a> {
     icon: Option<&'static str>,
     unique_id: String,
     state_topic: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    command_topic: Option<&'a str>,
     availability: Vec<Availability<'a>>,
     /// `all`: the entity is available if each of `availability` says so.
     availability_mode: &'static str,
@@ -53,11 +55,20 @@ struct Device<'a> {
     model: &'a str,
     manufacturer: &'static str,
     sw_version: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    configuration_url: Option<&'a str>,
 }
 
 /// One entity for whether there is a face, one for the label, one for each expression that the model has, and some for the board.
-/// What is said of faces is unavailable while the camera is lost; a problem entity says why.
-pub fn announcements(discovery: &str, identity: &Identity, about: &About) -> Vec<Announcement> {
+/// What is said of faces is unavailable while the camera is lost; a problem entity says why. `page` is the address of the
+/// preview; `pauses`: there is a switch that pauses recording.
+pub fn announcements(
+    discovery: &str,
+    identity: &Identity,
+    about: &About,
+    page: Option<&str>,
+    pauses: bool,
+) -> Vec<Announcement> {
     let Identity { id, name, topics, .. } = identity;
     let device = Device {
         identifiers: [id],
@@ -65,9 +76,11 @@ pub fn announcements(discovery: &str, identity: &Identity, about: &About) -> Vec
         model: &about.bundle,
         manufacturer: "edge-runtime",
         sw_version: env!("CARGO_PKG_VERSION"),
+        configuration_url: page,
     };
     let seen = faces(about).into_iter().map(|entity| (entity, true));
-    let board = board().into_iter().map(|entity| (entity, false));
+    let switch = pauses.then(|| pause(&topics.pause));
+    let board = board().into_iter().chain(switch).map(|entity| (entity, false));
     let announce = |(entity, needs_camera): (Entity, bool)| {
         let topic = format!("{discovery}/{}/{id}/{}/config", entity.component, entity.key);
         let config = serde_json::to_string(&Entity {
@@ -161,6 +174,16 @@ fn board() -> Vec<Entity<'static>> {
             )
         },
         Entity {
+            icon: Some("mdi:account-arrow-right"),
+            state_class: Some("total_increasing"),
+            ..entity("sensor", "visits_today", "Visits today", "{{ value_json.today.visits }}")
+        },
+        Entity {
+            icon: Some("mdi:emoticon-happy-outline"),
+            state_class: Some("total_increasing"),
+            ..entity("sensor", "smiles_today", "Smiles today", "{{ value_json.today.smiles }}")
+        },
+        Entity {
             device_class: Some("temperature"),
             unit_of_measurement: Some("°C"),
             state_class: Some("measurement"),
@@ -180,6 +203,16 @@ fn board() -> Vec<Entity<'static>> {
             )
         },
     ]
+}
+
+/// The switch that pauses recording. Its state is that of the board, so it turns back if the board refuses.
+fn pause(topic: &str) -> Entity<'_> {
+    Entity {
+        command_topic: Some(topic),
+        entity_category: Some("config"),
+        icon: Some("mdi:eye-off"),
+        ..entity("switch", "pause", "Pause", "{{ 'ON' if value_json.paused else 'OFF' }}")
+    }
 }
 
 fn entity(component: &'static str, key: &str, name: &str, template: &str) -> Entity<'static> {

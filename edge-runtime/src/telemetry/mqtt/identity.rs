@@ -26,6 +26,8 @@ pub struct Topics {
     pub status: String,
     /// The entries of the backlog.
     pub records: String,
+    /// `ON` pauses recording, `OFF` resumes it.
+    pub pause: String,
     /// The run that publishes here, retained: by it a run sees that another one has taken over.
     pub run: String,
 }
@@ -53,6 +55,7 @@ impl Identity {
                 state: format!("{prefix}/state"),
                 status: format!("{prefix}/status"),
                 records: format!("{prefix}/records"),
+                pause: format!("{prefix}/pause/set"),
                 run: format!("{prefix}/run"),
             },
         }

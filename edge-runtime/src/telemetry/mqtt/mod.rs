@@ -26,7 +26,8 @@ pub(super) struct Publisher {
 }
 
 impl Publisher {
-    /// Starts to publish, and waits for a broker that is not there yet. Without a backlog a warning says what is not sent.
+    /// Starts to publish, and waits for a broker that is not there yet. `page` is the address of the preview, if others reach it.
+    /// Without a backlog a warning says what is not sent.
     ///
     /// # Errors
     /// Returns an error if certificates cannot be read or no thread can be started.
@@ -34,6 +35,7 @@ impl Publisher {
         options: BrokerOptions,
         hub: Arc<Hub>,
         backlog: Option<Box<dyn Backlog>>,
+        page: Option<String>,
     ) -> Result<Publisher, TelemetryError> {
         let transport = transport::transport(&options)?;
         if backlog.is_none() {
@@ -44,7 +46,7 @@ impl Publisher {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let (stop, stopped) = watch::channel(false);
         let thread = std::thread::Builder::new().name("telemetry-mqtt".into()).spawn(move || {
-            runtime.block_on(connection::run(options, transport, hub, backlog, stopped));
+            runtime.block_on(connection::run(options, transport, hub, backlog, page, stopped));
             // Does not wait for a host name that is still being looked up.
             runtime.shutdown_background();
         })?;

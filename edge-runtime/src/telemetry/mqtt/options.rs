@@ -13,6 +13,8 @@ pub struct BrokerOptions {
     pub password: Option<String>,
     /// Topic prefix of Home Assistant's discovery; `None` announces nothing.
     pub discovery: Option<String>,
+    /// Whether messages to `PREFIX/pause/set` pause and resume recording.
+    pub pauses: bool,
     /// PEM certificate of the authority to trust; `None`: those that the system trusts.
     pub authority: Option<Vec<u8>>,
     /// Time between two looks at the status and the backlog.
@@ -32,6 +34,7 @@ impl BrokerOptions {
             address,
             password: None,
             discovery: Some("homeassistant".into()),
+            pauses: true,
             authority: None,
             period: Duration::from_secs(1),
             pause: Duration::from_secs(1),

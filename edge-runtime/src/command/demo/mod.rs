@@ -1,0 +1,154 @@
+//! `edge-runtime demo`
+
+mod clip;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use expression_engine::bundle;
+use expression_engine::error::{Error, Result};
+
+use super::run::Opened;
+use super::{console, settings};
+use crate::camera::{self, CameraOptions, Source, Spec};
+
+/// Show what this program does: watch a camera, or a built-in clip of rendered people, on a page in the browser
+///
+/// Takes the first camera that works. Nothing is recorded, and the page can be reached from this machine only. Ctrl-C ends it.
+#[derive(clap::Args)]
+pub struct Cmd {
+    /// Folder of the bundle [default: the first that is found beside the program, installed, or in models/]
+    #[arg(long, value_name = "DIR")]
+    bundle: Option<PathBuf>,
+    /// Port of the page; 0 takes a free one
+    #[arg(long, value_name = "PORT", default_value_t = 8080)]
+    port: u16,
+    /// Do not open a browser
+    #[arg(long)]
+    no_browser: bool,
+    /// Play the clip even if there is a camera
+    #[arg(long)]
+    clip: bool,
+}
+
+impl Cmd {
+    /// Runs the command until a signal asks it to stop. `started` is when the program started.
+    ///
+    /// # Errors
+    /// Returns an error if there is no bundle with a face detector, or if the port is in use.
+    pub fn run(&self, started: Instant) -> Result<()> {
+        let bundle = self.bundle.clone().map_or_else(|| installed(&places()), Ok)?;
+        if bundle.join("manifest.toml").is_file() && !bundle.join(bundle::DETECTOR).is_file() {
+            return Err(Error::bad_input(format!(
+                "{0} lacks {1}, without which no face is found; packages and images of edge-runtime hold it, and \
+                 `host-trainer detector {0}` on a workstation adds it",
+                bundle.display(),
+                bundle::DETECTOR
+            )));
+        }
+        let arguments = ["edge-runtime".into(), "run".into(), "--bundle".into(), bundle.into_os_string()]
+            .into_iter()
+            .chain(["--preview".into(), format!("127.0.0.1:{}", self.port).into()]);
+        let (cli, settings) = settings::parse(arguments, false)?;
+        let (Some(run), Some(settings)) = (cli.into_run(), settings) else {
+            return Err(Error::failure("no settings were read"));
+        };
+        let no_browser = self.no_browser;
+        let source = if self.clip { Box::new(clip::Clip::new()) } else { first_camera() };
+        let description = source.describe();
+        let opened = Opened { source, on_preview: Box::new(move |address| tell(address, &description, no_browser)) };
+        run.run_with(started, &settings, Some(opened))
+    }
+}
+
+/// The first camera that can be opened; the clip if there is none.
+fn first_camera() -> Box<dyn Source> {
+    for device in camera::devices().into_iter().filter(|device| device.problem.is_none()) {
+        let opened = format!("v4l2:{}", device.path.display())
+            .parse::<Spec>()
+            .and_then(|spec| camera::open(&spec, &CameraOptions::default()));
+        match opened {
+            Ok(source) => return source,
+            Err(error) => tracing::warn!("{}: {error}", device.path.display()),
+        }
+    }
+    Box::new(clip::Clip::new())
+}
+
+/// Where bundles are looked for, in this order.
+fn places() -> Vec<PathBuf> {
+    let program = std::env::current_exe().ok().and_then(|path| Some(path.parent()?.to_owned()));
+    let beside = program.iter().flat_map(|folder| {
+        ["bundle", "models/ferplus-edge", "../share/edge-runtime/bundle"].map(|name| folder.join(name))
+    });
+    let fixed =
+        ["/usr/share/edge-runtime/bundle", "/usr/share/edge-runtime/models/ferplus-edge", "models/ferplus-edge"];
+    beside.chain(fixed.map(PathBuf::from)).collect()
+}
+
+/// The first place that holds a bundle, if possible one with a detector.
+fn installed(places: &[PathBuf]) -> Result<PathBuf> {
+    let with = |file: &'static str| places.iter().find(move |folder| folder.join(file).is_file());
+    let whole =
+        places.iter().find(|folder| ["manifest.toml", bundle::DETECTOR].iter().all(|file| folder.join(file).is_file()));
+    whole.or_else(|| with("manifest.toml")).cloned().ok_or_else(|| {
+        let list: Vec<_> = places.iter().map(|folder| folder.display().to_string()).collect();
+        Error::bad_input(format!("no bundle in {}; name its folder with --bundle", list.join(", ")))
+    })
+}
+
+/// Says what is to be seen, and what to do next.
+fn tell(address: SocketAddr, source: &str, no_browser: bool) {
+    let page = format!("http://{address}/");
+    for line in [
+        &format!("watching {source}; nothing is recorded"),
+        "next:",
+        "  edge-runtime doctor                                      check this machine",
+        "  edge-runtime run --journal faces.sqlite --preview 8080   keep a journal",
+        "  edge-runtime log stats faces.sqlite                      read it",
+        "Ctrl-C ends the demo",
+    ] {
+        console::say(line);
+    }
+    if !no_browser && is_desktop() {
+        open(&page);
+    }
+}
+
+/// Whether somebody sits before this machine.
+fn is_desktop() -> bool {
+    ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
+}
+
+/// Opens a page in the browser of the desktop.
+fn open(page: &str) {
+    let browser =
+        Command::new("xdg-open").arg(page).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    match browser {
+        // It ends by itself; its thread waits for it, so that no zombie stays.
+        Ok(mut browser) => drop(std::thread::spawn(move || browser.wait())),
+        Err(_) => console::say(&format!("open {page} in a browser")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bundle_with_a_detector_is_preferred_and_all_places_are_named_if_there_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let places = ["none", "bare", "whole"].map(|name| folder.path().join(name));
+        let refused = installed(&places).unwrap_err().to_string();
+        assert!(places.iter().all(|place| refused.contains(&place.display().to_string())), "{refused}");
+        for (place, files) in [(&places[1], &["manifest.toml"][..]), (&places[2], &["manifest.toml", bundle::DETECTOR])]
+        {
+            std::fs::create_dir(place).unwrap();
+            files.iter().for_each(|file| std::fs::write(place.join(file), "").unwrap());
+        }
+        assert_eq!(installed(&places).unwrap(), places[2]);
+        assert_eq!(installed(&places[..2]).unwrap(), places[1]);
+    }
+}

@@ -1,0 +1,200 @@
+//! Where the settings of `run` come from: flags over environment over board file over defaults.
+//!
+//! clap reads all of them. A variable belongs to each flag, and what the board file says is given to clap as flags, unless a
+//! flag or a variable says otherwise. So each value is read and checked in one place, whoever gave it.
+
+use std::ffi::OsString;
+
+use clap::builder::Resettable;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Command, CommandFactory, FromArgMatches};
+use expression_engine::Error;
+use expression_engine::error::Result;
+
+use super::Cli;
+use crate::board::{Board, Entry, Kind, SETTINGS, Setting};
+
+/// Begins the name of each variable.
+const PREFIX: &str = "EDGE_RUNTIME_";
+/// Flags of `run` that are no settings: they are about one run, or add to what the board file trusts.
+pub const ONE_OFF: [&str; 6] = ["board", "frames", "print", "profile", "keys", "allow_older"];
+
+/// The settings of a run, as far as they are not flags.
+#[derive(Debug)]
+pub struct Settings {
+    /// The board, from its file.
+    pub board: Board,
+    /// What the board file is called in messages.
+    pub file: String,
+    /// Those that a flag or a variable gave: its setting, where from, and the text.
+    given: Vec<(Setting, ValueSource, String)>,
+    /// The whole command line, with what came from the board file.
+    pub line: String,
+}
+
+/// Reads the program's arguments, and the environment too if `variables` says so. Wrong usage ends the program, as does `--help`.
+///
+/// # Errors
+/// Returns an error if the board file is missing or wrong.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>, variables: bool) -> Result<(Cli, Option<Settings>)> {
+    let mut arguments: Vec<OsString> = arguments.into_iter().collect();
+    let command = if variables { with_variables(Cli::command()) } else { Cli::command() };
+    // What a flag requires may be in the board file, which is not read yet.
+    let first = without_requirements(command.clone());
+    let first = first.try_get_matches_from(&arguments).unwrap_or_else(|error| error.exit());
+    let settings = match asking(&first) {
+        Some(matches) => {
+            let name = matches.get_one::<String>("board").map(String::as_str);
+            let board = name.map_or_else(Board::detect, Board::open)?;
+            let file = name.map_or_else(|| format!("{}.toml", board.name), str::to_owned);
+            check(&board, &file)?;
+            let given: Vec<_> = SETTINGS.iter().filter_map(|setting| given(matches, setting)).collect();
+            let is_given = |setting: Setting| given.iter().any(|(known, ..)| *known == setting);
+            let from_file = board.settings.iter().filter(|found| !is_given(found.setting));
+            arguments.extend(from_file.flat_map(|found| &found.flags).map(OsString::from));
+            let words: Vec<_> = arguments.iter().skip(1).map(|word| word.to_string_lossy()).collect();
+            let line = words.join(" ");
+            Some(Settings { board, file, given, line })
+        }
+        None => None,
+    };
+    let matches = command.try_get_matches_from(&arguments).unwrap_or_else(|error| error.exit());
+    Ok((Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()), settings))
+}
+
+/// Checks what a board file says in place of flags, as the flags would be.
+///
+/// # Errors
+/// Returns an error that names the file, the line, the key and what is wrong.
+pub fn check(board: &Board, file: &str) -> Result<()> {
+    let command = without_requirements(Cli::command());
+    for found in &board.settings {
+        let key = found.setting.key;
+        let words = ["edge-runtime", "run"].into_iter().chain(found.flags.iter().map(String::as_str));
+        if let Err(error) = command.clone().try_get_matches_from(words) {
+            let reason = match std::error::Error::source(&error) {
+                Some(reason) => reason.to_string(),
+                None if error.kind() == clap::error::ErrorKind::UnknownArgument => {
+                    "this build of the program cannot do that; take the key out, or build with the cargo feature".into()
+                }
+                None => {
+                    let text = error.to_string();
+                    let lines: Vec<_> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
+                    lines.join(" ").trim_start_matches("error: ").to_owned()
+                }
+            };
+            let line = found.line;
+            return Err(Error::bad_input(format!(
+                "{file}, line {line}: {key}: {reason}; boards/README.md explains each key"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// The flags of the command that runs with settings, if one does.
+fn asking(matches: &ArgMatches) -> Option<&ArgMatches> {
+    match matches.subcommand()? {
+        ("run", matches) => Some(matches),
+        ("config", matches) => matches.subcommand_matches("show"),
+        _ => None,
+    }
+}
+
+/// A setting that a flag or a variable gave.
+fn given(matches: &ArgMatches, setting: &Setting) -> Option<(Setting, ValueSource, String)> {
+    // A build may lack the flag.
+    matches.try_contains_id(setting.flag).ok()?;
+    let source = matches.value_source(setting.flag).filter(|source| *source != ValueSource::DefaultValue)?;
+    let values = matches.get_raw(setting.flag).into_iter().flatten().map(|value| value.to_string_lossy());
+    Some((*setting, source, values.collect::<Vec<_>>().join(", ")))
+}
+
+fn with_run(command: Command, change: impl Fn(Command) -> Command) -> Command {
+    command.mut_subcommands(|command| match command.get_name() {
+        "run" => change(command),
+        "config" => command.mut_subcommands(|inner| if inner.get_name() == "show" { change(inner) } else { inner }),
+        _ => command,
+    })
+}
+
+fn with_variables(command: Command) -> Command {
+    with_run(command, |run| {
+        run.mut_args(|argument| match argument.get_id().as_str() {
+            name if ONE_OFF[1..].contains(&name) => argument,
+            name => {
+                let variable = variable(name);
+                argument.env(variable).hide_env(true)
+            }
+        })
+    })
+}
+
+fn without_requirements(command: Command) -> Command {
+    with_run(command, |run| run.mut_args(|argument| argument.requires(Resettable::Reset)))
+}
+
+/// The variable of a flag.
+fn variable(flag: &str) -> String {
+    format!("{PREFIX}{}", flag.to_uppercase())
+}
+
+impl Settings {
+    /// Every key with its value as TOML and where it comes from; the value is `None` if it is not set.
+    pub fn table(&self) -> Vec<(String, Option<String>, String)> {
+        let from_file = |entry: &Entry| (Some(entry.value.clone()), format!("{}, line {}", self.file, entry.line));
+        let mut rows: Vec<(String, Option<String>, String)> = Vec::new();
+        for entry in &self.board.entries {
+            let (value, from) = self.given(&entry.key).unwrap_or_else(|| from_file(entry));
+            rows.push((entry.key.clone(), value, from));
+        }
+        let journal = toml::Table::try_from(crate::journal::Config::default()).unwrap_or_default();
+        let defaults = journal.iter().map(|(key, value)| (format!("journal.{key}"), Some(value.to_string())));
+        let unset = SETTINGS.iter().map(|setting| (setting.key.to_owned(), default_of(setting)));
+        for (key, value) in defaults.chain(unset) {
+            if !rows.iter().any(|(known, ..)| *known == key) {
+                let (value, from) = self.given(&key).unwrap_or((value, "default".to_owned()));
+                rows.push((key, value, from));
+            }
+        }
+        rows
+    }
+
+    /// What a flag or a variable gave for a key, as TOML, and which.
+    fn given(&self, key: &str) -> Option<(Option<String>, String)> {
+        let (setting, source, text) = self.given.iter().find(|(setting, ..)| setting.key == key)?;
+        let from = match source {
+            ValueSource::EnvVariable => variable(setting.flag),
+            _ => format!("--{}", setting.flag.replace('_', "-")),
+        };
+        Some((Some(as_toml(setting, text)), from))
+    }
+}
+
+/// The default of a setting that no board file has, as TOML.
+fn default_of(setting: &Setting) -> Option<String> {
+    let command = Cli::command();
+    let flag = command.find_subcommand("run")?.get_arguments().find(|flag| flag.get_id() == setting.flag)?;
+    let values: Vec<_> = flag.get_default_values().iter().filter_map(|value| value.to_str()).collect();
+    (!values.is_empty()).then(|| as_toml(setting, &values.join(", ")))
+}
+
+/// A flag's text as the value of its key.
+fn as_toml(setting: &Setting, text: &str) -> String {
+    let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
+    match setting.kind {
+        Kind::OfBoard(factor) if factor > 1 => {
+            text.parse::<u64>().map_or_else(|_| quoted(text), |number| (number * factor).to_string())
+        }
+        Kind::Given => "true".to_owned(),
+        Kind::List => format!("[{}]", text.split(", ").map(quoted).collect::<Vec<_>>().join(", ")),
+        // `--journal` without a file.
+        Kind::SwitchOrPath if text.is_empty() => "true".to_owned(),
+        Kind::OfBoard(_) | Kind::Integer | Kind::Switch | Kind::SwitchOrPath
+            if text.parse::<f64>().is_ok() || text == "true" || text == "false" =>
+        {
+            text.to_owned()
+        }
+        _ => quoted(text),
+    }
+}

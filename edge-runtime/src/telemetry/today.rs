@@ -1,0 +1,137 @@
+//! What a day has brought: visits and smiles.
+
+use std::collections::VecDeque;
+use std::sync::LazyLock;
+
+use expression_core::{Label, Record};
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan};
+use serde::Serialize;
+
+/// The board's local time. It is read once, before a run gives up the right to read its files.
+pub static ZONE: LazyLock<TimeZone> = LazyLock::new(TimeZone::system);
+
+/// Tracks whose last label is remembered.
+const MAX_TRACKS: usize = 64;
+
+/// What the present day has brought since it began, or since the program was started. A day is one of this machine's time zone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Today {
+    /// Faces that came: tracks of which a frame could be read.
+    pub visits: u64,
+    /// How often the label of a face became happiness.
+    pub smiles: u64,
+}
+
+/// Counts what a day brings.
+#[derive(Debug)]
+pub struct Day {
+    today: Today,
+    zone: TimeZone,
+    /// Unix time in seconds at which the day that is counted ends.
+    ends: Option<i64>,
+    /// The newest tracks, and whether each smiled when it was last seen.
+    tracks: VecDeque<(u32, bool)>,
+}
+
+impl Default for Day {
+    fn default() -> Day {
+        Day::in_zone(ZONE.clone())
+    }
+}
+
+impl Day {
+    /// A day of a time zone.
+    fn in_zone(zone: TimeZone) -> Day {
+        Day { today: Today::default(), zone, ends: None, tracks: VecDeque::new() }
+    }
+
+    /// Takes in the faces of a frame that was captured at `second`, Unix time.
+    pub fn add(&mut self, second: i64, faces: &[Record]) {
+        self.turn(second);
+        for face in faces {
+            let smiles = face.label == Some(Label::Happiness);
+            match self.tracks.iter_mut().find(|(track, _)| *track == face.track) {
+                Some((_, smiled)) => {
+                    self.today.smiles += u64::from(smiles && !*smiled);
+                    *smiled = smiles;
+                }
+                // A face that cannot be read yet is no visit yet.
+                None if face.scores.is_some() => {
+                    self.today.visits += 1;
+                    self.today.smiles += u64::from(smiles);
+                    if self.tracks.len() == MAX_TRACKS {
+                        self.tracks.pop_front();
+                    }
+                    self.tracks.push_back((face.track, smiles));
+                }
+                None => {}
+            }
+        }
+    }
+
+    /// What the day of `second` has brought, Unix time.
+    pub fn at(&mut self, second: i64) -> Today {
+        self.turn(second);
+        self.today
+    }
+
+    /// Begins another day if the one that is counted is over. Who is there stays there: their visit was yesterday's.
+    fn turn(&mut self, second: i64) {
+        if self.ends.is_some_and(|ends| second < ends) {
+            return;
+        }
+        if self.ends.is_some() {
+            self.today = Today::default();
+        }
+        let midnight = || {
+            let now = Timestamp::from_second(second).ok()?.to_zoned_datetime(self.zone.clone());
+            Some(now.start_of_day().ok()?.checked_add(1.day()).ok()?.timestamp().as_second())
+        };
+        self.ends = midnight();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expression_core::{Bounds, Quality};
+
+    fn face(track: u32, label: Option<Label>, is_read: bool) -> Record {
+        let quality = if is_read { Quality::Good } else { Quality::Small };
+        Record { track, bounds: Bounds::default(), quality, scores: is_read.then_some([0; 8]), label, confidence: 0 }
+    }
+
+    #[test]
+    fn a_visit_counts_once_and_a_smile_each_time_that_it_begins() {
+        let mut day = Day::in_zone(TimeZone::UTC);
+        let (happy, neutral) = (Some(Label::Happiness), Some(Label::Neutral));
+        day.add(100, &[face(1, None, false)]);
+        assert_eq!(day.at(100), Today::default());
+        day.add(101, &[face(1, neutral, true), face(2, happy, true)]);
+        day.add(102, &[face(1, happy, true), face(2, happy, true)]);
+        day.add(103, &[]);
+        day.add(104, &[face(1, neutral, true), face(2, happy, false)]);
+        day.add(105, &[face(1, happy, true)]);
+        assert_eq!(day.at(106), Today { visits: 2, smiles: 3 });
+    }
+
+    #[test]
+    fn at_midnight_of_the_time_zone_counting_begins_anew_with_or_without_faces() {
+        let mut day = Day::in_zone(TimeZone::fixed(jiff::tz::offset(2)));
+        // 2026-11-25, 21:59:59 UTC is a second before midnight there.
+        let last: i64 = 1_795_643_999;
+        day.add(last - 60, &[face(1, Some(Label::Happiness), true)]);
+        assert_eq!(day.at(last), Today { visits: 1, smiles: 1 });
+        assert_eq!(day.at(last + 1), Today::default());
+        day.add(last + 2, &[face(1, Some(Label::Happiness), true), face(2, None, true)]);
+        assert_eq!(day.at(last + 3), Today { visits: 1, smiles: 0 });
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let mut day = Day::in_zone(TimeZone::UTC);
+        (1..=1000).for_each(|track| day.add(5, &[face(track, None, true)]));
+        assert_eq!((day.at(5).visits, day.tracks.len()), (1000, MAX_TRACKS));
+    }
+}

@@ -1,0 +1,249 @@
+//! The settings of `run`: what board files, variables and flags say of them, and which of them counts.
+
+#[path = "telemetry_support/schema.rs"]
+#[allow(dead_code, reason = "other tests hold records to their schema")]
+mod schema;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::LazyLock;
+
+use clap::CommandFactory;
+use edge_runtime::board::{self, Board, SETTINGS};
+use edge_runtime::command::{Cli, settings};
+use serde_json::Value;
+
+static SCHEMA: LazyLock<Value> =
+    LazyLock::new(|| serde_json::from_str(include_str!("../../boards/board.schema.json")).unwrap());
+
+const SHIPPED: &str = include_str!("../../boards/generic-x86-64.toml");
+
+/// Settings of every kind.
+const EVERY: &str = r#"
+[source]
+size = "640x480"
+format = "mjpeg"
+stride = 640
+rate = 15
+realtime = true
+required = false
+
+[journal]
+record = "/tmp/journal.sqlite"
+commit_every_seconds = 5.0
+
+[preview]
+address = 8080
+rate = 12
+hosts = ["cam.example", "cam2.example"]
+embed = ["http://homeassistant.local:8123"]
+token_file = "/etc/edge-runtime/token"
+
+[metrics]
+address = "127.0.0.1:9464"
+
+[mqtt]
+url = "mqtt://board@broker.local/home/kitchen"
+password_file = "/etc/edge-runtime/mqtt-password"
+ca_file = "/etc/edge-runtime/ca.pem"
+discovery = ""
+
+[privacy]
+start_paused = true
+local_pause_only = true
+"#;
+
+fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_edge-runtime"));
+    command.env_remove("RUST_LOG");
+    command
+}
+
+/// A board file: a shipped one and more.
+fn board_file(more: &str) -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("board.toml");
+    std::fs::write(&path, format!("{SHIPPED}{more}")).unwrap();
+    (folder, path)
+}
+
+fn stdout(output: &Output) -> String {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+/// The line of a key in what `config show` wrote.
+fn line<'a>(shown: &'a str, key: &str) -> &'a str {
+    let found = shown.lines().find(|line| line.trim_start_matches("# ").starts_with(&format!("{key} ")));
+    found.unwrap_or_else(|| panic!("no {key} in {shown}"))
+}
+
+fn show(path: &Path, flags: &[&str], variables: &[(&str, &str)]) -> Output {
+    let mut command = program();
+    command.args(["config", "show", "--board"]).arg(path).args(flags);
+    command.envs(variables.iter().copied()).output().unwrap()
+}
+
+fn as_json(toml: &str) -> Value {
+    serde_json::to_value(toml.parse::<toml::Table>().unwrap()).unwrap()
+}
+
+#[test]
+fn every_shipped_board_fits_the_schema_and_every_setting_does() {
+    let check = |text: &str| schema::check(&SCHEMA, &SCHEMA, &as_json(text), "board");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../boards");
+    for name in board::names() {
+        let text = std::fs::read_to_string(folder.join(format!("{name}.toml"))).unwrap();
+        check(&text).unwrap_or_else(|why| panic!("{name}: {why}"));
+    }
+    let every = format!("{SHIPPED}{EVERY}");
+    check(&every).unwrap();
+    Board::parse(&every, Path::new("board.toml")).unwrap();
+    for setting in SETTINGS.iter().filter(|setting| !setting.kind.is_of_board()) {
+        let name = setting.key.split_once('.').unwrap().1;
+        assert!(EVERY.contains(&format!("\n{name} = ")), "{} is not tried", setting.key);
+    }
+    for wrong in ["[preview]\nadress = 1", "[source]\nrate = \"15\"", "[mqtt]\nurl = 5"] {
+        assert!(check(&format!("{SHIPPED}\n{wrong}")).is_err(), "{wrong}");
+    }
+}
+
+/// The keys that the program takes in a table, by its own message about one that it does not know.
+fn keys(table: &str) -> BTreeSet<String> {
+    let mut file: toml::Table = SHIPPED.parse().unwrap();
+    let inner = match table {
+        "" => &mut file,
+        table => file.entry(table).or_insert_with(|| toml::Table::new().into()).as_table_mut().unwrap(),
+    };
+    inner.insert("zzzzzzzzzz".into(), 1.into());
+    let refused = Board::parse(&toml::to_string(&file).unwrap(), Path::new("b.toml")).unwrap_err().to_string();
+    let mut keys: BTreeSet<String> = match refused.split_once("there are ") {
+        Some((_, list)) => {
+            let list = list.split(';').next().unwrap();
+            list.split(", ").map(|key| key.split_once('.').unwrap().1.to_owned()).collect()
+        }
+        None => refused.split('`').skip(3).step_by(2).map(str::to_owned).collect(),
+    };
+    for (found, key) in SETTINGS.iter().filter_map(|setting| setting.key.split_once('.')) {
+        match table {
+            "" => drop(keys.insert(found.to_owned())),
+            table if table == found => drop(keys.insert(key.to_owned())),
+            _ => {}
+        }
+    }
+    keys
+}
+
+#[test]
+fn schema_and_program_know_the_same_keys() {
+    let properties =
+        |schema: &Value| -> BTreeSet<String> { schema["properties"].as_object().unwrap().keys().cloned().collect() };
+    assert_eq!(properties(&SCHEMA), keys(""));
+    for (name, table) in SCHEMA["properties"].as_object().unwrap() {
+        // Whoever leaves a required key out is told of that first.
+        let complete = SHIPPED.contains(&format!("[{name}]")) || table["required"] == serde_json::json!([]);
+        if table["type"] == "object" && complete {
+            assert_eq!(properties(table), keys(name), "[{name}]");
+        }
+    }
+    let written = stdout(&program().args(["config", "schema"]).output().unwrap());
+    assert_eq!(serde_json::from_str::<Value>(&written).unwrap(), *SCHEMA);
+}
+
+#[test]
+fn every_flag_of_run_is_a_setting_and_the_other_way_round() {
+    let mut command = Cli::command();
+    command.build();
+    let run = command.find_subcommand("run").unwrap();
+    let flags: BTreeSet<_> =
+        run.get_arguments().filter(|flag| !flag.is_global_set()).map(|flag| flag.get_id().as_str()).collect();
+    let settings = SETTINGS.iter().map(|setting| setting.flag);
+    let known: BTreeSet<_> = settings.chain(settings::ONE_OFF).chain(["help"]).collect();
+    let all = cfg!(all(feature = "preview", feature = "metrics", feature = "mqtt-tls"));
+    assert!(flags.is_subset(&known), "not in SETTINGS: {:?}", flags.difference(&known));
+    assert!(!all || known.is_subset(&flags), "not flags of run: {:?}", known.difference(&flags));
+}
+
+#[test]
+fn flags_are_above_the_environment_above_the_board_file_above_defaults() {
+    let (_folder, path) = board_file(EVERY);
+    let shown = stdout(&show(&path, &[], &[]));
+    let whole = std::fs::read_to_string(&path).unwrap();
+    let number = whole.lines().position(|line| line == "rate = 12").unwrap() + 1;
+    assert_eq!(line(&shown, "preview.rate"), format!("preview.rate = 12  # {}, line {number}", path.display()));
+    assert_eq!(line(&shown, "journal.max_bytes"), "journal.max_bytes = 268435456  # default");
+    assert_eq!(line(&shown, "camera.stall"), "# camera.stall is not set");
+    // What is shown is a board file that says the same.
+    let again = Board::parse(&shown, Path::new("shown.toml")).unwrap();
+    let first = Board::read(&path).unwrap();
+    assert_eq!((&again.journal, &again.camera, &again.thermal), (&first.journal, &first.camera, &first.thermal));
+    let flags = |board: &Board| board.settings.iter().map(|found| found.flags.clone()).collect::<Vec<_>>();
+    assert_eq!(flags(&again), flags(&first));
+
+    let variables =
+        [("EDGE_RUNTIME_PREVIEW_RATE", "20"), ("EDGE_RUNTIME_JOURNAL_SIZE", "64"), ("EDGE_RUNTIME_REALTIME", "false")];
+    let shown = stdout(&show(&path, &[], &variables));
+    assert_eq!(line(&shown, "preview.rate"), "preview.rate = 20  # EDGE_RUNTIME_PREVIEW_RATE");
+    assert_eq!(line(&shown, "journal.max_bytes"), "journal.max_bytes = 67108864  # EDGE_RUNTIME_JOURNAL_SIZE");
+    assert_eq!(line(&shown, "source.realtime"), "source.realtime = false  # EDGE_RUNTIME_REALTIME");
+    let flags = ["--preview-rate", "30", "--preview-host", "other.example", "--journal", "--threads=2"];
+    let shown = stdout(&show(&path, &flags, &variables));
+    assert_eq!(line(&shown, "preview.rate"), "preview.rate = 30  # --preview-rate");
+    assert_eq!(line(&shown, "preview.hosts"), "preview.hosts = [\"other.example\"]  # --preview-host");
+    assert_eq!(line(&shown, "journal.record"), "journal.record = true  # --journal");
+    assert_eq!(line(&shown, "threads"), "threads = 2  # --threads");
+    Board::parse(&shown, Path::new("shown.toml")).unwrap();
+}
+
+#[test]
+fn what_a_flag_requires_may_be_in_the_board_file() {
+    let (_folder, path) = board_file("[preview]\naddress = \"127.0.0.1:0\"\n");
+    stdout(&show(&path, &["--preview-host", "cam.example"], &[]));
+    let (_folder, path) = board_file("");
+    let refused = show(&path, &["--preview-host", "cam.example"], &[]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("--preview"), "{refused:?}");
+}
+
+#[test]
+fn a_wrong_setting_is_refused_in_one_line_that_names_file_line_and_key() {
+    for (more, expected) in [
+        ("[preview]\nadress = 8080", "unknown key preview.adress; did you mean preview.address?"),
+        ("[previeww]\naddress = 8080", "unknown field `previeww`, did you mean `preview`?"),
+        ("[mqtt]\ntopic = \"a\"", "unknown key mqtt.topic; there are mqtt.url, mqtt.password_file"),
+        ("[preview]\naddress = \"here\"", "preview.address: expected a port"),
+        ("[preview]\nrate = 0", "preview.rate: 0 is not in 1..=60"),
+        ("[preview]\nrate = \"5\"", "preview.rate: expected a whole number, found string"),
+        ("[source]\nrealtime = 1", "source.realtime: expected true or false"),
+        ("[source]\nformat = \"bmp\"", "source.format: no format is called bmp"),
+        ("[source]\nsize = \"640\"", "source.size: expected WIDTHxHEIGHT"),
+        ("[preview]\nhosts = [1]", "preview.hosts: expected a list of texts"),
+        ("[journal]\nrecord = 1", "journal.record: expected true, false or a path"),
+        ("[journal]\ncommit_every = 1", "unknown field `commit_every`"),
+    ] {
+        let (_folder, path) = board_file(&format!("\n{more}\n"));
+        for arguments in [&["config", "check"][..], &["config", "show", "--board"], &["run", "--board"]] {
+            let output = program().args(arguments).arg(&path).output().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert_eq!((output.status.code(), said.lines().count()), (Some(2), 1), "{more}: {said}");
+            let place = format!("{}, line {}", path.display(), SHIPPED.lines().count() + 3);
+            let place = if more.starts_with("[previeww") { "board.toml, line" } else { &place };
+            assert!(said.contains(expected) && said.contains(place), "{more}: {said}");
+        }
+    }
+    let (_folder, path) = board_file("[mqtt]\nurl = \"mqtt://u:hunter2@h\"\n");
+    let output = program().args(["config", "check"]).arg(&path).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(said.contains("password") && !said.contains("hunter2"), "{said}");
+}
+
+#[test]
+fn good_files_are_said_to_be_good() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../boards");
+    let files = board::names().map(|name| folder.join(format!("{name}.toml")));
+    let said = stdout(&program().args(["config", "check"]).args(files).output().unwrap());
+    assert_eq!(said.lines().count(), board::names().count());
+    assert!(said.lines().all(|line| line.contains(": ok, ")), "{said}");
+}

@@ -1,4 +1,0 @@
-//! Files that are read as journals.
-#![no_main]
-
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::journal::file(bytes));

@@ -1,0 +1,205 @@
+//! `host-trainer fleet`, and `deploy --fleet`
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use expression_engine::{Bundle, files};
+
+use crate::deploy::{News, Step, Version, evidence};
+use crate::error::{Context, Error, print};
+use crate::fleet::{self, Fleet, Kind, Ledger, Member, Outcome, Plan};
+
+/// Watch the boards of a fleet. `deploy --fleet` deploys to them.
+///
+/// See docs/fleet.md for fleet.toml.
+#[derive(clap::Args)]
+pub struct Cmd {
+    #[command(subcommand)]
+    command: Subcommand,
+}
+
+#[derive(clap::Subcommand)]
+enum Subcommand {
+    Status(Status),
+    Prometheus(Prometheus),
+}
+
+/// Print how each board is: version, model, uptime, frames per second, faces today, temperature, journal, last error.
+///
+/// Exit code 1 if a board cannot be reached or is not well.
+#[derive(clap::Args)]
+struct Status {
+    /// The fleet.
+    #[arg(value_name = "FILE")]
+    fleet: PathBuf,
+    /// Only the boards of this group. Can be repeated.
+    #[arg(long, value_name = "NAME")]
+    group: Vec<String>,
+    /// Boards to ask at a time.
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256))]
+    parallel: u16,
+    /// Print a JSON object per board instead of a table.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Print the fleet as a file for Prometheus' file_sd_configs: a target for each board that has `metrics`.
+#[derive(clap::Args)]
+struct Prometheus {
+    /// The fleet.
+    #[arg(value_name = "FILE")]
+    fleet: PathBuf,
+    /// Only the boards of this group. Can be repeated.
+    #[arg(long, value_name = "NAME")]
+    group: Vec<String>,
+    /// Write to this file, in one step, instead of stdout.
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+impl Cmd {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Returns an error if the fleet's file is wrong, or a board is not well.
+    pub fn run(&self) -> crate::Result<()> {
+        match &self.command {
+            Subcommand::Status(cmd) => cmd.run(),
+            Subcommand::Prometheus(cmd) => cmd.run(),
+        }
+    }
+}
+
+impl Status {
+    fn run(&self) -> crate::Result<()> {
+        let fleet = Fleet::open(&self.fleet)?;
+        let members = fleet.select(&self.group)?;
+        let boards = fleet::status(&members, self.parallel.into(), Duration::from_secs(20));
+        if self.json {
+            boards.iter().try_for_each(|board| print(&serde_json::to_string(board)?))?;
+        } else {
+            print(&fleet::table(&boards))?;
+        }
+        let (ill, all) = (boards.iter().filter(|board| !board.is_well()).count(), boards.len());
+        if ill == 0 { Ok(()) } else { Err(Error::Failed(format!("{ill} of {all} boards are not well"))) }
+    }
+}
+
+impl Prometheus {
+    fn run(&self) -> crate::Result<()> {
+        let fleet = Fleet::open(&self.fleet)?;
+        let members = fleet.select(&self.group)?;
+        let without = members.iter().filter(|member| member.metrics.is_none()).count();
+        if without > 0 {
+            eprintln!("{without} of {} boards have no `metrics` and are left out", members.len());
+        }
+        let text = fleet::service_discovery(&members)?;
+        match &self.output {
+            Some(path) => files::write_bytes(path, format!("{text}\n").as_bytes())
+                .with_context(|| format!("cannot write {}", path.display())),
+            None => print(&text),
+        }
+    }
+}
+
+/// The flags of `deploy --fleet`.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Fleet")]
+pub struct RollOut {
+    /// Deploy to the boards of this fleet.toml: to canaries first, then to the rest, up to the first that fails.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["board", "host", "identity", "ssh_option", "no_service", "settle", "status", "rollback", "root"])]
+    pub fleet: Option<PathBuf>,
+    /// Only the boards of this group. Can be repeated.
+    #[arg(long, value_name = "NAME", requires = "fleet")]
+    group: Vec<String>,
+    /// Boards at a time.
+    #[arg(long, value_name = "N", default_value_t = 8, requires = "fleet", value_parser = clap::value_parser!(u16).range(1..=256))]
+    parallel: u16,
+    /// Boards that must run the version before the rest get it.
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "fleet")]
+    canary: u16,
+    /// Give up a board from which nothing was heard for this long, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 180, requires = "fleet")]
+    patience: u16,
+}
+
+impl RollOut {
+    /// Deploys to the fleet. `bundle` and `binary` stand above what its file says; `accept_worse` deploys
+    /// bundles whose evidence is against them.
+    ///
+    /// # Errors
+    /// Returns an error if the fleet's file or a version is bad input, or if a board does not run its version in the end.
+    pub fn run(
+        &self,
+        path: &Path,
+        binary: Option<&Path>,
+        bundle: Option<&Path>,
+        shipped: &Path,
+        accept_worse: bool,
+    ) -> crate::Result<()> {
+        let begun = Instant::now();
+        let fleet = Fleet::open(path)?;
+        let members = fleet.select(&self.group)?;
+        let parts = |member: &Member| {
+            let bundle = bundle.map(Path::to_owned).or_else(|| member.bundle.clone());
+            let binary = binary.map(Path::to_owned).or_else(|| member.binary.clone());
+            (member.board.clone(), binary, bundle.unwrap_or_else(|| shipped.to_owned()))
+        };
+        let mut versions = HashMap::new();
+        for member in &members {
+            let parts = parts(member);
+            if !versions.contains_key(&parts) {
+                let gather = || -> crate::Result<Version> {
+                    if !accept_worse {
+                        // Which of many bundles the boards run is not asked: the evidence itself must not be against it.
+                        evidence::check(Bundle::open(&parts.2)?.manifest(), || Ok(None))?;
+                    }
+                    Version::gather(&parts.0, parts.1.as_deref(), &parts.2, None)
+                };
+                let version = gather().with_context(|| format!("boards.{}", member.name))?;
+                versions.insert(parts, version);
+            }
+        }
+        let jobs: Vec<_> = members.iter().map(|member| (*member, &versions[&parts(member)])).collect();
+        let plan = Plan {
+            parallel: self.parallel.into(),
+            canary: self.canary.into(),
+            patience: Duration::from_secs(self.patience.into()),
+        };
+        let mut ledger = Ledger::open(path)?;
+        let all = jobs.len();
+        eprintln!("looking at {all} boards");
+        let tell = |board: &str, news: News| match news {
+            News::Line(line) => eprintln!("{board}: {line}"),
+            News::Step(Step::Sending) => eprintln!("{board}: sending"),
+            News::Step(_) | News::Sent { .. } => {}
+        };
+        let ended = |board: &str, outcome: &Outcome| eprintln!("{board}: {}", line(outcome));
+        let report = fleet::roll_out(&jobs, &plan, &mut ledger, &tell, &ended)?;
+        for (board, outcome) in &report.outcomes {
+            print(&format!("{board}: {}", line(outcome)))?;
+        }
+        let runs = report.count(Kind::Runs);
+        print(&format!(
+            "{runs} of {all} boards run their version; {:.1} minutes",
+            begun.elapsed().as_secs_f64() / 60.0
+        ))?;
+        let (stopped, left) = (report.outcomes.values().any(Outcome::stops), all - runs);
+        match (report.interrupted, stopped) {
+            _ if left == 0 => Ok(()),
+            (true, _) => Err(Error::Failed("interrupted; give the same command again to go on".into())),
+            (_, true) => Err(Error::Failed(
+                "a board failed with this version, and no further board was begun; mend it, and deploy again".into(),
+            )),
+            _ => Err(Error::Failed(format!("{left} of {all} boards do not run their version; their lines say why"))),
+        }
+    }
+}
+
+fn line(outcome: &Outcome) -> String {
+    match outcome.kind {
+        Kind::Runs => outcome.kind.name().to_owned(),
+        kind => format!("{}: {}", kind.name(), outcome.reason),
+    }
+}

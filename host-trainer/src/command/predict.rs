@@ -1,0 +1,123 @@
+//! `host-trainer predict`
+
+use std::path::{Path, PathBuf};
+
+use expression_engine::files;
+
+use crate::error::{Context, Error};
+use crate::predict::{self, Classifier};
+
+/// Show what a bundle says of pictures: JSON lines or CSV, annotated pictures and a gallery.
+///
+/// Pictures are read and classified by `edge-runtime classify`, so the answers are the board's own: faces are found, aligned and
+/// judged as `run` does it, and a label that is less sure than the bundle demands is left out. For a video use
+/// `edge-runtime run --source FILE --print` (docs/sources.md), which also tracks faces and smooths their labels.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  host-trainer predict --bundle models/ferplus-edge holiday/*.jpg
+  host-trainer predict --bundle models/ferplus-edge --format csv holiday > holiday.csv
+  host-trainer predict --bundle models/ferplus-edge --out gallery holiday
+  find . -name '*.jpg' | host-trainer predict --bundle models/ferplus-edge -")]
+pub struct Cmd {
+    /// Folder of the bundle.
+    #[arg(long, value_name = "DIR")]
+    bundle: PathBuf,
+    /// Pictures, folders of them, patterns, or - for names on stdin, one per line.
+    #[arg(required = true, value_name = "PICTURES")]
+    inputs: Vec<String>,
+    /// Take each picture to be a face, cropped or aligned, instead of looking for faces.
+    #[arg(long)]
+    cropped: bool,
+    /// What is written to stdout; nothing if --out is given.
+    #[arg(long, value_enum, default_value_t = Format::Jsonl)]
+    format: Format,
+    /// Folder for index.html (the gallery), annotated pictures (SVG), predictions.csv and predictions.jsonl. It must not exist
+    /// or be empty. It holds copies of the pictures.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// The program that classifies.
+    #[arg(long, value_name = "PROGRAM", default_value = "edge-runtime")]
+    edge_runtime: PathBuf,
+}
+
+/// Formats of the output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// One JSON object per picture, as docs/records.md describes it.
+    Jsonl,
+    /// One row per face.
+    Csv,
+}
+
+impl Cmd {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Returns an error if an input leads to no picture, the bundle is refused, a picture cannot be read or a file cannot be
+    /// written.
+    pub fn run(&self) -> crate::Result<()> {
+        if let Some(folder) = &self.out {
+            require_empty(folder)?;
+        }
+        let pictures = predict::pictures(&self.inputs, std::io::stdin().lock())?;
+        let classifier =
+            Classifier { edge_runtime: self.edge_runtime.clone(), bundle: self.bundle.clone(), align: !self.cropped };
+        let unreadable = match &self.out {
+            Some(folder) => self.write(&classifier, &pictures, folder)?,
+            None => self.print(&classifier, &pictures)?,
+        };
+        let total = pictures.len();
+        match unreadable {
+            0 => Ok(()),
+            _ => Err(Error::BadInput(format!(
+                "{unreadable} of {total} pictures could not be read; they are named above"
+            ))),
+        }
+    }
+
+    fn print(&self, classifier: &Classifier, pictures: &[PathBuf]) -> crate::Result<usize> {
+        if self.format == Format::Jsonl {
+            return predict::classify(classifier, pictures, |line, _| crate::error::print(line));
+        }
+        crate::error::print(&csv_line(predict::csv_head())?)?;
+        predict::classify(classifier, pictures, |_, prediction| {
+            predict::csv_rows(&prediction).into_iter().try_for_each(|row| crate::error::print(&csv_line(row)?))
+        })
+    }
+
+    fn write(&self, classifier: &Classifier, pictures: &[PathBuf], folder: &Path) -> crate::Result<usize> {
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        let (mut lines, mut table) = (String::new(), csv::Writer::from_writer(Vec::new()));
+        table.write_record(predict::csv_head())?;
+        let mut shown = Vec::new();
+        let unreadable = predict::classify(classifier, pictures, |line, prediction| {
+            let path = PathBuf::from(&prediction.file);
+            let name = predict::annotated_name(shown.len() + 1, &path);
+            files::write_bytes(&folder.join(&name), predict::annotated(&path, &prediction)?.as_bytes())?;
+            lines.push_str(line);
+            lines.push('\n');
+            predict::csv_rows(&prediction).iter().try_for_each(|row| table.write_record(row))?;
+            shown.push((name, prediction));
+            Ok(())
+        })?;
+        let bundle = self.bundle.file_name().unwrap_or_default().to_string_lossy();
+        files::write_bytes(&folder.join("predictions.jsonl"), lines.as_bytes())?;
+        files::write_bytes(&folder.join("predictions.csv"), &predict::csv_bytes(table)?)?;
+        files::write_bytes(&folder.join("index.html"), predict::gallery(&bundle, &shown, unreadable).as_bytes())?;
+        crate::error::print(&folder.join("index.html").display().to_string())?;
+        Ok(unreadable)
+    }
+}
+
+/// A row of CSV without the end of its line.
+fn csv_line<T: AsRef<[u8]>>(fields: Vec<T>) -> crate::Result<String> {
+    let mut line = csv::Writer::from_writer(Vec::new());
+    line.write_record(fields)?;
+    Ok(String::from_utf8_lossy(&predict::csv_bytes(line)?).trim_end().to_owned())
+}
+
+fn require_empty(folder: &Path) -> crate::Result<()> {
+    let is_empty = !folder.exists() || std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none());
+    let advice = "give another --out, or remove it";
+    is_empty.then_some(()).ok_or_else(|| Error::BadInput(format!("{} is not empty; {advice}", folder.display())))
+}

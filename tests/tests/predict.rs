@@ -1,0 +1,73 @@
+//! `host-trainer predict` says what `edge-runtime classify` says, and `host-trainer label` takes a journal.
+
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
+use system_tests::{json_lines, program, refuse, root, shipped_bundle, succeed, write_folder};
+
+fn predict(arguments: &[&str]) -> std::process::Command {
+    let edge_runtime = program("edge-runtime").get_program().to_owned();
+    let mut command = program("host-trainer");
+    command.args(["predict", "--cropped", "--bundle"]).arg(root().join("models/ferplus-edge"));
+    command.arg("--edge-runtime").arg(edge_runtime).args(arguments);
+    command
+}
+
+#[test]
+fn the_boards_own_answers_as_lines_table_and_gallery() {
+    let folder = tempfile::tempdir().unwrap();
+    let pictures = folder.path().join("faces");
+    write_folder(&pictures, 12);
+    let from = pictures.to_str().unwrap();
+    let lines = json_lines(&succeed(&mut predict(&[from])).stdout);
+    assert_eq!(lines.len(), 12);
+    for line in &lines {
+        let mut classify = program("edge-runtime");
+        classify
+            .args(["classify", "--bundle"])
+            .arg(root().join("models/ferplus-edge"))
+            .arg(line["file"].as_str().unwrap());
+        assert_eq!(json_lines(&succeed(&mut classify).stdout)[0]["faces"], line["faces"]);
+    }
+    let table = String::from_utf8(succeed(&mut predict(&["--format", "csv", from])).stdout).unwrap();
+    assert_eq!(table.lines().count(), 13);
+
+    let out = folder.path().join("out");
+    let said = succeed(&mut predict(&["--out", out.to_str().unwrap(), from])).stdout;
+    assert!(String::from_utf8(said).unwrap().trim().ends_with("index.html"));
+    assert_eq!(std::fs::read_to_string(out.join("predictions.csv")).unwrap(), table);
+    let page = std::fs::read_to_string(out.join("index.html")).unwrap();
+    let drawn = std::fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let drawn: Vec<String> = drawn.filter(|name| name.ends_with(".svg")).collect();
+    assert!(drawn.len() == 12 && drawn.iter().all(|name| page.contains(name)), "{drawn:?}");
+    assert!(refuse(&mut predict(&["--out", out.to_str().unwrap(), from])).contains("is not empty"));
+
+    std::fs::write(pictures.join("damaged.png"), "not a picture").unwrap();
+    let said = refuse(&mut predict(&[from]));
+    assert!(said.contains("1 of 13 pictures could not be read"), "{said}");
+    assert!(refuse(&mut predict(&["no-such-*.png"])).contains("no pictures"));
+}
+
+/// The faces that a run kept are labelled by way of the journal alone.
+#[test]
+fn a_journal_is_labelled() {
+    let folder = tempfile::tempdir().unwrap();
+    let (pictures, journal) = (folder.path().join("faces"), folder.path().join("journal.db"));
+    write_folder(&pictures, 8);
+    let mut run = program("edge-runtime");
+    run.args(["run", "--board", "generic-x86-64", "--keep-faces", "all", "--bundle"])
+        .arg(shipped_bundle(folder.path()));
+    run.arg("--journal").arg(&journal).arg("--source").arg(format!("images:{}/*/*.png", pictures.display()));
+    succeed(&mut run);
+    let edge_runtime = program("edge-runtime").get_program().to_owned();
+    let mut label = program("host-trainer");
+    label.args(["label", "--port", "0", "--edge-runtime"]).arg(edge_runtime).arg(&journal);
+    let mut label = label.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let lines = BufReader::new(label.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let page = lines.into_iter().find(|line| line.starts_with("label: http://127.0.0.1:"));
+    label.kill().unwrap();
+    label.wait().unwrap();
+    assert!(page.is_some());
+    let faces = folder.path().join("journal.db-faces");
+    assert!(faces.join("faces.csv").is_file());
+}
