@@ -47,7 +47,9 @@ fn each_command_has_a_man_page() {
 
 #[test]
 fn help_says_what_each_command_does() {
-    for command in ["run", "classify", "config", "demo", "bench", "doctor", "selftest", "log", "completions", "man"] {
+    for command in
+        ["run", "classify", "config", "demo", "bench", "doctor", "selftest", "verify", "log", "completions", "man"]
+    {
         let help = done(program().args([command, "--help"]).output().unwrap());
         assert!(help.contains("Usage: edge-runtime") && help.contains("--quiet"), "{help}");
     }

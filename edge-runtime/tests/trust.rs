@@ -254,6 +254,36 @@ fn a_memory_that_cannot_be_read_or_written_is_said_and_stops_nothing() {
 }
 
 #[test]
+fn verify_looks_at_programs_and_bundles_and_runs_neither() {
+    let board = Board::new();
+    let program = board.path("program");
+    fs::write(&program, "no program at all").unwrap();
+    // Older than any bundle that was accepted: what is remembered counts for bundles alone.
+    sign_file(&board.key, &program, 1).unwrap();
+    fs::write(board.path("state/trust.toml"), format!("[newest]\n{} = 5\n", number(&board.key))).unwrap();
+    let verify = |paths: &[&Path]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_edge-runtime"));
+        command.arg("verify").arg("--board").arg(board.path("board.toml")).args(paths).output().unwrap()
+    };
+    let bundle = board.path("bundle");
+    let output = verify(&[&program, &bundle]);
+    let said = String::from_utf8_lossy(&output.stdout);
+    let by = number(&board.key);
+    assert!(said.contains(&format!("program: valid, by key {by}, sequence number 1\n")), "{output:?}");
+    assert!(said.contains(&format!("bundle: valid, by key {by}, sequence number 5\n")), "{output:?}");
+    board.sign(4);
+    assert!(stderr(&verify(&[&bundle])).contains("is older than 5"));
+    fs::write(&program, "another program").unwrap();
+    let output = verify(&[&program]);
+    assert_eq!((output.status.code(), stderr(&output).lines().count()), (Some(2), 1), "{output:?}");
+    assert!(stderr(&output).contains("program: the signature of key"), "{output:?}");
+    // Without keys it only says what there is.
+    board.trusts("");
+    let output = verify(&[&program]);
+    assert!(String::from_utf8_lossy(&output.stdout).contains("program: unchecked, by key"), "{output:?}");
+}
+
+#[test]
 fn wrong_keys_are_bad_input() {
     let board = Board::new();
     for (table, expected) in [

@@ -14,6 +14,7 @@ pub mod manual;
 pub mod run;
 pub mod selftest;
 pub mod settings;
+pub mod verify;
 
 use std::time::Instant;
 
@@ -42,6 +43,7 @@ enum Command {
     Run(Box<run::Cmd>),
     Classify(classify::Cmd),
     Selftest(selftest::Cmd),
+    Verify(verify::Cmd),
     Bench(bench::Cmd),
     Doctor(doctor::Cmd),
     #[cfg(feature = "http")]
@@ -71,6 +73,7 @@ impl Cli {
             Command::Demo(cmd) => cmd.run(started),
             Command::Classify(cmd) => cmd.run(),
             Command::Selftest(cmd) => cmd.run(),
+            Command::Verify(cmd) => cmd.run(),
             Command::Bench(cmd) => cmd.run(),
             Command::Doctor(cmd) => cmd.run(),
             #[cfg(feature = "http")]

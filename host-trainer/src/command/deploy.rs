@@ -53,6 +53,10 @@ pub struct Cmd {
     /// Let the board run this bundle although it accepted a newer one before. Its log and journal say so.
     #[arg(long, requires = "board")]
     allow_older_bundle: bool,
+    /// Trust the keys of the new board file alone, for example after a secret key was lost. Otherwise the version must also be
+    /// signed by a key that the board trusts now.
+    #[arg(long, requires = "board")]
+    replace_keys: bool,
     /// Do not install or restart the service, for boards without systemd.
     #[arg(long, conflicts_with = "status")]
     no_service: bool,
@@ -112,8 +116,8 @@ impl Cmd {
                 if !self.accept_worse {
                     check_evidence(&ssh, &bundle)?;
                 }
-                let older = self.allow_older_bundle;
-                perform(&Action::Deploy { version: &version, service, settle, older, health })?
+                let (older, replace_keys) = (self.allow_older_bundle, self.replace_keys);
+                perform(&Action::Deploy { version: &version, service, settle, older, replace_keys, health })?
             }
             None if self.rollback => perform(&Action::Rollback { service, settle })?,
             None => perform(&Action::Status)?,

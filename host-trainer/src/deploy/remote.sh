@@ -1,7 +1,7 @@
 # The board's part of `host-trainer deploy`, POSIX sh. It comes over ssh, and what it needs of the board is there on any
 # Debian and in a usual busybox: tar, sha256sum, flock, mv -T, readlink.
 #
-#     sh remote.sh ROOT deploy ID KIB SERVICE SETTLE OLDER HEALTH MODEL IGNORED
+#     sh remote.sh ROOT deploy ID KIB SERVICE SETTLE OLDER HEALTH MODEL IGNORED KEYS
 #                                                       (then, once `send` is said, the version's files as tar on stdin)
 #     sh remote.sh ROOT survey ID KIB SERVICE MACHINE   (whether the board could take the version; changes nothing)
 #     sh remote.sh ROOT rollback SERVICE SETTLE
@@ -11,7 +11,8 @@
 # ROOT is / but in tests; KIB what the version takes; SERVICE yes, or no to leave services alone; SETTLE the seconds that a
 # service must stay up; OLDER `older` if the bundle may be older than one that the board accepted before; HEALTH the seconds
 # within which the service must then say that it is well, 0 not to ask; MODEL the hash of its int8 net; IGNORED the parts,
-# separated by commas, whose failing is no reason to go back, or none; MACHINE what uname -m must say.
+# separated by commas, whose failing is no reason to go back, or none; KEYS `replace` if the
+# version need not be signed by a key of the board file in place; MACHINE what uname -m must say.
 # Stdout: `ready`, `send`, `step NAME` as each step begins, and the answer. Stderr: talk, and at last `error: ` with what to do.
 # Exit codes: 0 done, 1 failed, 2 to be mended by whoever asks.
 #
@@ -73,6 +74,14 @@ permit() {
         printf '%s\n' "${sum%% *}" >"$state/older-bundle.sha256.new" &&
         mv -f "$state/older-bundle.sha256.new" "$state/older-bundle.sha256" ||
         say "an older bundle is not permitted on this board: cannot write $state"
+}
+
+# Asks the program and the keys in place whether they trust the version in a folder, before anything of it runs.
+check_keys() {
+    grep -q trust "$base/current/board.toml" 2>/dev/null || return 0
+    words=$("$base/current/edge-runtime" verify --board "$base/current/board.toml" "$1/edge-runtime" "$1/bundle" 2>&1) ||
+        refuse "the keys of this board refuse it: $(printf '%s\n' "$words" | tail -n 1 | sed 's/^error: //'); \
+--replace-keys takes the keys of the new board file instead"
 }
 
 # Whether a folder holds a version, whole: $2 is its ID.
@@ -239,7 +248,8 @@ service: give --no-service, and restart edge-runtime by the board's own means"
 }
 
 deploy() {
-    id=$1 kib=$2 service=$3 settle=$4 older=$5 health=$6 model=$7 ignored=$(printf %s "$8" | tr ',' ' ')
+    id=$1 kib=$2 service=$3 settle=$4 older=$5 health=$6 model=$7 keys=$9
+    ignored=$(printf %s "$8" | tr ',' ' ')
     [ "$ignored" != none ] || ignored=
     why="did not come up"
     require_systemd
@@ -260,6 +270,7 @@ deploy() {
     exec </dev/null
     [ "$service" = no ] || prepare_user "$folder"
     [ "$older" = newer ] || permit "$folder"
+    [ "$keys" = replace ] || check_keys "$folder"
     check "$folder"
     if [ "$folder" = "$base/incoming" ]; then
         # One that was there and is damaged goes; a service that runs keeps its open files.

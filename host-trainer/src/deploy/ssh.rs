@@ -63,6 +63,8 @@ pub enum Action<'a> {
         settle: u16,
         /// Whether the board may run its bundle although it accepted a newer one before.
         older: bool,
+        /// Whether the version need not be signed by a key of the board file in place.
+        replace_keys: bool,
         /// What the service must then say of itself; without it, it is not asked.
         health: Option<HealthCheck>,
     },
@@ -91,12 +93,13 @@ impl Action<'_> {
     fn words(&self) -> Vec<String> {
         let service = |service: &bool| if *service { "yes" } else { "no" }.to_owned();
         match self {
-            Action::Deploy { version, service: s, settle, older, health } => {
+            Action::Deploy { version, service: s, settle, older, replace_keys, health } => {
                 let ignored = health.as_ref().map(|health| health.ignore.join(",")).filter(|parts| !parts.is_empty());
                 let within = health.as_ref().map_or(0, |health| health.within);
                 let mut words = vec!["deploy".into(), version.id(), version.kib().to_string(), service(s)];
                 words.extend([settle.to_string(), if *older { "older" } else { "newer" }.into(), within.to_string()]);
                 words.extend([version.model().to_owned(), ignored.unwrap_or_else(|| "none".into())]);
+                words.push(if *replace_keys { "replace" } else { "keep" }.into());
                 words
             }
             Action::Survey { version, service: s } => {

@@ -180,6 +180,7 @@ impl<'a> Run<'a> {
             service: member.service,
             settle: member.settle,
             older: false,
+            replace_keys: false,
             health: member.health.clone(),
         };
         let ssh = Ssh { patience: Some(self.plan.patience), ..member.ssh.clone() };

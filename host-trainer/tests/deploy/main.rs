@@ -2,6 +2,7 @@
 
 mod board;
 mod fleet;
+mod signed;
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};

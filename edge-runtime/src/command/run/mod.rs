@@ -173,9 +173,6 @@ impl Cmd {
         let threads = self.threads.map_or(usize::from(board.threads), usize::from);
         let options = EngineOptions { threads, ..EngineOptions::default() };
         let (bundle, engine) = expression_engine::selftest::open_trusted(folder, options, policy.trust())?;
-        if let Some(warning) = policy.warning(&bundle) {
-            tracing::warn!("{warning}");
-        }
         let mut options = if still { PipelineOptions::still() } else { PipelineOptions::moving() };
         if !still {
             options.detect_every = self.detect_every.unwrap_or(board.camera.detect_every.into());
@@ -203,6 +200,9 @@ impl Cmd {
         #[cfg(not(feature = "preview"))]
         drop(on_preview);
         self.warn_if_unheard();
+        if let Some(warning) = policy.warning(&bundle) {
+            tracing::warn!("{warning}");
+        }
         service.ready(&format!("watching {description}"));
         let mut sinks = Sinks::new(journal, telemetry, indicator, service);
         if let Some(event) = policy.event(bundle.verdict()) {

@@ -1,0 +1,56 @@
+//! Tokens and passwords come from files, and get into neither arguments nor logs nor the journal.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use clap::CommandFactory;
+use edge_runtime::command::Cli;
+
+/// Every argument of a command and of those below it, with the command's name.
+fn arguments(command: &clap::Command) -> Vec<(String, clap::Arg)> {
+    let own = command.get_arguments().map(|argument| (command.get_name().to_owned(), argument.clone()));
+    own.chain(command.get_subcommands().flat_map(arguments)).collect()
+}
+
+#[test]
+fn no_secret_is_an_argument() {
+    let is_secret = |name: &str| ["token", "password", "secret"].iter().any(|word| name.contains(word));
+    let mut secrets = 0;
+    for (command, argument) in arguments(&Cli::command()) {
+        let names = argument.get_long_and_visible_aliases().unwrap_or_default();
+        for name in names.into_iter().filter(|name| is_secret(name)) {
+            let value = argument.get_value_names().unwrap_or_default().first().map(|name| name.to_string());
+            assert!(name.ends_with("-file") && value.as_deref() == Some("FILE"), "{command} --{name} {value:?}");
+            secrets += 1;
+        }
+    }
+    // The least: the preview's token under both of its names, and the broker's password.
+    assert!(secrets >= 3, "{secrets}");
+}
+
+#[test]
+fn a_token_is_in_no_log_and_no_journal() {
+    let bundle = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/ferplus-edge");
+    if !bundle.join("detector.onnx").exists() {
+        return eprintln!("skipped: no detector beside the shipped bundle; `cargo xtask setup` puts it there");
+    }
+    let token = "correct-horse-battery-staple";
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    fs::write(path("token"), format!("{token}\n")).unwrap();
+    let frame = [&b"FRAME\n"[..], &[128; 64 * 64 * 3 / 2]].concat();
+    fs::write(path("video.y4m"), [&b"YUV4MPEG2 W64 H64 F10:1 C420\n"[..], &frame, &frame].concat()).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_edge-runtime"));
+    command.env_remove("RUST_LOG").current_dir(folder.path()).args(["run", "--board", "generic-x86-64", "-vvv"]);
+    command.args(["--preview", "0.0.0.0:0", "--preview-token-file", "token"]).arg("--bundle").arg(bundle);
+    let output = command.args(["--source", "y4m:video.y4m", "--journal", "journal.sqlite"]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("done:"), "{said}");
+    assert!(!said.contains(token), "{said}");
+    for entry in fs::read_dir(folder.path()).unwrap().map(Result::unwrap) {
+        let bytes = fs::read(entry.path()).unwrap();
+        let holds = bytes.windows(token.len()).any(|window| window == token.as_bytes());
+        assert_eq!(holds, entry.file_name() == "token", "{entry:?}");
+    }
+}
