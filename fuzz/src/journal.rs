@@ -181,7 +181,7 @@ fn change(conn: &Connection, edits: &[Edit]) -> rusqlite::Result<()> {
         let count: i64 = conn.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0))?;
         let names: Vec<String> = {
             let statement = conn.prepare(&format!("SELECT * FROM {table}"))?;
-            statement.column_names().into_iter().map(str::to_owned).collect()
+            statement.column_names().map(str::to_owned).collect()
         };
         let (row, column) = (i64::from(edit.row) % count.max(1), &names[usize::from(edit.column) % names.len()]);
         let place = format!("{key} = (SELECT {key} FROM {table} ORDER BY {key} LIMIT 1 OFFSET {row})");

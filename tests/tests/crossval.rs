@@ -173,7 +173,7 @@ fn accepted(arguments: &[String]) -> Option<u32> {
     use clap::Subcommand;
     #[derive(Subcommand)]
     enum Known {
-        Crossval(host_trainer::command::crossval::Cmd),
+        Crossval(Box<host_trainer::command::crossval::Cmd>),
         Report(host_trainer::command::report::Cmd),
     }
     let command = Known::augment_subcommands(clap::Command::new("host-trainer"));

@@ -153,7 +153,7 @@ impl Health {
             failing.push((Part::Ready, "the program has not begun to watch".to_owned()));
         }
         if let Some(model) = model
-            && !(self.model.starts_with(model) && !model.is_empty())
+            && (model.is_empty() || !self.model.starts_with(model))
         {
             failing.push((Part::Model, format!("{} runs, not {model}", self.model)));
         }

@@ -1,6 +1,7 @@
 //! `host-trainer fleet`, and `deploy --fleet`
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -148,17 +149,17 @@ impl RollOut {
         };
         let mut versions = HashMap::new();
         for member in &members {
-            let parts = parts(member);
-            if !versions.contains_key(&parts) {
+            if let Entry::Vacant(place) = versions.entry(parts(member)) {
+                let (board, binary, bundle) = place.key();
                 let gather = || -> crate::Result<Version> {
                     if !accept_worse {
                         // Which of many bundles the boards run is not asked: the evidence itself must not be against it.
-                        evidence::check(Bundle::open(&parts.2)?.manifest(), || Ok(None))?;
+                        evidence::check(Bundle::open(bundle)?.manifest(), || Ok(None))?;
                     }
-                    Version::gather(&parts.0, parts.1.as_deref(), &parts.2, None)
+                    Version::gather(board, binary.as_deref(), bundle, None)
                 };
                 let version = gather().with_context(|| format!("boards.{}", member.name))?;
-                versions.insert(parts, version);
+                place.insert(version);
             }
         }
         let jobs: Vec<_> = members.iter().map(|member| (*member, &versions[&parts(member)])).collect();

@@ -172,8 +172,11 @@ fn read(rows: &[Row]) -> (Vec<Sample>, Vec<String>) {
     )
 }
 
-/// Usage, and name and votes where the row has a picture and a face.
-fn parse(record: &csv::StringRecord) -> Result<(String, Option<(String, Counts, Votes)>), String> {
+/// A picture's file name, the counts of the ten columns, and the votes that count.
+type Vote = (String, Counts, Votes);
+
+/// Returns the usage, and the vote if the row has a picture and a face.
+fn parse(record: &csv::StringRecord) -> Result<(String, Option<Vote>), String> {
     if record.len() != 12 {
         return Err(format!("{} columns, not 12; restore the file from FERPlus", record.len()));
     }
@@ -217,7 +220,7 @@ mod tests {
     use super::super::layout::tests::{REQUEST, assert_refused, drawn};
     use super::*;
 
-    fn row(text: &str) -> Result<(String, Option<(String, Counts, Votes)>), String> {
+    fn row(text: &str) -> Result<(String, Option<Vote>), String> {
         parse(&csv::StringRecord::from(text.split(',').collect::<Vec<_>>()))
     }
 

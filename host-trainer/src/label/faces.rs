@@ -95,8 +95,11 @@ fn id_of(name: &str) -> String {
     files::sha256(name.as_bytes()).chars().take(16).collect()
 }
 
+/// The place of a face in the table, and the probabilities that were logged with it.
+type Logged = (usize, Vec<(Label, f32)>);
+
 /// Place and scores of each face in `faces.csv`; empty if there is none. Columns that are not needed may be missing.
-fn read_logged(folder: &Path) -> crate::Result<HashMap<String, (usize, Vec<(Label, f32)>)>> {
+fn read_logged(folder: &Path) -> crate::Result<HashMap<String, Logged>> {
     let path = folder.join(LOGGED);
     if !path.exists() {
         return Ok(HashMap::new());

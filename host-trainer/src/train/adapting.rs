@@ -135,19 +135,19 @@ pub fn train(
             let maps = net.maps(&input, true);
             let mut of_labels = target(faces, &rows, stage.targets) * &weights * (1.0 - adapt.old);
             if adapt.old > 0.0 {
-                of_labels = of_labels + answers(&seen) * adapt.old;
+                of_labels += answers(&seen) * adapt.old;
             }
             let mut loss = cross_entropy(&net.logits_of_maps(&maps, true), &of_labels);
             if let (Some(bridge), Some(targets)) = (&bridge, memory.targets) {
                 let apart = distance(&bridge.cross(&maps), &targets.rows(&map_rows), config.stage_one.power);
-                loss = loss + apart / targets.spread() * adapt.face_net;
+                loss += apart / targets.spread() * adapt.face_net;
             }
             if let Some(rehearsal) = memory.rehearsal {
                 let others: Vec<i64> = batch.iter().map(|_| rng.random_range(0..rehearsal.size()[0])).collect();
                 let of_others: Vec<_> = others.iter().map(|_| ranges.random(rng)).collect();
                 let others = rehearsal.index_select(0, &views::indices(&others, device));
                 let input = ranges.light(&net.input(&views::sample(&others, &of_others, side)), rng);
-                loss = loss + cross_entropy(&net.logits(&input, true), &answers(&input)) * adapt.rehearsal;
+                loss += cross_entropy(&net.logits(&input, true), &answers(&input)) * adapt.rehearsal;
             }
             if adapt.anchor > 0.0 {
                 let apart = anchors.iter().map(|(weight, old)| (weight - old).square().sum(Kind::Float));

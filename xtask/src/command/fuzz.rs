@@ -130,8 +130,8 @@ impl Target<'_> {
         command.args(Some(self.place("seeds")).filter(|seeds| seeds.is_dir()));
         let status = command.stderr(fs::File::create(&log)?).status().context("the fuzzer could not be started")?;
         let text = String::from_utf8_lossy(&fs::read(&log)?).into_owned();
-        let executions = text.lines().filter_map(|line| line.strip_prefix("stat::number_of_executed_units:"));
-        let executions: u64 = executions.last().and_then(|number| number.trim().parse().ok()).unwrap_or(0);
+        let mut executions = text.lines().rev().filter_map(|line| line.strip_prefix("stat::number_of_executed_units:"));
+        let executions: u64 = executions.next().and_then(|number| number.trim().parse().ok()).unwrap_or(0);
         let runs = record.0.entry(self.name.to_owned()).or_default();
         let cpu = children_seconds()? - before;
         runs.cpu_seconds += cpu.round() as u64;
