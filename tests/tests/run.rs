@@ -126,6 +126,7 @@ fn bad_input_is_one_line_that_says_what_to_do() {
             std::fs::copy(entry.path(), without.join(entry.file_name())).unwrap();
         }
     }
+    std::fs::write(folder.path().join("grey.pgm"), "P5 1 1 255\n\0").unwrap();
     let missing = folder.path().join("nothing-here");
     let damaged = folder.path().join("damaged.y4m");
     std::fs::write(&damaged, b"YUV4MPEG2 W640 H480 F30:1\nFRAME\nshort").unwrap();

@@ -30,7 +30,7 @@ pub const MODEL_CARD: &str = "MODEL_CARD.md";
 /// The most bytes that are read of a file of a bundle.
 const MAX_FILE: u64 = crate::graph::MAX_BYTES as u64;
 /// Bytes of a manifest, at most.
-const MAX_MANIFEST: u64 = 1 << 20;
+const MAX_MANIFEST: u64 = 1 << 18;
 
 /// The content of `manifest.toml`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

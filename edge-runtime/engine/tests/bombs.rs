@@ -66,9 +66,9 @@ fn bundles_with_a_bomb_are_refused_in_little_memory() {
         is_refused(&format!("{name} of a terabyte"), bundle(name, huge).path());
     }
     let text = |text: String| bundle(bundle::MANIFEST, move |path| fs::write(path, &text).unwrap());
-    is_refused("a manifest of nested arrays", text(format!("a = {}", "[".repeat(500_000))).path());
-    is_refused("a manifest of nested tables", text(format!("{}a = 1", "a.".repeat(250_000))).path());
-    is_refused("a manifest of many keys", text((0..60_000).map(|key| format!("k{key} = {{}}\n")).collect()).path());
+    is_refused("a manifest of nested arrays", text(format!("a = {}", "[".repeat(250_000))).path());
+    is_refused("a manifest of nested tables", text(format!("{}a = 1", "a.".repeat(125_000))).path());
+    is_refused("a manifest of many keys", text((0..15_000).map(|key| format!("k{key} = {{}}\n")).collect()).path());
     let vectors = |header: String, length: u64| {
         bundle(bundle::SELFTEST, move |path| {
             fs::write(path, [&length.to_le_bytes()[..], header.as_bytes()].concat()).unwrap();

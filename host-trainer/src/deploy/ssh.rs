@@ -273,7 +273,9 @@ impl<'a> Watched<'a> {
 
 /// Whether a text is a host, or a user at one, that ssh takes neither for an option nor for several words.
 pub fn is_host(text: &str) -> bool {
-    !text.is_empty() && !text.starts_with('-') && !text.contains(|c: char| c.is_whitespace() || c.is_control())
+    let (user, address) = text.rsplit_once('@').unwrap_or(("user", text));
+    let is_name = |name: &str| !name.is_empty() && !name.starts_with(['-', '@']);
+    is_name(user) && is_name(address) && !text.contains(|c: char| c.is_whitespace() || c.is_control())
 }
 
 /// Ends a process group that has been quiet for too long; returns whether it did. Returns once the other end of `end` is gone.

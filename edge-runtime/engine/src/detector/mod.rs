@@ -12,7 +12,10 @@
 //! between the key points of a picture and those of its mirror image falls from 0.23 to 0.05 of the distance between the eyes
 //! if the picture is reduced to half the input. So the net runs twice, at full and at half size, unless the first pass is sure of a
 //! small face and finds no large one.
+//!
+//! Small faces score low. The best places below the threshold are looked at once more, enlarged (`candidates`).
 
+mod candidates;
 mod graph;
 mod letterbox;
 
@@ -21,6 +24,7 @@ use expression_core::align::{KeyPoints, Point};
 use expression_kernels::separable::{self, Kernel, Map};
 
 use crate::error::{Classify, ErrorKind};
+use candidates::CANDIDATE_SCORE;
 use graph::{Graph, Head};
 use letterbox::Letterbox;
 
@@ -97,6 +101,14 @@ impl Face {
         both / (w * h + ow * oh - both)
     }
 
+    /// Returns the face moved by `by` pixels, right and down.
+    fn moved(self, by: [f32; 2]) -> Face {
+        let at = |place: [f32; 2]| [place[0] + by[0], place[1] + by[1]];
+        let [left, top, width, height] = self.bounds;
+        let [left, top] = at([left, top]);
+        Face { bounds: [left, top, width, height], points: self.points.map(at), ..self }
+    }
+
     /// Returns whether the centre of the other box lies in this one.
     fn has_inside(&self, other: &Face) -> bool {
         let [x, y] = [0, 1].map(|axis| other.bounds[axis] + other.bounds[axis + 2] / 2.0 - self.bounds[axis]);
@@ -150,7 +162,8 @@ impl Detector {
     /// Returns the faces in `picture` in descending order of score.
     ///
     /// The net runs once if it is sure of a face of at most 44 % of the picture's longer side and finds no larger one. Otherwise,
-    /// also on a picture without faces, it runs a second time at half the size.
+    /// also on a picture without faces, it runs a second time at half the size. It also runs on up to four small
+    /// regions that may hold a small face.
     pub fn faces(&self, picture: View<'_>) -> Vec<Face> {
         self.faces_with(picture, &mut Workspace::default())
     }
@@ -181,14 +194,16 @@ impl Detector {
 
     fn find(&self, picture: View<'_>, workspace: &mut Workspace) -> Vec<Face> {
         let whole = Letterbox::new(picture, SIDE, 0);
-        let mut found = self.look(picture, &whole, workspace);
-        let once = found.iter().all(|face| face.bounds[2] <= MAX_SMALL_WIDTH)
-            && found.iter().any(|face| face.score >= SURE_SCORE);
+        let (mut found, candidates) = candidates::split(self.look(picture, &whole, workspace, CANDIDATE_SCORE));
+        let only_small = found.iter().all(|face| face.bounds[2] <= MAX_SMALL_WIDTH);
         found.retain(|face| face.bounds[2] <= MAX_SMALL_WIDTH);
         let mut found: Vec<Face> = found.into_iter().map(|face| whole.to_picture(face)).collect();
-        if !once {
+        for candidate in candidates {
+            found.extend(self.confirm(picture, &whole.to_picture(candidate), workspace));
+        }
+        if !(only_small && found.iter().any(|face| face.score >= SURE_SCORE)) {
             let half = Letterbox::new(picture, SIDE / 2, MARGIN);
-            let large = self.look(picture, &half, workspace).into_iter();
+            let large = self.look(picture, &half, workspace, MIN_SCORE).into_iter();
             found.extend(large.filter(|face| face.bounds[2] >= MIN_LARGE_WIDTH).map(|face| half.to_picture(face)));
         }
         found.sort_by(|a, b| b.score.total_cmp(&a.score));
@@ -203,11 +218,14 @@ impl Detector {
         self.run(canvas, &mut workspace, each);
     }
 
-    /// Returns the face of every anchor that has one, in pixels of the canvas.
-    fn look(&self, picture: View<'_>, letterbox: &Letterbox, workspace: &mut Workspace) -> Vec<Face> {
+    /// Returns the face of every anchor that scores at least `min_score`, in pixels of the canvas and in descending order of score.
+    fn look(&self, picture: View<'_>, letterbox: &Letterbox, workspace: &mut Workspace, min_score: f32) -> Vec<Face> {
         letterbox.fill(picture, &mut workspace.input, &mut workspace.rows);
         let mut found = Vec::new();
-        self.run(letterbox.canvas, workspace, |anchor, values, logit| found.extend(decode(anchor, values, logit)));
+        self.run(letterbox.canvas, workspace, |anchor, values, logit| {
+            found.extend(decode(anchor, values, logit).filter(|face| face.score >= min_score));
+        });
+        found.sort_by(|a, b| b.score.total_cmp(&a.score));
         found
     }
 
@@ -251,8 +269,7 @@ fn check(graph: &Graph) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Returns an anchor's face in pixels of the canvas, or `None` if its score is too low or its values are not finite and
-/// plausible.
+/// Returns an anchor's face in pixels of the canvas, or `None` if its values are not finite and plausible.
 fn decode(anchor: [f32; 2], values: &[f32], logit: f32) -> Option<Face> {
     // libm's exponential is the same everywhere; the system's is not.
     let score = 1.0 / (1.0 + libm::expf(-logit));
@@ -261,7 +278,7 @@ fn decode(anchor: [f32; 2], values: &[f32], logit: f32) -> Option<Face> {
     let sound = values.iter().all(|v| v.is_finite()) && width > 0.0 && height > 0.0;
     let bounds = [x - width / 2.0, y - height / 2.0, width, height];
     let points = [4, 6, 8, 10, 12, 14].map(place);
-    (score >= MIN_SCORE && sound).then_some(Face { score, bounds, upside_down: false, points })
+    sound.then_some(Face { score, bounds, upside_down: false, points })
 }
 
 /// One face for each group of overlapping ones: their mean, weighted by score, with the score of the best. What has its
@@ -298,8 +315,6 @@ mod tests {
         let face = decode([100.0, 50.0], &values, 0.0).unwrap();
         assert_eq!((face.score, face.bounds), (0.5, [99.0, 49.5, 2.0, 3.0]));
         assert_eq!((face.points[0], face.points[5]), ([104.0, 55.0], [114.0, 65.0]));
-        assert!(decode([0.0, 0.0], &values, -0.1).is_none());
-        assert!(decode([0.0, 0.0], &values, f32::NAN).is_none());
         assert!(decode([0.0, 0.0], &[f32::NAN; 16], 9.0).is_none());
         assert!(decode([0.0, 0.0], &[-1.0; 16], 9.0).is_none());
     }
