@@ -120,7 +120,7 @@ pub struct RollOut {
     /// Boards that must run the version before the rest get it.
     #[arg(long, value_name = "N", default_value_t = 1, requires = "fleet")]
     canary: u16,
-    /// Give up a board from which nothing was heard for this long, in seconds.
+    /// Give up a board from which nothing was heard for this long, in seconds. The time for which its service is watched comes on top.
     #[arg(long, value_name = "SECONDS", default_value_t = 180, requires = "fleet")]
     patience: u16,
 }
@@ -189,7 +189,7 @@ impl RollOut {
         let (stopped, left) = (report.outcomes.values().any(Outcome::stops), all - runs);
         match (report.interrupted, stopped) {
             _ if left == 0 => Ok(()),
-            (true, _) => Err(Error::Failed("interrupted; give the same command again to go on".into())),
+            (true, _) => Err(Error::Failed("interrupted; give the same command again to continue".into())),
             (_, true) => Err(Error::Failed(
                 "a board failed with this version, and no further board was begun; mend it, and deploy again".into(),
             )),
