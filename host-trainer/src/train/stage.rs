@@ -45,7 +45,7 @@ pub struct Stage<'a> {
     pub checkpoint: &'a CheckpointPlace,
 }
 
-/// Loss and, where the stage classifies, accuracy on the calibration samples.
+/// Loss and, if the stage classifies, accuracy on the calibration samples.
 pub type HeldOut = (f64, Option<f64>);
 
 impl Stage<'_> {
@@ -78,7 +78,8 @@ impl Stage<'_> {
         };
         // Of the weights that the stage began with, or of the best ones in the checkpoint.
         best.iter_mut().for_each(Average::swap);
-        let mut lowest = if best.is_some() { tch::no_grad(&mut held_out)?.0 } else { f64::NAN };
+        let measured = if best.is_some() { tch::no_grad(&mut held_out)?.0 } else { f64::NAN };
+        let mut lowest = as_in_curve(measured, &curve);
         best.iter_mut().for_each(Average::swap);
         let batches = samples.div_ceil(self.batch);
         let started = Instant::now();
@@ -155,6 +156,12 @@ impl Stage<'_> {
         }
         Ok((sum / samples as f64, started.elapsed().as_secs_f64()))
     }
+}
+
+/// Returns a held-out loss as a resumed curve holds it, which may differ in the last bits: it has been through JSON.
+fn as_in_curve(loss: f64, curve: &Curve) -> f64 {
+    let same = |epoch: &&Epoch| (epoch.held_out_loss - loss).abs() <= 1e-6 * loss.abs();
+    curve.iter().find(same).map_or(loss, |epoch| epoch.held_out_loss)
 }
 
 /// How many epochs ago the held-out loss was `lowest`: all of them if it was before the first.
