@@ -168,3 +168,20 @@ fn as_in_curve(loss: f64, curve: &Curve) -> f64 {
 fn epochs_since(lowest: f64, curve: &Curve) -> usize {
     curve.iter().rev().take_while(|epoch| epoch.held_out_loss > lowest).count()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_resumed_stage_finds_its_best_epoch_in_the_curve() {
+        let epoch =
+            |held_out_loss| Epoch { loss: 1.0, held_out_loss, held_out_accuracy: None, samples_per_second: 9.0 };
+        let curve = vec![epoch(0.9), epoch(0.7), epoch(0.8)];
+        // As it was measured before it was written and read.
+        let measured = f64::from_bits(0.7f64.to_bits() - 1);
+        assert_eq!(epochs_since(as_in_curve(measured, &curve), &curve), 1);
+        assert_eq!(epochs_since(as_in_curve(0.5, &curve), &curve), 3, "before the first epoch");
+        assert!(as_in_curve(f64::NAN, &curve).is_nan());
+    }
+}
