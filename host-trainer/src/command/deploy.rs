@@ -51,7 +51,7 @@ pub struct Cmd {
     #[command(flatten)]
     password: PasswordArgs,
     /// Let the board run this bundle although it accepted a newer one before. Its log and journal say so.
-    #[arg(long, requires = "board")]
+    #[arg(long, conflicts_with_all = ["status", "rollback"])]
     allow_older_bundle: bool,
     /// Trust the keys of the new board file alone, for example after a secret key was lost. Otherwise the version must also be
     /// signed by a key that the board trusts now.
@@ -97,6 +97,7 @@ impl Cmd {
                 self.bundle.as_deref(),
                 &shipped,
                 self.accept_worse,
+                self.allow_older_bundle,
             );
         }
         let host = self.host.clone().unwrap_or_default();

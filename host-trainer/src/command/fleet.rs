@@ -127,7 +127,7 @@ pub struct RollOut {
 
 impl RollOut {
     /// Deploys to the fleet. `bundle` and `binary` stand above what its file says; `accept_worse` deploys
-    /// bundles whose evidence is against them.
+    /// bundles whose evidence is against them, `older` those that are older than one that a board accepted before.
     ///
     /// # Errors
     /// Returns an error if the fleet's file or a version is bad input, or if a board does not run its version in the end.
@@ -138,6 +138,7 @@ impl RollOut {
         bundle: Option<&Path>,
         shipped: &Path,
         accept_worse: bool,
+        older: bool,
     ) -> crate::Result<()> {
         let begun = Instant::now();
         let fleet = Fleet::open(path)?;
@@ -167,6 +168,7 @@ impl RollOut {
             parallel: self.parallel.into(),
             canary: self.canary.into(),
             patience: Duration::from_secs(self.patience.into()),
+            older,
         };
         let mut ledger = Ledger::open(path)?;
         let all = jobs.len();

@@ -25,6 +25,8 @@ pub struct Plan {
     pub canary: usize,
     /// Give up a board from which nothing was heard for this long, beyond the time that its service is watched.
     pub patience: Duration,
+    /// Whether a board may run its bundle although it accepted a newer one before.
+    pub older: bool,
 }
 
 /// What came of each board.
@@ -179,7 +181,7 @@ impl<'a> Run<'a> {
             version,
             service: member.service,
             settle: member.settle,
-            older: false,
+            older: self.plan.older,
             replace_keys: false,
             health: member.health.clone(),
         };
