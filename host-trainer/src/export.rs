@@ -22,9 +22,9 @@ use crate::net::low_light;
 use crate::parity::{self, Rung};
 use crate::quantize::IntegerNet;
 
-/// Number of rendered faces of each label among the self-test vectors,
+/// Number of rendered faces of each label among the self-test vectors.
 const FACES_PER_LABEL: u64 = 3;
-/// and of pictures of noise, which reach values that faces do not.
+/// Number of pictures of noise among them, which reach values that faces do not.
 const NOISE: usize = 8;
 
 /// Aligned faces for the self-test: rendered ones and noise, never a photograph of a person.
@@ -136,7 +136,9 @@ pub fn manifest(
 /// # Errors
 /// Returns an error if a file cannot be written; an older bundle then stays.
 pub fn write(folder: &Path, config: &Config, parts: &Parts) -> crate::Result<Rung> {
-    let draft = draft_beside(folder)?;
+    // A link to a folder stays: what it leads to is replaced.
+    let folder = if folder.exists() { folder.canonicalize()? } else { folder.to_owned() };
+    let draft = draft_beside(&folder)?;
     let mut manifest = manifest(config, parts.name, parts.labels, parts.net, parts.calibration_samples);
     manifest.confidence = Some(parts.confidence);
     let mut faces = parts.fixed.self_test.clone();
@@ -161,7 +163,7 @@ pub fn write(folder: &Path, config: &Config, parts: &Parts) -> crate::Result<Run
     files::write_bytes(&draft.path().join(bundle::MANIFEST), toml::to_string(&manifest)?.as_bytes())?;
     let rung = parity::self_test(draft.path());
     if rung.holds {
-        put_in_place(draft, folder)?;
+        put_in_place(draft, &folder)?;
     }
     Ok(rung)
 }
@@ -233,10 +235,17 @@ fn put_in_place(draft: TempDir, folder: &Path) -> crate::Result<()> {
     let place = || format!("cannot put the bundle at {}", folder.display());
     let parent = folder.parent().context("a bundle lies in a folder")?;
     let old = tempfile::Builder::new().prefix(".replaced-").tempdir_in(parent)?;
+    let kept = old.path().join("bundle");
     if folder.exists() {
-        fs::rename(folder, old.path().join("bundle")).with_context(place)?;
+        fs::rename(folder, &kept).with_context(place)?;
     }
-    fs::rename(draft.path(), folder).with_context(place)?;
+    if let Err(error) = fs::rename(draft.path(), folder) {
+        if kept.exists() && fs::rename(&kept, folder).is_err() {
+            // It cannot go back, but it must not be removed with the folder that holds it.
+            let _ = old.keep();
+        }
+        return Err(error).with_context(place);
+    }
     // The draft is the bundle now: nothing is left to remove.
     let _ = draft.keep();
     Ok(())

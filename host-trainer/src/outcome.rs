@@ -47,7 +47,7 @@ pub struct Summary {
     pub int8: Metrics,
     /// Share of test samples to which both give the same class.
     pub agreement: f64,
-    /// How the int8 net bears disturbances of the test samples.
+    /// How well the int8 net withstands disturbances of the test samples.
     #[serde(default)]
     pub robustness: Option<Robustness>,
     /// The parity ladder.

@@ -76,7 +76,7 @@ fn deploy_refuses_a_bundle_that_its_own_evidence_calls_worse() {
     assert!(refused(&deploy(&folder, &[])).contains("no better on room"));
     edit([90, 20], [9, 19]);
     assert!(refused(&deploy(&folder, &[])).contains("1.0 points worse on rendered"));
-    // Told to, and for a better bundle, it goes on to the board, which is not there.
+    // With --accept-worse, or for a better bundle, it turns to the board, which is not there.
     let goes_on = |arguments: &[&str]| {
         let line = String::from_utf8(deploy(&folder, arguments).stderr).unwrap();
         assert!(line.contains("board.invalid") && !line.contains("worse on"), "{line}");
@@ -113,7 +113,12 @@ fn upgrade_adds_labels_and_keeps_faces_and_scores() {
     let old = serialize(old, None).unwrap();
     fs::write(path.join(bundle::SELFTEST), &old).unwrap();
     edit_manifest(&path, |text| text.replace(&files::sha256(&shipped), &files::sha256(&old)));
-    let said = host_trainer(&["upgrade"], &path);
+    // Through a link, which stays.
+    let links = tempfile::tempdir().unwrap();
+    let link = links.path().join("link");
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    let said = host_trainer(&["upgrade"], &link);
+    assert!(link.is_symlink() && fs::read_dir(links.path()).unwrap().count() == 1);
     let line = String::from_utf8_lossy(&said.stdout);
     assert!(line.contains(" upgraded; its signature no longer matches and was removed"), "{said:?}");
     assert_eq!(fs::read(path.join(bundle::SELFTEST)).unwrap(), shipped);

@@ -95,7 +95,7 @@ fn keys_undo_skip_two_labellers_and_a_reload() {
     page.keys("28");
     page.shows(2);
     assert_eq!(page.table(), BTreeMap::from([row(0, "0,1,0,0,0,0,0,0,0,0"), row(1, "0,0,0,0,0,0,0,1,0,0")]));
-    // Skipped faces come last; a reload in the middle goes on, and undo still knows the last vote.
+    // Skipped faces come last; a reload in the middle continues, and undo still knows the last vote.
     page.keys("s");
     page.shows(3);
     page.keys("0");

@@ -10,6 +10,8 @@ try:
 except FileNotFoundError:
     sys.exit(0)
 for stage, epochs in run["curves"]:
+    if not epochs:
+        continue
     # The first epoch warms up.
     rate = max(epoch["samples_per_second"] for epoch in (epochs[1:] or epochs))
     print(json.dumps({"name": name, "round": int(turn), "stage": stage, "loop": "host-trainer", "samples_per_second": rate}))

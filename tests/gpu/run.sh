@@ -12,7 +12,7 @@
 #   SECONDS_ALL=540     when to be done, in seconds from the start
 #   PEAK_TFLOPS=N       the GPU's peak in bf16, for shares of it; by default that of its name, if the script knows it
 #   PRESET=ferplus      preset of the training
-#   FROM=DIR            folder with the checkpoints of an earlier call (its OUT): the training goes on from there
+#   FROM=DIR            folder with the checkpoints of an earlier call (its OUT): the training continues from there
 set -eu
 
 started=$(date +%s)
@@ -115,19 +115,18 @@ if [ -n "${FROM:-}" ]; then
 fi
 set_of_all=$data flags=
 [ -z "$quick" ] || { set_of_all=$short preset_trained=smoke; }
-limit_s=$(left)
+limit_s=$(left) status=0
 if [ "$limit_s" -gt 30 ]; then
     say "training $preset_trained for $limit_s s"
-    status=0
     timeout --signal=TERM --kill-after=20 "$limit_s" "$HOST_TRAINER" run-all --preset "$preset_trained" --device $device --runs "$runs" \
         --name training --data "ferplus:$set_of_all" $resume >"$OUT/training.log" 2>&1 || status=$?
     tail -n 5 "$OUT/training.log"
-    # 124 and 1: stopped by the clock, or by the parity ladder, of which the log tells.
-    [ $status -le 1 ] || [ $status -eq 124 ] || { say "the training failed with status $status"; exit 1; }
 fi
 # What the net answers is computed again where it is needed: caches stay here.
 if [ -d "$runs/training" ]; then
     (cd "$runs" && find training -type f ! -name '*maps*' ! -name '*answers*' ! -name report.html | tar cf - -T -) |
         split -b 15m - "$OUT/checkpoints.part-"
 fi
+# 124 and 1: stopped by the clock, or by the parity ladder, of which the log tells. Whatever stopped it, its checkpoints are kept.
+[ $status -le 1 ] || [ $status -eq 124 ] || { say "the training failed with status $status"; exit 1; }
 say "done in $(($(date +%s) - started)) s"

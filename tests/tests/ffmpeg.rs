@@ -29,7 +29,7 @@ impl Drop for Running {
     }
 }
 
-/// Whether ffmpeg is there and encodes H.264. Says so where it does not.
+/// Whether ffmpeg is there and encodes H.264. Says so if it does not.
 fn is_installed() -> bool {
     let encoders = Command::new("ffmpeg").args(["-hide_banner", "-encoders"]).output();
     let found = encoders.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("libx264"));

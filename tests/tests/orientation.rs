@@ -10,7 +10,7 @@ use image::{DynamicImage, ImageEncoder};
 use serde_json::Value;
 use system_tests::{json_lines, photographs, program, shipped_bundle, succeed};
 
-/// Every so manyth photograph is tried; `ORIENTATION_STEP=1` tries all.
+/// Every Nth photograph is tried; `ORIENTATION_STEP=1` tries all.
 const STEP: usize = 20;
 /// For each EXIF tag the orientation that undoes it: the quarter turns undo each other, all others themselves.
 const INVERSE: [(u8, u8); 8] = [(1, 1), (2, 2), (3, 3), (4, 4), (5, 5), (6, 8), (7, 7), (8, 6)];

@@ -117,7 +117,12 @@ impl SecretKey {
             }
         };
         write_new(path, text.as_bytes(), SECRET_MODE)?;
-        write_new(&public_path, &pk.to_box().map_err(failed)?.to_bytes(), 0o644)?;
+        let public = pk.to_box().map_err(failed).and_then(|public| write_new(&public_path, &public.to_bytes(), 0o644));
+        if let Err(error) = public {
+            // A pair or nothing.
+            let _ = fs::remove_file(path);
+            return Err(error);
+        }
         Ok(SecretKey(sk))
     }
 
@@ -175,9 +180,12 @@ pub fn sign_file(key: &SecretKey, path: &Path, sequence: u64) -> Result<PathBuf>
     let signature = with_suffix(path, SUFFIX);
     // Renamed into place, so that nobody reads half of it.
     let draft = with_suffix(&signature, ".new");
-    fs::write(&draft, key.sign(&bytes, &name, sequence)?)
-        .and_then(|()| fs::rename(&draft, &signature))
-        .map_err(|error| file_error(&signature, &error))?;
+    let text = key.sign(&bytes, &name, sequence)?;
+    let written = File::create(&draft).and_then(|mut file| {
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
+    });
+    written.and_then(|()| fs::rename(&draft, &signature)).map_err(|error| file_error(&signature, &error))?;
     Ok(signature)
 }
 
@@ -212,7 +220,7 @@ fn without_checksum(text: &str) -> Result<minisign::SecretKey, minisign::PError>
     let line = text.lines().nth(1).unwrap_or_default();
     let bytes = Zeroizing::new(BASE64_STANDARD.decode(line).unwrap_or_default());
     let is_such = bytes.len() == KEY_BYTES && bytes.starts_with(b"Ed\0\0B2") && bytes.ends_with(&[0; CHECKSUM_BYTES]);
-    // Whatever else is no key for minisign either.
+    // Anything else is not a key for minisign either.
     minisign::SecretKey::from_bytes(if is_such { &bytes } else { &[] })
 }
 
@@ -222,11 +230,13 @@ fn is_encrypted(text: &str) -> bool {
 }
 
 fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
-    let written = OpenOptions::new().write(true).create_new(true).mode(mode).open(path).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()
-    });
-    written.map_err(|error| file_error(path, &error))
+    let failed = |error: io::Error| file_error(path, &error);
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path).map_err(failed)?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(|error| {
+        // Half a key is of no use, and would be in the way of the next try.
+        let _ = fs::remove_file(path);
+        failed(error)
+    })
 }
 
 fn file_error(path: &Path, error: &io::Error) -> SigningError {

@@ -51,7 +51,7 @@ pub struct Cmd {
     #[command(flatten)]
     password: PasswordArgs,
     /// Let the board run this bundle although it accepted a newer one before. Its log and journal say so.
-    #[arg(long, requires = "board")]
+    #[arg(long, conflicts_with_all = ["status", "rollback"])]
     allow_older_bundle: bool,
     /// Trust the keys of the new board file alone, for example after a secret key was lost. Otherwise the version must also be
     /// signed by a key that the board trusts now.
@@ -97,6 +97,7 @@ impl Cmd {
                 self.bundle.as_deref(),
                 &shipped,
                 self.accept_worse,
+                self.allow_older_bundle,
             );
         }
         let host = self.host.clone().unwrap_or_default();
@@ -172,8 +173,8 @@ impl Console {
 fn check_evidence(ssh: &Ssh, bundle: &Path) -> crate::Result<()> {
     let on_board = || -> crate::Result<Option<Manifest>> {
         let text = ssh.perform(&Action::Manifest, &|_| {})?.join("\n");
-        let read = || Manifest::from_toml(&text, Path::new("the board's bundle"));
-        Ok(if text.is_empty() { None } else { Some(read()?) })
+        // A manifest that cannot be read is no reason to keep the bundle that it belongs to.
+        Ok(Manifest::from_toml(&text, Path::new("the board's bundle")).ok())
     };
     let told = evidence::check(Bundle::open(bundle)?.manifest(), on_board)?;
     told.iter().for_each(|line| eprintln!("warning: {line}"));

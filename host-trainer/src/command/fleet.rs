@@ -120,14 +120,14 @@ pub struct RollOut {
     /// Boards that must run the version before the rest get it.
     #[arg(long, value_name = "N", default_value_t = 1, requires = "fleet")]
     canary: u16,
-    /// Give up a board from which nothing was heard for this long, in seconds.
+    /// Give up a board from which nothing was heard for this long, in seconds. The time for which its service is watched comes on top.
     #[arg(long, value_name = "SECONDS", default_value_t = 180, requires = "fleet")]
     patience: u16,
 }
 
 impl RollOut {
     /// Deploys to the fleet. `bundle` and `binary` stand above what its file says; `accept_worse` deploys
-    /// bundles whose evidence is against them.
+    /// bundles whose evidence is against them, `older` those that are older than one that a board accepted before.
     ///
     /// # Errors
     /// Returns an error if the fleet's file or a version is bad input, or if a board does not run its version in the end.
@@ -138,6 +138,7 @@ impl RollOut {
         bundle: Option<&Path>,
         shipped: &Path,
         accept_worse: bool,
+        older: bool,
     ) -> crate::Result<()> {
         let begun = Instant::now();
         let fleet = Fleet::open(path)?;
@@ -167,6 +168,7 @@ impl RollOut {
             parallel: self.parallel.into(),
             canary: self.canary.into(),
             patience: Duration::from_secs(self.patience.into()),
+            older,
         };
         let mut ledger = Ledger::open(path)?;
         let all = jobs.len();
@@ -189,7 +191,7 @@ impl RollOut {
         let (stopped, left) = (report.outcomes.values().any(Outcome::stops), all - runs);
         match (report.interrupted, stopped) {
             _ if left == 0 => Ok(()),
-            (true, _) => Err(Error::Failed("interrupted; give the same command again to go on".into())),
+            (true, _) => Err(Error::Failed("interrupted; give the same command again to continue".into())),
             (_, true) => Err(Error::Failed(
                 "a board failed with this version, and no further board was begun; mend it, and deploy again".into(),
             )),

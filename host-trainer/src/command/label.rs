@@ -14,7 +14,7 @@ use crate::label::{Server, Suggester};
 /// FACES is a folder of face pictures, such as `edge-runtime log faces` writes, or a journal, whose faces are exported to
 /// JOURNAL-faces first (by edge-runtime, which must be installed). The page is served to this machine only and loads nothing
 /// from elsewhere. Each vote is on the disk before it counts: votes.jsonl holds every vote, votes.csv their sums in FER+'s
-/// columns. Train with --data labelled:FACES. Ctrl-C ends it; the next start goes on.
+/// columns. Train with --data labelled:FACES. Press Ctrl-C to stop; the next start continues from there.
 ///
 /// For a phone, forward the port: `adb reverse tcp:8090 tcp:8090`, or an SSH tunnel.
 #[derive(clap::Args)]
@@ -47,7 +47,7 @@ impl Cmd {
         let folder = if self.faces.is_file() { self.exported()? } else { self.faces.clone() };
         let server = Server::start(&folder, suggester, self.port)?;
         crate::error::print(&format!("label: http://{}/", server.address()))?;
-        eprintln!("open this address in a browser; Ctrl-C ends");
+        eprintln!("open this address in a browser; press Ctrl-C to stop");
         while interrupt::check().is_ok() {
             std::thread::sleep(TICK);
         }

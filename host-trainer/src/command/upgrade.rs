@@ -29,20 +29,16 @@ impl Cmd {
     /// # Errors
     /// Returns an error if the bundle is refused or cannot be written.
     pub fn run(&self) -> crate::Result<()> {
-        let mut done = match export::upgrade(&self.bundle)? {
-            Upgrade::UpToDate => "is up to date",
-            Upgrade::Done { was_signed: false } => "upgraded",
-            Upgrade::Done { was_signed: true } => {
-                "upgraded; its signature no longer matches and was removed: sign it again with `host-trainer sign`"
-            }
-        };
+        let upgraded = export::upgrade(&self.bundle)?;
+        let mut was_signed = upgraded == Upgrade::Done { was_signed: true };
+        let mut done = if upgraded == Upgrade::UpToDate { "is up to date" } else { "upgraded" }.to_owned();
         if let Some(gain) = self.low_light {
-            done = match crate::upgrade::set_low_light(&self.bundle, gain)? {
-                false => "upgraded; measure it again: its figures were those without this gain",
-                true => {
-                    "upgraded; measure it again: its figures were those without this gain, and sign it again with `host-trainer sign`"
-                }
-            };
+            // The first step has removed a signature that this one would remove.
+            was_signed |= crate::upgrade::set_low_light(&self.bundle, gain)?;
+            done = "upgraded; measure it again: its figures are those without this gain".into();
+        }
+        if was_signed {
+            done += "; its signature no longer matches and was removed: sign it again with `host-trainer sign`";
         }
         crate::error::print(&format!("{} {done}", self.bundle.display()))
     }

@@ -183,11 +183,11 @@ fn parse(record: &csv::StringRecord) -> Result<(String, Option<Vote>), String> {
     let mut counts = Counts::default();
     for (count, text) in counts.iter_mut().zip(record.iter().skip(2)) {
         let parsed = text.trim().parse().ok().filter(|count| *count <= 100);
-        *count = parsed.ok_or_else(|| format!("{text:?} is no number of votes"))?;
+        *count = parsed.ok_or_else(|| format!("{text:?} is not a number of votes"))?;
     }
     let (usage, name) = (record[0].to_owned(), record[1].trim().to_owned());
     if name.contains(['/', '\\']) {
-        return Err(format!("{name:?} is no file name"));
+        return Err(format!("{name:?} is not a file name"));
     }
     let votes = if name.is_empty() { None } else { Votes::of(counts) };
     Ok((usage, votes.map(|votes| (name, counts, votes))))

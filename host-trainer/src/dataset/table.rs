@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-/// The longest row, bytes: a picture of 512x512 grey values takes 1 MiB.
+/// The longest row, in bytes: a picture of 512x512 grey values takes 1 MiB.
 const MAX_ROW: usize = 2 << 20;
 
 /// Opens a file to be read as CSV.
@@ -37,8 +37,9 @@ impl<R: Read> Read for Rows<R> {
                 _ => {}
             }
             if self.row > MAX_ROW {
-                let reason =
-                    format!("a row of more than {MAX_ROW} bytes: a quotation mark is not closed, or it is no CSV");
+                let reason = format!(
+                    "a row of more than {MAX_ROW} bytes: a quotation mark is not closed, or the file is not CSV"
+                );
                 return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
             }
         }

@@ -40,7 +40,7 @@ answer() { printf '%s\n' "$*" || :; }
 
 has_systemd() { [ -d "$root/run/systemd/system" ]; }
 
-# The version that a link, current or previous, leads to; nothing where there is none.
+# The version that a link, current or previous, leads to; nothing if there is none.
 version() { led=$(readlink "$base/$1") && printf '%s' "${led#versions/}"; }
 
 # Sets a link in one step.
@@ -70,9 +70,11 @@ permit() {
     state=$(sed -n 's/^state //p' "$1/about" 2>/dev/null)
     state=$root${state:-/var/lib/edge-runtime}
     [ -f "$1/bundle/manifest.toml.minisig" ] && [ -d "$state" ] || return 0
+    # The folder is the service's user's: with -C, root does not write through a link that was put there.
     sum=$(sha256sum <"$1/bundle/manifest.toml") &&
-        printf '%s\n' "${sum%% *}" >"$state/older-bundle.sha256.new" &&
-        mv -f "$state/older-bundle.sha256.new" "$state/older-bundle.sha256" ||
+        rm -f "$state/older-bundle.sha256.new" &&
+        (set -C && printf '%s\n' "${sum%% *}" >"$state/older-bundle.sha256.new") &&
+        mv -f -T "$state/older-bundle.sha256.new" "$state/older-bundle.sha256" ||
         say "an older bundle is not permitted on this board: cannot write $state"
 }
 
@@ -103,7 +105,7 @@ receive() {
     is_whole "$base/incoming" "$1" || fail "the files did not arrive whole; what ran before still runs: deploy again"
 }
 
-# As the service's user where there is one: its permissions are what count.
+# As the service's user if there is one: its permissions are what count.
 as_service() {
     if [ -z "$root" ] && [ "$service" = yes ] && id edge-runtime >/dev/null 2>&1 && command -v runuser >/dev/null; then
         runuser -u edge-runtime -- "$@"
@@ -143,7 +145,7 @@ prepare_user() {
     fi
 }
 
-# Copies a file where it differs, and says so in $changed.
+# Copies a file if it differs, and says so in $changed.
 put() {
     changed=no
     cmp -s "$1" "$2" && return
@@ -200,7 +202,7 @@ bring_up() {
     done
 }
 
-# The parts of the running service that fail, of those that are the board's and not the version's: one a line.
+# The parts of the running service that fail, of those that are the board's and not the version's: one per line.
 ailing() {
     "$base/current/edge-runtime" health --socket "$socket" 2>/dev/null | sed -n -E 's/^fail +(camera|journal) .*/\1/p'
 }

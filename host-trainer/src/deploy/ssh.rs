@@ -18,9 +18,9 @@ const SCRIPT: &str = include_str!("remote.sh");
 const START: &str = r#"part="eval \"\$(dd bs=1 count=$1 2>/dev/null)\""; who=$2; shift 2
 [ $who = anyone ] || [ $(id -u) = 0 ] || { sudo -n true || exit 77; exec sudo -n sh -c "$part" deploy "$@"; }
 exec sh -c "$part" deploy "$@""#;
-/// The exit code of [`START`] where sudo is refused.
+/// The exit code of [`START`] if sudo is refused.
 const NO_SUDO: i32 = 77;
-/// ssh's own exit code where it could not do its part.
+/// ssh's own exit code if it failed itself.
 const NO_CONNECTION: i32 = 255;
 /// Bytes between two looks at the progress.
 const PIECE: usize = 256 << 10;
@@ -36,7 +36,7 @@ pub struct Ssh {
     pub arguments: Vec<String>,
     /// Where the board's files begin: `/` but in tests.
     pub root: String,
-    /// Give a board up from which nothing was heard for this long. Without it only ssh itself gives up, and only where the
+    /// Give up a board from which nothing was heard for this long. Without it, only ssh itself gives up, and only if the
     /// network is at fault.
     pub patience: Option<Duration>,
 }
@@ -141,8 +141,8 @@ impl Ssh {
             let listener = scope.spawn(|| talk.map(|talk| listen(talk, &watched)).unwrap_or_default());
             // A board that has given up reads no more: what it said tells why, not the broken pipe.
             let _ = to.as_mut().map(|to| to.write_all(SCRIPT.as_bytes()));
-            for line in from.into_iter().flat_map(|from| BufReader::new(from).lines()) {
-                let Ok(line) = line else { break };
+            for line in from.into_iter().flat_map(|from| BufReader::new(from).split(b'\n')) {
+                let Ok(line) = line.map(|line| plain(&line)) else { break };
                 let (first, rest) = line.split_once(' ').unwrap_or((&line, ""));
                 match (first, rest) {
                     ("ready", "") => watched.step(Step::Looking),
@@ -178,8 +178,8 @@ impl Ssh {
             }
             (NO_CONNECTION, _) if at > Step::Connecting => (
                 Cause::Lost,
-                "the connection was lost; the board goes on by itself once it has all files, and else keeps what it \
-                 ran: look with --status, or deploy again"
+                "the connection was lost; the board continues by itself once it has all files, and otherwise keeps what \
+                 it ran: look with --status, or deploy again"
                     .to_owned(),
             ),
             (NO_CONNECTION, _) => {
@@ -295,7 +295,7 @@ fn give_up_when_quiet(watched: &Watched, patience: Duration, group: u32, end: &m
 /// What was heard on stderr.
 #[derive(Default)]
 struct Heard {
-    /// The board's last word, where it failed.
+    /// The board's last word, if it failed.
     error: Option<String>,
     /// What was said before the board's part had begun.
     before: String,
@@ -305,8 +305,8 @@ struct Heard {
 fn listen(talk: impl Read, watched: &Watched) -> Heard {
     let mut heard = Heard::default();
     for line in BufReader::new(talk).split(b'\n').map_while(Result::ok) {
-        let line = String::from_utf8_lossy(&line);
-        let line = line.trim_end();
+        let line = plain(&line);
+        let line = line.as_str();
         match line.strip_prefix("error: ") {
             Some(error) => heard.error = Some(error.to_owned()),
             None if watched.is_ready.load(SeqCst) => watched.tell(News::Line(line)),
@@ -316,6 +316,11 @@ fn listen(talk: impl Read, watched: &Watched) -> Heard {
         }
     }
     heard
+}
+
+/// A line of the board without control characters: it must not steer the terminal that shows it.
+fn plain(line: &[u8]) -> String {
+    String::from_utf8_lossy(line).trim_end().replace(|c: char| c.is_control() && c != '\t', " ")
 }
 
 /// Sends the archive. If the board stops reading, or ssh ends, what is heard from them tells why.

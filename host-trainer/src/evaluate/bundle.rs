@@ -13,7 +13,7 @@ use super::metrics::agreement;
 use super::{Comparison, Metrics};
 use crate::dataset::{Part, Sample};
 
-/// What a bundle answers on one part of a data set: one centre crop a picture, nothing averaged.
+/// What a bundle answers on one part of a data set: one centre crop per picture, nothing averaged.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Evaluation {
     /// Name of the bundle.
@@ -30,7 +30,7 @@ pub struct Evaluation {
     pub macro_f1: f64,
     /// Its expected calibration error, 0 to 1.
     pub calibration_error: f64,
-    /// The float net, where the bundle holds it.
+    /// The float net, if the bundle holds it.
     pub float: Option<Metrics>,
     /// Share of samples to which both give the same label.
     pub agreement: Option<f64>,

@@ -48,7 +48,7 @@ pub struct OfClass {
     pub precision: Option<Share>,
     /// Share of the label's samples that were answered with it; none without samples.
     pub recall: Option<Share>,
-    /// Harmonic mean of precision and recall; none where the label neither occurs nor is answered.
+    /// Harmonic mean of precision and recall; none if the label neither occurs nor is answered.
     pub f1: Option<f64>,
 }
 

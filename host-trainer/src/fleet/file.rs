@@ -126,7 +126,7 @@ impl Fleet {
         }
         let names = file.groups.keys().chain(file.boards.keys());
         if let Some(name) = names.into_iter().find(|name| !is_name(name)) {
-            return Err(wrong(format!("invalid name {name:?}: give letters, digits, - and _, at most 64")));
+            return Err(wrong(format!("invalid name {name:?}: give at most 64 letters, digits, dots, - and _")));
         }
         let resolve = |(name, own): (&String, &Settings)| {
             member(name, own, &file, folder).map_err(|reason| wrong(format!("boards.{name}: {reason}")))
@@ -195,7 +195,11 @@ fn member(name: &str, own: &Settings, file: &File, folder: &Path) -> Result<Memb
         settle: settings.settle.unwrap_or(SETTLE),
         health: (health.within > 0).then_some(health),
         metrics: settings.metrics.map(|metrics| match metrics {
-            Metrics::Port(port) => format!("{}:{port}", host.rsplit('@').next().unwrap_or(host)),
+            Metrics::Port(port) => match host.rsplit('@').next().unwrap_or(host) {
+                // An IPv6 address has colons of its own.
+                address if address.contains(':') => format!("[{address}]:{port}"),
+                address => format!("{address}:{port}"),
+            },
             Metrics::Address(address) => address,
         }),
     })
@@ -302,6 +306,8 @@ mod tests {
         [boards.hall]
         host = "hall"
         ignore = ["camera"]
+        [boards.six]
+        host = "pi@2001:db8::6"
     "#;
 
     fn error(text: &str) -> String {
@@ -311,12 +317,13 @@ mod tests {
     #[test]
     fn what_is_nearer_to_the_board_counts() {
         let fleet = Fleet::parse(Path::new("site/fleet.toml"), FLEET).unwrap();
-        let [hall, one, two] = &fleet.members[..] else { panic!("{fleet:?}") };
+        let [hall, one, two, six] = &fleet.members[..] else { panic!("{fleet:?}") };
         assert_eq!((one.name.as_str(), one.ssh.host.as_str()), ("kitchen-1", "pi@192.0.2.1"));
         assert_eq!(one.ssh.arguments, ["-o", "BatchMode=yes", "-J", "gateway"]);
         assert_eq!(one.board, "raspberry-pi-4b");
         assert_eq!(one.bundle.as_deref(), Some(Path::new("site/runs/kitchen/bundle")));
         assert_eq!((one.settle, one.metrics.as_deref()), (SETTLE, Some("192.0.2.1:9090")));
+        assert_eq!(six.metrics.as_deref(), Some("[2001:db8::6]:9090"));
         assert_eq!(two.ssh.host, "root@192.0.2.2");
         assert_eq!(two.ssh.arguments[2..].join(" "), "-p 2222 -J gateway -i ~/.ssh/fleet -o Ciphers=aes128-ctr");
         assert_eq!((two.board.as_str(), two.settle, &two.health), ("site/boards/old.toml", 30, &None));
@@ -325,7 +332,7 @@ mod tests {
         assert_eq!(hall.health.as_ref().unwrap().ignore, ["camera"]);
         let kitchen = fleet.select(&["kitchen".to_owned()]).unwrap();
         assert_eq!(kitchen.iter().map(|member| member.name.as_str()).collect::<Vec<_>>(), ["kitchen-1", "kitchen-2"]);
-        assert_eq!(fleet.select(&[]).unwrap().len(), 3);
+        assert_eq!(fleet.select(&[]).unwrap().len(), 4);
     }
 
     #[test]

@@ -54,12 +54,13 @@ impl Ledger {
         self.entries.get(board).is_some_and(|entry| entry.version == version && is_bad(entry))
     }
 
-    /// Notes what came of a board, on the disk, in one step. A board that was not tried keeps its last entry.
+    /// Notes what came of a board, on the disk, in one step. A board that was not tried keeps its last entry, and so does one on
+    /// which this version failed before and that could not take it now.
     ///
     /// # Errors
     /// Returns an error if the file cannot be written.
     pub fn note(&mut self, board: &str, version: &str, outcome: &Outcome) -> crate::Result<()> {
-        if outcome.kind == Kind::NotTried {
+        if outcome.kind == Kind::NotTried || (outcome.kind == Kind::Unfit && self.has_failed(board, version)) {
             return Ok(());
         }
         self.entries.insert(board.to_owned(), Entry { version: version.to_owned(), outcome: outcome.clone() });
@@ -84,6 +85,7 @@ mod tests {
         ledger.note("a", "1", &outcome(Kind::RolledBack)).unwrap();
         ledger.note("b", "1", &outcome(Kind::Unfit)).unwrap();
         ledger.note("a", "2", &outcome(Kind::NotTried)).unwrap();
+        ledger.note("a", "1", &outcome(Kind::Unfit)).unwrap();
         drop(ledger);
         let ledger = Ledger::open(&fleet).unwrap();
         assert!(ledger.has_failed("a", "1"));

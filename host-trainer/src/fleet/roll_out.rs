@@ -23,8 +23,10 @@ pub struct Plan {
     pub parallel: usize,
     /// Boards that must run the version before the others get it.
     pub canary: usize,
-    /// Give a board up from which nothing was heard for this long.
+    /// Give up a board from which nothing was heard for this long, beyond the time that its service is watched.
     pub patience: Duration,
+    /// Whether a board may run its bundle although it accepted a newer one before.
+    pub older: bool,
 }
 
 /// What came of each board.
@@ -163,7 +165,7 @@ impl<'a> Run<'a> {
             let says = |words: &str| answer.iter().any(|line| line == words);
             match (says("is there"), says("busy")) {
                 (true, _) => return Ok(Look::Runs),
-                (_, true) if begun.elapsed() < self.plan.patience => std::thread::sleep(PAUSE),
+                (_, true) if begun.elapsed() < self.patience(member) => std::thread::sleep(PAUSE),
                 (_, true) => return Ok(Look::Busy),
                 _ => return Ok(Look::Ready),
             }
@@ -179,17 +181,23 @@ impl<'a> Run<'a> {
             version,
             service: member.service,
             settle: member.settle,
-            older: false,
+            older: self.plan.older,
             replace_keys: false,
             health: member.health.clone(),
         };
-        let ssh = Ssh { patience: Some(self.plan.patience), ..member.ssh.clone() };
+        let ssh = Ssh { patience: Some(self.patience(member)), ..member.ssh.clone() };
         let answer = ssh.perform(&action, &|news| (self.tell)(&member.name, news));
         let outcome = answer.map_or_else(Outcome::of_deployment, |_| Outcome::runs());
         if outcome.stops() {
             self.stop.store(true, SeqCst);
         }
         self.end(job, outcome);
+    }
+
+    /// A board says nothing while its service must stay up and become well: that is no reason to give it up.
+    fn patience(&self, member: &Member) -> Duration {
+        let health = member.health.as_ref().map_or(0, |health| health.within);
+        self.plan.patience + Duration::from_secs(u64::from(member.settle) + u64::from(health))
     }
 
     fn end(&self, (member, version): &Job, outcome: Outcome) {

@@ -88,7 +88,7 @@ impl Node {
     /// A floating-point attribute, for example `epsilon`.
     ///
     /// # Errors
-    /// Returns `Absent` if there is no such attribute or it is no number.
+    /// Returns `Absent` if there is no such attribute or it is not a number.
     pub fn number(&self, attribute: &str) -> Result<f32, TfjsError> {
         let value = self.attributes.get(attribute).and_then(|a| a.get("f"));
         value.and_then(Value::as_f64).map(|v| v as f32).ok_or_else(|| self.absent(attribute))

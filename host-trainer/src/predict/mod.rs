@@ -180,10 +180,12 @@ pub fn csv_bytes(table: csv::Writer<Vec<u8>>) -> crate::Result<Vec<u8>> {
     table.into_inner().map_err(|error| Error::Failed(error.to_string()))
 }
 
-/// The name of a picture's file in the gallery: its number, so that pictures of one name do not meet, and its own name.
+/// The name of a picture's file in the gallery: its number, so that pictures of the same name do not collide, and its own name.
 pub fn annotated_name(number: usize, picture: &Path) -> String {
     let stem = picture.file_stem().unwrap_or_default().to_string_lossy();
-    let plain: String = stem.chars().map(|c| if c.is_alphanumeric() || "._-".contains(c) { c } else { '-' }).collect();
+    // File names have at most 255 bytes.
+    let plain: String =
+        stem.chars().take(50).map(|c| if c.is_alphanumeric() || "._-".contains(c) { c } else { '-' }).collect();
     format!("{number:05}-{plain}.svg")
 }
 

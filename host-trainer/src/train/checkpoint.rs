@@ -15,9 +15,9 @@ use crate::error::{Context, Error};
 const WEIGHT: &str = "weight/";
 /// Before the names of velocities.
 const VELOCITY: &str = "velocity/";
-/// Before the names of averaged weights, where weights are averaged.
+/// Before the names of averaged weights, if weights are averaged.
 const AVERAGE: &str = "average/";
-/// Before the names of the weights of the epoch with the lowest held-out loss, where a stage may stop early.
+/// Before the names of the weights of the epoch with the lowest held-out loss, if a stage may stop early.
 const BEST: &str = "best/";
 /// The curve, as JSON, in the file's metadata.
 const CURVE: &str = "curve";
@@ -45,7 +45,7 @@ pub struct Checkpoint {
 /// The longest description of tensors, bytes: some hundred per tensor.
 const MAX_HEADER: u64 = 4 << 20;
 
-/// Refuses a file that is no checkpoint before it is read whole. A checkpoint of a large net takes more than a gigabyte.
+/// Refuses a file that is not a checkpoint before it is read whole. A checkpoint of a large net takes more than a gigabyte.
 fn check_head(path: &Path) -> std::io::Result<()> {
     use std::io::{Error, ErrorKind, Read};
     let mut length = [0; 8];

@@ -5,19 +5,19 @@ use std::path::Path;
 use expression_engine::files;
 use serde::{Deserialize, Serialize};
 
-/// A learning curve: one point an epoch.
+/// A learning curve: one point per epoch.
 pub type Curve = Vec<Epoch>;
 
-/// What an epoch gave.
+/// The figures of an epoch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Epoch {
     /// Mean training loss.
     pub loss: f64,
     /// Loss on the calibration samples.
     pub held_out_loss: f64,
-    /// Accuracy on the calibration samples, where the stage classifies.
+    /// Accuracy on the calibration samples, if the stage classifies.
     pub held_out_accuracy: Option<f64>,
-    /// Training samples a second.
+    /// Training samples per second.
     pub samples_per_second: f64,
 }
 

@@ -45,7 +45,7 @@ pub struct Stage<'a> {
     pub checkpoint: &'a CheckpointPlace,
 }
 
-/// Loss and, where the stage classifies, accuracy on the calibration samples.
+/// Loss and, if the stage classifies, accuracy on the calibration samples.
 pub type HeldOut = (f64, Option<f64>);
 
 impl Stage<'_> {
@@ -78,7 +78,8 @@ impl Stage<'_> {
         };
         // Of the weights that the stage began with, or of the best ones in the checkpoint.
         best.iter_mut().for_each(Average::swap);
-        let mut lowest = if best.is_some() { tch::no_grad(&mut held_out)?.0 } else { f64::NAN };
+        let measured = if best.is_some() { tch::no_grad(&mut held_out)?.0 } else { f64::NAN };
+        let mut lowest = as_in_curve(measured, &curve);
         best.iter_mut().for_each(Average::swap);
         let batches = samples.div_ceil(self.batch);
         let started = Instant::now();
@@ -157,7 +158,30 @@ impl Stage<'_> {
     }
 }
 
+/// Returns a held-out loss as a resumed curve holds it, which may differ in the last bits: it has been through JSON.
+fn as_in_curve(loss: f64, curve: &Curve) -> f64 {
+    let same = |epoch: &&Epoch| (epoch.held_out_loss - loss).abs() <= 1e-6 * loss.abs();
+    curve.iter().find(same).map_or(loss, |epoch| epoch.held_out_loss)
+}
+
 /// How many epochs ago the held-out loss was `lowest`: all of them if it was before the first.
 fn epochs_since(lowest: f64, curve: &Curve) -> usize {
     curve.iter().rev().take_while(|epoch| epoch.held_out_loss > lowest).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_resumed_stage_finds_its_best_epoch_in_the_curve() {
+        let epoch =
+            |held_out_loss| Epoch { loss: 1.0, held_out_loss, held_out_accuracy: None, samples_per_second: 9.0 };
+        let curve = vec![epoch(0.9), epoch(0.7), epoch(0.8)];
+        // As it was measured before it was written and read.
+        let measured = f64::from_bits(0.7f64.to_bits() - 1);
+        assert_eq!(epochs_since(as_in_curve(measured, &curve), &curve), 1);
+        assert_eq!(epochs_since(as_in_curve(0.5, &curve), &curve), 3, "before the first epoch");
+        assert!(as_in_curve(f64::NAN, &curve).is_nan());
+    }
 }

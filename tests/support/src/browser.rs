@@ -79,7 +79,7 @@ impl Browser {
         lines.filter(|line| !line.contains("willReadFrequently")).collect()
     }
 
-    /// Writes a picture of the window where `SCREENSHOTS` names a folder.
+    /// Writes a picture of the window to the folder that `SCREENSHOTS` names, if it is set.
     pub fn screenshot(&self, name: &str) {
         use base64::Engine;
         let Some(folder) = std::env::var_os("SCREENSHOTS") else { return };

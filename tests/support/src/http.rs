@@ -15,7 +15,7 @@ pub fn connect(address: SocketAddr) -> TcpStream {
     stream
 }
 
-/// An answer's head and, where it has an end, its body.
+/// An answer's head and, if it has an end, its body.
 #[derive(Debug)]
 pub struct Answer {
     /// The status code.

@@ -1,6 +1,6 @@
 "use strict";
 // Keys, buttons and touch lead to the same answers. The next face is shown at once and its vote is sent behind it; what could
-// not be saved is said, and the page goes back to what the disk holds.
+// not be saved is shown, and the page goes back to what the disk holds.
 const LABELS = ["neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt"];
 const AHEAD = 8;
 const PATIENCE = 10000;
@@ -59,7 +59,7 @@ async function open(name) {
     past = opened.votes.map(([id]) => index.get(id));
     const voted = new Set(past);
     queue = faces.map((_, place) => place).filter((place) => !voted.has(place));
-    // The name stays in the address, so that a reload goes on.
+    // The name stays in the address, so that a reload continues.
     location.hash = encodeURIComponent(by);
     element("who").textContent = by;
     element("change").hidden = false;
@@ -128,13 +128,15 @@ function count() {
 function send(place, answer) {
   waiting += 1;
   const id = faces[place].id;
+  // Another person may take over before it is sent.
+  const voter = by;
   sending = sending.then(async () => {
     try {
-      allVotes = (await post("/api/vote", { by, id, vote: answer })).all_votes;
+      allVotes = (await post("/api/vote", { by: voter, id, vote: answer })).all_votes;
       trouble("");
     } catch (error) {
       trouble(`not saved: ${error.message}. The page shows what is on the disk.`);
-      await open(by);
+      if (by === voter) await open(by);
     } finally {
       waiting -= 1;
       count();
