@@ -183,7 +183,7 @@ fn parse(record: &csv::StringRecord) -> Result<(String, Option<Vote>), String> {
     let mut counts = Counts::default();
     for (count, text) in counts.iter_mut().zip(record.iter().skip(2)) {
         let parsed = text.trim().parse().ok().filter(|count| *count <= 100);
-        *count = parsed.ok_or_else(|| format!("{text:?} is no number of votes"))?;
+        *count = parsed.ok_or_else(|| format!("{text:?} is not a number of votes"))?;
     }
     let (usage, name) = (record[0].to_owned(), record[1].trim().to_owned());
     if name.contains(['/', '\\']) {

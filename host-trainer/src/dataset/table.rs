@@ -38,7 +38,7 @@ impl<R: Read> Read for Rows<R> {
             }
             if self.row > MAX_ROW {
                 let reason =
-                    format!("a row of more than {MAX_ROW} bytes: a quotation mark is not closed, or it is no CSV");
+                    format!("a row of more than {MAX_ROW} bytes: a quotation mark is not closed, or it is not CSV");
                 return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
             }
         }

@@ -28,8 +28,8 @@ use crate::trust::{self, Policy};
 
 /// Watch a camera, a video or pictures: find faces, track them, classify their expressions and record them
 ///
-/// Defaults come from the board file: the built-in one of this machine, or the one of --board. Each flag has a variable that is
-/// above the board file: --preview-rate is EDGE_RUNTIME_PREVIEW_RATE. `config show` shows where each value comes from. SIGTERM
+/// Defaults come from the board file: the built-in one of this machine, or the one of --board. Each flag has a variable that
+/// overrides the board file: --preview-rate is EDGE_RUNTIME_PREVIEW_RATE. `config show` shows where each value comes from. SIGTERM
 /// or Ctrl-C ends the run without losing a record.
 ///
 /// Examples:
