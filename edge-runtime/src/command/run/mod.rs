@@ -48,7 +48,7 @@ pub struct Cmd {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: Option<u16>,
     /// Run the face detector on every Nth frame and track faces in between [default: the board's]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     detect_every: Option<u32>,
     /// Stop after N frames
     #[arg(long, value_name = "N")]
