@@ -108,10 +108,10 @@ impl Adoption {
             format!("  {name}, {} samples: {}\n", comparison.samples, comparison.sentence())
         };
         let verdict = match self.verdict() {
-            Ok(()) => "  better where it stands and no worse elsewhere\n".to_owned(),
+            Ok(()) => "  better on your pictures and no worse on the old test\n".to_owned(),
             Err(reason) => format!("  do not adopt it: {reason}\n"),
         };
-        format!("adapted, beside the bundle it started from\n{}{}{verdict}", line(&self.own), line(&self.old))
+        format!("adapted, compared with the bundle it started from\n{}{}{verdict}", line(&self.own), line(&self.old))
     }
 }
 

@@ -13,7 +13,7 @@ const SCHEMA: &str = include_str!("../../../boards/board.schema.json");
 
 /// Check board files, and show every setting with where it comes from
 ///
-/// Flags are above the environment, the environment is above the board file, and the board file is above the defaults. Each flag of
+/// Flags override variables, variables override the board file, and the board file overrides the defaults. Each flag of
 /// `run` has a variable: --preview-rate is EDGE_RUNTIME_PREVIEW_RATE.
 #[derive(clap::Args)]
 pub struct Cmd {

@@ -18,7 +18,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// Longest answer, in bytes.
 const MAX_ANSWER: u64 = 64 << 10;
 
-/// Ask the running service how it is: ready, camera, journal and model; prints one line per part
+/// Check the health of the running service: ready, camera, journal and model; prints one line per part
 ///
 /// It asks the service's socket, which systemd's RuntimeDirectory= holds, so it needs neither --preview nor --metrics.
 /// Exit code 1 if a part fails or nothing answers.
@@ -30,7 +30,7 @@ pub struct Cmd {
     /// Wait up to SECONDS for every part to be well
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     wait: u16,
-    /// Also fail if another model runs than the one whose int8 net has this SHA-256, or the start of it
+    /// Also fail unless the running int8 net has this SHA-256, of which the beginning is enough
     #[arg(long, value_name = "HASH")]
     model: Option<String>,
     /// Print this part but do not fail because of it; can be repeated

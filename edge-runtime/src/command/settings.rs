@@ -75,7 +75,7 @@ pub fn check(board: &Board, file: &str) -> Result<()> {
             let reason = match std::error::Error::source(&error) {
                 Some(reason) => reason.to_string(),
                 None if error.kind() == clap::error::ErrorKind::UnknownArgument => {
-                    "this build of the program cannot do that; take the key out, or build with the cargo feature".into()
+                    "this build of the program lacks it; remove the key, or build with its cargo feature".into()
                 }
                 None => {
                     let text = error.to_string();

@@ -9,9 +9,9 @@ use expression_engine::{Bundle, files};
 
 use crate::trust::BoardFlags;
 
-/// Verify the signatures of bundles and programs by the board's keys; exit code 2 if one is not to be trusted
+/// Verify the signatures of bundles and programs with the board's keys; exit code 2 if one is not trusted
 ///
-/// Prints one line per bundle or file. Nothing of them is run. `deploy` asks this of the program that a board runs before it
+/// Prints one line per bundle or file. Nothing in them is run. `deploy` asks this of the program that a board runs before it
 /// replaces it (docs/trust.md).
 #[derive(clap::Args)]
 pub struct Cmd {
@@ -26,7 +26,7 @@ impl Cmd {
     /// Runs the command.
     ///
     /// # Errors
-    /// Returns an error for the first bundle or file that is not to be trusted.
+    /// Returns an error for the first bundle or file that is not trusted.
     pub fn run(&self) -> Result<()> {
         let policy = self.trust.policy()?;
         for path in &self.paths {

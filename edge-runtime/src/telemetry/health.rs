@@ -150,7 +150,7 @@ impl Health {
     pub fn failing(&self, model: Option<&str>) -> Vec<(Part, String)> {
         let mut failing = Vec::new();
         if !self.ready {
-            failing.push((Part::Ready, "the program has not begun to watch".to_owned()));
+            failing.push((Part::Ready, "the run has not started yet".to_owned()));
         }
         if let Some(model) = model
             && (model.is_empty() || !self.model.starts_with(model))

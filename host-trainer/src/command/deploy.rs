@@ -66,7 +66,7 @@ pub struct Cmd {
     /// Time that the service must stay up once it is ready, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     settle: u16,
-    /// Then ask the service how it is, and go back unless it is well within this time, in seconds: ready, camera, journal, model.
+    /// Then check the service's health (ready, camera, journal, model), and go back unless all are well within SECONDS.
     #[arg(long, value_name = "SECONDS", conflicts_with_all = ["status", "no_service", "fleet"])]
     health: Option<u16>,
     /// Print which versions are on the board and change nothing.
@@ -169,7 +169,7 @@ impl Console {
     }
 }
 
-/// Refuses a bundle that is worse than the one on the board, as far as its evidence tells.
+/// Refuses a bundle whose evidence says that it is worse than the one it was adapted from.
 fn check_evidence(ssh: &Ssh, bundle: &Path) -> crate::Result<()> {
     let on_board = || -> crate::Result<Option<Manifest>> {
         let text = ssh.perform(&Action::Manifest, &|_| {})?.join("\n");

@@ -36,7 +36,7 @@ pub struct Cmd {
     /// Print one JSON object instead of tables.
     #[arg(long)]
     json: bool,
-    /// List the N worst mistakes: those of which the net is surest.
+    /// List the N worst mistakes: those that the net is surest about.
     #[arg(long, value_name = "N", default_value_t = 0)]
     mistakes: usize,
     /// Write every answer to FILE: sample, label, answer, probability.

@@ -6,7 +6,7 @@ use expression_engine::{EngineOptions, bundle, files, selftest};
 
 use crate::onnx::qdq;
 
-/// Export a bundle's int8 net in another form, for engines other than edge-runtime.
+/// Export a bundle's int8 net in another format, for engines other than edge-runtime.
 ///
 /// qdq: QuantizeLinear and DequantizeLinear around plain operators, for ONNX Runtime's execution providers. On onnxruntime's CPU
 /// provider its integer scores differ from the bundle's by at most 1 step. Aligned faces go in as they do on the board: u8
@@ -16,7 +16,7 @@ pub struct Cmd {
     /// Folder of the bundle.
     #[arg(value_name = "DIR")]
     bundle: PathBuf,
-    /// Form to write.
+    /// Format to write.
     #[arg(long, value_enum)]
     format: Format,
     /// File to write. By default expression-qdq.onnx in this folder.

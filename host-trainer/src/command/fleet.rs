@@ -26,21 +26,21 @@ enum Subcommand {
     Prometheus(Prometheus),
 }
 
-/// Print how each board is: version, model, uptime, frames per second, faces today, temperature, journal, last error.
+/// Print the state of each board: version, model, uptime, frames per second, faces today, temperature, journal, last error.
 ///
 /// Exit code 1 if a board cannot be reached or is not well.
 #[derive(clap::Args)]
 struct Status {
-    /// The fleet.
+    /// The fleet.toml.
     #[arg(value_name = "FILE")]
     fleet: PathBuf,
     /// Only the boards of this group. Can be repeated.
     #[arg(long, value_name = "NAME")]
     group: Vec<String>,
-    /// Boards to ask at a time.
+    /// Ask N boards at a time.
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256))]
     parallel: u16,
-    /// Print a JSON object per board instead of a table.
+    /// Print one JSON object per board instead of a table.
     #[arg(long)]
     json: bool,
 }
@@ -48,13 +48,13 @@ struct Status {
 /// Print the fleet as a file for Prometheus' file_sd_configs: a target for each board that has `metrics`.
 #[derive(clap::Args)]
 struct Prometheus {
-    /// The fleet.
+    /// The fleet.toml.
     #[arg(value_name = "FILE")]
     fleet: PathBuf,
     /// Only the boards of this group. Can be repeated.
     #[arg(long, value_name = "NAME")]
     group: Vec<String>,
-    /// Write to this file, in one step, instead of stdout.
+    /// Replace this file in one step instead of printing to stdout.
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
@@ -108,25 +108,25 @@ impl Prometheus {
 #[derive(clap::Args)]
 #[command(next_help_heading = "Fleet")]
 pub struct RollOut {
-    /// Deploy to the boards of this fleet.toml: to canaries first, then to the rest, up to the first that fails.
+    /// Deploy to the boards of this fleet.toml: canaries first, then the rest; stop at the first that fails.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["board", "host", "identity", "ssh_option", "no_service", "settle", "status", "rollback", "root"])]
     pub fleet: Option<PathBuf>,
     /// Only the boards of this group. Can be repeated.
     #[arg(long, value_name = "NAME", requires = "fleet")]
     group: Vec<String>,
-    /// Boards at a time.
+    /// Deploy to N boards at a time.
     #[arg(long, value_name = "N", default_value_t = 8, requires = "fleet", value_parser = clap::value_parser!(u16).range(1..=256))]
     parallel: u16,
-    /// Boards that must run the version before the rest get it.
+    /// Number of boards that must run the version before the rest get it.
     #[arg(long, value_name = "N", default_value_t = 1, requires = "fleet")]
     canary: u16,
-    /// Give up a board from which nothing was heard for this long, in seconds. The time for which its service is watched comes on top.
+    /// Give up on a board after SECONDS without a sign of life, not counting the time for which its service is watched.
     #[arg(long, value_name = "SECONDS", default_value_t = 180, requires = "fleet")]
     patience: u16,
 }
 
 impl RollOut {
-    /// Deploys to the fleet. `bundle` and `binary` stand above what its file says; `accept_worse` deploys
+    /// Deploys to the fleet. `bundle` and `binary` override those of its file; `accept_worse` deploys
     /// bundles whose evidence is against them, `older` those that are older than one that a board accepted before.
     ///
     /// # Errors
@@ -193,7 +193,8 @@ impl RollOut {
             _ if left == 0 => Ok(()),
             (true, _) => Err(Error::Failed("interrupted; give the same command again to continue".into())),
             (_, true) => Err(Error::Failed(
-                "a board failed with this version, and no further board was begun; mend it, and deploy again".into(),
+                "a board failed with this version, and no further board was started; fix the cause, and deploy again"
+                    .into(),
             )),
             _ => Err(Error::Failed(format!("{left} of {all} boards do not run their version; their lines say why"))),
         }

@@ -9,7 +9,7 @@ use crate::error::{Context, Error};
 use crate::interrupt;
 use crate::label::{Server, Suggester};
 
-/// Label faces on a page in the browser, by keys 1 to 8, and write them as a data set with votes.
+/// Label faces on a page in the browser with keys 1 to 8, and write a data set with votes.
 ///
 /// FACES is a folder of face pictures, such as `edge-runtime log faces` writes, or a journal, whose faces are exported to
 /// JOURNAL-faces first (by edge-runtime, which must be installed). The page is served to this machine only and loads nothing
@@ -22,14 +22,14 @@ pub struct Cmd {
     /// Folder of face pictures, or a journal.
     #[arg(value_name = "FACES")]
     faces: PathBuf,
-    /// Bundle that is asked for suggestions, which are shown only on demand. By default what the board's model said when it
-    /// kept the face.
+    /// Bundle for suggestions, which are shown only on demand. By default they are what the board's model said when it kept
+    /// the face.
     #[arg(long, value_name = "DIR")]
     bundle: Option<PathBuf>,
-    /// Port of 127.0.0.1.
+    /// Port on 127.0.0.1.
     #[arg(long, value_name = "PORT", default_value_t = 8090)]
     port: u16,
-    /// The program that exports the faces of a journal.
+    /// Program edge-runtime, which exports the faces of a journal.
     #[arg(long, value_name = "PROGRAM", default_value = "edge-runtime")]
     edge_runtime: PathBuf,
 }

@@ -7,7 +7,7 @@ use expression_engine::files;
 use crate::error::{Context, Error};
 use crate::predict::{self, Classifier};
 
-/// Show what a bundle says of pictures: JSON lines or CSV, annotated pictures and a gallery.
+/// Show what a bundle says about pictures: JSON lines or CSV, annotated pictures and a gallery.
 ///
 /// Pictures are read and classified by `edge-runtime classify`, so the answers are the board's own: faces are found, aligned and
 /// judged as `run` does it, and a label that is less sure than the bundle demands is left out. For a video use
@@ -35,7 +35,7 @@ pub struct Cmd {
     /// or be empty. It holds copies of the pictures.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// The program that classifies.
+    /// Program edge-runtime, which classifies.
     #[arg(long, value_name = "PROGRAM", default_value = "edge-runtime")]
     edge_runtime: PathBuf,
 }

@@ -7,11 +7,11 @@ use expression_engine::EngineOptions;
 use crate::dataset::{self, ClassNames, Request, Source, Split};
 use crate::evaluate::robustness::Robustness;
 
-/// Measure how well a bundle withstands blur, darkness, noise, compression and other disturbances, with the board's own code.
+/// Measure how well a bundle copes with blur, darkness, noise, compression and other disturbances, with the board's own code.
 ///
 /// Prints a table in Markdown: for each disturbance the accuracy, the share of confident faces that get another label, and the
 /// share that get none any more. Lengths are in pixels of the aligned face. With --photographs, whole pictures are disturbed and
-/// the largest face of each is found anew; there are no labels then, and no accuracy. The same seed gives the same table.
+/// the largest face of each is found again; there are no labels then, and no accuracy. The same seed gives the same table.
 #[derive(clap::Args)]
 pub struct Cmd {
     /// Folder of the bundle.

@@ -21,8 +21,8 @@ pub struct Cmd {
     /// File of the secret key, as `host-trainer key new` made it.
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
-    /// Sequence number that is signed, too: boards refuse a lower one than they accepted before. By default the time in seconds
-    /// since 1970, which rises by itself.
+    /// Sequence number to sign; boards refuse a lower one than they accepted before. By default the time in seconds since 1970,
+    /// which rises by itself.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(0..=i64::MAX as u64))]
     sequence: Option<u64>,
     #[command(flatten)]

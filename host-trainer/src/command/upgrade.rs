@@ -18,7 +18,7 @@ pub struct Cmd {
     /// Folder of the bundle.
     #[arg(value_name = "DIR")]
     bundle: PathBuf,
-    /// Brighten faces whose mean is below BELOW to the mean TO before the net, both 1 to 255: 70:100.
+    /// Brighten faces whose mean is below BELOW to the mean TO before the net, both 1 to 255, such as 70:100.
     #[arg(long, value_name = "BELOW:TO", value_parser = crate::upgrade::gain)]
     low_light: Option<LowLightGain>,
 }

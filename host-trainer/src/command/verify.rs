@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use expression_engine::trust::{Key, Trust, TrustError, Verdict};
 use expression_engine::{Bundle, files};
 
-/// Verify the signatures of bundles and programs by public keys, as a board does.
+/// Verify the signatures of bundles and programs with public keys, as a board does.
 ///
 /// Prints one line per bundle or file. Exit code 2 if one is unsigned, altered, or signed by another key.
 #[derive(clap::Args)]
@@ -22,7 +22,7 @@ impl Cmd {
     /// Runs the command.
     ///
     /// # Errors
-    /// Returns an error for the first bundle or file that is not to be trusted.
+    /// Returns an error for the first bundle or file that is not trusted.
     pub fn run(&self) -> crate::Result<()> {
         let keys = self.key.iter().map(|key| Key::from_argument(key)).collect::<Result<Vec<_>, _>>();
         let trust = Trust::new(keys.map_err(TrustError::from)?, true)?;

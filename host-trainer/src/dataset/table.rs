@@ -37,9 +37,8 @@ impl<R: Read> Read for Rows<R> {
                 _ => {}
             }
             if self.row > MAX_ROW {
-                let reason = format!(
-                    "a row of more than {MAX_ROW} bytes: a quotation mark is not closed, or the file is not CSV"
-                );
+                let reason =
+                    format!("a row of more than {MAX_ROW} bytes: a quotation mark is not closed, or it is not CSV");
                 return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
             }
         }

@@ -59,7 +59,7 @@ lock() {
     mkdir -p "$base/versions" || fail "cannot write $base: is the disk mounted read-only?"
     command -v flock >/dev/null || refuse "this board has no flock, which keeps two deploys apart: install util-linux"
     exec 9>"$base/lock"
-    flock -n 9 || fail "another deploy is at work on this board: wait until it is done"
+    flock -n 9 || fail "another deploy is running on this board: wait until it is done"
     trap 'rm -rf "$base/incoming"' EXIT
     rm -rf "$base/incoming"
 }
@@ -202,7 +202,7 @@ bring_up() {
     done
 }
 
-# The parts of the running service that fail, of those that are the board's and not the version's: one per line.
+# Prints the parts of the running service that fail because of the board and not the version, one per line.
 ailing() {
     "$base/current/edge-runtime" health --socket "$socket" 2>/dev/null | sed -n -E 's/^fail +(camera|journal) .*/\1/p'
 }
@@ -212,7 +212,7 @@ is_well() {
     [ "$health" != 0 ] || return 0
     program=$base/current/edge-runtime
     if ! "$program" health --help >/dev/null 2>&1; then
-        say "this version cannot be asked for its health; that it stays up must do"
+        say "this version has no health command; its health is not checked"
         return 0
     fi
     set --
@@ -310,7 +310,7 @@ deploy() {
     if [ -z "$before" ] && [ -z "$(state "$id")" ]; then
         withdraw
         prune
-        fail "$id $why and was taken away again; nothing runs now: mend what its last lines say (journalctl -u $unit)"
+        fail "$id $why and was taken away again; nothing runs now: fix what its last lines say (journalctl -u $unit)"
     fi
     [ "$why" = "did not come up" ] && anymore="does not come up any more" || anymore=$why
     [ -n "$before" ] || fail "$id $anymore: journalctl -u $unit says why; --rollback goes back to the version before"
@@ -319,7 +319,7 @@ deploy() {
     if activate "$before" restoring && bring_up "$settle"; then
         [ "$(version previous)" != "$before" ] || rm -f "$base/previous"
         prune
-        fail "$id $why; $before runs again: mend what its last lines say (journalctl -u $unit)"
+        fail "$id $why; $before runs again: fix what its last lines say (journalctl -u $unit)"
     fi
     last_words
     fail "$id $why, and $before does not come up, which is in place again: journalctl -u $unit says why"
@@ -378,7 +378,7 @@ rollback() {
     permit "$base/versions/$now"
     activate "$now" restoring && point previous "$back" && bring_up "$settle" ||
         fail "neither $back nor $now comes up: journalctl -u $unit says why"
-    fail "$back did not come up; $now runs again: mend what its last lines say (journalctl -u $unit)"
+    fail "$back did not come up; $now runs again: fix what its last lines say (journalctl -u $unit)"
 }
 
 status() {

@@ -174,12 +174,12 @@ impl Ssh {
             (NO_CONNECTION, _) if given_up => {
                 let seconds = self.patience.unwrap_or_default().as_secs();
                 let what = if at == Step::Connecting { "no answer" } else { "nothing more was heard" };
-                (Cause::Lost, format!("{what} for {seconds} s, and it was given up; look at the board, and try again"))
+                (Cause::Lost, format!("{what} for {seconds} s; check the board, and try again"))
             }
             (NO_CONNECTION, _) if at > Step::Connecting => (
                 Cause::Lost,
-                "the connection was lost; the board continues by itself once it has all files, and otherwise keeps what \
-                 it ran: look with --status, or deploy again"
+                "the connection was lost; the board continues by itself if it has all files, and otherwise keeps what it \
+                 ran: check with --status, or deploy again"
                     .to_owned(),
             ),
             (NO_CONNECTION, _) => {

@@ -35,7 +35,7 @@ impl Ledger {
         let lock = File::open(fleet).with_context(|| fleet.display().to_string())?;
         lock.try_lock().map_err(|_| {
             let fleet = fleet.display();
-            Error::Failed(format!("{fleet}: another roll-out of this fleet is at work: wait until it is done"))
+            Error::Failed(format!("{fleet}: another roll-out of this fleet is running: wait until it is done"))
         })?;
         let path = fleet.with_extension("state.json");
         let entries = match std::fs::read(&path) {

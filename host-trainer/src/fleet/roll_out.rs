@@ -134,7 +134,7 @@ impl<'a> Run<'a> {
             Ok(Look::Runs) => self.end(job, Outcome::runs()),
             Ok(Look::Ready) => {}
             Ok(Look::Busy) => {
-                let reason = "another deployment is at work on it; try again when it is done".to_owned();
+                let reason = "another deployment is running on it; try again when it is done".to_owned();
                 self.end(job, Outcome { kind: Kind::Unfit, reason });
             }
             Err(outcome) => self.end(job, outcome),

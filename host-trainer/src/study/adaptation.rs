@@ -1,5 +1,5 @@
-//! How well a trained net is adapted to few pictures of one look: before, trained from nothing, plainly fine-tuned, adapted; on
-//! held-out pictures of the look and on the old test, over seeds and over numbers of labelled pictures.
+//! How well a trained net is adapted to few pictures of one room: before, trained from scratch, plainly fine-tuned, adapted; on
+//! held-out pictures of the room and on the old test, over seeds and over numbers of labelled pictures.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -154,7 +154,7 @@ impl Plan<'_> {
         let seconds = trained.seconds.iter().map(|(_, seconds)| seconds).sum();
         let cell = self.cell(method, size, seed, data, &trained.net, seconds)?;
         let [own, old] = [&cell.own, &cell.old].map(|metrics| 100.0 * metrics.accuracy);
-        run.say(&format!("{}: {own:.2} % of the look, {old:.2} % of the old test", method.name()));
+        run.say(&format!("{}: {own:.2} % right on held-out pictures, {old:.2} % on the old test", method.name()));
         files::write_bytes(&run.path(RESULT), &serde_json::to_vec_pretty(&cell)?)?;
         Ok(cell)
     }
@@ -213,7 +213,7 @@ impl Adaptation {
         };
         let Adaptation { data, old, start, .. } = self;
         let mut text = format!("{start} adapted to {data}: mean and sample deviation over {seeds} seeds\n");
-        text += &format!("held-out pictures of the look: {}; old test: {old}, {}\n", tested[0], tested[1]);
+        text += &format!("held-out pictures: {}; old test: {old}, {}\n", tested[0], tested[1]);
         let head = ["labelled", "method", "the look", "old test", "seconds"];
         text += &format!("  {:>8}  {:<17} {:>17} {:>17} {:>8}\n", head[0], head[1], head[2], head[3], head[4]);
         for size in sizes {

@@ -296,7 +296,7 @@ fn one_roll_out_at_a_time_and_an_interrupted_one_ends_in_order() {
         std::thread::sleep(Duration::from_millis(50));
     }
     let error = yard.deploy("two").error(1);
-    assert!(error.contains("another roll-out of this fleet is at work"), "{error}");
+    assert!(error.contains("another roll-out of this fleet is running"), "{error}");
     let id = libc::pid_t::try_from(running.id()).unwrap();
     // SAFETY: it sends a signal to a process of this test that is not yet waited for.
     assert_eq!(unsafe { libc::kill(id, libc::SIGINT) }, 0);

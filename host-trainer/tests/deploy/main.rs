@@ -247,7 +247,7 @@ fn deploys_exclude_each_other() {
     let lock = fs::File::open(board.path("opt/edge-runtime/lock")).unwrap();
     lock.lock().unwrap();
     let error = board.deploy("two").error(1);
-    assert!(error.contains("another deploy is at work"), "{error}");
+    assert!(error.contains("another deploy is running"), "{error}");
     assert!(board.status().done().contains("service active"), "looking is free");
     lock.unlock().unwrap();
     board.deploy("two").done();

@@ -61,7 +61,7 @@ impl Cmd {
         }
         if !broken.is_empty() {
             bail!(
-                "these targets found something: {}; mend it, add a test and a line in fuzz/runs.toml",
+                "these targets found something: {}; fix it, add a test and a line in fuzz/runs.toml",
                 broken.join(", ")
             );
         }

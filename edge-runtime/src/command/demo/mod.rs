@@ -88,7 +88,7 @@ fn places() -> Vec<PathBuf> {
     beside.chain(fixed.map(PathBuf::from)).collect()
 }
 
-/// The first place that holds a bundle, if possible one with a detector.
+/// Returns the first place that holds a bundle with a detector, or else the first that holds a bundle.
 fn installed(places: &[PathBuf]) -> Result<PathBuf> {
     let with = |file: &'static str| places.iter().find(move |folder| folder.join(file).is_file());
     let whole =
@@ -99,15 +99,15 @@ fn installed(places: &[PathBuf]) -> Result<PathBuf> {
     })
 }
 
-/// Says what is to be seen, and what to do next.
+/// Prints what the page shows and what to try next, and opens the browser.
 fn tell(address: SocketAddr, source: &str, no_browser: bool) {
     let page = format!("http://{address}/");
     for line in [
         &format!("watching {source}; nothing is recorded"),
         "next:",
-        "  edge-runtime doctor                                      check this machine",
-        "  edge-runtime run --journal faces.sqlite --preview 8080   keep a journal",
-        "  edge-runtime log stats faces.sqlite                      read it",
+        "  edge-runtime doctor                                  check this machine",
+        "  edge-runtime run --journal faces.db --preview 8080   keep a journal",
+        "  edge-runtime log stats --journal faces.db            read it",
         "Ctrl-C ends the demo",
     ] {
         console::say(line);
@@ -117,7 +117,7 @@ fn tell(address: SocketAddr, source: &str, no_browser: bool) {
     }
 }
 
-/// Whether somebody sits before this machine.
+/// Whether this session has a desktop.
 fn is_desktop() -> bool {
     ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
 }

@@ -15,9 +15,9 @@ use super::sink::{Csv, Objects, Sink, Table};
 use crate::journal::visit::{Visit, each_visit};
 use crate::journal::{Range, Reader};
 
-/// List visits, or sum them by hour or day: who was there for how long, and for how long they showed what.
+/// List visits, or sum them by hour or day: how long faces were there, and how long they showed each expression.
 ///
-/// A visit is a track: a face from its coming to its going. The time from one record to the next counts for the label of the
+/// A visit is a track: a face from its appearance to its disappearance. The time from one record to the next counts for the label of the
 /// first; steps of more than 10 s count for nothing, because nobody knows what happened in them. The longest smile is the longest
 /// stretch of happiness without another label. Times are in this machine's time zone, or in UTC with --utc; JSON lines have UTC.
 #[derive(clap::Args)]

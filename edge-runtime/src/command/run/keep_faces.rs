@@ -7,7 +7,7 @@ use crate::journal::{Config, Which};
 #[derive(clap::Args)]
 #[group(id = "keep_faces_flags")]
 pub struct Args {
-    /// Also store aligned faces: of each record (all, also without a value), those that no label is likely enough for
+    /// Also store aligned faces: of each record (all, the default value), those for which no label is likely enough
     /// (unsure), those whose label differs from the one before (changes), or one per track in SECONDS (every=SECONDS).
     /// These are pictures of people; the journal says that it holds them
     #[arg(

@@ -28,8 +28,8 @@ use crate::trust::{self, Policy};
 
 /// Watch a camera, a video or pictures: find faces, track them, classify their expressions and record them
 ///
-/// Defaults come from the board file: the built-in one of this machine, or the one of --board. Each flag has a variable that is
-/// above the board file: --preview-rate is EDGE_RUNTIME_PREVIEW_RATE. `config show` shows where each value comes from. SIGTERM
+/// Defaults come from the board file: the built-in one of this machine, or the one of --board. Each flag has a variable that
+/// overrides the board file: --preview-rate is EDGE_RUNTIME_PREVIEW_RATE. `config show` shows where each value comes from. SIGTERM
 /// or Ctrl-C ends the run without losing a record.
 ///
 /// Examples:
@@ -48,7 +48,7 @@ pub struct Cmd {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: Option<u16>,
     /// Run the face detector on every Nth frame and track faces in between [default: the board's]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     detect_every: Option<u32>,
     /// Stop after N frames
     #[arg(long, value_name = "N")]
