@@ -27,9 +27,17 @@ const ALWAYS_READ: [&str; 8] = [
 ];
 /// Devices that libraries open: SQLite seeds its random numbers from one, and children get another for their stdin.
 const ALWAYS_WRITE: [&str; 2] = ["/dev/null", "/dev/urandom"];
-/// Where names of hosts and certificates of authorities are looked up.
-const LOOKED_UP: [&str; 6] =
-    ["/etc", "/run/systemd/resolve", "/usr/share/ca-certificates", "/usr/lib", "/lib", "/lib64"];
+/// Where names of hosts and certificates of authorities are looked up. `/etc/resolv.conf` may lead to one of three folders below `/run`.
+const LOOKED_UP: [&str; 8] = [
+    "/etc",
+    "/run/systemd/resolve",
+    "/run/NetworkManager",
+    "/run/resolvconf",
+    "/usr/share/ca-certificates",
+    "/usr/lib",
+    "/lib",
+    "/lib64",
+];
 /// Where other programs keep what they need for a moment.
 const SCRATCH: [&str; 3] = ["/tmp", "/var/tmp", "/dev/shm"];
 /// The port of name servers.
@@ -83,7 +91,7 @@ impl fmt::Display for InForce {
 
 impl Sandbox {
     /// Confines the calling thread and all threads and programs that it starts from now on, for good. Threads that run already are
-    /// not confined, so call it before the first is started. It also forbids to gain privileges by programs with a set-user-ID bit.
+    /// not confined, so call it before the first is started. It also stops programs with a set-user-ID bit from gaining privileges.
     ///
     /// Paths that do not exist are passed over.
     ///
@@ -102,7 +110,7 @@ impl Sandbox {
         }
         let mut scopes = Scope::from_all(NEWEST);
         if std::env::var_os("NOTIFY_SOCKET").is_some_and(|socket| socket.as_encoded_bytes().starts_with(b"@")) {
-            // systemd is reached by such a socket where it offers one.
+            // systemd is reached by such a socket if it offers one.
             scopes.remove(Scope::AbstractUnixSocket);
         }
         let mut rules = Ruleset::default()
