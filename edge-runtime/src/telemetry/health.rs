@@ -23,7 +23,7 @@ pub enum Part {
 }
 
 /// How the program is. `docs/watching.md` explains each field.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Health {
     /// Whether no part fails.
@@ -83,26 +83,6 @@ pub struct LastError {
     pub time: String,
     /// What happened.
     pub line: String,
-}
-
-impl Default for Health {
-    fn default() -> Health {
-        Health {
-            healthy: false,
-            ready: false,
-            version: String::new(),
-            bundle: String::new(),
-            model: String::new(),
-            uptime_s: 0,
-            camera: CameraHealth::default(),
-            journal: None,
-            paused: false,
-            frames_per_second: 0.0,
-            faces_today: 0,
-            celsius: None,
-            last_error: None,
-        }
-    }
 }
 
 impl Health {

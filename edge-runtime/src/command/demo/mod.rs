@@ -99,7 +99,7 @@ fn installed(places: &[PathBuf]) -> Result<PathBuf> {
     })
 }
 
-/// Says what is to be seen, and what to do next.
+/// Prints what the page shows, and what to do next.
 fn tell(address: SocketAddr, source: &str, no_browser: bool) {
     let page = format!("http://{address}/");
     for line in [
@@ -117,7 +117,7 @@ fn tell(address: SocketAddr, source: &str, no_browser: bool) {
     }
 }
 
-/// Whether somebody sits before this machine.
+/// Whether there is a desktop that can show a browser.
 fn is_desktop() -> bool {
     ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
 }
@@ -127,7 +127,7 @@ fn open(page: &str) {
     let browser =
         Command::new("xdg-open").arg(page).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
     match browser {
-        // It ends by itself; its thread waits for it, so that no zombie stays.
+        // A thread waits for it to end, so that no zombie process is left.
         Ok(mut browser) => drop(std::thread::spawn(move || browser.wait())),
         Err(_) => console::say(&format!("open {page} in a browser")),
     }
