@@ -121,7 +121,9 @@ fn stage(folder: &Path, root: &Path, contents: &Contents) -> Result<()> {
     }
     copy_all(contents.bundle, "", &share.join("bundle"))?;
     copy_all(&boards, ".toml", &share.join("boards"))?;
-    for name in ["edge-runtime.service", "edge-runtime.sysusers", "edge-runtime.rules", "README.md"] {
+    let names =
+        ["edge-runtime.service", "edge-runtime.sysusers", "edge-runtime.rules", "board.schema.json", "README.md"];
+    for name in names {
         copy(&boards.join(name), &share.join("boards").join(name))?;
     }
     let doc = folder.join("share/doc/edge-runtime");
