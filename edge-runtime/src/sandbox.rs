@@ -1,8 +1,8 @@
-//! Confinement by Landlock, Linux's sandbox for programs without privileges: from a certain moment on, a thread and all that it
-//! starts can open only what was named before. What is open already stays open.
+//! Confinement by Landlock, Linux's sandbox for programs without privileges: once a thread has entered it, the thread and all that
+//! it starts can open only what was named before. What is open already stays open.
 //!
-//! A decoder of pictures, of video, of requests or of a broker's packets that is taken over can then neither read other files nor
-//! write anywhere but to the journal's folder, nor connect elsewhere. `docs/hardware.md` lists what a run may open.
+//! If a decoder of pictures, video, requests or a broker's packets is taken over, it can then neither read other files nor write
+//! anywhere but to the journal's folder, nor connect elsewhere. `docs/hardware.md` lists what a run may open.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -81,9 +81,9 @@ impl fmt::Display for InForce {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             InForce::Whole(what) => write!(f, "sandbox: {what}"),
-            InForce::Partly(what) => write!(f, "sandbox, as far as this kernel knows it: {what}"),
+            InForce::Partly(what) => write!(f, "sandbox, as far as this kernel supports it: {what}"),
             InForce::Nothing(why) => {
-                write!(f, "no sandbox: {why}; all that this user may open stays open to the program")
+                write!(f, "no sandbox: {why}; the program can open everything that its user may open")
             }
         }
     }

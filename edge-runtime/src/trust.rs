@@ -120,7 +120,7 @@ impl Policy {
         self.newest.as_ref()?.path.parent()
     }
 
-    /// Returns what to say about a bundle that was accepted without proof of who made it; `None` if there is such proof.
+    /// Returns the warning about a bundle that was accepted without proof of who made it; `None` if there is such proof.
     pub fn warning(&self, bundle: &Bundle) -> Option<String> {
         let name = &bundle.manifest().name;
         let found = match bundle.verdict() {

@@ -17,7 +17,7 @@ use crate::journal::{Range, Reader};
 
 /// List visits, or sum them by hour or day: who was there for how long, and for how long they showed what.
 ///
-/// A visit is a track: a face from its coming to its going. The time from one record to the next counts for the label of the
+/// A visit is a track: a face from when it appears until it leaves. The time from one record to the next counts for the label of the
 /// first; steps of more than 10 s count for nothing, because nobody knows what happened in them. The longest smile is the longest
 /// stretch of happiness without another label. Times are in this machine's time zone, or in UTC with --utc; JSON lines have UTC.
 #[derive(clap::Args)]
