@@ -36,7 +36,7 @@ impl Site {
         Site { shared, guard, pages: Some(pages) }
     }
 
-    /// Health and, where they are built in, the metrics.
+    /// Health and, if they are built in, the metrics.
     pub fn metrics(shared: Shared, guard: Guard) -> Site {
         Site {
             shared,
