@@ -99,6 +99,7 @@ fn viewers_who_take_all_places_do_not_keep_the_health_from_being_told() {
     let socket = folder.path().join("health.sock");
     let telemetry = start(TelemetryOptions {
         preview: Some("127.0.0.1:0".parse().unwrap()),
+        preview_rate: 20,
         health: Some(socket.clone()),
         limits: ClientLimits { connections: 1, head: LONG, ..ClientLimits::default() },
         ..TelemetryOptions::default()
