@@ -56,7 +56,7 @@ fn known(kernel: io::Result<bool>, timesyncd: &Path) -> bool {
             SAID.call_once(|| {
                 tracing::warn!(
                     "cannot tell whether the clock is synchronised ({error}), and records will say that it is not; \
-                     docs/hardware.md tells how to allow it"
+                     docs/hardware.md explains how to allow it"
                 );
             });
         }

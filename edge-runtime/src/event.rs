@@ -116,7 +116,7 @@ pub enum Event {
         /// Who did: `button`, `mqtt` or `start`.
         by: String,
     },
-    /// Recording goes on.
+    /// Somebody resumed the recording.
     RecordingResumed {
         /// Who resumed it: `button` or `mqtt`.
         by: String,

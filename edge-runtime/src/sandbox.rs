@@ -1,8 +1,8 @@
-//! Confinement by Landlock, Linux's sandbox for programs without privileges: from a certain moment on, a thread and all that it
-//! starts can open only what was named before. What is open already stays open.
+//! Confinement by Landlock, Linux's sandbox for programs without privileges: once a thread has entered it, the thread and all that
+//! it starts can open only what was named before. What is open already stays open.
 //!
-//! A decoder of pictures, of video, of requests or of a broker's packets that is taken over can then neither read other files nor
-//! write anywhere but to the journal's folder, nor connect elsewhere. `docs/hardware.md` lists what a run may open.
+//! If a decoder of pictures, video, requests or a broker's packets is taken over, it can then neither read other files nor write
+//! anywhere but to the journal's folder, nor connect elsewhere. `docs/hardware.md` lists what a run may open.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -27,9 +27,17 @@ const ALWAYS_READ: [&str; 8] = [
 ];
 /// Devices that libraries open: SQLite seeds its random numbers from one, and children get another for their stdin.
 const ALWAYS_WRITE: [&str; 2] = ["/dev/null", "/dev/urandom"];
-/// Where names of hosts and certificates of authorities are looked up.
-const LOOKED_UP: [&str; 6] =
-    ["/etc", "/run/systemd/resolve", "/usr/share/ca-certificates", "/usr/lib", "/lib", "/lib64"];
+/// Where names of hosts and certificates of authorities are looked up. `/etc/resolv.conf` may lead to one of three folders below `/run`.
+const LOOKED_UP: [&str; 8] = [
+    "/etc",
+    "/run/systemd/resolve",
+    "/run/NetworkManager",
+    "/run/resolvconf",
+    "/usr/share/ca-certificates",
+    "/usr/lib",
+    "/lib",
+    "/lib64",
+];
 /// Where other programs keep what they need for a moment.
 const SCRATCH: [&str; 3] = ["/tmp", "/var/tmp", "/dev/shm"];
 /// The port of name servers.
@@ -73,9 +81,9 @@ impl fmt::Display for InForce {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             InForce::Whole(what) => write!(f, "sandbox: {what}"),
-            InForce::Partly(what) => write!(f, "sandbox, as far as this kernel knows it: {what}"),
+            InForce::Partly(what) => write!(f, "sandbox, as far as this kernel supports it: {what}"),
             InForce::Nothing(why) => {
-                write!(f, "no sandbox: {why}; all that this user may open stays open to the program")
+                write!(f, "no sandbox: {why}; the program can open everything that its user may open")
             }
         }
     }
@@ -83,7 +91,7 @@ impl fmt::Display for InForce {
 
 impl Sandbox {
     /// Confines the calling thread and all threads and programs that it starts from now on, for good. Threads that run already are
-    /// not confined, so call it before the first is started. It also forbids to gain privileges by programs with a set-user-ID bit.
+    /// not confined, so call it before the first is started. It also stops programs with a set-user-ID bit from gaining privileges.
     ///
     /// Paths that do not exist are passed over.
     ///
@@ -102,7 +110,7 @@ impl Sandbox {
         }
         let mut scopes = Scope::from_all(NEWEST);
         if std::env::var_os("NOTIFY_SOCKET").is_some_and(|socket| socket.as_encoded_bytes().starts_with(b"@")) {
-            // systemd is reached by such a socket where it offers one.
+            // systemd is reached by such a socket if it offers one.
             scopes.remove(Scope::AbstractUnixSocket);
         }
         let mut rules = Ruleset::default()

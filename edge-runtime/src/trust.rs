@@ -18,7 +18,7 @@ use crate::event::Event;
 /// The file, beside the board's journal, that holds the highest sequence number accepted from each key.
 pub const NEWEST: &str = "trust.toml";
 /// The file, beside it, with the sha256 of a manifest that is accepted although it is older: `deploy` writes it when it goes back
-/// to the version before.
+/// to the version before. It ends when a bundle with a higher sequence number than any before is accepted.
 pub const PERMITTED: &str = "older-bundle.sha256";
 /// Bytes of each of these files, at most.
 const MAX_BYTES: u64 = 16 << 10;
@@ -120,7 +120,7 @@ impl Policy {
         self.newest.as_ref()?.path.parent()
     }
 
-    /// Returns what to say about a bundle that was accepted without proof of who made it; `None` if there is such proof.
+    /// Returns the warning about a bundle that was accepted without proof of who made it; `None` if there is such proof.
     pub fn warning(&self, bundle: &Bundle) -> Option<String> {
         let name = &bundle.manifest().name;
         let found = match bundle.verdict() {
@@ -180,7 +180,8 @@ impl Newest {
         Ok(Newest { path: path.to_owned(), numbers })
     }
 
-    /// Raises the number of a key, and writes the file if it rose. A reader finds the old content or the new one.
+    /// Raises the number of a key. If it rose, writes the file, of which a reader finds the old content or the new one, and takes
+    /// back the permission of an older bundle: it was meant until there is a newer one.
     fn raise(&mut self, key: KeyId, sequence: u64) -> io::Result<()> {
         if self.numbers.get(&key).is_some_and(|newest| *newest >= sequence) {
             return Ok(());
@@ -196,6 +197,13 @@ impl Newest {
         let text = toml::to_string(&file).map_err(io::Error::other)?;
         files::write_bytes(&self.path, format!("{HEAD}{text}").as_bytes())?;
         self.numbers = numbers;
+        let permitted = self.path.with_file_name(PERMITTED);
+        match std::fs::remove_file(&permitted) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!("{} still permits an older bundle: {error}", permitted.display());
+            }
+            _ => {}
+        }
         Ok(())
     }
 }
@@ -214,6 +222,8 @@ mod tests {
     fn the_highest_number_of_each_key_is_kept_and_never_falls() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(NEWEST);
+        let permitted = folder.path().join(PERMITTED);
+        fs::write(&permitted, "0\n").unwrap();
         let mut newest = Newest::read(&path).unwrap();
         let (one, two) = (key("00000000000000A1"), key("D59B8CDFD7893007"));
         for (key, sequence) in [(one, 5), (two, i64::MAX as u64), (one, 4), (one, 5)] {
@@ -221,7 +231,10 @@ mod tests {
         }
         let expected = BTreeMap::from([(one, 5), (two, i64::MAX as u64)]);
         assert_eq!(Newest::read(&path).unwrap().numbers, expected);
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no drafts are left");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "neither drafts nor the permission are left");
+        fs::write(&permitted, "0\n").unwrap();
+        newest.raise(one, 5).unwrap();
+        assert!(permitted.exists(), "what is not newer ends no permission");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use clap::CommandFactory;
-use edge_runtime::command::Cli;
+use edge_runtime::command::{Cli, settings};
 
 /// Every argument of a command and of those below it, with the command's name.
 fn arguments(command: &clap::Command) -> Vec<(String, clap::Arg)> {
@@ -27,6 +27,20 @@ fn no_secret_is_an_argument() {
     }
     // The least: the preview's token under both of its names, and the broker's password.
     assert!(secrets >= 3, "{secrets}");
+}
+
+#[test]
+fn a_cameras_password_is_not_in_the_command_line_that_the_journal_keeps() {
+    for (given, kept) in [
+        (&["--source", "rtsp://me:hunter2@camera/1"][..], "--source rtsp://camera/1"),
+        (&["--source=rtsp://me:hunter2@camera:8554/1"], "--source=rtsp://camera:8554/1"),
+        (&["--source", "rtsp://me@camera/1"], "--source rtsp://me@camera/1"),
+    ] {
+        let words = [&["edge-runtime", "run", "--board", "generic-x86-64"][..], given].concat();
+        let (_, settings) = settings::parse(words.iter().map(Into::into), false).unwrap();
+        let line = settings.unwrap().line;
+        assert!(line.starts_with(&format!("run --board generic-x86-64 {kept}")), "{line}");
+    }
 }
 
 #[test]

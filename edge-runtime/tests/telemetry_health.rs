@@ -4,12 +4,13 @@
 #[path = "telemetry_support/mod.rs"]
 mod support;
 
+use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::Instant;
 
 use edge_runtime::event::Event;
-use edge_runtime::telemetry::{About, Telemetry, TelemetryOptions, Token};
+use edge_runtime::telemetry::{About, ClientLimits, Telemetry, TelemetryOptions, Token};
 use support::*;
 
 /// What `edge-runtime health` says: exit code, stdout, stderr.
@@ -90,6 +91,24 @@ fn health_is_served_beside_the_metrics_under_the_same_conditions() {
     let telemetry = start(guarded);
     let address = ([127, 0, 0, 1], telemetry.metrics_address().unwrap().port()).into();
     assert_eq!(get(address, "/health", &[]).status, 401);
+}
+
+#[test]
+fn viewers_who_take_all_places_do_not_keep_the_health_from_being_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("health.sock");
+    let telemetry = start(TelemetryOptions {
+        preview: Some("127.0.0.1:0".parse().unwrap()),
+        preview_rate: 20,
+        health: Some(socket.clone()),
+        limits: ClientLimits { connections: 1, head: LONG, ..ClientLimits::default() },
+        ..TelemetryOptions::default()
+    });
+    // Its request never ends, so it keeps the only place.
+    let mut slow = connect(telemetry.preview_address().unwrap());
+    slow.write_all(b"GET / HTTP/1.1\r\nHost: local").unwrap();
+    let (code, lines, error) = health(&socket, &["--ignore", "camera", "--ignore", "ready"]);
+    assert_eq!(code, Some(0), "{lines}{error}");
 }
 
 /// The whole program, in the runtime directory that systemd would give it.

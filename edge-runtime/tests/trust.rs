@@ -227,6 +227,7 @@ fn run_remembers_what_it_accepted_and_every_command_refuses_older_bundles() {
     board.sign(6);
     assert!(board.run(&[]).status.success());
     assert!(board.remembered().contains(" = 6\n"));
+    assert!(!board.path("state/older-bundle.sha256").exists(), "a newer bundle ends the permission");
 }
 
 #[test]

@@ -49,7 +49,7 @@ pub fn make(dist: &Path) -> Result<()> {
     let root = cargo::workspace_root();
     let date = cargo::source_date().ok_or_else(|| bad_input("no date for the files: set SOURCE_DATE_EPOCH"))?;
     empty(dist)?;
-    fs::create_dir_all(dist).with_context(|| format!("{} could not be made", dist.display()))?;
+    begin(dist)?;
     let licences = dist.join(LICENCES);
     write_licences(&root, &licences)?;
     for (target, architecture) in ARCHITECTURES {
@@ -90,6 +90,12 @@ fn empty(dist: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Creates `dist` with an empty list of checksums, so that a release that fails half-way is still known as one to be replaced.
+fn begin(dist: &Path) -> Result<()> {
+    fs::create_dir_all(dist).with_context(|| format!("{} could not be made", dist.display()))?;
+    fs::write(dist.join(CHECKSUMS), "").context("the checksums could not be written")
+}
+
 /// Returns the version of the workspace.
 fn version(root: &Path) -> Result<String> {
     let manifest: toml::Table = fs::read_to_string(root.join("Cargo.toml"))?.parse()?;
@@ -115,7 +121,9 @@ fn stage(folder: &Path, root: &Path, contents: &Contents) -> Result<()> {
     }
     copy_all(contents.bundle, "", &share.join("bundle"))?;
     copy_all(&boards, ".toml", &share.join("boards"))?;
-    for name in ["edge-runtime.service", "edge-runtime.sysusers", "edge-runtime.rules", "README.md"] {
+    let names =
+        ["edge-runtime.service", "edge-runtime.sysusers", "edge-runtime.rules", "board.schema.json", "README.md"];
+    for name in names {
         copy(&boards.join(name), &share.join("boards").join(name))?;
     }
     let doc = folder.join("share/doc/edge-runtime");
@@ -291,9 +299,11 @@ mod tests {
         fs::write(work.path().join("letter.txt"), "dear").unwrap();
         assert!(empty(work.path()).unwrap_err().to_string().contains("not a release"));
         assert!(work.path().join("letter.txt").exists());
-        fs::write(work.path().join(CHECKSUMS), "").unwrap();
-        empty(work.path()).unwrap();
-        assert!(!work.path().exists());
+        let dist = work.path().join("dist");
+        begin(&dist).unwrap();
+        fs::write(dist.join("half a tarball"), "").unwrap();
+        empty(&dist).unwrap();
+        assert!(!dist.exists());
     }
 
     #[test]

@@ -41,7 +41,7 @@ pub enum BoardError {
     Wrong {
         /// The file.
         path: PathBuf,
-        /// `, line N` where it is known.
+        /// `, line N` if it is known.
         place: String,
         /// What is wrong.
         reason: String,
@@ -62,7 +62,7 @@ pub struct Board {
     pub name: String,
     /// Its name for people.
     pub title: String,
-    /// How the model in its device tree begins; empty where nothing is detected.
+    /// How the model in its device tree begins; empty if nothing is detected.
     pub models: Vec<String>,
     /// Rust's target triple.
     pub target: String,

@@ -122,7 +122,7 @@ impl<T> Part<T> {
         Part { name, part: None, failed_at: None }
     }
 
-    /// Opens the part where it is not open, and does something with it. `None` where either fails, or failed a moment ago.
+    /// Opens the part if it is not open, and does something with it. `None` if either fails, or failed a moment ago.
     fn work<R>(
         &mut self,
         ms: u64,

@@ -79,7 +79,7 @@ impl Format {
         Format::ALL.into_iter().find(|format| format.fourcc() == Some(code))
     }
 
-    /// How a frame of `width` x `height` pixels lies in memory; `stride` is the bytes from a row to the next, where it is
+    /// How a frame of `width` x `height` pixels lies in memory; `stride` is the bytes from a row to the next, if it is
     /// not the least possible.
     ///
     /// `None` for formats that say it themselves, and for sizes or strides that make no sense.

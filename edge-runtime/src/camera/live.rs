@@ -248,7 +248,7 @@ impl Live {
         let open = move || {
             // Closed first: a camera gives its pictures to one reader at a time.
             drop(old);
-            // Where nobody waits any more the stream is closed here.
+            // If nobody waits any more, the stream is closed here.
             _ = sender.send(opener());
         };
         match thread::Builder::new().name("camera".into()).spawn(open) {

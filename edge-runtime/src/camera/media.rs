@@ -103,6 +103,15 @@ fn shown(address: &str) -> String {
     }
 }
 
+/// Returns the text of an argument without the user and password of an address in it. An address without a password stays as it is.
+pub fn without_password(argument: &str) -> String {
+    let secret = secret(argument);
+    match secret.contains(':') && !secret.contains(char::is_whitespace) {
+        true => shown(argument),
+        false => argument.to_owned(),
+    }
+}
+
 /// Whether a program is in one of the folders of `PATH`.
 fn is_installed(program: &str) -> bool {
     let search = std::env::var_os("PATH").unwrap_or_default();

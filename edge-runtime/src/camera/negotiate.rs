@@ -2,13 +2,13 @@
 
 use super::Format;
 
-/// The size that is asked for where none is named, in pixels.
+/// The size that is asked for if none is named, in pixels.
 const USUAL_SIZE: [u32; 2] = [640, 480];
 
 /// What a camera is asked for; what is left open is chosen.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Wish {
-    /// Width and height in pixels; 640x480 where it is left open.
+    /// Width and height in pixels; 640x480 if it is left open.
     pub size: Option<[u32; 2]>,
     /// The format.
     pub format: Option<Format>,

@@ -95,8 +95,8 @@ impl Cmd {
     }
 }
 
-/// Asks for `/health`. One request of HTTP/1.0 over a local socket, after which the server closes: no client is worth its
-/// dependencies here.
+/// Asks for `/health`: one HTTP/1.0 request over a local socket, which the server closes afterwards. An HTTP client would not be
+/// worth its dependencies here.
 fn ask(socket: &Path) -> Result<Health> {
     let failed = |error: std::io::Error| {
         let socket = socket.display();
@@ -109,5 +109,6 @@ fn ask(socket: &Path) -> Result<Health> {
     let mut answer = String::new();
     stream.take(MAX_ANSWER).read_to_string(&mut answer).map_err(failed)?;
     let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-    serde_json::from_str(body).map_err(|error| Error::failure(format!("{}: no health: {error}", socket.display())))
+    serde_json::from_str(body)
+        .map_err(|error| Error::failure(format!("{}: the answer is not a health report: {error}", socket.display())))
 }

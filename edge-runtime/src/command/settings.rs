@@ -13,6 +13,7 @@ use expression_engine::error::Result;
 
 use super::Cli;
 use crate::board::{Board, Entry, Kind, SETTINGS, Setting};
+use crate::camera;
 
 /// Begins the name of each variable.
 const PREFIX: &str = "EDGE_RUNTIME_";
@@ -28,7 +29,7 @@ pub struct Settings {
     pub file: String,
     /// Those that a flag or a variable gave: its setting, where from, and the text.
     given: Vec<(Setting, ValueSource, String)>,
-    /// The whole command line, with what came from the board file.
+    /// The whole command line, with what came from the board file, and without passwords of cameras: the journal keeps it.
     pub line: String,
 }
 
@@ -52,7 +53,8 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>, variables: bool) -> 
             let is_given = |setting: Setting| given.iter().any(|(known, ..)| *known == setting);
             let from_file = board.settings.iter().filter(|found| !is_given(found.setting));
             arguments.extend(from_file.flat_map(|found| &found.flags).map(OsString::from));
-            let words: Vec<_> = arguments.iter().skip(1).map(|word| word.to_string_lossy()).collect();
+            let words = arguments.iter().skip(1).map(|word| camera::without_password(&word.to_string_lossy()));
+            let words: Vec<String> = words.collect();
             let line = words.join(" ");
             Some(Settings { board, file, given, line })
         }

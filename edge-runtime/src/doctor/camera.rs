@@ -47,7 +47,7 @@ fn images(machine: &Machine, source: &str, pattern: &str) -> Finding {
     }
 }
 
-/// The device that is asked for; and the others, where it is not there or no camera.
+/// The device that is asked for; and the others if it is missing or not a camera.
 fn v4l2(machine: &Machine, device: &Path) -> Vec<Finding> {
     let path = machine.path(device);
     if path.exists()
@@ -82,7 +82,7 @@ fn described(camera: &DeviceInfo) -> String {
     format!("{} ({name}, {driver}): {}", path.display(), formats.join("; "))
 }
 
-/// Sizes in words, each with its most frames a second where that is known.
+/// Sizes in words, each with its most frames per second if that is known.
 fn sizes(sizes: &Sizes) -> String {
     let pixels = |[width, height]: [u32; 2]| format!("{width}x{height}");
     match sizes {

@@ -10,7 +10,7 @@ use crate::event::Event;
 /// Something to be written.
 #[derive(Debug, Clone)]
 pub(super) enum Item {
-    /// A record, without its number and session yet, and its face where faces are kept.
+    /// A record, without its number and session yet, and its face if faces are kept.
     Record(Row, Option<Box<KeptFace>>),
     /// An event.
     Event(Stamp, Event),

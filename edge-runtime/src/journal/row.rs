@@ -45,7 +45,7 @@ pub struct EventRow {
     pub stamp: Stamp,
     /// Name of the event, see [`Event`].
     pub kind: String,
-    /// Its fields as a JSON object, where it has any.
+    /// Its fields as a JSON object, if it has any.
     pub detail: Option<String>,
 }
 

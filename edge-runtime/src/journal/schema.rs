@@ -168,7 +168,7 @@ pub(super) fn create(conn: &Connection) -> Result<(), Failure> {
          PRAGMA user_version = {VERSION}; COMMIT;"
     ))
     .inspect_err(|_| {
-        // Nothing to do where there was no transaction to end.
+        // Nothing to do if there was no transaction to end.
         let _ = conn.execute_batch("ROLLBACK");
     })?;
     Ok(())

@@ -48,7 +48,7 @@ pub struct Stats {
     pub bytes: u64,
 }
 
-/// A face from its coming to its going.
+/// A face from when it appears until it leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Visit {
     /// Unix time of its first record, in microseconds.

@@ -56,7 +56,9 @@ impl Store {
         }
         schema::add_missing(&conn)?;
         // Pages that faces lay on, and what is left of them when cells move, are overwritten. Elsewhere it would only wear the card.
-        conn.query_row(&format!("PRAGMA secure_delete = {}", i32::from(config.keep_faces)), [], |_| Ok(()))?;
+        let holds_faces = conn.query_row("SELECT EXISTS (SELECT 1 FROM face)", [], |row| row.get::<_, bool>(0));
+        let overwrites = config.keep_faces || holds_faces.unwrap_or(true);
+        conn.query_row(&format!("PRAGMA secure_delete = {}", i32::from(overwrites)), [], |_| Ok(()))?;
         let page = conn.pragma_query_value(None, "page_size", |row| row.get::<_, i64>(0))?.max(512) as u64;
         let log_bytes = config.log_bytes();
         conn.pragma_update(None, "wal_autocheckpoint", (log_bytes / 2 / (page + 24)) as i64)?;

@@ -59,7 +59,7 @@ fn integrity(reader: &Reader, _: &mut Verified) -> Result<Vec<Finding>, JournalE
     };
     let lines = match reader.for_checks() {
         Ok(conn) => lines(&conn),
-        // Without the constraints, where nobody may write.
+        // Without the constraints, if nobody may write.
         Err(_) => lines(reader.conn()),
     };
     let lines = lines.map_err(|error| reader.error(error))?;

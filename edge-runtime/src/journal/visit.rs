@@ -1,4 +1,4 @@
-//! Visits: a face from its coming to its going, and for how long it showed what.
+//! Visits: a face from when it appears until it leaves, and for how long it showed which expression.
 
 use std::collections::HashMap;
 
@@ -15,7 +15,7 @@ const MAX_OPEN: usize = 1024;
 /// Microseconds by label, in the order of [`Label::ALL`], and at the end those without a label.
 pub type ByLabel = [i64; Label::COUNT + 1];
 
-/// A face from its coming to its going.
+/// A face from when it appears until it leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Visit {
     /// The session.

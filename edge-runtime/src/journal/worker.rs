@@ -140,7 +140,7 @@ impl Worker {
         }
     }
 
-    /// Opens the file where it is not open.
+    /// Opens the file if it is not open.
     pub fn open(&mut self) -> Result<(), Failure> {
         if self.store.is_none() {
             self.store = Some(Store::open(&self.path, &self.config, &self.session, self.started)?);

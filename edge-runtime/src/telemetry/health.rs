@@ -23,7 +23,7 @@ pub enum Part {
 }
 
 /// How the program is. `docs/watching.md` explains each field.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Health {
     /// Whether no part fails.
@@ -85,26 +85,6 @@ pub struct LastError {
     pub line: String,
 }
 
-impl Default for Health {
-    fn default() -> Health {
-        Health {
-            healthy: false,
-            ready: false,
-            version: String::new(),
-            bundle: String::new(),
-            model: String::new(),
-            uptime_s: 0,
-            camera: CameraHealth::default(),
-            journal: None,
-            paused: false,
-            frames_per_second: 0.0,
-            faces_today: 0,
-            celsius: None,
-            last_error: None,
-        }
-    }
-}
-
 impl Health {
     /// The present health.
     pub fn new(hub: &Hub) -> Health {
@@ -157,7 +137,8 @@ impl Health {
         {
             failing.push((Part::Model, format!("{} runs, not {model}", self.model)));
         }
-        if !self.camera.up {
+        // While recording is paused no frame is looked at, so none may have come; a lost camera still counts.
+        if !self.camera.up && (!self.paused || self.camera.lost_since.is_some()) {
             failing.push((
                 Part::Camera,
                 match &self.camera.lost_since {
@@ -237,6 +218,20 @@ mod tests {
         let health = Health::new(&hub);
         assert!(!health.healthy && health.failing(None)[0].1.starts_with("no frames since 20"), "{health:?}");
         assert!(health.last_error.unwrap().line.contains("unplugged"));
+    }
+
+    #[test]
+    fn a_run_that_starts_paused_is_well_unless_its_camera_is_lost() {
+        let hub = hub(None);
+        hub.event(&Event::Start);
+        hub.event(&Event::RecordingPaused { by: "start".into() });
+        assert!(Health::new(&hub).healthy);
+        hub.event(&Event::CameraLost { reason: "unplugged".into() });
+        assert_eq!(parts(&hub), ["camera"]);
+        hub.event(&Event::CameraBack { gap_ms: 100 });
+        assert_eq!(parts(&hub), Vec::<&str>::new());
+        hub.event(&Event::RecordingResumed { by: "mqtt".into() });
+        assert_eq!(parts(&hub), ["camera"]);
     }
 
     #[test]

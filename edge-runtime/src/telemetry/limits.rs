@@ -5,7 +5,7 @@ use std::time::Duration;
 /// Limits on the clients of preview and metrics.
 #[derive(Debug, Clone, Copy)]
 pub struct ClientLimits {
-    /// Connections at once, over all listeners.
+    /// Connections at once, over all addresses; the Unix socket has as many of its own.
     pub connections: usize,
     /// Longest time for the head of a request to arrive, and for the next request to begin.
     pub head: Duration,

@@ -11,6 +11,8 @@ use serde::Serialize;
 /// The board's local time. It is read once, before a run gives up the right to read its files.
 pub static ZONE: LazyLock<TimeZone> = LazyLock::new(TimeZone::system);
 
+/// Seconds of two days. A day that ends later than this from now has not begun: the clock was set back.
+const TWO_DAYS: i64 = 2 * 86_400;
 /// Tracks whose last label is remembered.
 const MAX_TRACKS: usize = 64;
 
@@ -78,7 +80,8 @@ impl Day {
 
     /// Begins another day if the one that is counted is over. Who is there stays there: their visit was yesterday's.
     fn turn(&mut self, second: i64) {
-        if self.ends.is_some_and(|ends| second < ends) {
+        // A frame from just before midnight may come after it, and counts for the new day.
+        if self.ends.is_some_and(|ends| second < ends && ends.saturating_sub(second) <= TWO_DAYS) {
             return;
         }
         if self.ends.is_some() {
@@ -128,6 +131,16 @@ mod tests {
         assert_eq!(day.at(last + 1), Today::default());
         day.add(last + 2, &[face(1, Some(Label::Happiness), true), face(2, None, true)]);
         assert_eq!(day.at(last + 3), Today { visits: 1, smiles: 0 });
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_and_is_set_back_begins_another_day() {
+        let mut day = Day::in_zone(TimeZone::UTC);
+        let now: i64 = 1_795_600_000;
+        day.add(now + 365 * 86_400, &[face(1, None, true)]);
+        assert_eq!(day.at(now), Today::default());
+        day.add(now, &[face(2, None, true)]);
+        assert_eq!(day.at(now + 86_400), Today::default(), "this day ends, too");
     }
 
     #[test]

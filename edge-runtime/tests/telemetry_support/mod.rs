@@ -10,7 +10,7 @@ use edge_runtime::frame::{Frame, Luma, Observation};
 use edge_runtime::telemetry::{About, Telemetry, TelemetryOptions};
 use expression_core::{Bounds, Label, Quality, Record, Stamp};
 
-// As a file, so that the fuzz targets, which are a workspace of their own, need no more.
+// As a file: the fuzz targets include this module, and have no other use for the crate.
 #[path = "../../../tests/support/src/http.rs"]
 mod http;
 pub use http::*;

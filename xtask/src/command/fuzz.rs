@@ -19,7 +19,7 @@ const LONGEST: &str = "-timeout=20";
 /// The largest corpus of a target, bytes. Larger inputs go first.
 const MAX_CORPUS: u64 = 4 << 20;
 
-/// Run all fuzz targets, each for an equal share of the time, and note in fuzz/README.md what they ran
+/// Run all fuzz targets, each for an equal share of the time, and add what they ran to fuzz/README.md
 ///
 /// Needs cargo-fuzz: `cargo install cargo-fuzz`. With 0 minutes it only writes the table again.
 #[derive(Args)]
@@ -151,7 +151,7 @@ impl Target<'_> {
         fs::create_dir_all(&smaller)?;
         let merged = self.command().arg("-merge=1").arg(&smaller).arg(&corpus).stderr(Stdio::null()).status()?;
         if !merged.success() {
-            // A find among them: they stay as they are.
+            // One of them fails: they stay as they are.
             return Ok(fs::remove_dir_all(&smaller)?);
         }
         fs::remove_dir_all(&corpus)?;

@@ -14,7 +14,7 @@ use xtask::{cargo, release};
 /// give the same bytes. Needs cargo-deb, cargo-cyclonedx and cargo-about; docs/release.md.
 #[derive(Args)]
 pub struct Cmd {
-    /// Folder to write to; what is in it is deleted first [default: dist, in the workspace]
+    /// Folder to write to; an earlier release in it is deleted first [default: dist, in the workspace]
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
     #[command(flatten)]
@@ -27,7 +27,7 @@ impl Cmd {
         let key = self.signing.open()?;
         release::make(&output)?;
         // The checksums stand for all other files.
-        signature::sign(key.as_ref(), &output.join("SHA256SUMS"))?;
+        signature::sign(key.as_ref(), &output.join(release::CHECKSUMS))?;
         println!("{}", output.display());
         Ok(())
     }

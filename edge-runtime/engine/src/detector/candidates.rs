@@ -38,7 +38,7 @@ impl Detector {
             let [first, last] = [-0.5, 0.5].map(|half| centre[axis] + half * REGION * width);
             // Casts saturate, so that a far or endless value becomes an empty region.
             let first = (first.max(0.0) as usize).min(end);
-            (first, (last.max(0.0) as usize).min(end) - first)
+            (first, (last.max(0.0) as usize).min(end).saturating_sub(first))
         };
         let ((x, across), (y, down)) = (span(0, picture.width()), span(1, picture.height()));
         let region = picture.crop(x, y, across, down)?;

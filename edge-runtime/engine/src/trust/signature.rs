@@ -7,7 +7,7 @@ use super::key::{Key, KeyId};
 
 /// The field of the trusted comment that holds the sequence number.
 const SEQUENCE: &str = "sequence:";
-/// The field that minisign itself writes: seconds since 1970. It is the sequence number where no other is stated.
+/// The field that minisign itself writes: seconds since 1970. It is the sequence number if no other is stated.
 const TIMESTAMP: &str = "timestamp:";
 
 /// A signature that has been read, but not verified yet.

@@ -231,7 +231,7 @@ impl Map {
         Ok(Map { start, length })
     }
 
-    /// The first bytes: `used` of them, or all where that is none (some drivers leave it out) or too many.
+    /// The first bytes: `used` of them, or all if that is none (some drivers leave it out) or too many.
     ///
     /// To be called between taking the buffer out of the queue and giving it back.
     fn bytes(&self, used: usize) -> &[u8] {

@@ -127,7 +127,7 @@ fn open(page: &str) {
     let browser =
         Command::new("xdg-open").arg(page).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
     match browser {
-        // It ends by itself; its thread waits for it, so that no zombie stays.
+        // A thread waits for it to end, so that no zombie process is left.
         Ok(mut browser) => drop(std::thread::spawn(move || browser.wait())),
         Err(_) => console::say(&format!("open {page} in a browser")),
     }

@@ -1,6 +1,7 @@
 //! `edge-runtime log faces`
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use expression_core::Label;
@@ -131,7 +132,12 @@ impl Cmd {
             let path = folder.join(&name);
             let parent = path.parent().unwrap_or(folder);
             fs::create_dir_all(parent).with_context(|| format!("cannot create the folder {}", parent.display()))?;
-            fs::write(&path, png).with_context(|| {
+            let written = File::create(&path).and_then(|mut file| {
+                file.write_all(&png)?;
+                // A power cut must not take the picture after the journal's copy of it is deleted.
+                if self.delete { file.sync_all() } else { Ok(()) }
+            });
+            written.with_context(|| {
                 // Half a picture is worse than none.
                 let _ = fs::remove_file(&path);
                 format!("cannot write {}", path.display())

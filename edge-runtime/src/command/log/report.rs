@@ -92,14 +92,14 @@ fn sections(reader: &Reader, range: &Range, stats: &Stats, gathered: &Gathered) 
         Section::new(
             "hours",
             "Hours",
-            "How many minutes of each hour faces showed what, in the time zone of the machine that made this page. Hours without \
-             a face are cut out; two faces in one minute make two.",
+            "Minutes of each expression per hour, in the time zone of the machine that made this page. Hours without a face are \
+             left out; two faces in one minute count as two minutes.",
             visits::hours(&hours),
         ),
         Section::new(
             "days",
             "Days",
-            "A track is a face from its coming to its going. The longest smile is the longest stretch of happiness without \
+            "A track is a face from when it appears until it leaves. The longest smile is the longest stretch of happiness without \
              another label.",
             visits::days(&days),
         ),

@@ -152,14 +152,14 @@ impl Cmd {
         let spec = self.source.clone().map_or_else(|| board.camera.source.parse(), Ok)?;
         let still = opened.is_none() && matches!(spec, Spec::Dir { .. } | Spec::Images { .. });
         let open_source = || camera::open(&spec, &self.camera_options(&board.camera));
-        // Finding pictures starts no thread, and tells which files the run is to read.
+        // Finding pictures starts no thread, and shows which files the run has to read.
         let pictures = (still && opened.is_none()).then(open_source).transpose()?;
         let folder = self.bundle.as_deref().unwrap_or(Path::new(&board.paths.bundle));
         let path = self.journal.as_ref().map(|given| given.as_deref().unwrap_or(Path::new(&board.paths.journal)));
         let watching = self.watching.options()?;
         let mut policy = self.policy(board)?;
         if self.no_sandbox {
-            tracing::warn!("--no-sandbox: all that this user may open stays open to the program");
+            tracing::warn!("--no-sandbox: the program can open everything that its user may open");
         } else if opened.is_none() {
             // Before the first thread is started: a thread that runs already would not be confined.
             let mut sandbox = sandbox::of_run(board, &spec, pictures.as_deref(), folder, path, &watching);

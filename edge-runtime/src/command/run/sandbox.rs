@@ -33,7 +33,7 @@ pub fn of_run(
         // A folder that does not exist cannot be named. What is wrong with it, the journal reports.
         let _ = std::fs::create_dir_all(folder);
         sandbox.write.push(folder.to_owned());
-        // A journal that is a link is opened, and its log lies, where the link leads.
+        // If the journal is a link, SQLite opens it, and puts its log, in the folder that the link leads to.
         sandbox.write.extend(path.canonicalize().ok().and_then(|file| Some(file.parent()?.to_owned())));
         sandbox.write.dedup();
     }

@@ -36,7 +36,7 @@ impl Site {
         Site { shared, guard, pages: Some(pages) }
     }
 
-    /// Health and, where they are built in, the metrics.
+    /// Health and, if they are built in, the metrics.
     pub fn metrics(shared: Shared, guard: Guard) -> Site {
         Site {
             shared,
@@ -117,7 +117,7 @@ impl Site {
         }
     }
 
-    /// How the program is, for programs: by its status code, and as JSON.
+    /// The health of this program for other programs: by the status code, and as JSON.
     fn health(&self) -> Response<Body> {
         let health = Health::new(&self.shared.hub);
         let mut answer = content("application/json", serde_json::to_string(&health).unwrap_or_default());

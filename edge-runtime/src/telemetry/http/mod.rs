@@ -162,7 +162,7 @@ fn invite(address: SocketAddr, generated: Option<&Token>) {
     }
 }
 
-/// Listens at a Unix socket. The work goes on without it.
+/// Listens at a Unix socket; `None` if that fails, since the program works without it.
 fn bind_local(path: &Path) -> Option<StdUnixListener> {
     let bind = || {
         // One that a killed run left behind.
@@ -198,7 +198,9 @@ async fn serve(
         Some(Ok(listener)) => {
             let guard = Guard::local(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), &[]);
             let site = Arc::new(Site::metrics(shared.clone(), guard));
-            drop(tokio::spawn(accept_local(listener, site, limits, places.clone())));
+            // Places of its own: viewers who hold all others do not make the board look ill.
+            let places = Arc::new(Semaphore::new(limits.connections));
+            drop(tokio::spawn(accept_local(listener, site, limits, places)));
         }
         Some(Err(error)) => tracing::warn!("the health cannot be served: {error}"),
         None => {}
@@ -228,7 +230,7 @@ async fn accept_local(listener: UnixListener, site: Arc<Site>, limits: ClientLim
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                // Programs of this machine wait for a place; who is turned away would take the board for ill.
+                // Programs of this machine wait for a place: one that is turned away would take the board for ill.
                 let Ok(place) = places.clone().acquire_owned().await else { return };
                 tokio::spawn(connection(stream, site.clone(), limits, place));
             }
