@@ -46,6 +46,7 @@ fn the_boards_own_answers_as_lines_table_and_gallery() {
     let output = predict(&[from]).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!((output.status.code(), json_lines(&output.stdout).len()), (Some(2), 12), "{said}");
+    assert_eq!(said.matches("error: ").count(), 1, "{said}");
     assert!(said.contains("damaged.png") && said.contains("1 of 13 pictures could not be read"), "{said}");
     assert!(refuse(&mut predict(&["no-such-*.png"])).contains("no pictures"));
 }

@@ -9,7 +9,7 @@ mod input;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{ChildStderr, Command, Stdio};
 
 use expression_core::Label;
 use serde::{Deserialize, Serialize};
@@ -103,11 +103,12 @@ fn classify_some(
         command.arg("--align");
     }
     // A name that begins with a dash is still a file.
-    command.arg("--").args(pictures).stdout(Stdio::piped());
+    command.arg("--").args(pictures).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut program = command.spawn().map_err(|error| {
         let advice = "install edge-runtime, or name it with --edge-runtime";
         Error::BadInput(format!("cannot start {}: {error}; {advice}", edge_runtime.display()))
     })?;
+    let talk = program.stderr.take().map(|talk| std::thread::spawn(|| pass_on(talk)));
     let mut read = 0;
     let lines = program.stdout.take().map(BufReader::new);
     for line in lines.into_iter().flat_map(BufRead::lines) {
@@ -118,14 +119,28 @@ fn classify_some(
         each(&line, prediction)?;
     }
     let status = program.wait()?;
+    let reason = talk.and_then(|talk| talk.join().ok()).flatten();
+    let reason = reason.unwrap_or_else(|| format!("edge-runtime classify ended with {status}"));
     let unreadable = pictures.len().saturating_sub(read);
     // With exit code 2 it has named the pictures that it could not read; with nothing read at all it may be the bundle.
     match status.code() {
         Some(0) => Ok(unreadable),
         Some(2) if read > 0 => Ok(unreadable),
-        Some(2) => Err(Error::BadInput("edge-runtime refused the bundle or every picture; see above".into())),
-        _ => Err(Error::Failed(format!("edge-runtime classify failed ({status}); see above"))),
+        Some(2) => Err(Error::BadInput(reason)),
+        _ => Err(Error::Failed(reason)),
     }
+}
+
+/// Writes what a program says to stderr, except its error, which is returned: this program's own error takes its place.
+fn pass_on(talk: ChildStderr) -> Option<String> {
+    let mut reason = None;
+    for line in BufReader::new(talk).lines().map_while(Result::ok) {
+        match line.strip_prefix("error: ") {
+            Some(error) => reason = Some(error.to_owned()),
+            None => eprintln!("{line}"),
+        }
+    }
+    reason
 }
 
 /// Pictures in parts whose paths fit into a command line.
