@@ -39,7 +39,7 @@ pub struct Training {
     pub device: device::Choice,
     /// Name of the run, whose files go to RUNS/NAME. By default the data set's name, the preset's and, from the second run
     /// on, a number: faces-edge, faces-edge-2.
-    #[arg(long)]
+    #[arg(long, value_parser = run_name)]
     pub name: Option<String>,
     /// Folder that holds all runs.
     #[arg(long, value_name = "DIR", default_value = "runs")]
@@ -127,6 +127,12 @@ pub enum Numbering {
     Next,
 }
 
+/// The name of a run, which is one folder in RUNS.
+fn run_name(text: &str) -> Result<String, String> {
+    let is_name = !text.is_empty() && !text.starts_with(['.', '-']) && !text.contains(['/', '\0']);
+    is_name.then(|| text.to_owned()).ok_or_else(|| "give a name without / that does not begin with . or -".to_owned())
+}
+
 /// The name of a data set, for folders: that of its folder or file in lower case, or its kind if it has none.
 fn data_name(source: &Source) -> String {
     let path = source.path().map(|path| std::path::absolute(path).unwrap_or_default());
@@ -139,6 +145,16 @@ fn data_name(source: &Source) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_run_stays_in_the_folder_of_runs() {
+        for wrong in ["", ".", "..", "../evil", "a/b", "/tmp/evil", "-x", ".hidden"] {
+            assert!(run_name(wrong).is_err(), "{wrong:?}");
+        }
+        for name in ["faces-edge-2", "a..b", "Über uns", "1.5"] {
+            assert_eq!(run_name(name).as_deref(), Ok(name));
+        }
+    }
 
     #[test]
     fn runs_are_named_after_their_data() {
