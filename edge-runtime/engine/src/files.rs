@@ -25,6 +25,14 @@ pub fn write_atomic(path: &Path, write: impl FnOnce(&mut (dyn Write + Send)) -> 
     written.map_err(|error| with_path(error, "write", path))
 }
 
+/// Puts the home folder in place of a leading `~`: behind a colon, as in `dir:~/pictures`, no shell does.
+pub fn from_home(path: &str) -> String {
+    match (path.strip_prefix('~'), std::env::var("HOME")) {
+        (Some(rest), Ok(home)) if rest.is_empty() || rest.starts_with('/') => home + rest,
+        _ => path.to_owned(),
+    }
+}
+
 /// What a path leads to.
 enum Destination {
     /// A regular file, which may not exist yet, under the path at the end of all links.

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use expression_engine::files::from_home;
+
 use super::{CameraError, Format, Wish, media};
 
 /// What frames are to come from: the parsed text of `--source`.
@@ -67,14 +69,6 @@ impl FromStr for Spec {
             "images" => Ok(Spec::Images { pattern: from_home(rest) }),
             _ => Err(wrong(format!("no source is called {kind}; {KINDS}"))),
         }
-    }
-}
-
-/// Puts the home folder in place of a leading `~`: behind a colon no shell does.
-fn from_home(path: &str) -> String {
-    match (path.strip_prefix('~'), std::env::var("HOME")) {
-        (Some(rest), Ok(home)) if rest.is_empty() || rest.starts_with('/') => home + rest,
-        _ => path.to_owned(),
     }
 }
 

@@ -28,6 +28,8 @@ mod whole;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use expression_engine::files;
+
 use crate::error::Error;
 
 pub use class_names::{ClassNames, Numbering};
@@ -74,7 +76,7 @@ impl FromStr for Source {
 
     fn from_str(text: &str) -> Result<Source, String> {
         let (kind, rest) = text.split_once(':').unwrap_or((text, ""));
-        let path = || PathBuf::from(rest);
+        let path = || PathBuf::from(files::from_home(rest));
         let source = match kind {
             "rendered" if rest.is_empty() => return Ok(Source::Rendered(None)),
             "rendered" => match rest.parse() {
