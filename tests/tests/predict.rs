@@ -51,6 +51,41 @@ fn the_boards_own_answers_as_lines_table_and_gallery() {
     assert!(refuse(&mut predict(&["no-such-*.png"])).contains("no pictures"));
 }
 
+#[test]
+fn names_that_are_not_utf8_are_skipped_and_nothing_is_left_half_written() {
+    use std::os::unix::ffi::OsStringExt;
+    let folder = tempfile::tempdir().unwrap();
+    let (pictures, out) = (folder.path().join("faces"), folder.path().join("out"));
+    std::fs::create_dir(&pictures).unwrap();
+    let strange = pictures.join(std::ffi::OsString::from_vec(b"a\xff.png".to_vec()));
+    for path in [&strange, &pictures.join("b.png")] {
+        std::fs::File::create(path)
+            .and_then(|mut file| {
+                image::GrayImage::new(64, 64)
+                    .write_to(&mut file, image::ImageFormat::Png)
+                    .map_err(std::io::Error::other)
+            })
+            .unwrap();
+    }
+    let from = pictures.to_str().unwrap();
+    let output = predict(&["--out", out.to_str().unwrap(), from]).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("not UTF-8") && said.contains("1 of 2 pictures could not be read"), "{said}");
+    assert_eq!(std::fs::read_to_string(out.join("predictions.jsonl")).unwrap().lines().count(), 1);
+
+    let nothing = folder.path().join("nothing");
+    std::fs::write(pictures.join("b.png"), "not a picture").unwrap();
+    let said = refuse(&mut predict(&["--out", nothing.to_str().unwrap(), from]));
+    assert!(said.contains("2 of 2 pictures could not be read") && !nothing.exists(), "{said}");
+    let mut other = program("host-trainer");
+    other
+        .args(["predict", "--edge-runtime", "/bin/true", "--bundle"])
+        .arg(root().join("models/ferplus-edge"))
+        .arg(from);
+    assert!(refuse(&mut other).contains("is not edge-runtime"));
+}
+
 /// The faces that a run kept are labelled by way of the journal alone.
 #[test]
 fn a_journal_is_labelled() {

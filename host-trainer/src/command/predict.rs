@@ -63,15 +63,16 @@ impl Cmd {
         let classifier =
             Classifier { edge_runtime: self.edge_runtime.clone(), bundle: self.bundle.clone(), align: !self.cropped };
         let unreadable = match &self.out {
-            Some(folder) => self.write(&classifier, &pictures, folder)?,
+            Some(folder) => {
+                let was_there = folder.exists();
+                self.write(&classifier, &pictures, folder).inspect_err(|_| remove(folder, was_there))?
+            }
             None => self.print(&classifier, &pictures)?,
         };
         let total = pictures.len();
         match unreadable {
             0 => Ok(()),
-            _ => Err(Error::BadInput(format!(
-                "{unreadable} of {total} pictures could not be read; they are named above"
-            ))),
+            _ => Err(predict::unreadable_pictures(unreadable, total)),
         }
     }
 
@@ -114,6 +115,15 @@ fn csv_line<T: AsRef<[u8]>>(fields: Vec<T>) -> crate::Result<String> {
     let mut line = csv::Writer::from_writer(Vec::new());
     line.write_record(fields)?;
     Ok(String::from_utf8_lossy(&predict::csv_bytes(line)?).trim_end().to_owned())
+}
+
+/// Removes what was written to a folder that was empty: half a gallery would be in the way of the next try.
+fn remove(folder: &Path, was_there: bool) {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.for_each(|entry| drop(std::fs::remove_file(entry.path())));
+    if !was_there {
+        let _ = std::fs::remove_dir(folder);
+    }
 }
 
 fn require_empty(folder: &Path) -> crate::Result<()> {

@@ -77,18 +77,32 @@ pub struct Classifier {
 /// program has named them on stderr.
 ///
 /// # Errors
-/// Returns an error if the program cannot be started or refuses the bundle, or the one of `each`.
+/// Returns an error if the program cannot be started or refuses the bundle, if no picture could be read, or the one of `each`.
 pub fn classify(
     classifier: &Classifier,
     pictures: &[PathBuf],
     mut each: impl FnMut(&str, Prediction) -> crate::Result<()>,
 ) -> crate::Result<usize> {
-    let mut unreadable = 0;
-    for part in by_length(pictures) {
+    // The program's answers are JSON, which cannot hold such a name.
+    let (named, nameless): (Vec<PathBuf>, Vec<PathBuf>) =
+        pictures.iter().cloned().partition(|picture| picture.to_str().is_some());
+    for picture in &nameless {
+        eprintln!("skipped: {}: its name is not UTF-8; rename it", picture.display());
+    }
+    let mut unreadable = nameless.len();
+    for part in by_length(&named) {
         crate::interrupt::check()?;
         unreadable += classify_some(classifier, part, &mut each)?;
     }
-    Ok(unreadable)
+    match pictures.len() {
+        total if total > 0 && unreadable == total => Err(unreadable_pictures(unreadable, total)),
+        _ => Ok(unreadable),
+    }
+}
+
+/// The error that pictures could not be read.
+pub fn unreadable_pictures(unreadable: usize, total: usize) -> Error {
+    Error::BadInput(format!("{unreadable} of {total} pictures could not be read; they are named above"))
 }
 
 fn classify_some(
@@ -119,28 +133,42 @@ fn classify_some(
         each(&line, prediction)?;
     }
     let status = program.wait()?;
-    let reason = talk.and_then(|talk| talk.join().ok()).flatten();
+    let Talk { reason, skipped } = talk.and_then(|talk| talk.join().ok()).unwrap_or_default();
     let reason = reason.unwrap_or_else(|| format!("edge-runtime classify ended with {status}"));
-    let unreadable = pictures.len().saturating_sub(read);
-    // With exit code 2 it has named the pictures that it could not read; with nothing read at all it may be the bundle.
+    let whole = read + skipped == pictures.len();
+    // With exit code 2 it has named the pictures that it could not read, or it refused the bundle.
     match status.code() {
-        Some(0) => Ok(unreadable),
-        Some(2) if read > 0 => Ok(unreadable),
+        Some(0) if read < pictures.len() => {
+            let program = edge_runtime.display();
+            Err(Error::BadInput(format!("{program} is not edge-runtime: it says nothing about pictures")))
+        }
+        Some(0) => Ok(0),
+        Some(2) if whole => Ok(skipped),
         Some(2) => Err(Error::BadInput(reason)),
         _ => Err(Error::Failed(reason)),
     }
 }
 
+/// What the program said on stderr.
+#[derive(Default)]
+struct Talk {
+    /// Its error.
+    reason: Option<String>,
+    /// Pictures that it could not read.
+    skipped: usize,
+}
+
 /// Writes what a program says to stderr, except its error, which is returned: this program's own error takes its place.
-fn pass_on(talk: ChildStderr) -> Option<String> {
-    let mut reason = None;
+fn pass_on(talk: ChildStderr) -> Talk {
+    let mut said = Talk::default();
     for line in BufReader::new(talk).lines().map_while(Result::ok) {
+        said.skipped += usize::from(line.starts_with("skipped: "));
         match line.strip_prefix("error: ") {
-            Some(error) => reason = Some(error.to_owned()),
+            Some(error) => said.reason = Some(error.to_owned()),
             None => eprintln!("{line}"),
         }
     }
-    reason
+    said
 }
 
 /// Pictures in parts whose paths fit into a command line.
