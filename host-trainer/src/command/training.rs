@@ -157,6 +157,15 @@ mod tests {
     }
 
     #[test]
+    fn a_leading_tilde_is_the_home_folder() {
+        let home = std::env::var("HOME").unwrap();
+        for kind in ["folder", "labelled", "ferplus", "fer2013", "jaffe"] {
+            let source: Source = format!("{kind}:~/x").parse().unwrap();
+            assert_eq!(source.path(), Some(Path::new(&home).join("x").as_path()));
+        }
+    }
+
+    #[test]
     fn runs_are_named_after_their_data() {
         let name = |source: &str| data_name(&source.parse().unwrap());
         assert_eq!(name("folder:/data/Our Faces/"), "our-faces");
