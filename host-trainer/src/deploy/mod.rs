@@ -10,6 +10,7 @@ mod signature;
 mod ssh;
 mod version;
 
+pub use board::Board;
 pub use failure::{Cause, Failure};
 pub use news::{News, Step, Tell};
 pub use ssh::{Action, HealthCheck, Ssh, is_host};

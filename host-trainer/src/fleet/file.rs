@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::keys::{explained, nearest};
-use crate::deploy::{HealthCheck, Ssh, is_host};
+use crate::deploy::{Board, HealthCheck, Ssh, is_host};
 use crate::error::{Context, Error};
 
 /// Seconds that a service must stay up, unless the file says otherwise.
@@ -187,22 +187,40 @@ fn member(name: &str, own: &Settings, file: &File, folder: &Path) -> Result<Memb
         ssh: settings.ssh(host, folder)?,
         board: match settings.board.as_deref().ok_or("board is missing; give a built-in board or a board file")? {
             path if path.contains('/') || path.ends_with(".toml") => folder.join(path).display().to_string(),
-            name => name.to_owned(),
+            name => Board::open(name).map(|_| name.to_owned()).map_err(|error| error.to_string())?,
         },
         binary: settings.binary.map(|path| folder.join(path)),
         bundle: settings.bundle.map(|path| folder.join(path)),
         service: settings.service.unwrap_or(true),
         settle: settings.settle.unwrap_or(SETTLE),
         health: (health.within > 0).then_some(health),
-        metrics: settings.metrics.map(|metrics| match metrics {
-            Metrics::Port(port) => match host.rsplit('@').next().unwrap_or(host) {
+        metrics: settings.metrics.map(|metrics| metrics.address(host)).transpose()?,
+    })
+}
+
+impl Metrics {
+    /// Where Prometheus reaches the metrics of this host.
+    fn address(self, host: &str) -> Result<String, String> {
+        match self {
+            Metrics::Port(port) => Ok(match host.rsplit('@').next().unwrap_or(host) {
                 // An IPv6 address has colons of its own.
                 address if address.contains(':') => format!("[{address}]:{port}"),
                 address => format!("{address}:{port}"),
-            },
-            Metrics::Address(address) => address,
-        }),
-    })
+            }),
+            Metrics::Address(text) => {
+                let is_host = |host: &str| {
+                    let is_ipv6 = host.starts_with('[') && host.ends_with(']');
+                    !host.is_empty() && !host.contains(['/', ' ']) && (is_ipv6 || !host.contains(':'))
+                };
+                let is_address =
+                    text.rsplit_once(':').is_some_and(|(host, port)| is_host(host) && port.parse::<u16>().is_ok());
+                match is_address {
+                    true => Ok(text),
+                    false => Err(format!("invalid metrics {text:?}: give a port, or \"ADDRESS:PORT\"")),
+                }
+            }
+        }
+    }
 }
 
 impl Settings {
@@ -348,7 +366,10 @@ mod tests {
             ("user = \"pi\"", "user = \"pi\"\nhost = \"x\"", vec!["host and groups belong to a board"]),
             ("[\"camera\"]", "[\"model\"]", vec!["line", "camera"]),
             ("metrics = 9090", "metrics = 90900", vec!["expected a port"]),
+            ("metrics = 9090", "metrics = \"abc\"", vec!["invalid metrics \"abc\"", "ADDRESS:PORT"]),
+            ("board.example:1234", "2001:db8::6:1234", vec!["boards.kitchen-2", "ADDRESS:PORT"]),
             ("board = \"raspberry-pi-4b\"", "", vec!["board is missing"]),
+            ("raspberry-pi-4b", "pi4", vec!["no board is called \"pi4\"", "raspberry-pi-4b"]),
             ("[boards.hall]", "[boards.\"a hall\"]", vec!["\"a hall\""]),
             ("port = 2222", "port = \"ssh\"", vec!["line", "u16"]),
         ] {
