@@ -2,7 +2,7 @@
 //! resumed roll-out tries it first.
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 
 use expression_engine::files;
@@ -27,12 +27,15 @@ struct Entry {
 }
 
 impl Ledger {
-    /// Opens the ledger of a fleet, `NAME.state.json` beside its file, and locks the fleet.
+    /// Opens the ledger of a fleet, `NAME.state.json` beside its file, and locks the fleet by a file beside that.
     ///
     /// # Errors
     /// Returns an error if another roll-out is at work, or if the ledger cannot be read.
     pub fn open(fleet: &Path) -> crate::Result<Ledger> {
-        let lock = File::open(fleet).with_context(|| fleet.display().to_string())?;
+        // Not the fleet's file: an editor replaces it, and the lock with it.
+        let place = fleet.with_extension("state.json.lock");
+        let lock = OpenOptions::new().create(true).append(true).open(&place);
+        let lock = lock.with_context(|| format!("cannot write {}", place.display()))?;
         lock.try_lock().map_err(|_| {
             let fleet = fleet.display();
             Error::Failed(format!("{fleet}: another roll-out of this fleet is running: wait until it is done"))
@@ -50,7 +53,7 @@ impl Ledger {
 
     /// Whether a version failed on a board when it was last tried there.
     pub fn has_failed(&self, board: &str, version: &str) -> bool {
-        let is_bad = |entry: &Entry| matches!(entry.outcome.kind, Kind::Refused | Kind::RolledBack);
+        let is_bad = |entry: &Entry| entry.outcome.stops();
         self.entries.get(board).is_some_and(|entry| entry.version == version && is_bad(entry))
     }
 
@@ -80,6 +83,9 @@ mod tests {
         let fleet = folder.path().join("fleet.toml");
         std::fs::write(&fleet, "").unwrap();
         let mut ledger = Ledger::open(&fleet).unwrap();
+        // An editor puts another file in its place.
+        std::fs::remove_file(&fleet).unwrap();
+        std::fs::write(&fleet, "").unwrap();
         assert!(Ledger::open(&fleet).unwrap_err().to_string().contains("another roll-out"));
         let outcome = |kind| Outcome { kind, reason: "r".into() };
         ledger.note("a", "1", &outcome(Kind::RolledBack)).unwrap();

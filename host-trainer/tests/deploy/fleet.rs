@@ -213,11 +213,17 @@ fn the_canary_takes_a_bad_version_back_and_spares_the_rest() {
         assert!(canary.path("active").exists(), "{note}: the old one runs again");
     }
     // What failed with this version is tried first, though another board comes first by name.
-    fs::write(yard.boards[1].path("unplugged"), "").unwrap();
-    let text = fs::read_to_string(yard.desk.path().join("fleet.state.json")).unwrap();
-    assert!(text.contains("\"refused\""), "{text}");
+    let first = &yard.boards[0];
+    first.stand_in("df", "#!/bin/sh\necho '/dev/mmcblk0p2 1000 990 10 99% /'\n");
+    let outcome = yard.deploy("refused by the doctor");
+    assert!(outcome.answer.starts_with("board-00: unfit: ") && outcome.answer.contains("\nboard-01: refused: "));
+    first.without("df");
+    let outcome = yard.deploy("refused by the doctor");
+    assert!(outcome.answer.starts_with("board-00: not tried: "), "{outcome:#?}");
+    assert!(outcome.answer.contains("\nboard-01: refused: "), "{outcome:#?}");
 
     // A camera that failed before is not the version's fault.
+    fs::write(yard.boards[1].path("unplugged"), "").unwrap();
     let outcome = yard.deploy("two");
     assert_eq!(outcome.answer.lines().last().map(|line| line.starts_with("4 of 4")), Some(true), "{outcome:#?}");
     outcome.done();
