@@ -7,7 +7,7 @@ use expression_engine::Bundle;
 use expression_engine::bundle::Manifest;
 use indicatif::{HumanBytes, ProgressBar};
 
-use super::fleet::RollOut;
+use super::fleet::{Permissions, RollOut};
 use super::key::PasswordArgs;
 use crate::assets;
 use crate::deploy::{Action, HealthCheck, News, Ssh, Version, evidence, is_host};
@@ -55,7 +55,7 @@ pub struct Cmd {
     allow_older_bundle: bool,
     /// Trust the keys of the new board file alone, for example after a secret key was lost. Otherwise the version must also be
     /// signed by a key that the board trusts now.
-    #[arg(long, requires = "board")]
+    #[arg(long, conflicts_with_all = ["status", "rollback"])]
     replace_keys: bool,
     /// Do not install or restart the service, for boards without systemd.
     #[arg(long, conflicts_with = "status")]
@@ -96,8 +96,11 @@ impl Cmd {
                 self.binary.as_deref(),
                 self.bundle.as_deref(),
                 &shipped,
-                self.accept_worse,
-                self.allow_older_bundle,
+                Permissions {
+                    accept_worse: self.accept_worse,
+                    older: self.allow_older_bundle,
+                    replace_keys: self.replace_keys,
+                },
             );
         }
         let host = self.host.clone().unwrap_or_default();

@@ -125,9 +125,19 @@ pub struct RollOut {
     patience: u16,
 }
 
+/// What a deployment may do although something speaks against it.
+#[derive(Debug, Clone, Copy)]
+pub struct Permissions {
+    /// Deploy bundles whose evidence is against them.
+    pub accept_worse: bool,
+    /// Deploy bundles that are older than one that a board accepted before.
+    pub older: bool,
+    /// Deploy versions that no key of the board file in place has signed.
+    pub replace_keys: bool,
+}
+
 impl RollOut {
-    /// Deploys to the fleet. `bundle` and `binary` override those of its file; `accept_worse` deploys
-    /// bundles whose evidence is against them, `older` those that are older than one that a board accepted before.
+    /// Deploys to the fleet. `bundle` and `binary` override those of its file.
     ///
     /// # Errors
     /// Returns an error if the fleet's file or a version is bad input, or if a board does not run its version in the end.
@@ -137,10 +147,10 @@ impl RollOut {
         binary: Option<&Path>,
         bundle: Option<&Path>,
         shipped: &Path,
-        accept_worse: bool,
-        older: bool,
+        permissions: Permissions,
     ) -> crate::Result<()> {
         let begun = Instant::now();
+        let Permissions { accept_worse, older, replace_keys } = permissions;
         let fleet = Fleet::open(path)?;
         let members = fleet.select(&self.group)?;
         let parts = |member: &Member| {
@@ -169,6 +179,7 @@ impl RollOut {
             canary: self.canary.into(),
             patience: Duration::from_secs(self.patience.into()),
             older,
+            replace_keys,
         };
         let mut ledger = Ledger::open(path)?;
         let all = jobs.len();

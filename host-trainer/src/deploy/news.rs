@@ -16,6 +16,8 @@ pub enum Step {
     Switching,
     /// The version did not stay up: the board goes back to the one before.
     Restoring,
+    /// The version did not stay up, and the board is as it was before.
+    Restored,
 }
 
 impl Step {
@@ -25,6 +27,7 @@ impl Step {
             "checking" => Some(Step::Checking),
             "switching" => Some(Step::Switching),
             "restoring" => Some(Step::Restoring),
+            "restored" => Some(Step::Restored),
             _ => None,
         }
     }

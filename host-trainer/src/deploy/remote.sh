@@ -310,6 +310,7 @@ deploy() {
     if [ -z "$before" ] && [ -z "$(state "$id")" ]; then
         withdraw
         prune
+        answer step restored
         fail "$id $why and was taken away again; nothing runs now: fix what its last lines say (journalctl -u $unit)"
     fi
     [ "$why" = "did not come up" ] && anymore="does not come up any more" || anymore=$why
@@ -319,6 +320,7 @@ deploy() {
     if activate "$before" restoring && bring_up "$settle"; then
         [ "$(version previous)" != "$before" ] || rm -f "$base/previous"
         prune
+        answer step restored
         fail "$id $why; $before runs again: fix what its last lines say (journalctl -u $unit)"
     fi
     last_words

@@ -27,6 +27,8 @@ pub enum Kind {
     Refused,
     /// It switched to the version, which did not come up or was not well, and went back.
     RolledBack,
+    /// It switched to the version and failed, and did not come back to what it ran.
+    Failed,
     /// Another board's failure, or an interruption, came first. Nothing was changed.
     NotTried,
 }
@@ -49,14 +51,15 @@ impl Outcome {
             (Cause::Lost, _) => Kind::Lost,
             (_, Step::Connecting | Step::Looking | Step::Sending) => Kind::Unfit,
             (_, Step::Checking) => Kind::Refused,
-            (_, Step::Switching | Step::Restoring) => Kind::RolledBack,
+            (_, Step::Switching | Step::Restoring) => Kind::Failed,
+            (_, Step::Restored) => Kind::RolledBack,
         };
         Outcome { kind, reason: failure.reason }
     }
 
     /// Whether no further board should get the version.
     pub fn stops(&self) -> bool {
-        matches!(self.kind, Kind::Refused | Kind::RolledBack)
+        matches!(self.kind, Kind::Refused | Kind::RolledBack | Kind::Failed)
     }
 }
 
@@ -69,6 +72,7 @@ impl Kind {
             Kind::Lost => "lost",
             Kind::Refused => "refused",
             Kind::RolledBack => "rolled back",
+            Kind::Failed => "failed after the switch",
             Kind::NotTried => "not tried",
         }
     }
@@ -88,8 +92,9 @@ mod tests {
             (Step::Sending, Cause::Lost, Kind::Lost, false),
             (Step::Checking, Cause::Lost, Kind::Lost, false),
             (Step::Checking, Cause::Failed, Kind::Refused, true),
-            (Step::Switching, Cause::Failed, Kind::RolledBack, true),
-            (Step::Restoring, Cause::Failed, Kind::RolledBack, true),
+            (Step::Switching, Cause::Failed, Kind::Failed, true),
+            (Step::Restoring, Cause::Failed, Kind::Failed, true),
+            (Step::Restored, Cause::Failed, Kind::RolledBack, true),
         ] {
             let outcome = outcome(at, cause);
             assert_eq!((outcome.kind, outcome.stops()), (kind, stops), "{at:?} {cause:?}");

@@ -27,6 +27,8 @@ pub struct Plan {
     pub patience: Duration,
     /// Whether a board may run its bundle although it accepted a newer one before.
     pub older: bool,
+    /// Whether a version need not be signed by a key of the board file in place.
+    pub replace_keys: bool,
 }
 
 /// What came of each board.
@@ -182,7 +184,7 @@ impl<'a> Run<'a> {
             service: member.service,
             settle: member.settle,
             older: self.plan.older,
-            replace_keys: false,
+            replace_keys: self.plan.replace_keys,
             health: member.health.clone(),
         };
         let ssh = Ssh { patience: Some(self.patience(member)), ..member.ssh.clone() };
