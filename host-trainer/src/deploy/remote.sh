@@ -64,24 +64,46 @@ lock() {
     rm -rf "$base/incoming"
 }
 
+# Sets $state to the folder of a version's journal, and $permission to the file there that permits an older bundle.
+find_state() {
+    state=$(sed -n 's/^state //p' "$1/about" 2>/dev/null)
+    state=$root${state:-/var/lib/edge-runtime}
+    permission=$state/older-bundle.sha256
+}
+
 # Lets the board accept the bundle of a version folder although it accepted a newer one before: docs/trust.md. Whoever goes back
 # to a version means its bundle as well.
 permit() {
-    state=$(sed -n 's/^state //p' "$1/about" 2>/dev/null)
-    state=$root${state:-/var/lib/edge-runtime}
+    find_state "$1"
     [ -f "$1/bundle/manifest.toml.minisig" ] && [ -d "$state" ] || return 0
     # The folder is the service's user's: with -C, root does not write through a link that was put there.
     sum=$(sha256sum <"$1/bundle/manifest.toml") &&
-        rm -f "$state/older-bundle.sha256.new" &&
-        (set -C && printf '%s\n' "${sum%% *}" >"$state/older-bundle.sha256.new") &&
-        mv -f -T "$state/older-bundle.sha256.new" "$state/older-bundle.sha256" ||
+        rm -f "$permission.new" &&
+        (set -C && printf '%s\n' "${sum%% *}" >"$permission.new") &&
+        mv -f -T "$permission.new" "$permission" ||
         say "an older bundle is not permitted on this board: cannot write $state"
+}
+
+# Takes the permission of a version folder back, which was refused after all. What runs keeps its own.
+take_back() {
+    find_state "$1"
+    rm -f "$permission"
+    [ -z "$before" ] || permit "$base/versions/$before"
+}
+
+# Ends the permission of another bundle than that of a version folder, whose service is up.
+end_permission() {
+    find_state "$1"
+    sum=$(sha256sum <"$1/bundle/manifest.toml") && [ -f "$permission" ] || return 0
+    grep -q "^${sum%% *}" "$permission" || rm -f "$permission"
 }
 
 # Asks the program and the keys in place whether they trust the version in a folder, before anything of it runs.
 check_keys() {
     grep -q trust "$base/current/board.toml" 2>/dev/null || return 0
-    words=$("$base/current/edge-runtime" verify --board "$base/current/board.toml" "$1/edge-runtime" "$1/bundle" 2>&1) ||
+    [ "$older" = newer ] && allow= || allow=--allow-older-bundle
+    # shellcheck disable=SC2086  # $allow is a word or none
+    words=$("$base/current/edge-runtime" verify --board "$base/current/board.toml" $allow "$1/edge-runtime" "$1/bundle" 2>&1) ||
         refuse "the keys of this board refuse it: $(printf '%s\n' "$words" | tail -n 1 | sed 's/^error: //'); \
 --replace-keys takes the keys of the new board file instead"
 }
@@ -271,9 +293,13 @@ deploy() {
     fi
     exec </dev/null
     [ "$service" = no ] || prepare_user "$folder"
-    [ "$older" = newer ] || permit "$folder"
     [ "$keys" = replace ] || check_keys "$folder"
-    check "$folder"
+    # Doctor and self-test ask for the permission, too.
+    [ "$older" = newer ] || permit "$folder"
+    (check "$folder") || {
+        [ "$older" = newer ] || take_back "$folder"
+        exit 1
+    }
     if [ "$folder" = "$base/incoming" ]; then
         # One that was there and is damaged goes; a service that runs keeps its open files.
         rm -rf "$base/versions/$id" && mv "$folder" "$base/versions/$id" || fail "cannot write $base/versions"
@@ -295,6 +321,7 @@ deploy() {
         # Whoever disabled the service later meant it.
         [ "$is_known" = yes ] || systemctl --quiet enable "$unit" || say "$unit does not start with the board: systemctl enable says why"
         mark "$id" up
+        end_permission "$base/versions/$id"
         prune
         answer "$id runs"
         exit

@@ -50,6 +50,12 @@ fn signatures_go_to_the_board_and_going_back_permits_the_older_bundle() {
     assert!(error.contains("the keys of this board refuse it") && error.contains("not signed"), "{error}");
     assert_eq!((board.version("current").unwrap(), board.runs().as_str()), (one.clone(), "one"));
 
+    // What they refuse gets no permission either.
+    let foreign = bundle(&board, "foreign");
+    let mut command = board.deploy_command("of another maker", &foreign);
+    let error = Outcome::of(command.arg("--allow-older-bundle")).error(2);
+    assert!(error.contains("the keys of this board refuse it") && !permitted.exists(), "{error}");
+
     // What does not come up is taken back, and its older bundle must be allowed to run again.
     let sha256 = |path| format!("{}\n", expression_engine::files::sha256(&fs::read(path).unwrap()));
     let older = sha256(shipped.join("manifest.toml"));
@@ -63,6 +69,8 @@ fn signatures_go_to_the_board_and_going_back_permits_the_older_bundle() {
     assert!(!permitted.exists());
     Outcome::of(&mut board.command(&["--rollback"])).done();
     assert_eq!(fs::read_to_string(&permitted).unwrap(), older);
+    deploy("two").done();
+    assert!(!permitted.exists(), "the permission ends when another bundle is up");
     Outcome::of(board.deploy_command("without keys", &unsigned).arg("--replace-keys")).done();
     assert_eq!(board.runs(), "without keys");
 }
