@@ -176,16 +176,28 @@ fn a_vote_that_cannot_be_saved_is_said_and_comes_back() {
     if is_missing() {
         return;
     }
-    let Page { browser, server, folder } = Page::new(3);
-    browser.visit(&format!("http://{}/#anna", server.address()));
-    browser.until("document.getElementById('figure').dataset.face === 'face-0000.png'");
+    let page = Page::new(3);
+    page.start("anna");
+    page.shows(0);
+    // The first vote fails while the second one waits.
+    page.browser.value(
+        "(() => { const real = window.fetch; let failures = 1; window.fetch = (path, ...rest) => \
+         path === '/api/vote' && failures-- > 0 ? \
+         new Promise((_, reject) => setTimeout(() => reject(new Error('no disk')), 1000)) : real(path, ...rest); })()",
+    );
+    page.keys("12");
+    page.shows(2);
+    page.shows(0);
+    assert_eq!(page.table(), BTreeMap::from([row(1, "0,1,0,0,0,0,0,0,0,0")]));
+    page.shows(0);
+    assert_eq!(page.browser.value("document.getElementById('bar').value"), 1);
+
+    let Page { browser, server, .. } = page;
     drop(server);
     let press = json!([{ "type": "keyDown", "value": "1" }, { "type": "keyUp", "value": "1" }]);
     let press = json!({ "actions": [{ "type": "key", "id": "keyboard", "actions": press }] });
     browser.command("POST", "/actions", press);
     browser.until("!document.getElementById('trouble').hidden");
-    let table = folder.path().join("votes.csv");
-    assert!(!table.exists());
 }
 
 /// Prints how long a key press takes until the next face is on the screen.

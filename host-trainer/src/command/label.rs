@@ -43,6 +43,10 @@ impl Cmd {
     /// # Errors
     /// Returns an error if the folder or the journal has no faces, the bundle is refused, or the port is taken.
     pub fn run(&self) -> crate::Result<()> {
+        if !self.faces.exists() {
+            let advice = "give a folder of face pictures or a journal";
+            return Err(Error::BadInput(format!("{}: no such file or folder; {advice}", self.faces.display())));
+        }
         let suggester = Suggester::new(self.bundle.as_deref())?;
         let folder = if self.faces.is_file() { self.exported()? } else { self.faces.clone() };
         let server = Server::start(&folder, suggester, self.port)?;

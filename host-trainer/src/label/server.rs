@@ -2,6 +2,7 @@
 
 use std::io::{Cursor, Read};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -148,7 +149,9 @@ impl Drop for Server {
 
 impl State {
     fn answer(&self, mut request: Request) {
-        let answer = self.guard(&request).and_then(|()| self.route(&mut request));
+        // A decoder that panics must not take its worker away; the message is on stderr by then.
+        let answer = catch_unwind(AssertUnwindSafe(|| self.guard(&request).and_then(|()| self.route(&mut request))));
+        let answer = answer.unwrap_or_else(|_| Err(Refusal(500, "this picture cannot be read".into())));
         let answer = answer.unwrap_or_else(|Refusal(status, text)| {
             with_headers(Response::from_data(text).with_status_code(status), "text/plain; charset=utf-8")
         });

@@ -8,6 +8,8 @@ const element = (id) => document.getElementById(id);
 
 let by = "", folder = "", faces = [], queue = [], past = [], labellers = [], allVotes = 0, waiting = 0;
 let sending = Promise.resolve();
+// What is not answered yet, in order: place, answer and voter.
+let unsent = [];
 const pictures = new Map();
 
 const ANSWERS = LABELS.map((label, index) => ({ key: String(index + 1), text: label, act: () => vote(label) })).concat([
@@ -57,6 +59,12 @@ async function open(name) {
     ({ faces, folder, labellers, all_votes: allVotes } = opened);
     const index = new Map(faces.map((face, place) => [face.id, place]));
     past = opened.votes.map(([id]) => index.get(id));
+    // What is still on its way counts as well.
+    for (const { place, answer, voter } of unsent) {
+      if (voter !== by) continue;
+      past = past.filter((known) => known !== place);
+      if (answer !== null) past.push(place);
+    }
     const voted = new Set(past);
     queue = faces.map((_, place) => place).filter((place) => !voted.has(place));
     // The name stays in the address, so that a reload continues.
@@ -130,11 +138,15 @@ function send(place, answer) {
   const id = faces[place].id;
   // Another person may take over before it is sent.
   const voter = by;
+  const cast = { place, answer, voter };
+  unsent.push(cast);
   sending = sending.then(async () => {
     try {
       allVotes = (await post("/api/vote", { by: voter, id, vote: answer })).all_votes;
+      unsent = unsent.filter((known) => known !== cast);
       trouble("");
     } catch (error) {
+      unsent = unsent.filter((known) => known !== cast);
       trouble(`not saved: ${error.message}. The page shows what is on the disk.`);
       if (by === voter) await open(by);
     } finally {
