@@ -48,6 +48,13 @@ fn traces(path: &Path) -> BTreeSet<u64> {
     found.filter_map(frame).filter(|frame| *frame < 1000).collect()
 }
 
+/// How many pieces of faces, of four bytes or more, are anywhere in the journal's files.
+fn pieces(path: &Path) -> usize {
+    let log = path.with_file_name(format!("{}-wal", path.file_name().unwrap().to_string_lossy()));
+    let files = [path.to_owned(), log].map(|path| fs::read(path).unwrap_or_default());
+    files.iter().flat_map(|bytes| bytes.windows(4)).filter(|bytes| **bytes == *b"KEPT" || **bytes == *b"FACE").count()
+}
+
 fn log(arguments: &[&str], journal: &Path) -> Output {
     let (command, rest) = arguments.split_first().unwrap();
     let mut program = Command::new(env!("CARGO_BIN_EXE_edge-runtime"));
@@ -150,6 +157,7 @@ fn faces_are_exported_as_chosen_and_deleted_while_the_journal_is_written() {
     assert!(said.starts_with("30 faces deleted"), "{said}");
     let said = text(&["faces", "--delete"], &path);
     assert!(said.starts_with("50 faces deleted"), "{said}");
+    assert_eq!((kept(&path).len(), pieces(&path)), (0, 0), "the command leaves no pieces either");
     let nothing = log(&["faces", "--delete"], &path);
     assert_eq!(nothing.status.code(), Some(2));
     (40..60).for_each(|frame| observe(&writer, &observation(frame, 1)));

@@ -14,16 +14,26 @@ use crate::event::Event;
 /// How many faces are deleted in one transaction, so that the writer never waits long.
 const STEP: usize = 128;
 
-/// Deletes the faces of records, overwrites where they lay, and writes an event that says so. Returns how many were deleted.
-/// The records themselves stay. `run` may write to the journal at the same time.
+/// What [`erase_faces`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Erased {
+    /// How many faces were deleted.
+    pub faces: u64,
+    /// Whether pieces of them may remain in unused parts of the file, because `run` kept it busy.
+    pub pieces: bool,
+}
+
+/// Deletes the faces of records, overwrites where they lay, and writes an event that says so. Then writes the whole file anew: a
+/// face that was moved to another page before may have left a piece behind. The records themselves stay. `run` may write to the
+/// journal at the same time.
 ///
 /// # Errors
 /// Returns an error if the file may not be written or another program holds it.
-pub fn erase_faces(reader: &Reader, records: &[i64]) -> Result<u64, JournalError> {
+pub fn erase_faces(reader: &Reader, records: &[i64]) -> Result<Erased, JournalError> {
     erase(reader.path(), records).map_err(|failure| failure.at(reader.path()))
 }
 
-fn erase(path: &Path, records: &[i64]) -> Result<u64, Failure> {
+fn erase(path: &Path, records: &[i64]) -> Result<Erased, Failure> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut conn = Connection::open_with_flags(path, flags)?;
     conn.busy_timeout(BUSY)?;
@@ -38,8 +48,10 @@ fn erase(path: &Path, records: &[i64]) -> Result<u64, Failure> {
         transaction.commit()?;
         deleted += faces;
     }
-    truncate_log(&conn)?;
-    Ok(deleted)
+    // It needs the file for itself, and room for a copy. The faces are deleted without it, too.
+    let vacuumed = conn.execute_batch("VACUUM").is_ok();
+    let truncated = truncate_log(&conn)?;
+    Ok(Erased { faces: deleted, pieces: !(vacuumed && truncated) })
 }
 
 /// Deletes the faces of records that are older than an instant. Returns how many.
@@ -97,6 +109,7 @@ fn say(conn: &Connection, faces: u64) -> Result<(), Failure> {
 }
 
 /// Old pages may lie in the log until it begins anew. A reader in the midst of a read prevents that; the next commit does it.
-fn truncate_log(conn: &Connection) -> Result<(), Failure> {
-    Ok(conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)
+/// Returns whether it was done.
+fn truncate_log(conn: &Connection) -> Result<bool, Failure> {
+    Ok(conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| Ok(row.get::<_, i64>(0)? == 0))?)
 }

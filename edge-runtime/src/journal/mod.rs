@@ -34,7 +34,7 @@ mod worker;
 mod writer;
 
 pub use config::Config;
-pub use erase::erase_faces;
+pub use erase::{Erased, erase_faces};
 pub use error::JournalError;
 pub use format::{APPLICATION_ID, VERSION};
 pub use histogram::Histogram;

@@ -12,7 +12,7 @@ use image::{ExtendedColorType, ImageEncoder};
 
 use super::export::Sessions;
 use super::{Source, moment};
-use crate::journal::{Range, Reader, Row, SessionRow, erase_faces};
+use crate::journal::{Erased, Range, Reader, Row, SessionRow, erase_faces};
 
 /// Export the aligned faces that `run --keep-faces` stored, as PNG files, or delete them.
 ///
@@ -87,8 +87,13 @@ impl Cmd {
         }
         if self.delete {
             let records: Vec<i64> = chosen.iter().map(|row| row.id).collect();
-            let count = erase_faces(&reader, &records)?;
-            expression_engine::error::print(&format!("{count} faces deleted from {}", reader.path().display()))?;
+            let Erased { faces, pieces } = erase_faces(&reader, &records)?;
+            expression_engine::error::print(&format!("{faces} faces deleted from {}", reader.path().display()))?;
+            if pieces {
+                let advice =
+                    "the journal is in use, or the disk is full; stop `run` and give --delete again for others";
+                eprintln!("pieces of these faces may remain in unused parts of the file: {advice}");
+            }
         }
         Ok(())
     }
