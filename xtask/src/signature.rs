@@ -1,10 +1,11 @@
 //! Signatures of the programs and packages that are built: docs/trust.md.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Args;
-use expression_signing::{Password, SecretKey, now, sign_file};
+use expression_signing::{Password, SUFFIX, SecretKey, now, sign_file, with_suffix};
 
 use crate::error::bad_input;
 
@@ -31,12 +32,20 @@ impl Signing {
     }
 }
 
-/// Signs a file if there is a key.
+/// Signs a file if there is a key. Otherwise removes the signature of the file that was there before.
 ///
 /// # Errors
-/// Returns an error if the file cannot be read or the signature cannot be written.
+/// Returns an error if the file cannot be read or the signature cannot be written or removed.
 pub fn sign(key: Option<&SecretKey>, path: &Path) -> Result<()> {
-    let Some(key) = key else { return Ok(()) };
+    let Some(key) = key else {
+        let old = with_suffix(path, SUFFIX);
+        return match std::fs::remove_file(&old) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("cannot remove the old signature {}", old.display()))
+            }
+            _ => Ok(()),
+        };
+    };
     eprintln!("signed: {}", sign_file(key, path, now())?.display());
     Ok(())
 }

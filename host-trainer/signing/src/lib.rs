@@ -131,13 +131,17 @@ impl SecretKey {
     /// # Errors
     /// Returns an error if the file is not a secret key, if others can read it, or if the password is wrong.
     pub fn open(path: &Path, password: impl FnOnce() -> Result<Zeroizing<String>>) -> Result<SecretKey> {
-        let text = read_secret(path)?;
+        let (text, mode) = read_secret(path)?;
         let boxed = || SecretKeyBox::from(text.to_string());
-        if let Ok(key) = boxed().into_unencrypted_secret_key().or_else(|_| without_checksum(&text)) {
-            return Ok(SecretKey(key));
-        }
-        if !is_encrypted(&text) {
+        let plain = boxed().into_unencrypted_secret_key().or_else(|_| without_checksum(&text));
+        if plain.is_err() && !is_encrypted(&text) {
             return Err(SigningError::NotAKey(path.to_owned()));
+        }
+        if mode & 0o077 != 0 {
+            return Err(SigningError::Readable { path: path.to_owned(), mode });
+        }
+        if let Ok(key) = plain {
+            return Ok(SecretKey(key));
         }
         let key = boxed().into_secret_key(Some(password()?.to_string()));
         key.map(SecretKey).map_err(|_| SigningError::WrongPassword(path.to_owned()))
@@ -196,20 +200,17 @@ pub fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// The text of a secret key's file, which only its owner can read.
-fn read_secret(path: &Path) -> Result<Zeroizing<String>> {
+/// The text of a secret key's file, and the file's permissions.
+fn read_secret(path: &Path) -> Result<(Zeroizing<String>, u32)> {
     let failed = |error: io::Error| file_error(path, &error);
     let metadata = fs::metadata(path).map_err(failed)?;
     if !metadata.is_file() || metadata.len() > MAX_KEY_FILE {
         return Err(SigningError::NotAKey(path.to_owned()));
     }
     let mode = metadata.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
-        return Err(SigningError::Readable { path: path.to_owned(), mode });
-    }
     let mut text = Zeroizing::new(String::with_capacity(MAX_KEY_FILE as usize));
     match File::open(path).map_err(failed)?.take(MAX_KEY_FILE).read_to_string(&mut text) {
-        Ok(_) => Ok(text),
+        Ok(_) => Ok((text, mode)),
         Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(SigningError::NotAKey(path.to_owned())),
         Err(error) => Err(failed(error)),
     }

@@ -3,7 +3,7 @@
 use std::env;
 use std::fs::File;
 use std::io::{IsTerminal, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
@@ -11,7 +11,7 @@ use super::{Result, SigningError};
 
 /// The environment variable that may hold the password.
 pub const PASSWORD_VARIABLE: &str = "SIGNING_KEY_PASSWORD";
-/// Characters of a password, at most: minisign's limit.
+/// Bytes of a password, at most: minisign's limit.
 const MAX_PASSWORD: u64 = 1024;
 
 /// Where the password comes from.
@@ -51,15 +51,28 @@ impl Password {
     /// The password from the file or the variable, if either was given.
     fn given(&self) -> Option<Result<Zeroizing<String>>> {
         if let Some(path) = &self.file {
-            let mut text = Zeroizing::new(String::with_capacity(MAX_PASSWORD as usize));
-            let read = File::open(path).and_then(|file| file.take(MAX_PASSWORD).read_to_string(&mut text));
-            let wrong =
-                |error| SigningError::Password(format!("cannot read the password file {}: {error}", path.display()));
-            let line = || Zeroizing::new(text.lines().next().unwrap_or_default().to_owned());
-            return Some(read.map(|_| line()).map_err(wrong));
+            return Some(first_line(path).map_err(|reason| {
+                SigningError::Password(format!("cannot read the password file {}: {reason}", path.display()))
+            }));
         }
         env::var(PASSWORD_VARIABLE).ok().map(|password| Ok(Zeroizing::new(password)))
     }
+}
+
+/// The password in the first line of a file.
+fn first_line(path: &Path) -> Result<Zeroizing<String>, String> {
+    // The longest password, the end of its line and a byte, so that the buffer never grows and leaves a copy behind.
+    let most = MAX_PASSWORD + 3;
+    let mut bytes = Zeroizing::new(Vec::with_capacity(most as usize + 1));
+    let read = File::open(path).and_then(|file| file.take(most).read_to_end(&mut bytes));
+    read.map_err(|error| error.to_string())?;
+    let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    if line.len() as u64 > MAX_PASSWORD {
+        return Err(format!("its first line is longer than {MAX_PASSWORD} bytes"));
+    }
+    let text = std::str::from_utf8(line).map_err(|_| "its first line is not UTF-8".to_owned())?;
+    Ok(Zeroizing::new(text.to_owned()))
 }
 
 fn prompt(question: &str) -> Result<Zeroizing<String>> {

@@ -52,7 +52,10 @@ fn what_is_not_a_key_is_refused_in_one_line_and_not_repeated() {
     SecretKey::create(&path, None).unwrap();
     let whole = fs::read(&path).unwrap();
     let huge = vec![b'R'; 1 << 20];
-    for wrong in [&b""[..], b"\xff\xfe", b"a\nb\n", b"RWQgarbage", &whole[..whole.len() / 2], &huge] {
+    let public = fs::read(with_suffix(&path, PUBLIC_SUFFIX)).unwrap();
+    // That others can read what is no secret key is not what is wrong with it.
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    for wrong in [&b""[..], b"\xff\xfe", b"a\nb\n", b"RWQgarbage", &whole[..whole.len() / 2], &huge, &public] {
         fs::write(&path, wrong).unwrap();
         let line = refused(SecretKey::open(&path, || panic!("asked")));
         assert!(line.contains("not a secret key") && line.len() < 300, "{line}");
@@ -68,6 +71,13 @@ fn the_password_is_the_first_line_of_its_file() {
     fs::write(&file, "secret\nmore\n").unwrap();
     let given = Password { file: Some(file.clone()) };
     assert_eq!(*given.get().unwrap(), "secret");
+    for length in [1024, 1025] {
+        fs::write(&file, format!("{}\r\nmore\n", "x".repeat(length))).unwrap();
+        match given.get() {
+            Ok(password) => assert_eq!((length, password.len()), (1024, 1024)),
+            Err(error) => assert!(length == 1025 && error.to_string().contains("longer than 1024"), "{error}"),
+        }
+    }
     fs::write(&file, "\n").unwrap();
     assert!(refused(given.get_new()).contains("--no-password"));
     assert!(
