@@ -183,10 +183,11 @@ fn a_vote_that_cannot_be_saved_is_said_and_comes_back() {
     page.browser.value(
         "(() => { const real = window.fetch; let failures = 1; window.fetch = (path, ...rest) => \
          path === '/api/vote' && failures-- > 0 ? \
-         new Promise((_, reject) => setTimeout(() => reject(new Error('no disk')), 1000)) : real(path, ...rest); })()",
+         new Promise((_, reject) => { window.fail = () => reject(new Error('no disk')); }) : real(path, ...rest); })()",
     );
     page.keys("12");
     page.shows(2);
+    page.browser.value("window.fail()");
     page.shows(0);
     assert_eq!(page.table(), BTreeMap::from([row(1, "0,1,0,0,0,0,0,0,0,0")]));
     page.shows(0);
