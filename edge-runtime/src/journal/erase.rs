@@ -13,6 +13,8 @@ use crate::event::Event;
 
 /// How many faces are deleted in one transaction, so that the writer never waits long.
 const STEP: usize = 128;
+/// Bytes of a journal, at most, that is copied in memory to be written anew.
+const MAX_COPY: i64 = 64 << 20;
 
 /// What [`erase_faces`] did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +49,11 @@ fn erase(path: &Path, records: &[i64]) -> Result<Erased, Failure> {
         }
         transaction.commit()?;
         deleted += faces;
+    }
+    // A copy in a file for temporary data would leave the faces that stay on blocks which nobody overwrites.
+    let bytes = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size";
+    if conn.query_row(bytes, [], |row| row.get::<_, i64>(0))? <= MAX_COPY {
+        conn.execute_batch("PRAGMA temp_store = MEMORY")?;
     }
     // It needs the file for itself, and room for a copy. The faces are deleted without it, too.
     let vacuumed = conn.execute_batch("VACUUM").is_ok();
