@@ -81,7 +81,7 @@ pub fn pictures(folder: &Path) -> crate::Result<Vec<PathBuf>> {
 /// A file's content decides, not its name.
 ///
 /// # Errors
-/// Returns an error if a folder cannot be listed, and [`Error::BadInput`] if folders lie more than eight deep.
+/// Returns an error if a folder cannot be listed, and [`Error::BadInput`] if folders lie more than eight deep or a link leads back.
 pub fn pictures_below(folder: &Path) -> crate::Result<(Vec<PathBuf>, LeftOut)> {
     let (mut found, mut left_out) = (Vec::new(), LeftOut::default());
     walk(folder, MAX_DEPTH, &mut |path| match not_a_picture(&path) {
@@ -101,11 +101,22 @@ fn walk(folder: &Path, depth: usize, visit: &mut impl FnMut(PathBuf)) -> crate::
             return Err(Error::BadInput(format!(
                 "{path}: more than {MAX_DEPTH} folders deep; give a folder further down"
             )));
+        } else if leads_back(&path, folder) {
+            let path = path.display();
+            return Err(Error::BadInput(format!(
+                "{path}: this link leads back to a folder that it lies in; remove it"
+            )));
         } else {
             walk(&path, depth - 1, visit)?;
         }
     }
     Ok(())
+}
+
+/// Whether a path is a link to the folder it lies in, or to one above that.
+fn leads_back(path: &Path, folder: &Path) -> bool {
+    let real = |path: &Path| fs::canonicalize(path).ok();
+    path.is_symlink() && real(folder).zip(real(path)).is_some_and(|(folder, target)| folder.starts_with(target))
 }
 
 /// Everything in `folder` in ascending order, without hidden files and what systems leave there.
@@ -155,4 +166,25 @@ fn not_a_picture(path: &Path) -> Option<String> {
         "" => "without an ending".into(),
         other => format!(".{other}"),
     })
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_link_that_leads_back_is_named_and_another_is_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::create_dir_all(path("set/happiness/more")).unwrap();
+        fs::create_dir(path("elsewhere")).unwrap();
+        image::GrayImage::new(8, 8).save(path("elsewhere/a.png")).unwrap();
+        symlink(path("elsewhere"), path("set/happiness/linked")).unwrap();
+        assert_eq!(pictures_below(&path("set")).unwrap().0, [path("set/happiness/linked/a.png")]);
+        symlink("../..", path("set/happiness/more/back")).unwrap();
+        let error = pictures_below(&path("set")).unwrap_err().to_string();
+        assert!(error.contains("more/back: this link leads back"), "{error}");
+    }
 }
