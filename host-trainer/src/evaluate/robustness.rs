@@ -1,6 +1,7 @@
 //! How much of a net's accuracy and how many of its labels survive disturbances, by the board's own code.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use expression_core::Label;
@@ -89,8 +90,8 @@ impl Robustness {
         Robustness::new(data, engine.labels(), least, some.len(), Some(&truths), answer)
     }
 
-    /// Disturbs whole photographs and looks for the largest face of each anew. Photographs without a face that can be read are left
-    /// out.
+    /// Disturbs whole photographs and looks for the largest face of each anew. Photographs that cannot be read, or have no face that
+    /// can be, are left out.
     ///
     /// # Errors
     /// Returns an error if the run is interrupted, the bundle has no detector, or no photograph has a face.
@@ -115,12 +116,20 @@ impl Robustness {
             spare.lock().unwrap_or_else(PoisonError::into_inner).push(finder);
             Ok(face)
         };
+        let unreadable = AtomicUsize::new(0);
         let photographs: Vec<(Picture, f32)> = listing::pictures(folder)?
             .par_iter()
             .filter_map(|path| {
                 let open = || -> crate::Result<_> {
                     crate::interrupt::check()?;
-                    let picture = Picture::open(path)?;
+                    let picture = match Picture::open(path) {
+                        Ok(picture) => picture,
+                        Err(error) => {
+                            tracing::warn!("skipped: {error}");
+                            unreadable.fetch_add(1, Ordering::Relaxed);
+                            return Ok(None);
+                        }
+                    };
                     let unit = largest(&picture)?.map(|face| unit(&face, engine.input().aligned));
                     Ok(unit.map(|unit| (picture, unit)))
                 };
@@ -141,7 +150,11 @@ impl Robustness {
             let face = largest(disturbed.as_ref().unwrap_or(picture))?;
             face.and_then(|face| face.pixels).map_or(Ok(None), |pixels| of_face(engine, &pixels))
         };
-        let name = format!("the largest faces of {} photographs", photographs.len());
+        let mut name = format!("the largest faces of {} photographs", photographs.len());
+        let unreadable = unreadable.into_inner();
+        if unreadable > 0 {
+            name += &format!(" ({unreadable} more could not be read)");
+        }
         Robustness::new(&name, engine.labels(), least, photographs.len(), None, answer)
     }
 
