@@ -44,6 +44,7 @@ fn train(folder: &Path, run: &Path, mut config: Config, preset: &str) -> Result<
     // The face net that supervises the training, and the parts of the bundle that do not depend on it.
     let given = Prerequisites {
         old_test: None,
+        start: None,
         face_net: FaceNet::open(&config.face_net, device)?,
         fixed: export::Fixed::new(config.face_input(), SEED)?,
         accept_rung_3: false,

@@ -30,6 +30,19 @@ pub struct Prerequisites {
     pub recipe: Option<Recipe>,
     /// What an adapted net must not be worse on than the one that it came from.
     pub old_test: Option<Part>,
+    /// The provenance of the bundle that an adapted net comes from.
+    pub start: Option<BTreeMap<String, String>>,
+}
+
+impl Prerequisites {
+    /// Reads the provenance of the bundle that an adapted net comes from, if it comes from one.
+    ///
+    /// # Errors
+    /// Returns an error if the bundle cannot be read.
+    pub fn start(config: &Config) -> crate::Result<Option<BTreeMap<String, String>>> {
+        let Some(start) = &config.start else { return Ok(None) };
+        Ok(Some(Bundle::open(Path::new(&start.bundle))?.manifest().provenance.clone()))
+    }
 }
 
 /// Trains, quantizes, checks parity and, if every rung holds, exports the bundle. `loading`: seconds that the data took.
@@ -44,7 +57,7 @@ pub fn run(
     loading: f64,
     prerequisites: Prerequisites,
 ) -> crate::Result<Measurement> {
-    let Prerequisites { face_net, fixed, accept_rung_3, recipe, old_test } = prerequisites;
+    let Prerequisites { face_net, fixed, accept_rung_3, recipe, old_test, start } = prerequisites;
     let trained = method::train(run, config, data, face_net)?;
     let mut measurement = Measurement::new(run, config, data, loading, trained, accept_rung_3)?;
     if let Some(old_test) = old_test {
@@ -53,7 +66,7 @@ pub fn run(
     }
     crate::interrupt::check()?;
     if measurement.summary.parity.iter().all(Rung::allows_export) {
-        let rung = self::export(run, config, &measurement, &fixed, recipe.as_ref())?;
+        let rung = self::export(run, config, &measurement, &fixed, recipe.as_ref(), start.as_ref())?;
         measurement.summary.bundle = rung.holds.then(|| run.path(run::BUNDLE).display().to_string());
         measurement.summary.parity.push(rung);
     }
@@ -80,16 +93,16 @@ fn export(
     measurement: &Measurement,
     fixed: &export::Fixed,
     recipe: Option<&Recipe>,
+    start: Option<&BTreeMap<String, String>>,
 ) -> crate::Result<Rung> {
     let Measurement { summary, labels, net, float_onnx, int8_onnx, confidence, .. } = measurement;
     // What an adapted net knows comes from the old bundle, and so do its terms.
-    let old = config.start.as_ref().map(|start| Bundle::open(Path::new(&start.bundle))).transpose()?;
-    let of_old = |key: &str| old.as_ref().and_then(|old| old.manifest().provenance.get(key)).map(String::as_str);
+    let of_old = |key: &str| start.and_then(|start| start.get(key)).map(String::as_str);
     let before =
         of_old("data_source").map_or(String::new(), |source| format!("; the bundle it was adapted from: {source}"));
     let source = format!("{}{before}", summary.source);
     let face_net = match config.face_net.model {
-        _ if old.is_some() => of_old("face_net").unwrap_or("that of the bundle it was adapted from."),
+        _ if start.is_some() => of_old("face_net").unwrap_or("that of the bundle it was adapted from."),
         _ if config.stage_one.epochs == 0 => "none: trained from scratch.",
         FaceNetModel::MobileNetV1 => {
             "MobileNetV1 `faceres` of the npm package @vladmandic/human 3.3.6 (MIT; upstream Apache-2.0), trained on \

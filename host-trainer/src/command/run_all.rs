@@ -73,6 +73,7 @@ impl Cmd {
             accept_rung_3: self.accept_rung3,
             recipe: self.final_of.as_deref().map(|folder| Recipe::read(folder, &config)).transpose()?,
             old_test: self.training.from.is_some().then(|| super::study::old_test(&self.old_test)).transpose()?,
+            start: Prerequisites::start(&config)?,
         };
         let started = Instant::now();
         let mut data = dataset::load(data, self.training.request(&config, self.limit))?;
