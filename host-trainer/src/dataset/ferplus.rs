@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use expression_core::Label;
 
+use super::labelled::{self, Counts};
 use super::listing::LeftOut;
 use super::{DataSet, Part, Request, Sample, Split, copies, listing, sample, shuffled, table};
 use crate::error::{Context, Error};
@@ -24,9 +25,6 @@ fn place(split: Split) -> (&'static str, &'static str) {
         Split::Test => ("PrivateTest", "data/FER2013Test"),
     }
 }
-
-/// Votes for the eight labels, "unknown" and "not a face".
-type Counts = [u32; 10];
 
 struct Row {
     path: PathBuf,
@@ -177,14 +175,7 @@ type Vote = (String, Counts, Votes);
 
 /// Returns the usage, and the vote if the row has a picture and a face.
 fn parse(record: &csv::StringRecord) -> Result<(String, Option<Vote>), String> {
-    if record.len() != 12 {
-        return Err(format!("{} columns, not 12; restore the file from FERPlus", record.len()));
-    }
-    let mut counts = Counts::default();
-    for (count, text) in counts.iter_mut().zip(record.iter().skip(2)) {
-        let parsed = text.trim().parse().ok().filter(|count| *count <= 100);
-        *count = parsed.ok_or_else(|| format!("{text:?} is not a number of votes"))?;
-    }
+    let counts = labelled::counts(record, 100)?;
     let (usage, name) = (record[0].to_owned(), record[1].trim().to_owned());
     if name.contains(['/', '\\']) {
         return Err(format!("{name:?} is not a file name"));

@@ -141,15 +141,21 @@ fn rows(folder: &Path) -> crate::Result<Vec<Row>> {
     Ok(rows)
 }
 
-fn parse(record: &csv::StringRecord) -> Result<Option<Row>, String> {
+/// The votes of a row in FER+'s columns, each at most `most`.
+pub(super) fn counts(record: &csv::StringRecord, most: u32) -> Result<Counts, String> {
     if record.len() != COLUMNS.len() {
         return Err(format!("{} columns; expected the {} of FER+", record.len(), COLUMNS.len()));
     }
     let mut counts = Counts::default();
     for (count, text) in counts.iter_mut().zip(record.iter().skip(2)) {
-        let parsed = text.trim().parse().ok().filter(|count| *count <= 1_000_000);
+        let parsed = text.trim().parse().ok().filter(|count| *count <= most);
         *count = parsed.ok_or_else(|| format!("{text:?} is not a number of votes"))?;
     }
+    Ok(counts)
+}
+
+fn parse(record: &csv::StringRecord) -> Result<Option<Row>, String> {
+    let counts = counts(record, 1_000_000)?;
     let (usage, name) = (record[0].trim().to_owned(), record[1].trim().to_owned());
     if !is_within(&name) {
         return Err(format!("{name:?} is not the path of a file within the folder"));
