@@ -46,30 +46,26 @@ fn of_label(answered: &[Answered], label: Label, right: bool) -> Vec<&Answered> 
 }
 
 fn thumbnail(answered: &Answered) -> Markup {
+    let Answered { label, answer, .. } = answered;
+    figure(answered, html! { @if label != answer { "\u{2192}\u{a0}" } (answer) })
+}
+
+/// A picture with its label, the answer and its probability.
+pub fn thumbnail_of_label(answered: &Answered) -> Markup {
+    let Answered { label, answer, .. } = answered;
+    figure(answered, html! { (label) br; "\u{2192}\u{a0}" (answer) })
+}
+
+/// A picture with a caption, under which is the probability of the answer.
+fn figure(answered: &Answered, caption: Markup) -> Markup {
     let Answered { name, png, label, answer, probability } = answered;
     let percent = 100.0 * if probability.is_finite() { *probability } else { 0.0 };
     html! {
         figure title=(name) {
             img alt={ (name) ": label " (label) ", answer " (answer) } width="64" height="64" src=(data_uri(png));
             figcaption {
-                @if label != answer { "\u{2192}\u{a0}" }
-                (answer) br;
+                (caption) br;
                 span.quiet { (format_args!("{percent:.0}\u{a0}%")) }
-            }
-        }
-    }
-}
-
-/// A picture with its label, the answer and its probability.
-pub fn thumbnail_of_label(answered: &Answered) -> Markup {
-    let Answered { name, png, label, answer, probability } = answered;
-    html! {
-        figure title=(name) {
-            img alt={ (name) ": label " (label) ", answer " (answer) } width="64" height="64" src=(data_uri(png));
-            figcaption {
-                (label) br;
-                "\u{2192}\u{a0}" (answer) br;
-                span.quiet { (format_args!("{:.0}\u{a0}%", 100.0 * probability)) }
             }
         }
     }
