@@ -7,11 +7,11 @@ mod exif;
 pub mod jpeg;
 mod kind;
 
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Classify, ErrorKind};
+use crate::files;
 use expression_core::{FaceInput, View};
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
@@ -96,8 +96,7 @@ pub fn looks_like_picture(path: &Path) -> bool {
         return true;
     }
     let mut head = [0; 16];
-    let length =
-        path.is_file().then(|| File::open(path)).and_then(Result::ok).and_then(|mut file| file.read(&mut head).ok());
+    let length = files::open_regular(path).ok().and_then(|mut file| file.read(&mut head).ok());
     Kind::from_head(head.get(..length.unwrap_or(0)).unwrap_or_default()).is_surely_picture()
 }
 
@@ -111,7 +110,7 @@ impl Picture {
     pub fn open(path: &Path) -> Result<Picture, PictureError> {
         let unreadable =
             |error: io::Error| PictureError::Unreadable { path: path.to_owned(), reason: error.to_string() };
-        Picture::read(BufReader::new(File::open(path).map_err(unreadable)?), path)
+        Picture::read(BufReader::new(files::open_regular(path).map_err(unreadable)?), path)
     }
 
     /// Decodes the bytes of such a file; `path` is for messages.

@@ -232,6 +232,16 @@ mod tests {
     }
 
     #[test]
+    fn a_named_pipe_is_left_out_and_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        GrayImage::from_pixel(3, 2, Grey([7])).save(folder.path().join("a.png")).unwrap();
+        let pipe = folder.path().join("b.png");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let mut source = Pictures::in_folder(folder.path()).unwrap();
+        assert_eq!((all(&mut source).0, source.skipped()), (vec!["a.png".into()], 1));
+    }
+
+    #[test]
     fn folders_without_pictures_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         assert!(Pictures::in_folder(folder.path()).err().unwrap().to_string().contains(".png"));
