@@ -74,7 +74,7 @@ fn a_wrong_rust_log_is_bad_input_and_levels_are_taken() {
 
 #[test]
 fn sizes_that_are_not_sizes_are_told_what_to_write() {
-    for size in ["640", "640x", "widex480", "-1x5"] {
+    for size in ["640", "640x", "widex480", "-1x5", "0x0"] {
         let output = program().args(["run", &format!("--frame-size={size}")]).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{size}");
         assert!(text(&output.stderr).contains("640x480"), "{size}: {}", text(&output.stderr));

@@ -36,7 +36,7 @@ pub use expression_engine::picture::{MAX_PIXELS, MAX_SIDE};
 pub use format::{Format, Layout};
 pub use media::without_password;
 pub use negotiate::{Choice, FormatInfo, Size, Sizes, Wish, ranked};
-pub use spec::Spec;
+pub use spec::{Spec, from_home};
 pub use v4l2::{DeviceInfo, devices};
 
 use expression_core::Turn;

@@ -70,8 +70,8 @@ impl FromStr for Spec {
     }
 }
 
-/// Puts the home folder in place of a leading `~`: behind a colon no shell does.
-fn from_home(path: &str) -> String {
+/// Puts the home folder in place of a leading `~`: behind a colon or an equals sign no shell does.
+pub fn from_home(path: &str) -> String {
     match (path.strip_prefix('~'), std::env::var("HOME")) {
         (Some(rest), Ok(home)) if rest.is_empty() || rest.starts_with('/') => home + rest,
         _ => path.to_owned(),

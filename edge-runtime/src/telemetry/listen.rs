@@ -44,6 +44,7 @@ pub fn parse_address(text: &str) -> Result<SocketAddr, String> {
 ///
 /// # Errors
 /// Says what to write.
+#[cfg(feature = "preview")]
 pub fn parse_host_name(text: &str) -> Result<String, String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
     match !text.is_empty() && text.chars().all(plain) {
@@ -138,6 +139,7 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "preview")]
     #[test]
     fn a_host_name_is_nothing_but_a_name() {
         for text in ["camera.example", "board", "192.0.2.7", "my_board.local"] {

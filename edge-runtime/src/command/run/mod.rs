@@ -76,7 +76,7 @@ pub struct Cmd {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000), help_heading = "Source")]
     frame_rate: Option<u32>,
     /// Turn frames clockwise by 0, 90, 180 or 270 degrees, for a camera that is mounted on its side or upside down
-    #[arg(long, value_name = "DEGREES", value_parser = rotation, help_heading = "Source")]
+    #[arg(long, value_name = "DEGREES", value_parser = rotation, allow_hyphen_values = true, help_heading = "Source")]
     rotate: Option<Turn>,
     /// Mirror frames, after they were rotated
     #[arg(long, value_name = "DIRECTION", help_heading = "Source")]
@@ -153,7 +153,7 @@ impl Cmd {
         let still = opened.is_none() && matches!(spec, Spec::Dir { .. } | Spec::Images { .. });
         let open_source = || camera::open(&spec, &self.camera_options(&board.camera));
         // Finding pictures starts no thread, and shows which files the run has to read.
-        let pictures = (still && opened.is_none()).then(open_source).transpose()?;
+        let pictures = still.then(open_source).transpose()?;
         let folder = self.bundle.as_deref().unwrap_or(Path::new(&board.paths.bundle));
         let path = self.journal.as_ref().map(|given| given.as_deref().unwrap_or(Path::new(&board.paths.journal)));
         let watching = self.watching.options()?;
@@ -245,6 +245,9 @@ impl Cmd {
     pub fn check(&self, board: &Board) -> Result<()> {
         self.journal_config(board)?;
         self.watching.check()?;
+        if self.source.is_none() {
+            board.camera.source.parse::<Spec>().context("camera.source")?;
+        }
         Ok(())
     }
 
@@ -377,7 +380,14 @@ fn seconds(text: &str) -> Result<Duration, String> {
 fn size(text: &str) -> Result<[u32; 2], String> {
     let (width, height) = text.split_once(['x', 'X']).ok_or("expected WIDTHxHEIGHT in pixels, such as 640x480")?;
     let side = |name: &str, text: &str| {
-        text.parse().map_err(|_| format!("invalid {name} {text:?}: expected a number of pixels, as in 640x480"))
+        text.parse::<u32>().map_err(|_| format!("invalid {name} {text:?}: expected a number of pixels, as in 640x480"))
     };
-    Ok([side("width", width)?, side("height", height)?])
+    let [width, height] = [side("width", width)?, side("height", height)?];
+    match expression_engine::picture::is_size_supported(width as usize, height as usize) {
+        true => Ok([width, height]),
+        false => Err(format!(
+            "invalid size {text}: expected sides of 1 to {} pixels, such as 640x480",
+            expression_engine::picture::MAX_SIDE
+        )),
+    }
 }
