@@ -26,6 +26,10 @@ impl Pictures {
     pub fn in_folder(folder: &Path) -> Result<Pictures, CameraError> {
         let name = folder.display().to_string();
         let unreadable = |error| CameraError::unavailable(&name, &error);
+        if folder.is_file() {
+            let reason = format!("it is a file; write images:{name}");
+            return Err(CameraError::Unavailable { what: name, reason });
+        }
         let mut files = Vec::new();
         for entry in std::fs::read_dir(folder).map_err(unreadable)? {
             let path = entry.map_err(unreadable)?.path();
@@ -246,5 +250,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         assert!(Pictures::in_folder(folder.path()).err().unwrap().to_string().contains(".png"));
         assert!(Pictures::in_folder(&folder.path().join("absent")).is_err());
+        let file = folder.path().join("a.png");
+        std::fs::write(&file, b"").unwrap();
+        assert!(Pictures::in_folder(&file).err().unwrap().to_string().contains("write images:"));
     }
 }

@@ -87,7 +87,7 @@ pub struct Cmd {
     /// Play a video at its frame rate instead of as fast as possible
     #[arg(long, help_heading = "Source")]
     realtime: bool,
-    /// Fail if the camera cannot be opened at the start, instead of waiting for it
+    /// Fail if the camera cannot be opened at the start or ends before its first frame, instead of waiting for it
     #[arg(long, help_heading = "Source")]
     require_camera: bool,
     /// Record to this journal, which is created if it is missing; without FILE to the board's
@@ -280,6 +280,7 @@ impl Cmd {
             rate: self.frame_rate,
             realtime: self.realtime,
             wait_for_camera: !self.require_camera,
+            fail_without_frame: self.require_camera,
             ..camera::CameraOptions::default()
         }
     }
