@@ -180,6 +180,9 @@ impl Args {
     fn broker(&self, url: &str) -> Result<BrokerOptions, TelemetryError> {
         let address = Address::parse(url)?;
         let password = self.mqtt_password_file.as_deref().map(super::token::secret).transpose()?;
+        if let Some(path) = self.mqtt_password_file.clone().filter(|_| password.as_deref() == Some("")) {
+            return Err(TelemetryError::Password { path });
+        }
         if password.is_some() && address.user.is_none() {
             return Err(TelemetryError::Usage("--mqtt-password-file needs a user; write --mqtt mqtt://USER@HOST"));
         }
