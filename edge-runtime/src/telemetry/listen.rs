@@ -55,10 +55,7 @@ pub fn parse_host_name(text: &str) -> Result<String, String> {
 
 /// Where the service's socket is in the runtime directory that systemd gives; `None` without one.
 pub fn health_socket() -> Option<PathBuf> {
-    let folders = std::env::var_os("RUNTIME_DIRECTORY")?;
-    // Several are separated by colons; ours is the first.
-    let folder = std::env::split_paths(&folders).next().filter(|folder| folder.is_absolute())?;
-    Some(folder.join("health.sock"))
+    Some(crate::service::runtime_directory()?.join("health.sock"))
 }
 
 /// The address under which others reach a listener: its own, or for a listener on every interface that of the default route.

@@ -20,9 +20,9 @@ use crate::command::settings::Settings;
 use crate::journal::{self, Session};
 use crate::pipeline::{Pipeline, PipelineOptions, Profile};
 use crate::record::FrameRecord;
-use crate::run::{Journaled, OnObservation, Run, Sinks};
+use crate::run::{Journaled, OnObservation, PauseMarker, Run, Sinks};
 use crate::score::ScoreScale;
-use crate::service::{Progress, Service, Stop};
+use crate::service::{self, Progress, Service, Stop};
 use crate::telemetry::{self, Telemetry};
 use crate::trust::{self, Policy};
 
@@ -158,12 +158,14 @@ impl Cmd {
         let path = self.journal.as_ref().map(|given| given.as_deref().unwrap_or(Path::new(&board.paths.journal)));
         let watching = self.watching.options()?;
         let mut policy = self.policy(board)?;
+        let runtime = service::runtime_directory();
         if self.no_sandbox {
             tracing::warn!("--no-sandbox: the program can open everything that its user may open");
         } else if opened.is_none() {
             // Before the first thread is started: a thread that runs already would not be confined.
             let mut sandbox = sandbox::of_run(board, &spec, pictures.as_deref(), folder, path, &watching);
             sandbox.write.extend(policy.folder().map(Path::to_owned));
+            sandbox.write.extend(runtime.clone());
             sandbox::enter(&sandbox)?;
         }
         let stop = Stop::on_signals().context("cannot handle signals")?;
@@ -222,6 +224,7 @@ impl Cmd {
             max_frames: self.frames.unwrap_or(u64::MAX),
             still,
             start_paused: self.start_paused,
+            pause_marker: PauseMarker::new(runtime.map(|folder| folder.join("paused"))),
         };
         let outcome = run.run()?;
         terminal::summary(&outcome.summary);
