@@ -82,6 +82,21 @@ fn sizes_that_are_not_sizes_are_told_what_to_write() {
 }
 
 #[test]
+fn a_negative_rotation_is_told_what_to_write() {
+    let output = program().args(["run", "--rotate", "-90"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("0, 90, 180 or 270"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_path_may_begin_with_a_tilde() {
+    let home = tempfile::tempdir().unwrap();
+    let output = program().env("HOME", home.path()).args(["selftest", "--bundle=~/none"]).output().unwrap();
+    let wanted = home.path().join("none");
+    assert!(text(&output.stderr).contains(wanted.to_str().unwrap()), "{}", text(&output.stderr));
+}
+
+#[test]
 fn a_bundle_with_swapped_labels_is_refused_by_every_command() {
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/ferplus-edge");
     let folder = tempfile::tempdir().unwrap();

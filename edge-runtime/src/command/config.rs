@@ -30,7 +30,8 @@ enum Command {
 
 /// Check board files without running anything; prints one line per file
 ///
-/// Exit code 2 if one is wrong. Files that a board file names, such as the one with a password, need not be on this machine.
+/// Exit code 2 if one is wrong. Files that a board file names, such as the one with a password, need not be on this machine; a
+/// warning names those that are not.
 #[derive(clap::Args)]
 struct Check {
     /// The board files
