@@ -28,12 +28,15 @@ const ALWAYS_READ: [&str; 8] = [
 /// Devices that libraries open: SQLite seeds its random numbers from one, and children get another for their stdin.
 const ALWAYS_WRITE: [&str; 2] = ["/dev/null", "/dev/urandom"];
 /// Where names of hosts and certificates of authorities are looked up. `/etc/resolv.conf` may lead to one of three folders below `/run`.
-const LOOKED_UP: [&str; 8] = [
+/// Certificates in `/etc/ssl/certs` are links to where packages and administrators put them.
+const LOOKED_UP: [&str; 10] = [
     "/etc",
     "/run/systemd/resolve",
     "/run/NetworkManager",
     "/run/resolvconf",
+    "/usr/local/share/ca-certificates",
     "/usr/share/ca-certificates",
+    "/usr/share/ssl",
     "/usr/lib",
     "/lib",
     "/lib64",

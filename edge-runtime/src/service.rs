@@ -1,6 +1,7 @@
 //! The runtime as a service that systemd starts, watches and stops. Without systemd nothing here has an effect.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -26,6 +27,13 @@ impl Progress {
     pub fn count(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
+}
+
+/// Returns the runtime directory that systemd gives; `None` without one.
+pub fn runtime_directory() -> Option<PathBuf> {
+    let folders = std::env::var_os("RUNTIME_DIRECTORY")?;
+    // Several are separated by colons; ours is the first.
+    std::env::split_paths(&folders).next().filter(|folder| folder.is_absolute())
 }
 
 /// Whether the program was asked to stop.

@@ -218,6 +218,7 @@ fn a_wrong_setting_is_refused_in_one_line_that_names_file_line_and_key() {
         ("[source]\nrealtime = 1", "source.realtime: expected true or false"),
         ("[source]\nformat = \"bmp\"", "source.format: no format is called bmp"),
         ("[source]\nsize = \"640\"", "source.size: expected WIDTHxHEIGHT"),
+        ("[source]\nsize = \"0x0\"", "source.size: invalid size 0x0"),
         ("[preview]\nhosts = [1]", "preview.hosts: expected a list of texts"),
         ("[journal]\nrecord = 1", "journal.record: expected true, false or a path"),
         ("[journal]\ncommit_every = 1", "unknown field `commit_every`"),
@@ -237,6 +238,52 @@ fn a_wrong_setting_is_refused_in_one_line_that_names_file_line_and_key() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2));
     assert!(said.contains("password") && !said.contains("hunter2"), "{said}");
+}
+
+#[test]
+fn every_wrong_file_has_its_line() {
+    let (_one, first) = board_file("\n[preview]\nrate = 0\n");
+    let (_two, second) = board_file("\n[mqtt]\nurl = \"http://h\"\n");
+    let (three, _) = board_file("");
+    let third = three.path().join("webcam.toml");
+    let camera: toml::Table = SHIPPED.parse().unwrap();
+    let source = camera["camera"]["source"].as_str().unwrap();
+    std::fs::write(&third, SHIPPED.replace(&format!("{source:?}"), "\"webcam\"")).unwrap();
+    let (_four, good) = board_file("\n[preview]\naddress = 8080\ntoken_file = \"/no/such/token\"\n");
+    let output = program().args(["config", "check"]).args([&first, &second, &third, &good]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<_> = said.lines().collect();
+    let expected =
+        [(&first, "preview.rate"), (&second, "mqtt.url = http://h"), (&third, "camera.source"), (&good, "ok, ")];
+    assert_eq!(lines.len(), expected.len(), "{said}");
+    for (line, (path, word)) in lines.iter().zip(expected) {
+        assert!(line.starts_with(path.to_str().unwrap()) && line.contains(word), "{line}");
+    }
+    let warned = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        warned.contains("there is no /no/such/token") && warned.contains("3 of 4 board files are wrong"),
+        "{warned}"
+    );
+}
+
+#[test]
+fn a_variable_with_a_wrong_value_is_named_and_an_empty_one_is_none() {
+    let (_folder, path) = board_file("");
+    let refused = show(&path, &[], &[("EDGE_RUNTIME_PREVIEW_RATE", "fast")]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!((refused.status.code(), said.lines().count()), (Some(2), 1), "{said}");
+    assert!(said.contains("EDGE_RUNTIME_PREVIEW_RATE=fast: "), "{said}");
+    let output = show(&path, &[], &[("EDGE_RUNTIME_PREVIEW_RATE", ""), ("EDGE_RUNTIME_PREVIEW_RAT", "5")]);
+    assert_eq!(line(&stdout(&output), "preview.rate"), "preview.rate = 10  # default");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("did you mean EDGE_RUNTIME_PREVIEW_RATE?"), "{said}");
+}
+
+#[test]
+fn settings_of_the_board_file_are_flags_whatever_follows() {
+    let (_folder, path) = board_file("\n[preview]\nrate = 12\n");
+    assert!(line(&stdout(&show(&path, &["--"], &[])), "preview.rate").starts_with("preview.rate = 12"));
 }
 
 #[test]

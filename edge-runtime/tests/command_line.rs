@@ -74,11 +74,26 @@ fn a_wrong_rust_log_is_bad_input_and_levels_are_taken() {
 
 #[test]
 fn sizes_that_are_not_sizes_are_told_what_to_write() {
-    for size in ["640", "640x", "widex480", "-1x5"] {
+    for size in ["640", "640x", "widex480", "-1x5", "0x0"] {
         let output = program().args(["run", &format!("--frame-size={size}")]).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{size}");
         assert!(text(&output.stderr).contains("640x480"), "{size}: {}", text(&output.stderr));
     }
+}
+
+#[test]
+fn a_negative_rotation_is_told_what_to_write() {
+    let output = program().args(["run", "--rotate", "-90"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("0, 90, 180 or 270"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_path_may_begin_with_a_tilde() {
+    let home = tempfile::tempdir().unwrap();
+    let output = program().env("HOME", home.path()).args(["selftest", "--bundle=~/none"]).output().unwrap();
+    let wanted = home.path().join("none");
+    assert!(text(&output.stderr).contains(wanted.to_str().unwrap()), "{}", text(&output.stderr));
 }
 
 #[test]

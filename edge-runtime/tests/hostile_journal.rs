@@ -108,6 +108,23 @@ fn rows_out_of_order_end_the_reading() {
 }
 
 #[test]
+fn text_that_is_not_utf_8_is_damage_and_the_row_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path =
+        journal(folder.path(), "UPDATE record SET file = CAST(x'ff' AS TEXT) WHERE id = (SELECT min(id) FROM record)");
+    let log = |command: &str| {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_edge-runtime"));
+        program.args(["log", command]).arg("--journal").arg(&path).output().unwrap()
+    };
+    let verified = log("verify");
+    let found = String::from_utf8_lossy(&verified.stdout).into_owned();
+    assert!(verified.status.code() == Some(1) && found.contains("damage: record "), "{found}");
+    let said = String::from_utf8_lossy(&log("export").stderr).into_owned();
+    assert!(said.contains("is damaged (record ") && said.contains("`log verify` says where"), "{said}");
+    reads(&path);
+}
+
+#[test]
 fn what_only_looks_like_the_tables_is_refused() {
     for statements in [
         // Reading it never ends.

@@ -18,7 +18,7 @@ use edge_runtime::event::{Event, Rate, Throttling};
 use edge_runtime::frame::{Frame, Observation};
 use edge_runtime::journal::{Config, Reader, Writer};
 use edge_runtime::pipeline::{Observe, Profile};
-use edge_runtime::run::{Indicate, Notify, Run, Sinks, Summary};
+use edge_runtime::run::{Indicate, Notify, PauseMarker, Run, Sinks, Summary};
 use edge_runtime::service::{Progress, Stop};
 use edge_runtime::telemetry::{self, Telemetry, mqtt};
 use expression_core::indicator::State;
@@ -165,6 +165,7 @@ fn run(script: Script, journal: Option<Writer>, telemetry: Telemetry) -> (Run<Fa
         max_frames: u64::MAX,
         still: false,
         start_paused: false,
+        pause_marker: PauseMarker::default(),
     };
     (run, ends)
 }
@@ -359,6 +360,30 @@ fn what_the_button_paused_only_the_button_resumes() {
         let wanted = ["start"].iter().chain(expected).chain(&["stop"]).copied().collect::<Vec<_>>();
         assert_eq!(events(&path), wanted, "{button} {asked:?} {start_paused}");
     }
+}
+
+#[test]
+fn a_pause_outlives_the_run_until_it_is_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let marker = PauseMarker::new(Some(folder.path().join("paused")));
+    let journal = folder.path().join("journal");
+    // Pressed; started again; asked by the broker, which may not; pressed again; started again.
+    for (pressed, asked, frames) in
+        [(true, false, 0), (false, false, 0), (false, true, 0), (true, false, 4), (false, false, 4)]
+    {
+        let telemetry = Telemetry::start(telemetry::TelemetryOptions::default(), about(), None).unwrap();
+        let script = Script::new(std::iter::repeat_n(Next::Frame, 4).chain([Next::End]));
+        let (mut run, ends) = run(script, Some(open(&journal, config())), telemetry);
+        run.pause_marker = marker.clone();
+        if pressed {
+            ends.lights.press();
+        }
+        if asked {
+            run.sinks.telemetry.request_pause(false);
+        }
+        assert_eq!(run.run().unwrap().summary.frames, frames, "{pressed} {asked}");
+    }
+    assert_eq!(marker.paused_by(), None);
 }
 
 #[test]

@@ -443,16 +443,23 @@ fn home_assistant_is_told_of_the_board_and_its_state() {
     listener.find("test/board/status", |payload| payload == "offline");
 }
 
-/// The newest Home Assistant that pip finds, once for all runs of the tests; `None` if there is none.
+/// The version of Home Assistant that `telemetry_support/home_assistant.py` was written for: it reads parts that are not its API.
+const HOME_ASSISTANT: &str = "2026.11.0";
+
+/// The wheel of Home Assistant, downloaded once for all runs of the tests; `None` if pip does not find it.
 fn home_assistant() -> Option<std::path::PathBuf> {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("home-assistant");
     let wheel = || {
         let files = std::fs::read_dir(&folder).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
-        files.filter(|path| path.extension().is_some_and(|extension| extension == "whl")).max()
+        let name = format!("homeassistant-{HOME_ASSISTANT}-");
+        let is_it =
+            |path: &std::path::PathBuf| path.file_name().is_some_and(|file| file.to_string_lossy().starts_with(&name));
+        files.filter(|path| path.extension().is_some_and(|extension| extension == "whl")).find(is_it)
     };
     if wheel().is_none() {
         let mut pip = Command::new("python3");
-        pip.args(["-m", "pip", "download", "homeassistant", "--no-deps", "--ignore-requires-python", "--quiet"]);
+        let wanted = format!("homeassistant=={HOME_ASSISTANT}");
+        pip.args(["-m", "pip", "download", &wanted, "--no-deps", "--ignore-requires-python", "--quiet"]);
         pip.args(["--only-binary=:all:", "--disable-pip-version-check", "--dest"]).arg(&folder).stderr(Stdio::null());
         let _ = pip.status();
     }

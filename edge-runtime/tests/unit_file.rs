@@ -76,6 +76,7 @@ fn the_unit_keeps_its_promises() {
         "User=edge-runtime",
         "StateDirectory=edge-runtime",
         "RuntimeDirectory=edge-runtime",
+        "RuntimeDirectoryPreserve=restart",
         "ProtectSystem=strict",
         "NoNewPrivileges=yes",
         "PrivateUsers=yes",

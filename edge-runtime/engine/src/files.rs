@@ -112,6 +112,26 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     fs::read(path).map_err(|error| with_path(error, "read", path))
 }
 
+/// Opens a regular file for reading. Anything else, such as a named pipe that nobody writes to, is refused and never waited for.
+///
+/// # Errors
+/// Returns an error of the kind `InvalidInput` if it is not a regular file, and that of its cause if it cannot be opened.
+pub fn open_regular(path: &Path) -> io::Result<File> {
+    let check = |metadata: fs::Metadata| match metadata.is_file() {
+        true => Ok(()),
+        false => Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")),
+    };
+    // Opening a device may do something; a pipe may take the file's place between the look and the opening.
+    check(fs::metadata(path)?)?;
+    let mut options = OpenOptions::new();
+    options.read(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NONBLOCK);
+    let file = options.open(path)?;
+    check(file.metadata()?)?;
+    Ok(file)
+}
+
 /// Reads a whole regular file of at most `max` bytes. Anything else, such as a named pipe, is not opened.
 ///
 /// # Errors
@@ -120,16 +140,13 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
 pub fn read_at_most(path: &Path, max: u64) -> io::Result<Vec<u8>> {
     let too_large = || io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {max} bytes"));
     let read = || {
-        let metadata = fs::metadata(path)?;
-        if !metadata.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
-        }
+        let file = open_regular(path)?;
         // Refused before a byte is read; files of `/proc` have no length beforehand.
-        if metadata.len() > max {
+        if file.metadata()?.len() > max {
             return Err(too_large());
         }
         let mut bytes = Vec::new();
-        File::open(path)?.take(max.saturating_add(1)).read_to_end(&mut bytes)?;
+        file.take(max.saturating_add(1)).read_to_end(&mut bytes)?;
         if bytes.len() as u64 > max { Err(too_large()) } else { Ok(bytes) }
     };
     read().map_err(|error| with_path(error, "read", path))
@@ -241,6 +258,20 @@ mod tests {
             assert!(fs::symlink_metadata(&pipe).unwrap().file_type().is_fifo());
             assert_eq!(reader.join().unwrap(), b"through");
             assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        }
+
+        #[test]
+        fn only_a_regular_file_is_read_and_a_pipe_is_not_waited_for() {
+            let folder = tempfile::tempdir().unwrap();
+            let [pipe, link, file] = ["pipe", "link", "file"].map(|name| folder.path().join(name));
+            assert!(succeeds("mkfifo", &[pipe.to_str().unwrap()]));
+            symlink(&pipe, &link).unwrap();
+            for path in [pipe.as_path(), &link, folder.path()] {
+                assert_eq!(open_regular(path).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+                assert!(read_at_most(path, 10).unwrap_err().to_string().ends_with("not a regular file"));
+            }
+            write_bytes(&file, b"content").unwrap();
+            assert_eq!(read_at_most(&file, 10).unwrap(), b"content");
         }
 
         #[test]

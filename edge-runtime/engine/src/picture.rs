@@ -7,11 +7,11 @@ mod exif;
 pub mod jpeg;
 mod kind;
 
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Classify, ErrorKind};
+use crate::files;
 use expression_core::{FaceInput, View};
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
@@ -25,6 +25,10 @@ pub const MAX_PIXELS: usize = 1 << 24;
 const MAX_DECODED: u64 = 8 * MAX_PIXELS as u64;
 /// The most bytes of text and colour profiles in a PNG file, unpacked.
 const MAX_PNG_METADATA: u64 = 8 << 20;
+
+/// Where the start of a JPEG picture is looked for in a file that begins with something else, bytes: cameras and their programs
+/// leave headers of HTTP before frames that they save.
+const SEARCHED: usize = 4 << 10;
 
 /// Endings of the names of pictures in lower case: those that are read, then those that are named as not readable.
 const EXTENSIONS: [&str; 23] = [
@@ -82,6 +86,9 @@ pub fn is_size_supported(width: usize, height: usize) -> bool {
 fn check_size(width: usize, height: usize) -> Result<(), String> {
     match is_size_supported(width, height) {
         true => Ok(()),
+        false if width == 0 || height == 0 => {
+            Err(format!("it is damaged: its size is said to be {width}x{height} pixels"))
+        }
         false => Err(format!(
             "it has {width}x{height} pixels; scale it to sides of at most {MAX_SIDE} and {:.1} million pixels",
             MAX_PIXELS as f64 / 1e6
@@ -96,8 +103,7 @@ pub fn looks_like_picture(path: &Path) -> bool {
         return true;
     }
     let mut head = [0; 16];
-    let length =
-        path.is_file().then(|| File::open(path)).and_then(Result::ok).and_then(|mut file| file.read(&mut head).ok());
+    let length = files::open_regular(path).ok().and_then(|mut file| file.read(&mut head).ok());
     Kind::from_head(head.get(..length.unwrap_or(0)).unwrap_or_default()).is_surely_picture()
 }
 
@@ -111,7 +117,7 @@ impl Picture {
     pub fn open(path: &Path) -> Result<Picture, PictureError> {
         let unreadable =
             |error: io::Error| PictureError::Unreadable { path: path.to_owned(), reason: error.to_string() };
-        Picture::read(BufReader::new(File::open(path).map_err(unreadable)?), path)
+        Picture::read(BufReader::new(files::open_regular(path).map_err(unreadable)?), path)
     }
 
     /// Decodes the bytes of such a file; `path` is for messages.
@@ -152,19 +158,21 @@ fn decode(mut file: impl BufRead + Seek) -> Result<(DynamicImage, Orientation), 
     let start = file.stream_position().map_err(failed)?;
     let mut head = Vec::with_capacity(kind::HEAD);
     file.by_ref().take(kind::HEAD as u64).read_to_end(&mut head).map_err(failed)?;
-    let mut from_start = || file.seek(SeekFrom::Start(start)).map_err(failed);
     let format = match Kind::from_head(&head) {
-        Kind::Jpeg => {
-            from_start()?;
+        kind @ (Kind::Jpeg | Kind::Unknown) => {
+            file.by_ref().take((SEARCHED - kind::HEAD) as u64).read_to_end(&mut head).map_err(failed)?;
+            let found = if kind == Kind::Jpeg { Some(0) } else { jpeg::start(&head) };
+            let Some(found) = found else {
+                return Err("its content is not that of a picture; give JPEG, PNG, WebP, TIFF, GIF, BMP or PNM".into());
+            };
+            let at = found + jpeg::repeated_starts(&head[found..]);
+            file.seek(SeekFrom::Start(start + at as u64)).map_err(failed)?;
             return jpeg::decode(jpeg::read(file)?);
         }
         Kind::Readable(format) => format,
         Kind::Other(what, advice) => return Err(format!("it is {what}; {advice}")),
-        Kind::Unknown => {
-            return Err("its content is not that of a picture; give JPEG, PNG, WebP, TIFF, GIF, BMP or PNM".into());
-        }
     };
-    from_start()?;
+    file.seek(SeekFrom::Start(start)).map_err(failed)?;
     let told = match format {
         ImageFormat::Png => exif::in_png(&mut file),
         ImageFormat::WebP => exif::in_webp(&mut file),

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 pub use file::{Bias, Board, BoardError, Camera, DisplayBus, Expectation, Flip, Gpio, Line, Offset, Paths, Thermal};
 pub use indicator::Indicator;
-pub use settings::{Entry, FileSetting, Kind, SETTINGS, Setting};
+pub use settings::{Entry, FileSetting, Kind, SETTINGS, Setting, nearest};
 
 /// The boards that are built in, in the order of their names.
 const BUILT_IN: [(&str, &str); 7] = [

@@ -112,6 +112,13 @@ pub struct FileSetting {
     pub line: usize,
 }
 
+impl FileSetting {
+    /// The value of its flag; `None` for a switch.
+    pub fn value(&self) -> Option<&str> {
+        self.flags.first().and_then(|flag| flag.split_once('=')).map(|(_, value)| value)
+    }
+}
+
 /// What is wrong with a key, and where in the text.
 pub(super) type Wrong = (Range<usize>, String);
 
@@ -211,8 +218,8 @@ pub(super) fn line(text: &str, place: usize) -> usize {
     text.as_bytes().iter().take(place).filter(|byte| **byte == b'\n').count() + 1
 }
 
-/// The name that an unknown one is probably meant to be.
-fn nearest<'a>(unknown: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+/// Returns the name that an unknown one is probably meant to be.
+pub fn nearest<'a>(unknown: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let (distance, name) = known.map(|name| (strsim::osa_distance(unknown, name), name)).min()?;
     (distance <= 1 + name.len() / 4).then_some(name)
 }
@@ -224,12 +231,18 @@ pub(super) fn with_nearest(message: &str) -> String {
         return message.to_owned();
     };
     let mut known: Vec<&str> = names.collect();
+    let mut more = Vec::new();
     // At the top of the file there are the tables of settings, too.
     if known.contains(&"thermal") {
-        tables().for_each(|table| known.push(table));
+        for table in tables() {
+            if !known.contains(&table) {
+                known.push(table);
+                more.push(format!(", `{table}`"));
+            }
+        }
     }
     match nearest(unknown, known.iter().copied()) {
         Some(nearest) => format!("unknown field `{unknown}`, did you mean `{nearest}`?"),
-        None => message.to_owned(),
+        None => format!("{message}{}", more.concat()),
     }
 }

@@ -44,6 +44,7 @@ pub struct Live {
     opener: Opener,
     stall: Option<Duration>,
     first_frame: Duration,
+    fail_without_frame: bool,
     pace: Pace,
     backoff: Backoff,
     state: State,
@@ -134,6 +135,7 @@ impl Live {
             opener,
             stall: options.stall,
             first_frame: options.first_frame,
+            fail_without_frame: options.fail_without_frame,
             pace: Pace::default(),
             backoff: Backoff::new(options.first_retry, options.longest_retry),
             state,
@@ -185,16 +187,16 @@ impl Live {
         }
     }
 
-    fn run(&mut self, frame: &mut Frame) -> Next {
-        let State::Running(stream, _) = &self.state else { return Next::Waiting };
+    fn run(&mut self, frame: &mut Frame) -> Result<Next, CameraError> {
+        let State::Running(stream, _) = &self.state else { return Ok(Next::Waiting) };
         let patience = self.patience(stream.is_video());
-        let State::Running(stream, since) = &mut self.state else { return Next::Waiting };
+        let State::Running(stream, since) = &mut self.state else { return Ok(Next::Waiting) };
         // A source that was not asked is not silent: recording may have been paused.
         let paused = self.asked.elapsed() >= patience.unwrap_or(self.first_frame).min(MIN_STALL);
         if paused {
             *since = Instant::now();
         }
-        match stream.next(frame, LONGEST_WAIT) {
+        Ok(match stream.next(frame, LONGEST_WAIT) {
             Ok(Got::Frame) => {
                 let now = Instant::now();
                 let waited = now - std::mem::replace(since, now);
@@ -208,7 +210,7 @@ impl Live {
                 if std::mem::take(&mut self.lost) {
                     tracing::info!("camera back after {:.1} s: {}", gap.as_secs_f64(), self.description);
                     self.early = Some(std::mem::take(frame));
-                    return Next::Back { gap };
+                    return Ok(Next::Back { gap });
                 }
                 Next::Frame
             }
@@ -216,7 +218,7 @@ impl Live {
                 let silent = since.elapsed();
                 if patience.is_some_and(|patience| silent >= patience) {
                     let reason = format!("{} gave no frame for {:.1?}", self.description, patience.unwrap_or_default());
-                    return self.lose(reason);
+                    return Ok(self.lose(reason));
                 }
                 if self.pace.frames == 0
                     && silent >= self.first_frame
@@ -232,8 +234,12 @@ impl Live {
                 self.state = State::Ended;
                 Next::End
             }
+            Err(error) if self.fail_without_frame && self.pace.start.is_none() => {
+                self.state = State::Ended;
+                return Err(error);
+            }
             Err(error) => self.lose(error.to_string()),
-        }
+        })
     }
 
     fn rest(&mut self) -> Next {
@@ -284,7 +290,7 @@ impl Source for Live {
             return Ok(Next::Frame);
         }
         let next = match self.state {
-            State::Running(..) => self.run(frame),
+            State::Running(..) => self.run(frame)?,
             State::Resting(..) => self.rest(),
             State::Opening(_) => self.wait_for_opening(),
             State::Ended => Next::End,

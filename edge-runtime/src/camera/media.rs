@@ -48,11 +48,15 @@ pub fn open(address: &str, options: &CameraOptions) -> Result<Live, CameraError>
 
 /// The command that writes the luma of `address` as y4m; `None` if neither program is installed.
 fn words(address: &str, realtime: bool, is_installed: impl Fn(&str) -> bool) -> Option<Vec<String>> {
-    let rtsp = address.starts_with("rtsp");
+    let begins = |scheme: &str| is_address(address) && address.starts_with(scheme);
+    let rtsp = begins("rtsp");
     let split = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<String>>();
     if is_installed("ffmpeg") {
         let mut words = split("ffmpeg -nostdin -loglevel error");
-        if is_address(address) {
+        if begins("http") {
+            // Without a buffer ffmpeg gives no frame of a file that a web server holds.
+            words.extend(split("-flags low_delay"));
+        } else if is_address(address) {
             // Without these several seconds are buffered; UDP loses packets, which tears frames.
             words.extend(split("-fflags nobuffer -flags low_delay"));
         }
@@ -134,7 +138,8 @@ mod tests {
         assert!(rtsp.starts_with("ffmpeg -nostdin ") && rtsp.ends_with(" -pix_fmt gray -f yuv4mpegpipe -"), "{rtsp}");
         assert!(rtsp.contains("-fflags nobuffer -flags low_delay -rtsp_transport tcp -i rtsp://camera/1 "), "{rtsp}");
         let http = line("http://camera/video", false, &both).unwrap();
-        assert!(http.contains("nobuffer") && !http.contains("rtsp"), "{http}");
+        assert!(http.contains("-flags low_delay -i http://") && !http.contains("nobuffer"), "{http}");
+        assert!(!http.contains("rtsp"), "{http}");
         let file = line("-a film.mp4", true, &both).unwrap();
         assert!(file.contains("-re -i ./-a film.mp4") && !file.contains("nobuffer"), "{file}");
         let gst = line("rtsp://camera/1", false, &both[1..]).unwrap();

@@ -103,6 +103,8 @@ pub struct CameraOptions {
     pub realtime: bool,
     /// Wait for a camera that cannot be opened at the start, instead of refusing it.
     pub wait_for_camera: bool,
+    /// A camera that is lost before its first frame is an error, instead of being opened again.
+    pub fail_without_frame: bool,
     /// A program that ends with success ends the source, instead of being started again.
     pub end_with_command: bool,
     /// How the frames are to be turned to be upright.
@@ -128,6 +130,7 @@ impl Default for CameraOptions {
             rate: None,
             realtime: false,
             wait_for_camera: false,
+            fail_without_frame: false,
             end_with_command: false,
             turn: Turn::default(),
             stride: None,

@@ -26,6 +26,10 @@ impl Pictures {
     pub fn in_folder(folder: &Path) -> Result<Pictures, CameraError> {
         let name = folder.display().to_string();
         let unreadable = |error| CameraError::unavailable(&name, &error);
+        if folder.is_file() {
+            let reason = format!("it is a file; write images:{name}");
+            return Err(CameraError::Unavailable { what: name, reason });
+        }
         let mut files = Vec::new();
         for entry in std::fs::read_dir(folder).map_err(unreadable)? {
             let path = entry.map_err(unreadable)?.path();
@@ -232,9 +236,22 @@ mod tests {
     }
 
     #[test]
+    fn a_named_pipe_is_left_out_and_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        GrayImage::from_pixel(3, 2, Grey([7])).save(folder.path().join("a.png")).unwrap();
+        let pipe = folder.path().join("b.png");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let mut source = Pictures::in_folder(folder.path()).unwrap();
+        assert_eq!((all(&mut source).0, source.skipped()), (vec!["a.png".into()], 1));
+    }
+
+    #[test]
     fn folders_without_pictures_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         assert!(Pictures::in_folder(folder.path()).err().unwrap().to_string().contains(".png"));
         assert!(Pictures::in_folder(&folder.path().join("absent")).is_err());
+        let file = folder.path().join("a.png");
+        std::fs::write(&file, b"").unwrap();
+        assert!(Pictures::in_folder(&file).err().unwrap().to_string().contains("write images:"));
     }
 }

@@ -1,9 +1,9 @@
 //! `edge-runtime config`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use expression_engine::Error;
-use expression_engine::error::{Result, print};
+use expression_engine::error::{Context, Result, print};
 
 use super::settings::{self, Settings};
 use crate::board::Board;
@@ -30,7 +30,8 @@ enum Command {
 
 /// Check board files without running anything; prints one line per file
 ///
-/// Exit code 2 if one is wrong. Files that a board file names, such as the one with a password, need not be on this machine.
+/// Exit code 2 if one is wrong. Files that a board file names, such as the one with a password, need not be on this machine; a
+/// warning names those that are not.
 #[derive(clap::Args)]
 struct Check {
     /// The board files
@@ -58,17 +59,7 @@ impl Cmd {
     /// Returns an error if a board file or a flag is wrong, or if stdout cannot be written.
     pub fn run(&self, settings: Option<&Settings>) -> Result<()> {
         match (&self.command, settings) {
-            (Command::Check(check), _) => check.files.iter().try_for_each(|file| {
-                let path = std::path::absolute(file).unwrap_or_else(|_| file.clone());
-                let board = Board::read(file)?;
-                settings::check(&board, &file.display().to_string())?;
-                let (cli, _) = settings::parse(
-                    ["edge-runtime", "run", "--board"].map(Into::into).into_iter().chain([path.into()]),
-                    false,
-                )?;
-                cli.check(&board)?;
-                print(&format!("{}: ok, {} ({})", file.display(), board.title, board.name))
-            }),
+            (Command::Check(check), _) => check.run(),
             (Command::Show(show), Some(settings)) => {
                 show.run.check(&settings.board)?;
                 let rows = settings.table();
@@ -82,4 +73,46 @@ impl Cmd {
             (Command::Schema(Schema {}), _) => print(SCHEMA.trim_end()),
         }
     }
+}
+
+impl Check {
+    fn run(&self) -> Result<()> {
+        let mut wrong = 0;
+        for file in &self.files {
+            match (check(file), self.files.as_slice()) {
+                (Ok(board), _) => print(&format!("{}: ok, {} ({})", file.display(), board.title, board.name))?,
+                (Err(error), [_]) => return Err(error),
+                (Err(error), _) => {
+                    wrong += 1;
+                    print(&error.to_string())?;
+                }
+            }
+        }
+        match wrong {
+            0 => Ok(()),
+            wrong => {
+                let total = self.files.len();
+                Err(Error::bad_input(format!("{wrong} of {total} board files are wrong; the lines above say why")))
+            }
+        }
+    }
+}
+
+/// Checks a board file. The error names it.
+fn check(file: &Path) -> Result<Board> {
+    let name = file.display().to_string();
+    let path = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    let board = Board::read(file)?;
+    settings::check(&board, &name)?;
+    let arguments = ["edge-runtime", "run", "--board"].map(Into::into).into_iter().chain([path.into()]);
+    let (cli, _) = settings::try_parse(arguments.collect(), false)?
+        .map_err(|error| Error::bad_input(format!("{name}: {}", settings::reason(&error))))?;
+    cli.check(&board).context(&name)?;
+    for found in &board.settings {
+        let path = found.value().filter(|_| found.setting.flag.ends_with("_file"));
+        if let Some(path) = path.filter(|path| !Path::new(path).exists()) {
+            tracing::warn!("{name}, line {}: {}: there is no {path} on this machine", found.line, found.setting.key);
+        }
+    }
+    Ok(board)
 }

@@ -100,7 +100,14 @@ impl Cmd {
 fn ask(socket: &Path) -> Result<Health> {
     let failed = |error: std::io::Error| {
         let socket = socket.display();
-        Error::failure(format!("{socket}: {error}; is the service running (systemctl status edge-runtime)?"))
+        // A timeout of a socket comes as this.
+        let reason = match error.kind() {
+            std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut => {
+                format!("no answer within {} s", PATIENCE.as_secs())
+            }
+            _ => error.to_string(),
+        };
+        Error::failure(format!("{socket}: {reason}; is the service running (systemctl status edge-runtime)?"))
     };
     let mut stream = UnixStream::connect(socket).map_err(failed)?;
     stream.set_read_timeout(Some(PATIENCE)).map_err(failed)?;

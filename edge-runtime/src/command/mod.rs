@@ -63,6 +63,9 @@ impl Cli {
     /// Returns the subcommand's error, or one if RUST_LOG cannot be read.
     pub fn run(&self, started: Instant, settings: Option<&settings::Settings>) -> Result<()> {
         self.verbosity.start_logging()?;
+        if settings.is_some() {
+            settings::warn_of_unknown_variables();
+        }
         match &self.command {
             Command::Run(cmd) => match settings {
                 Some(settings) => cmd.run(started, settings),

@@ -4,19 +4,25 @@
 //! flag or a variable says otherwise. So each value is read and checked in one place, whoever gave it.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
-use clap::builder::Resettable;
+use clap::builder::{PathBufValueParser, Resettable, TypedValueParser};
+use clap::error::{ContextKind, ContextValue};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Command, CommandFactory, FromArgMatches};
 use expression_engine::Error;
 use expression_engine::error::Result;
 
 use super::Cli;
-use crate::board::{Board, Entry, Kind, SETTINGS, Setting};
+use crate::board::{Board, Entry, Kind, SETTINGS, Setting, nearest};
 use crate::camera;
+#[cfg(feature = "mqtt")]
+use crate::telemetry::{TelemetryError, mqtt::Address};
 
 /// Begins the name of each variable.
 const PREFIX: &str = "EDGE_RUNTIME_";
+/// Begins the names of variables by which the tests start programs of their own.
+const OF_TESTS: &str = "EDGE_RUNTIME_TEST_";
 /// Flags of `run` that are no settings: they are about one run, or add to what the board file trusts.
 pub const ONE_OFF: [&str; 7] = ["board", "frames", "print", "profile", "keys", "allow_older", "no_sandbox"];
 
@@ -36,13 +42,32 @@ pub struct Settings {
 /// Reads the program's arguments, and the environment too if `variables` says so. Wrong usage ends the program, as does `--help`.
 ///
 /// # Errors
-/// Returns an error if the board file is missing or wrong.
+/// Returns an error if the board file is missing or wrong, or if a variable has a wrong value.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>, variables: bool) -> Result<(Cli, Option<Settings>)> {
-    let mut arguments: Vec<OsString> = arguments.into_iter().collect();
-    let command = if variables { with_variables(Cli::command()) } else { Cli::command() };
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    match try_parse(arguments.clone(), variables)? {
+        Ok(parsed) => Ok(parsed),
+        Err(error) => match of_variable(&error, &arguments).filter(|_| variables) {
+            Some(error) => Err(error),
+            None => error.exit(),
+        },
+    }
+}
+
+/// What clap makes of arguments, or its error about wrong usage.
+type Parsed = std::result::Result<(Cli, Option<Settings>), clap::Error>;
+
+/// [`parse`], which returns wrong usage instead of ending the program.
+///
+/// # Errors
+/// Returns an error if the board file is missing or wrong.
+pub fn try_parse(mut arguments: Vec<OsString>, variables: bool) -> Result<Parsed> {
+    let command = with_home(if variables { with_variables(Cli::command()) } else { Cli::command() });
     // What a flag requires may be in the board file, which is not read yet.
-    let first = without_requirements(command.clone());
-    let first = first.try_get_matches_from(&arguments).unwrap_or_else(|error| error.exit());
+    let first = match without_requirements(command.clone()).try_get_matches_from(&arguments) {
+        Ok(first) => first,
+        Err(error) => return Ok(Err(error)),
+    };
     let settings = match asking(&first) {
         Some(matches) => {
             let name = matches.get_one::<String>("board").map(String::as_str);
@@ -52,7 +77,10 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>, variables: bool) -> 
             let given: Vec<_> = SETTINGS.iter().filter_map(|setting| given(matches, setting)).collect();
             let is_given = |setting: Setting| given.iter().any(|(known, ..)| *known == setting);
             let from_file = board.settings.iter().filter(|found| !is_given(found.setting));
-            arguments.extend(from_file.flat_map(|found| &found.flags).map(OsString::from));
+            let flags: Vec<OsString> = from_file.flat_map(|found| &found.flags).map(OsString::from).collect();
+            // Right behind the subcommand: behind a `--` they would be no flags.
+            let place = after_subcommand(&arguments);
+            arguments.splice(place..place, flags);
             let words = arguments.iter().skip(1).map(|word| camera::without_password(&word.to_string_lossy()));
             let words: Vec<String> = words.collect();
             let line = words.join(" ");
@@ -60,8 +88,67 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>, variables: bool) -> 
         }
         None => None,
     };
-    let matches = command.try_get_matches_from(&arguments).unwrap_or_else(|error| error.exit());
-    Ok((Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()), settings))
+    let cli = command.try_get_matches_from(&arguments).and_then(|matches| Cli::from_arg_matches(&matches));
+    Ok(cli.map(|cli| (cli, settings)))
+}
+
+/// The place behind `run` or `config show`. No flag that may stand before them takes a value.
+fn after_subcommand(arguments: &[OsString]) -> usize {
+    let after = |from: usize, name: &str| {
+        let found = arguments.iter().skip(from).position(|word| word == name);
+        found.map(|found| from + found + 1)
+    };
+    let first = arguments.iter().skip(1).find(|word| *word == "run" || *word == "config");
+    let place = match first {
+        Some(word) if word == "config" => after(1, "config").and_then(|from| after(from, "show")),
+        _ => after(1, "run"),
+    };
+    place.unwrap_or(arguments.len())
+}
+
+/// The error about a flag that was not given, but whose variable was.
+fn of_variable(error: &clap::Error, arguments: &[OsString]) -> Option<Error> {
+    let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg) else { return None };
+    let flag = argument.split(' ').next()?;
+    let is_given = arguments.iter().any(|word| {
+        let word = word.to_string_lossy();
+        word == flag || word.strip_prefix(flag).is_some_and(|rest| rest.starts_with('='))
+    });
+    let variable = variable(&flag.strip_prefix("--")?.replace('-', "_"));
+    let value = std::env::var_os(&variable).filter(|value| !is_given && !value.is_empty())?;
+    let value = camera::without_password(&value.to_string_lossy());
+    Some(Error::bad_input(format!("{variable}={value}: {}", reason(error))))
+}
+
+/// What clap says is wrong, in one line.
+pub fn reason(error: &clap::Error) -> String {
+    match std::error::Error::source(error) {
+        Some(reason) => reason.to_string(),
+        None => {
+            let text = error.to_string();
+            let lines: Vec<_> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
+            lines.join(" ").trim_start_matches("error: ").to_owned()
+        }
+    }
+}
+
+/// Warns of variables that look like those of flags and are none.
+pub fn warn_of_unknown_variables() {
+    let known: Vec<String> = SETTINGS.iter().map(|setting| variable(setting.flag)).chain([variable("board")]).collect();
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy();
+        if !name.starts_with(PREFIX) || name.starts_with(OF_TESTS) || known.iter().any(|known| *known == name) {
+            continue;
+        }
+        match nearest(&name, known.iter().map(String::as_str)) {
+            Some(nearest) => {
+                tracing::warn!("the variable {name} is not known and changes nothing; did you mean {nearest}?")
+            }
+            None => {
+                tracing::warn!("the variable {name} is not known and changes nothing; `config show` lists the settings")
+            }
+        }
+    }
 }
 
 /// Checks what a board file says in place of flags, as the flags would be.
@@ -74,20 +161,24 @@ pub fn check(board: &Board, file: &str) -> Result<()> {
         let key = found.setting.key;
         let words = ["edge-runtime", "run"].into_iter().chain(found.flags.iter().map(String::as_str));
         if let Err(error) = command.clone().try_get_matches_from(words) {
-            let reason = match std::error::Error::source(&error) {
-                Some(reason) => reason.to_string(),
-                None if error.kind() == clap::error::ErrorKind::UnknownArgument => {
+            let reason = match error.kind() {
+                clap::error::ErrorKind::UnknownArgument => {
                     "this build of the program lacks it; remove the key, or build with its cargo feature".into()
                 }
-                None => {
-                    let text = error.to_string();
-                    let lines: Vec<_> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
-                    lines.join(" ").trim_start_matches("error: ").to_owned()
-                }
+                _ => reason(&error),
             };
             let line = found.line;
             return Err(Error::bad_input(format!(
                 "{file}, line {line}: {key}: {reason}; boards/README.md explains each key"
+            )));
+        }
+        #[cfg(feature = "mqtt")]
+        if let Some(Err(TelemetryError::Broker { text, why })) =
+            found.value().filter(|_| found.setting.flag == "mqtt").map(Address::parse)
+        {
+            let line = found.line;
+            return Err(Error::bad_input(format!(
+                "{file}, line {line}: {key} = {text}: {why}; write mqtt://USER@HOST:1883/PREFIX"
             )));
         }
     }
@@ -126,10 +217,26 @@ fn with_variables(command: Command) -> Command {
             name if ONE_OFF[1..].contains(&name) => argument,
             name => {
                 let variable = variable(name);
-                argument.env(variable).hide_env(true)
+                match std::env::var_os(&variable).is_some_and(|value| value.is_empty()) {
+                    // As if it was not set, which is what systemd's `Environment=NAME=` is for.
+                    true => argument,
+                    false => argument.env(variable).hide_env(true),
+                }
             }
         })
     })
+}
+
+/// Lets each path begin with `~/`, which a shell leaves as it is in `--journal=~/journal.sqlite`, in quotes and in variables.
+fn with_home(command: Command) -> Command {
+    let expand =
+        |path: PathBuf| path.to_str().map(|text| expression_engine::files::from_home(text).into()).unwrap_or(path);
+    let command =
+        command.mut_args(|argument| match argument.get_value_parser().type_id() == std::any::TypeId::of::<PathBuf>() {
+            true => argument.value_parser(PathBufValueParser::new().map(expand)),
+            false => argument,
+        });
+    command.mut_subcommands(with_home)
 }
 
 fn without_requirements(command: Command) -> Command {

@@ -17,6 +17,30 @@ pub(super) const EVENT: &str = "id, session, wall_us, monotonic_us, kind, detail
 pub(super) const SESSION: &str = "id, started_wall_us, started_monotonic_us, boot_id, clock_synchronised, bundle, \
     model_sha256, program, board, kernels, configuration";
 
+/// Names the row, by its number in the first column, if `read` finds a value in it that the schema does not allow.
+pub(super) fn named<T>(
+    table: &'static str,
+    read: impl Fn(&Columns) -> rusqlite::Result<T>,
+) -> impl Fn(&Columns) -> rusqlite::Result<T> {
+    use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, Utf8Error};
+    move |row| {
+        read(row).map_err(|error| {
+            let is_value = matches!(
+                error,
+                Utf8Error(..) | InvalidColumnType(..) | IntegralValueOutOfRange(..) | FromSqlConversionFailure(..)
+            );
+            match row.get::<_, i64>(0) {
+                Ok(id) if is_value => {
+                    // With a column the text would begin with a type, which says nothing to a user.
+                    let text = format!("{table} {id}: {error}");
+                    FromSqlConversionFailure(usize::MAX, rusqlite::types::Type::Null, text.into())
+                }
+                _ => error,
+            }
+        })
+    }
+}
+
 /// A row of [`RECORD`].
 pub(super) fn record(row: &Columns) -> rusqlite::Result<Row> {
     let bounds = Bounds { left: row.get(10)?, top: row.get(11)?, width: row.get(12)?, height: row.get(13)? };

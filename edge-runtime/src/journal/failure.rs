@@ -113,8 +113,9 @@ impl From<rusqlite::Error> for Failure {
                 ErrorCode::SystemIoFailure => kind_of_system_error(&io::Error::last_os_error()),
                 _ => Kind::Other,
             },
-            // A value of another type than the schema's.
+            // A value of another type than the schema's, or text that is not UTF-8.
             rusqlite::Error::InvalidColumnType(..)
+            | rusqlite::Error::Utf8Error(..)
             | rusqlite::Error::IntegralValueOutOfRange(..)
             | rusqlite::Error::QueryReturnedNoRows
             | rusqlite::Error::FromSqlConversionFailure(..) => Kind::Damaged,

@@ -12,11 +12,13 @@ pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
 }
 
 /// Renames a journal to the first free `PATH.damaged-N`, and its write-ahead log likewise, so that tools may still
-/// recover from both.
+/// recover from both. If the path is a link, the link stays and the file that it leads to is renamed in its own folder, where
+/// SQLite keeps the log.
 ///
 /// # Errors
 /// Returns an error if a file cannot be renamed, or if 99 damaged journals lie there already.
 pub(super) fn quarantine(path: &Path) -> io::Result<PathBuf> {
+    let path = &if path.is_symlink() { path.canonicalize()? } else { path.to_owned() };
     let free = |number: &u32| {
         let candidate = beside(path, &format!(".damaged-{number}"));
         (candidate.symlink_metadata().is_err()).then_some(candidate)
@@ -62,5 +64,19 @@ mod tests {
             assert!(beside(&target, "-wal").exists() && !path.exists() && !beside(&path, "-wal").exists());
         }
         assert!(quarantine(&path).is_err());
+    }
+
+    #[test]
+    fn a_link_stays_and_its_file_is_moved() {
+        let folder = tempfile::tempdir().unwrap();
+        let (real, link) = (folder.path().canonicalize().unwrap().join("real"), folder.path().join("link"));
+        std::fs::create_dir(&real).unwrap();
+        let file = real.join("journal");
+        std::fs::write(&file, "damaged").unwrap();
+        std::fs::write(beside(&file, "-wal"), "log").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        assert_eq!(quarantine(&link).unwrap(), real.join("journal.damaged-1"));
+        assert!(link.is_symlink() && !file.exists() && !beside(&file, "-wal").exists());
+        assert!(real.join("journal.damaged-1-wal").exists());
     }
 }

@@ -165,8 +165,9 @@ impl Reader {
             true => ("state, signing_key, sequence", "LEFT JOIN signature ON signature.session = session.id"),
             false => ("NULL, NULL, NULL", ""),
         };
+        let named = columns::named("session", columns::session);
         let (session, tables) = (columns::SESSION, format!("session {model_table} {signature_table}"));
-        self.query(&format!("SELECT {session}, {model}, {signature} FROM {tables} ORDER BY id"), [], columns::session)
+        self.query(&format!("SELECT {session}, {model}, {signature} FROM {tables} ORDER BY id"), [], named)
     }
 
     /// Whether a face was kept with a record.
@@ -262,7 +263,7 @@ impl Reader {
                 columns::RECORD
             ),
             params![after, last, range.since_us, range.until_us, limit],
-            columns::record,
+            columns::named("record", columns::record),
         )
         .and_then(|rows| self.rising(after, rows, |row| row.id))
     }
@@ -275,7 +276,7 @@ impl Reader {
                 columns::EVENT
             ),
             params![after, range.since_us, range.until_us, limit],
-            columns::event,
+            columns::named("event", columns::event),
         )
         .and_then(|rows| self.rising(after, rows, |row| row.id))
     }

@@ -7,6 +7,7 @@
 //! The ends are generic: a test drives the loop with frames, faces, lights and a service manager of its own.
 
 mod backlog;
+mod pause;
 mod sinks;
 mod summary;
 
@@ -17,6 +18,7 @@ use expression_core::thermal::{Change, Policy, Step as ThermalStep};
 use expression_engine::error::Result;
 
 pub use backlog::{Journaled, WriteEntry};
+pub use pause::PauseMarker;
 pub use sinks::{Indicate, Notify, Sinks};
 pub use summary::{JournalSummary, Summary};
 
@@ -59,6 +61,8 @@ pub struct Run<P, L, S> {
     pub still: bool,
     /// Whether recording is paused until somebody resumes it.
     pub start_paused: bool,
+    /// Remembers a pause should the program crash.
+    pub pause_marker: PauseMarker,
 }
 
 /// What a run came to.
@@ -104,8 +108,10 @@ impl<P: Observe, L: Indicate, S: Notify> Run<P, L, S> {
         let started = Instant::now();
         let mut last_housekeeping = started;
         self.sinks.send(Event::Start);
-        if self.start_paused {
-            self.pause(true, "start", &mut memory);
+        let before = self.pause_marker.paused_by();
+        if let Some(by) = before.or(self.start_paused.then_some("start")) {
+            self.pause(true, by, &mut memory);
+            memory.paused_by_button = by == "button";
         }
         let reason = loop {
             self.progress.made();
@@ -200,6 +206,7 @@ impl<P: Observe, L: Indicate, S: Notify> Run<P, L, S> {
 
     fn pause(&mut self, pauses: bool, by: &str, memory: &mut Memory) {
         memory.paused = pauses;
+        self.pause_marker.remember(pauses.then_some(by));
         memory.observation.faces.clear();
         self.pipeline.forget();
         let by = by.to_owned();

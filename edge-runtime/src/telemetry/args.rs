@@ -8,10 +8,10 @@ use std::path::PathBuf;
 use super::error::TelemetryError;
 #[cfg(feature = "http")]
 use super::limits::ClientLimits;
-#[cfg(feature = "preview")]
-use super::listen::Origin;
 #[cfg(feature = "http")]
 use super::listen::parse_address;
+#[cfg(feature = "preview")]
+use super::listen::{Origin, parse_host_name};
 #[cfg(feature = "mqtt")]
 use super::mqtt::{Address, BrokerOptions};
 #[cfg(feature = "http")]
@@ -36,7 +36,7 @@ pub struct Args {
 
     /// Also answer requests for this host name on a loopback address, for a reverse proxy; may be repeated.
     #[cfg(feature = "preview")]
-    #[arg(long, value_name = "NAME", requires = "preview")]
+    #[arg(long, value_name = "NAME", requires = "preview", value_parser = parse_host_name)]
     pub preview_host: Vec<String>,
 
     /// Let pages of this origin show the preview in a frame, such as `http://homeassistant.local:8123`; may be repeated.
@@ -180,6 +180,9 @@ impl Args {
     fn broker(&self, url: &str) -> Result<BrokerOptions, TelemetryError> {
         let address = Address::parse(url)?;
         let password = self.mqtt_password_file.as_deref().map(super::token::secret).transpose()?;
+        if let Some(path) = self.mqtt_password_file.clone().filter(|_| password.as_deref() == Some("")) {
+            return Err(TelemetryError::Password { path });
+        }
         if password.is_some() && address.user.is_none() {
             return Err(TelemetryError::Usage("--mqtt-password-file needs a user; write --mqtt mqtt://USER@HOST"));
         }

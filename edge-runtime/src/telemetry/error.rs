@@ -34,6 +34,12 @@ pub enum TelemetryError {
         /// The file.
         path: PathBuf,
     },
+    /// A file with a password is empty.
+    #[error("the first line of {} is empty: write the broker's password there, or leave --mqtt-password-file out", path.display())]
+    Password {
+        /// The file.
+        path: PathBuf,
+    },
     /// The address of a broker is invalid.
     #[error("--mqtt {text}: {why}; write mqtt://USER@HOST:1883/PREFIX")]
     Broker {

@@ -22,6 +22,10 @@ pub fn parse_address(text: &str) -> Result<SocketAddr, String> {
             false => format!("no port; write {text}:8080"),
         });
     }
+    if let Some((scheme, rest)) = text.split_once("://") {
+        let rest = rest.split('/').next().unwrap_or_default();
+        return Err(format!("expected an address without {scheme}:// and without a path; write {rest}"));
+    }
     let (host, port) = text.rsplit_once(':').unwrap_or(("localhost", text));
     let Ok(port) = port.parse::<u16>() else {
         return Err("expected a port from 0 to 65535; write 8080, :8080 or ADDRESS:8080".to_owned());
@@ -36,12 +40,22 @@ pub fn parse_address(text: &str) -> Result<SocketAddr, String> {
     }
 }
 
+/// Reads the name of a host as browsers ask for it: without a scheme, a port or a path.
+///
+/// # Errors
+/// Says what to write.
+#[cfg(feature = "preview")]
+pub fn parse_host_name(text: &str) -> Result<String, String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+    match !text.is_empty() && text.chars().all(plain) {
+        true => Ok(text.to_owned()),
+        false => Err("expected a host name without http://, port, path or wildcard, such as camera.example".to_owned()),
+    }
+}
+
 /// Where the service's socket is in the runtime directory that systemd gives; `None` without one.
 pub fn health_socket() -> Option<PathBuf> {
-    let folders = std::env::var_os("RUNTIME_DIRECTORY")?;
-    // Several are separated by colons; ours is the first.
-    let folder = std::env::split_paths(&folders).next().filter(|folder| folder.is_absolute())?;
-    Some(folder.join("health.sock"))
+    Some(crate::service::runtime_directory()?.join("health.sock"))
 }
 
 /// The address under which others reach a listener: its own, or for a listener on every interface that of the default route.
@@ -114,11 +128,22 @@ mod tests {
             ("localhost", "port"),
             ("localhost:", "port"),
             ("127.0.0.1:65536", "port"),
-            ("http://localhost:8080/", "port"),
+            ("http://localhost:8080/", "without http://"),
             ("no-such-name.invalid:80", "no-such-name.invalid"),
         ] {
             let error = parse_address(text).unwrap_err();
             assert!(error.contains(word), "{text}: {error}");
+        }
+    }
+
+    #[cfg(feature = "preview")]
+    #[test]
+    fn a_host_name_is_nothing_but_a_name() {
+        for text in ["camera.example", "board", "192.0.2.7", "my_board.local"] {
+            assert_eq!(parse_host_name(text).as_deref(), Ok(text));
+        }
+        for text in ["", "http://camera.example", "camera.example:8080", "camera.example/", "a b", "*", "*.example"] {
+            assert!(parse_host_name(text).unwrap_err().contains("such as camera.example"), "{text}");
         }
     }
 

@@ -173,6 +173,17 @@ fn ends_pixels(code: u8) -> bool {
     matches!(code, DHT | 0xD8..=0xDD | 0xE0..=0xEF | 0xFE)
 }
 
+/// Returns where a picture begins in bytes that begin with something else.
+pub(super) fn start(bytes: &[u8]) -> Option<usize> {
+    bytes.windows(3).position(|three| three == [0xFF, SOI, 0xFF])
+}
+
+/// Returns how many bytes of a picture are start markers before its last one: some cameras write it twice.
+pub(super) fn repeated_starts(jpeg: &[u8]) -> usize {
+    let pairs = jpeg.chunks_exact(2).take_while(|pair| *pair == [0xFF, SOI]).count();
+    2 * pairs.saturating_sub(1)
+}
+
 /// Where in `from..to` another picture begins.
 fn start_within(bytes: &[u8], from: usize, to: usize) -> Option<usize> {
     let found = bytes.get(from..to + 2)?.windows(3).position(|three| three == [0xFF, SOI, 0xFF])?;

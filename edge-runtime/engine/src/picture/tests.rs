@@ -237,6 +237,24 @@ fn jpeg_files_as_devices_save_them_are_read() {
     assert_eq!(build(b"\xFF\xEC\0\0", |_| true, b""), wanted, "a segment with a wrong length");
     assert_eq!(build(b"\xFF\xEC\0\x03ABCD", |_| true, b""), wanted, "a segment longer than it says");
     assert_eq!(build(b"", |_| true, b"\r\n--boundary\xFF\xD8\xFF"), wanted, "more behind the end");
+    for before in [
+        &b"\xFF\xD8"[..],
+        b"\xFF\xD8\xFF\xD8",
+        b"garbage \xFF\0",
+        b"--boundary\r\nContent-Type: image/jpeg\r\n\r\n",
+        &[7; 4000],
+    ] {
+        assert_eq!(read(&[before, &whole].concat()).unwrap(), wanted, "{} before it", before.escape_ascii());
+    }
+    assert!(read(&[&[7; 5000][..], &whole].concat()).is_err());
+}
+
+#[test]
+fn a_jpeg_file_without_rows_is_damaged() {
+    let mut bytes = file(ImageFormat::Jpeg, None);
+    let frame = bytes.windows(2).position(|pair| pair == [0xFF, 0xC0]).unwrap();
+    bytes[frame + 5..frame + 7].fill(0);
+    assert!(read(&bytes).unwrap_err().contains("damaged"));
 }
 
 #[test]

@@ -182,3 +182,19 @@ fn the_padded_rows_of_rpicam_vid_are_read_as_they_lie() {
     let narrow = CameraOptions { stride: Some(4), ..super::tests::options() };
     assert!(open(&words, &narrow).err().unwrap().to_string().contains("--frame-stride"));
 }
+
+#[test]
+fn a_required_program_that_ends_without_a_frame_is_an_error() {
+    let words = ["sh", "-c", "exit 3"].map(str::to_owned);
+    let options = CameraOptions { format: Some(Format::Y4m), fail_without_frame: true, ..CameraOptions::default() };
+    let mut source = open(&words, &options).unwrap();
+    let mut frame = Frame::default();
+    let error = loop {
+        match source.next(&mut frame) {
+            Ok(next) => assert_eq!(next, Next::Waiting),
+            Err(error) => break error.to_string(),
+        }
+    };
+    assert!(error.contains("exit status: 3"), "{error}");
+    assert_eq!(source.next(&mut frame).unwrap(), Next::End);
+}

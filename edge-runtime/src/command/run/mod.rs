@@ -20,9 +20,9 @@ use crate::command::settings::Settings;
 use crate::journal::{self, Session};
 use crate::pipeline::{Pipeline, PipelineOptions, Profile};
 use crate::record::FrameRecord;
-use crate::run::{Journaled, OnObservation, Run, Sinks};
+use crate::run::{Journaled, OnObservation, PauseMarker, Run, Sinks};
 use crate::score::ScoreScale;
-use crate::service::{Progress, Service, Stop};
+use crate::service::{self, Progress, Service, Stop};
 use crate::telemetry::{self, Telemetry};
 use crate::trust::{self, Policy};
 
@@ -76,7 +76,7 @@ pub struct Cmd {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000), help_heading = "Source")]
     frame_rate: Option<u32>,
     /// Turn frames clockwise by 0, 90, 180 or 270 degrees, for a camera that is mounted on its side or upside down
-    #[arg(long, value_name = "DEGREES", value_parser = rotation, help_heading = "Source")]
+    #[arg(long, value_name = "DEGREES", value_parser = rotation, allow_hyphen_values = true, help_heading = "Source")]
     rotate: Option<Turn>,
     /// Mirror frames, after they were rotated
     #[arg(long, value_name = "DIRECTION", help_heading = "Source")]
@@ -87,7 +87,7 @@ pub struct Cmd {
     /// Play a video at its frame rate instead of as fast as possible
     #[arg(long, help_heading = "Source")]
     realtime: bool,
-    /// Fail if the camera cannot be opened at the start, instead of waiting for it
+    /// Fail if the camera cannot be opened at the start or ends before its first frame, instead of waiting for it
     #[arg(long, help_heading = "Source")]
     require_camera: bool,
     /// Record to this journal, which is created if it is missing; without FILE to the board's
@@ -153,17 +153,19 @@ impl Cmd {
         let still = opened.is_none() && matches!(spec, Spec::Dir { .. } | Spec::Images { .. });
         let open_source = || camera::open(&spec, &self.camera_options(&board.camera));
         // Finding pictures starts no thread, and shows which files the run has to read.
-        let pictures = (still && opened.is_none()).then(open_source).transpose()?;
+        let pictures = still.then(open_source).transpose()?;
         let folder = self.bundle.as_deref().unwrap_or(Path::new(&board.paths.bundle));
         let path = self.journal.as_ref().map(|given| given.as_deref().unwrap_or(Path::new(&board.paths.journal)));
         let watching = self.watching.options()?;
         let mut policy = self.policy(board)?;
+        let runtime = service::runtime_directory();
         if self.no_sandbox {
             tracing::warn!("--no-sandbox: the program can open everything that its user may open");
         } else if opened.is_none() {
             // Before the first thread is started: a thread that runs already would not be confined.
             let mut sandbox = sandbox::of_run(board, &spec, pictures.as_deref(), folder, path, &watching);
             sandbox.write.extend(policy.folder().map(Path::to_owned));
+            sandbox.write.extend(runtime.clone());
             sandbox::enter(&sandbox)?;
         }
         let stop = Stop::on_signals().context("cannot handle signals")?;
@@ -222,6 +224,7 @@ impl Cmd {
             max_frames: self.frames.unwrap_or(u64::MAX),
             still,
             start_paused: self.start_paused,
+            pause_marker: PauseMarker::new(runtime.map(|folder| folder.join("paused"))),
         };
         let outcome = run.run()?;
         terminal::summary(&outcome.summary);
@@ -245,6 +248,9 @@ impl Cmd {
     pub fn check(&self, board: &Board) -> Result<()> {
         self.journal_config(board)?;
         self.watching.check()?;
+        if self.source.is_none() {
+            board.camera.source.parse::<Spec>().context("camera.source")?;
+        }
         Ok(())
     }
 
@@ -277,6 +283,7 @@ impl Cmd {
             rate: self.frame_rate,
             realtime: self.realtime,
             wait_for_camera: !self.require_camera,
+            fail_without_frame: self.require_camera,
             ..camera::CameraOptions::default()
         }
     }
@@ -377,7 +384,14 @@ fn seconds(text: &str) -> Result<Duration, String> {
 fn size(text: &str) -> Result<[u32; 2], String> {
     let (width, height) = text.split_once(['x', 'X']).ok_or("expected WIDTHxHEIGHT in pixels, such as 640x480")?;
     let side = |name: &str, text: &str| {
-        text.parse().map_err(|_| format!("invalid {name} {text:?}: expected a number of pixels, as in 640x480"))
+        text.parse::<u32>().map_err(|_| format!("invalid {name} {text:?}: expected a number of pixels, as in 640x480"))
     };
-    Ok([side("width", width)?, side("height", height)?])
+    let [width, height] = [side("width", width)?, side("height", height)?];
+    match expression_engine::picture::is_size_supported(width as usize, height as usize) {
+        true => Ok([width, height]),
+        false => Err(format!(
+            "invalid size {text}: expected sides of 1 to {} pixels, such as 640x480",
+            expression_engine::picture::MAX_SIDE
+        )),
+    }
 }

@@ -5,7 +5,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use rumqttc::{
-    AsyncClient, ConnectionError, Event, LastWill, MqttOptions, Packet, PublishNotice, PublishOptions, QoS, Transport,
+    AsyncClient, ConnectReturnCode, ConnectionError, Event, LastWill, MqttOptions, Packet, PublishNotice,
+    PublishOptions, QoS, Transport,
 };
 use tokio::sync::{oneshot, watch};
 use tokio::task::{AbortHandle, JoinHandle};
@@ -62,7 +63,8 @@ pub async fn run(
         if !std::mem::replace(&mut reported, true) {
             let address = &publishing.options.address;
             let lost = if keeps_records { "; the journal keeps the records meanwhile" } else { "" };
-            tracing::warn!("mqtt {}:{}: {why}; trying again{lost}", address.host, address.port);
+            let advice = if was_connected { "" } else { advice(&why, address.tls) };
+            tracing::warn!("mqtt {}:{}: {why}{advice}; trying again{lost}", address.host, address.port);
         }
         tokio::select! {
             () = sleep(pause) => {}
@@ -287,11 +289,52 @@ fn ended(result: Result<ConnectionError, tokio::task::JoinError>) -> Broken {
     }
 }
 
+/// What to look at after a first connection that failed; empty if the error says it.
+fn advice(why: &Broken, tls: bool) -> &'static str {
+    use std::io::ErrorKind::{ConnectionAborted, ConnectionReset, InvalidData, UnexpectedEof};
+    let Broken::Connection(error) = why else { return "" };
+    // One that speaks TLS and one that does not take each other's first bytes for damage, or hang up.
+    let confused = match error {
+        ConnectionError::ConnectionRefused(
+            ConnectReturnCode::NotAuthorized | ConnectReturnCode::BadUserNamePassword,
+        ) => return "; check the user in --mqtt mqtt://USER@HOST and the password in --mqtt-password-file",
+        ConnectionError::Io(error) => {
+            matches!(error.kind(), ConnectionAborted | ConnectionReset | InvalidData | UnexpectedEof)
+        }
+        ConnectionError::MqttState(_) | ConnectionError::NotConnAck(_) => true,
+        #[cfg(feature = "mqtt-tls")]
+        ConnectionError::Tls(_) => true,
+        _ => false,
+    };
+    match (confused && !error.to_string().contains("certificate"), tls) {
+        (false, _) => "",
+        (true, true) => "; if the broker has no TLS on this port, write mqtt://",
+        (true, false) => "; if the broker wants TLS on this port, write mqtts://",
+    }
+}
+
 /// Ends a task when its owner ends.
 struct AbortOnDrop(AbortHandle);
 
 impl Drop for AbortOnDrop {
     fn drop(&mut self) {
         self.0.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_names_the_password_file_and_a_mix_up_the_other_scheme() {
+        let of = |error: ConnectionError, tls| advice(&Broken::Connection(error), tls);
+        let refused = || ConnectionError::ConnectionRefused(ConnectReturnCode::NotAuthorized);
+        assert!(of(refused(), false).contains("--mqtt-password-file"));
+        let closed = |kind: std::io::ErrorKind| ConnectionError::Io(kind.into());
+        assert!(of(closed(std::io::ErrorKind::UnexpectedEof), true).ends_with("write mqtt://"));
+        assert!(of(closed(std::io::ErrorKind::ConnectionReset), false).ends_with("write mqtts://"));
+        assert_eq!(of(closed(std::io::ErrorKind::ConnectionRefused), false), "");
+        assert_eq!(advice(&Broken::Silent, false), "");
     }
 }

@@ -27,7 +27,6 @@ pub(super) struct Publisher {
 
 impl Publisher {
     /// Starts to publish, and waits for a broker that is not there yet. `page` is the address of the preview, if others reach it.
-    /// Without a backlog a warning says what is not sent.
     ///
     /// # Errors
     /// Returns an error if certificates cannot be read or no thread can be started.
@@ -38,11 +37,6 @@ impl Publisher {
         page: Option<String>,
     ) -> Result<Publisher, TelemetryError> {
         let transport = transport::transport(&options)?;
-        if backlog.is_none() {
-            tracing::warn!(
-                "--mqtt without --journal publishes the present status only; add --journal to send every record"
-            );
-        }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let (stop, stopped) = watch::channel(false);
         let thread = std::thread::Builder::new().name("telemetry-mqtt".into()).spawn(move || {
