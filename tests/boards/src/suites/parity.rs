@@ -95,7 +95,12 @@ fn results_on_host(lab: &Lab, work: &Path, faces: &Path, video: &Path) -> Result
     process::run(lab.host().args(["log", "faces", "--journal"]).arg(&journal).arg("--output").arg(&aligned))?;
     let mut sums = Vec::new();
     for entry in fs::read_dir(&aligned)? {
-        let sum = Sha256::digest(fs::read(entry?.path())?);
+        let path = entry?.path();
+        // Beside the faces lies a table, which tells when they were seen.
+        if path.extension().is_none_or(|extension| extension != "png") {
+            continue;
+        }
+        let sum = Sha256::digest(fs::read(path)?);
         sums.push(sum.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
     }
     sums.sort();
