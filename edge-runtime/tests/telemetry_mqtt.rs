@@ -1,21 +1,21 @@
 //! Publishing to a real broker: mosquitto, started, stopped and cut off by the test.
 #![cfg(feature = "mqtt")]
 
-#[path = "telemetry_support/schema.rs"]
-mod schema;
+#[path = "telemetry_support/broker.rs"]
+mod broker;
 #[path = "telemetry_support/mod.rs"]
 mod support;
 
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use edge_runtime::event::Event;
+use broker::{Broker, Listener, skipped};
 use edge_runtime::telemetry::mqtt::{Address, BrokerOptions};
 use edge_runtime::telemetry::{About, Backlog, BacklogEntry, Telemetry, TelemetryOptions};
 use support::*;
@@ -80,179 +80,22 @@ impl Backlog for Fake {
         Ok(())
     }
 }
-
-/// A mosquitto of the test's own, with its state in a folder.
-struct Broker {
-    folder: tempfile::TempDir,
-    port: u16,
-    child: Option<Child>,
-}
-
-impl Broker {
-    /// Starts it on a free port; `more` is added to its configuration.
-    fn new(more: impl Fn(&Path) -> String) -> Broker {
-        let folder = tempfile::tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let path = folder.path().display();
-        let user =
-            if Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout == b"0\n") { "user root\n" } else { "" };
-        let text = format!(
-            "{user}listener {port} 127.0.0.1\npersistence true\npersistence_location {path}/\nmax_queued_messages 0\n{}",
-            more(folder.path())
-        );
-        std::fs::write(folder.path().join("conf"), text).unwrap();
-        let mut broker = Broker { folder, port, child: None };
-        broker.start();
-        broker
+/// Takes in messages until all ids have come; how many messages that took.
+fn until_all(listener: &mut Listener, ids: &BTreeSet<i64>) -> usize {
+    let (mut seen, mut messages) = (BTreeSet::new(), 0);
+    while !ids.is_subset(&seen) {
+        let (_, payload) = listener.next();
+        let value: serde_json::Value = serde_json::from_str(&payload).unwrap();
+        seen.insert(value["id"].as_i64().unwrap());
+        messages += 1;
     }
-
-    fn anonymous() -> Broker {
-        Broker::new(|_| "allow_anonymous true\n".into())
-    }
-
-    fn start(&mut self) {
-        let program = if Path::new("/usr/sbin/mosquitto").exists() { "/usr/sbin/mosquitto" } else { "mosquitto" };
-        let log = std::fs::File::create(self.folder.path().join("log")).unwrap();
-        let child = Command::new(program)
-            .arg("-c")
-            .arg(self.folder.path().join("conf"))
-            .stderr(log)
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        self.child = Some(child);
-        until("the broker to listen", || TcpStream::connect(("127.0.0.1", self.port)).ok());
-    }
-
-    /// Ends it as an orderly shutdown does, so that what it has acknowledged is on its disk.
-    fn stop(&mut self) {
-        let Some(mut child) = self.child.take() else { return };
-        Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
-        child.wait().unwrap();
-    }
-
-    fn options(&self) -> BrokerOptions {
-        let address = Address::parse(&format!("mqtt://127.0.0.1:{}/test/board", self.port)).unwrap();
-        BrokerOptions {
-            period: Duration::from_millis(20),
-            pause: Duration::from_millis(20),
-            longest_pause: Duration::from_millis(200),
-            patience: Duration::from_secs(5),
-            ..BrokerOptions::new(address)
-        }
-    }
-
-    /// Listens to `topic` with a session that outlives the broker's restarts.
-    fn listen(&self, topic: &str, more: &[&str]) -> Listener {
-        static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let id = format!("listener-{}", COUNT.fetch_add(1, Ordering::Relaxed));
-        // Its lines would stay in a buffer: a pipe is no terminal.
-        let mut child = Command::new("stdbuf")
-            .args(["-oL", "mosquitto_sub"])
-            .args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-t", topic, "-q", "1", "-i", &id, "-c", "-d"])
-            .args(["-F", "%t %p"])
-            .args(more)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let (sender, lines) = mpsc::channel();
-        let output = BufReader::new(child.stdout.take().unwrap());
-        std::thread::spawn(move || {
-            output.lines().map_while(Result::ok).for_each(|line| drop(sender.send(line)));
-        });
-        let mut listener =
-            Listener { child, lines, topic_root: topic.trim_end_matches('#').to_owned(), early: Vec::new() };
-        listener.until_subscribed();
-        listener
-    }
-}
-
-impl Drop for Broker {
-    fn drop(&mut self) {
-        self.stop();
-    }
-}
-
-struct Listener {
-    child: Child,
-    lines: mpsc::Receiver<String>,
-    topic_root: String,
-    early: Vec<(String, String)>,
-}
-
-impl Listener {
-    fn until_subscribed(&mut self) {
-        loop {
-            let line = self.lines.recv_timeout(LONG).expect("mosquitto_sub subscribes");
-            self.early.extend(self.message(&line));
-            if line.contains("received SUBACK") {
-                return;
-            }
-        }
-    }
-
-    fn message(&self, line: &str) -> Option<(String, String)> {
-        let (topic, payload) = line.split_once(' ')?;
-        topic.starts_with(&self.topic_root).then(|| (topic.to_owned(), payload.to_owned()))
-    }
-
-    /// The next message: topic and payload.
-    fn next(&mut self) -> (String, String) {
-        if !self.early.is_empty() {
-            return self.early.remove(0);
-        }
-        loop {
-            let line = self.lines.recv_timeout(LONG).expect("a message");
-            if let Some(message) = self.message(&line) {
-                return message;
-            }
-        }
-    }
-
-    /// The first payload under a topic that comes up to what is wanted; others are kept for later.
-    fn find(&mut self, topic: &str, wanted: impl Fn(&str) -> bool) -> String {
-        let mut others = Vec::new();
-        loop {
-            let (found, payload) = self.next();
-            if found == topic && wanted(&payload) {
-                others.append(&mut self.early);
-                self.early = others;
-                return payload;
-            }
-            others.push((found, payload));
-        }
-    }
-
-    /// Takes in messages until all ids have come; how many messages that took.
-    fn until_all(&mut self, ids: &BTreeSet<i64>) -> usize {
-        let (mut seen, mut messages) = (BTreeSet::new(), 0);
-        while !ids.is_subset(&seen) {
-            let (_, payload) = self.next();
-            let value: serde_json::Value = serde_json::from_str(&payload).unwrap();
-            seen.insert(value["id"].as_i64().unwrap());
-            messages += 1;
-        }
-        messages
-    }
-}
-
-impl Drop for Listener {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+    messages
 }
 
 fn publish(options: BrokerOptions, backlog: &Fake) -> Arc<Telemetry> {
     let options = TelemetryOptions { mqtt: Some(options), ..TelemetryOptions::default() };
     Arc::new(Telemetry::start(options, about(), Some(Box::new(backlog.clone()))).unwrap())
 }
-
-fn skipped() -> bool {
-    !has("mosquitto", "mosquitto") || !has("mosquitto_sub", "mosquitto-clients")
-}
-
 #[test]
 fn entries_arrive_and_the_position_follows_in_batches() {
     if skipped() {
@@ -263,7 +106,7 @@ fn entries_arrive_and_the_position_follows_in_batches() {
     let backlog = Fake::default();
     backlog.add(300);
     let telemetry = publish(broker.options(), &backlog);
-    assert_eq!(listener.until_all(&backlog.ids()), 300);
+    assert_eq!(until_all(&mut listener, &backlog.ids()), 300);
     backlog.until_published();
     let (told, largest) = {
         let store = backlog.0.lock().unwrap();
@@ -275,7 +118,7 @@ fn entries_arrive_and_the_position_follows_in_batches() {
     backlog.add(5);
     let _telemetry = publish(broker.options(), &backlog);
     let new: BTreeSet<_> = backlog.ids().into_iter().rev().take(5).collect();
-    assert_eq!(listener.until_all(&new), 5);
+    assert_eq!(until_all(&mut listener, &new), 5);
 }
 
 #[test]
@@ -307,7 +150,7 @@ fn a_broker_that_goes_and_comes_back_loses_nothing() {
         broker.start();
     }
     adding.join().unwrap();
-    let messages = listener.until_all(&backlog.ids());
+    let messages = until_all(&mut listener, &backlog.ids());
     backlog.until_published();
     assert_eq!(backlog.ids().len(), 4_150);
     eprintln!("{} entries arrived as {messages} messages", backlog.ids().len());
@@ -326,7 +169,7 @@ fn connections_that_break_anywhere_lose_nothing() {
     let mut options = broker.options();
     options.address.port = proxy.port;
     let _telemetry = publish(options, &backlog);
-    let messages = listener.until_all(&backlog.ids());
+    let messages = until_all(&mut listener, &backlog.ids());
     backlog.until_published();
     let cuts = proxy.cuts.load(Ordering::Relaxed);
     assert!(cuts >= 10, "the connection was cut {cuts} times only");
@@ -370,189 +213,6 @@ impl Proxy {
         });
         Proxy { port, cuts }
     }
-}
-
-#[test]
-fn home_assistant_is_told_of_the_board_and_its_state() {
-    if skipped() {
-        return;
-    }
-    let broker = Broker::anonymous();
-    let telemetry = publish(broker.options(), &Fake::default());
-    let mut listener = broker.listen("test/board/#", &[]);
-    listener.find("test/board/status", |payload| payload == "online");
-    // No face while there is no frame.
-    let state = listener.find("test/board/state", |_| true);
-    let state: serde_json::Value = serde_json::from_str(&state).unwrap();
-    assert_eq!((&state["face"], &state["face_count"], &state["camera"]["up"]), (&json(), &json(), &false.into()));
-    telemetry.observe(&frame(1), &observation(1));
-    let state = listener.find("test/board/state", |payload| payload.contains("\"face_count\":2"));
-    let state: serde_json::Value = serde_json::from_str(&state).unwrap();
-    let expected = observation(1).faces[0].label.unwrap().name();
-    schema::hold("status", &state);
-    let face = &state["face"];
-    assert_eq!((face["label"].as_str(), face["track"].as_i64()), (Some(expected), Some(1)));
-    assert_eq!((&state["celsius"], &state["camera"]["up"]), (&51.25.into(), &true.into()));
-    assert_eq!(face["scores"].as_object().unwrap().len(), 8);
-    // Nothing stale is told while the camera is lost.
-    telemetry.event(&Event::CameraLost { reason: "unplugged".into() });
-    let lost = listener.find("test/board/state", |payload| payload.contains("\"up\":false"));
-    let lost: serde_json::Value = serde_json::from_str(&lost).unwrap();
-    schema::hold("status", &lost);
-    assert_eq!((&lost["face"], &lost["face_count"]), (&json(), &json()));
-    assert!(lost["camera"]["lost_since"].is_string());
-    telemetry.event(&Event::WritingFailed { cause: "disk_full".into(), message: "disk full".into() });
-    listener.find("test/board/state", |payload| payload.contains("\"failing_because\":\"disk full\""));
-
-    // Retained: who comes later learns it too.
-    let mut late = broker.listen("homeassistant/#", &[]);
-    let mut entities = std::collections::BTreeMap::new();
-    while entities.len() < 19 {
-        let (topic, payload) = late.next();
-        let config: serde_json::Value = serde_json::from_str(&payload).unwrap();
-        assert_eq!(config["state_topic"], "test/board/state");
-        let camera = config["availability"][1]["value_template"].as_str().unwrap_or_default();
-        assert_eq!(config["availability"][0]["topic"], "test/board/status");
-        assert_eq!(config["device"]["name"], "board");
-        let parts: Vec<_> = topic.split('/').collect();
-        assert!(parts.len() == 5 && parts[4] == "config", "{topic}");
-        assert!(topic.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/_-".contains(&byte)), "{topic}");
-        // What a day has brought and the switch are of the board, too.
-        let of_day = ["visits_today", "smiles_today", "pause"].contains(&parts[3]);
-        let of_board = config["entity_category"] == "diagnostic" || of_day;
-        assert_eq!(camera.contains("value_json.camera.up"), !of_board, "{topic}");
-        entities.insert(format!("{}/{}", parts[1], parts[3]), config);
-    }
-    let ids: BTreeSet<_> = entities.values().map(|config| config["unique_id"].to_string()).collect();
-    assert_eq!(ids.len(), entities.len());
-    assert!(entities.contains_key("binary_sensor/face"));
-    assert_eq!(entities["binary_sensor/camera_problem"]["device_class"], "problem");
-    assert_eq!(entities["sensor/expression"]["options"].as_array().unwrap().len(), 8);
-    assert!(
-        entities["sensor/score_happiness"]["value_template"]
-            .as_str()
-            .unwrap()
-            .contains("value_json.face.scores.happiness")
-    );
-
-    assert_eq!(entities["switch/pause"]["command_topic"], "test/board/pause/set");
-    assert!(entities["switch/pause"]["device"].get("configuration_url").is_none(), "nobody else reaches the preview");
-
-    // A stop on purpose is told.
-    drop(telemetry);
-    listener.find("test/board/status", |payload| payload == "offline");
-}
-
-/// The version of Home Assistant that `telemetry_support/home_assistant.py` was written for: it reads parts that are not its API.
-const HOME_ASSISTANT: &str = "2026.11.0";
-
-/// The wheel of Home Assistant, downloaded once for all runs of the tests; `None` if pip does not find it.
-fn home_assistant() -> Option<std::path::PathBuf> {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("home-assistant");
-    let wheel = || {
-        let files = std::fs::read_dir(&folder).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
-        let name = format!("homeassistant-{HOME_ASSISTANT}-");
-        let is_it =
-            |path: &std::path::PathBuf| path.file_name().is_some_and(|file| file.to_string_lossy().starts_with(&name));
-        files.filter(|path| path.extension().is_some_and(|extension| extension == "whl")).find(is_it)
-    };
-    if wheel().is_none() {
-        let mut pip = Command::new("python3");
-        let wanted = format!("homeassistant=={HOME_ASSISTANT}");
-        pip.args(["-m", "pip", "download", &wanted, "--no-deps", "--ignore-requires-python", "--quiet"]);
-        pip.args(["--only-binary=:all:", "--disable-pip-version-check", "--dest"]).arg(&folder).stderr(Stdio::null());
-        let _ = pip.status();
-    }
-    let found = wheel();
-    if found.is_none() {
-        eprintln!("skipped: pip cannot download homeassistant, whose schemas the announcements are held to");
-    }
-    found
-}
-
-#[test]
-fn announcements_fit_the_schemas_of_home_assistant() {
-    if skipped() {
-        return;
-    }
-    let Some(wheel) = home_assistant() else { return };
-    let broker = Broker::anonymous();
-    let options = TelemetryOptions {
-        preview: Some("0.0.0.0:0".parse().unwrap()),
-        preview_rate: 10,
-        mqtt: Some(broker.options()),
-        ..TelemetryOptions::default()
-    };
-    let _telemetry = Telemetry::start(options, about(), None).unwrap();
-    let mut listener = broker.listen("homeassistant/#", &[]);
-    let mut messages = std::collections::BTreeMap::new();
-    while messages.len() < 19 {
-        let (topic, payload) = listener.next();
-        let config: serde_json::Value = serde_json::from_str(&payload).unwrap();
-        messages.insert(topic.strip_prefix("homeassistant/").unwrap().to_owned(), config);
-    }
-    let check = |messages: &[(&String, &serde_json::Value)]| {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/telemetry_support/home_assistant.py");
-        let mut python = Command::new("python3");
-        python.arg(script).arg(&wheel).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut python = python.spawn().unwrap();
-        python.stdin.take().unwrap().write_all(serde_json::to_string(messages).unwrap().as_bytes()).unwrap();
-        let output = python.wait_with_output().unwrap();
-        match output.status.success() {
-            true => Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned()),
-            false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
-        }
-    };
-    let all: Vec<_> = messages.iter().collect();
-    assert_eq!(check(&all), Ok("19".to_owned()));
-    // What it finds wrong.
-    let (topic, config) = all[0];
-    for (key, value) in [("icno", "mdi:eye"), ("device_class", "trouble"), ("entity_category", "config")] {
-        let mut wrong = config.clone();
-        wrong[key] = value.into();
-        let refused = check(&[(topic, &wrong)]);
-        assert!(refused.is_err(), "{key} = {value} is not refused");
-    }
-}
-
-#[test]
-fn the_broker_asks_for_a_pause_unless_only_the_button_may() {
-    if skipped() {
-        return;
-    }
-    let broker = Broker::anonymous();
-    let send = |payload: &str, more: &[&str]| {
-        let port = broker.port.to_string();
-        let mut command = Command::new("mosquitto_pub");
-        command.args(["-h", "127.0.0.1", "-p", &port, "-q", "1", "-t", "test/board/pause/set", "-m", payload]);
-        assert!(command.args(more).status().unwrap().success());
-    };
-    // A request from the past, which the broker has kept.
-    send("ON", &["-r"]);
-    let telemetry = publish(broker.options(), &Fake::default());
-    let mut listener = broker.listen("test/board/#", &[]);
-    listener.find("test/board/status", |payload| payload == "online");
-    assert_eq!(telemetry.take_pause_request(), None);
-    for (payload, asked) in [("ON", true), ("OFF", false)] {
-        send("pause", &[]);
-        send(payload, &[]);
-        assert_eq!(until("a request", || telemetry.take_pause_request()), asked);
-        assert_eq!(telemetry.take_pause_request(), None, "it is told once");
-    }
-    drop(telemetry);
-    let options = BrokerOptions { pauses: false, ..broker.options() };
-    let telemetry = publish(options, &Fake::default());
-    listener.find("test/board/status", |payload| payload == "online");
-    send("ON", &[]);
-    // The broker hands messages on in order: once this entry is there, the request would be, too.
-    let state = broker.listen("test/board/state", &[]).find("test/board/state", |_| true);
-    assert!(state.contains("\"paused\":false"), "{state}");
-    assert_eq!(telemetry.take_pause_request(), None);
-}
-
-/// What a field is that has no value.
-fn json() -> serde_json::Value {
-    serde_json::Value::Null
 }
 
 /// A publisher that watches a source of its own.
@@ -690,7 +350,7 @@ fn a_password_opens_and_a_wrong_one_does_not() {
         assert_eq!(backlog.position(), 0);
     }
     let _telemetry = publish(options(Some("right")), &backlog);
-    assert_eq!(listener.until_all(&backlog.ids()), 10);
+    assert_eq!(until_all(&mut listener, &backlog.ids()), 10);
 }
 
 #[test]
@@ -706,7 +366,7 @@ fn what_no_broker_takes_does_not_hold_up_the_rest() {
     let _telemetry = publish(broker.options(), &backlog);
     let ids = backlog.ids();
     let taken = BTreeSet::from([*ids.first().unwrap(), *ids.last().unwrap()]);
-    assert_eq!(listener.until_all(&taken), 2);
+    assert_eq!(until_all(&mut listener, &taken), 2);
     backlog.until_published();
 }
 
@@ -759,7 +419,7 @@ fn tls_trusts_the_named_authority_and_no_other() {
     drop(telemetry);
     assert_eq!(backlog.position(), 0);
     let _telemetry = publish(options("ca.pem"), &backlog);
-    assert_eq!(listener.until_all(&backlog.ids()), 10);
+    assert_eq!(until_all(&mut listener, &backlog.ids()), 10);
 
     let refused = TelemetryOptions { mqtt: Some(options("server.key")), ..TelemetryOptions::default() };
     let error = Telemetry::start(refused, about(), None).err().unwrap().to_string();
