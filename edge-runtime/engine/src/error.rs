@@ -57,10 +57,20 @@ impl Classify for io::Error {
         use io::ErrorKind::*;
         match io::Error::kind(self) {
             NotFound | PermissionDenied | StorageFull | QuotaExceeded | FileTooLarge | ReadOnlyFilesystem
-            | IsADirectory | NotADirectory | InvalidData | UnexpectedEof => ErrorKind::BadInput,
+            | IsADirectory | NotADirectory | AlreadyExists | InvalidFilename | InvalidInput | InvalidData
+            | UnexpectedEof => ErrorKind::BadInput,
+            other if Some(other) == circle_of_links() => ErrorKind::BadInput,
             _ => ErrorKind::Failure,
         }
     }
+}
+
+/// What the standard library makes of a circle of symbolic links; the kind has no stable name.
+fn circle_of_links() -> Option<io::ErrorKind> {
+    #[cfg(unix)]
+    return Some(io::Error::from_raw_os_error(libc::ELOOP).kind());
+    #[cfg(not(unix))]
+    None
 }
 
 /// An error with its kind and with what was being done when it arose, outermost last. It displays as one line.
@@ -198,6 +208,27 @@ mod tests {
         fn kind(&self) -> ErrorKind {
             Classify::kind(&self.0)
         }
+    }
+
+    #[test]
+    fn a_wrong_path_is_bad_input() {
+        let folder = tempfile::tempdir().unwrap();
+        let kind = |error: io::Error| Classify::kind(&error);
+        let file = folder.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        let is_there = std::fs::create_dir(&file).unwrap_err();
+        let too_long = std::fs::write(folder.path().join("x".repeat(300)), "").unwrap_err();
+        let below_a_file = std::fs::write(file.join("below"), "").unwrap_err();
+        for error in [is_there, too_long, below_a_file] {
+            assert_eq!(kind(error), ErrorKind::BadInput);
+        }
+        #[cfg(unix)]
+        {
+            let circle = folder.path().join("circle");
+            std::os::unix::fs::symlink(&circle, &circle).unwrap();
+            assert_eq!(kind(std::fs::read(&circle).unwrap_err()), ErrorKind::BadInput);
+        }
+        assert_eq!(kind(io::ErrorKind::BrokenPipe.into()), ErrorKind::Failure);
     }
 
     #[test]

@@ -10,7 +10,8 @@ use sha2::{Digest, Sha256};
 pub const UNFINISHED: &str = ".writing-";
 
 /// Writes a file. A regular file is replaced as a whole: it is written under another name beside its place, synced and
-/// renamed. A symbolic link stays, and the file it points to is replaced. Everything else, such as `/dev/null`, `/dev/stdout`
+/// renamed. It keeps the mode of the old file; a new one gets what the umask leaves of 0666. A symbolic link stays, and the file
+/// it points to is replaced. Everything else, such as `/dev/null`, `/dev/stdout`
 /// or a named pipe, is opened and written to.
 ///
 /// # Errors
@@ -23,6 +24,66 @@ pub fn write_atomic(path: &Path, write: impl FnOnce(&mut (dyn Write + Send)) -> 
         Err(error) => Err(error),
     };
     written.map_err(|error| with_path(error, "write", path))
+}
+
+/// Writes bytes as [`write_atomic`] does, but refuses everything that is not a regular file, so that no pipe is waited for.
+///
+/// # Errors
+/// Returns the errors of [`write_atomic`], and one of the kind `InvalidInput` if there is something else than a regular file.
+pub fn write_regular(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let written = match destination(path) {
+        Ok(Destination::File(file)) => replace(&file, |file| file.write_all(bytes)),
+        Ok(Destination::Stream) => Err(not_regular()),
+        Err(error) => Err(error),
+    };
+    written.map_err(|error| with_path(error, "write", path))
+}
+
+/// Refuses an output that is one of the files that are read, under whatever name: to write it would destroy what is read. An
+/// input may be missing, such as the `-wal` file beside a journal.
+///
+/// # Errors
+/// Returns an error of the kind `InvalidInput` that names the two.
+pub fn refuse_overwriting(output: &Path, inputs: impl IntoIterator<Item = impl AsRef<Path>>) -> io::Result<()> {
+    match inputs.into_iter().find(|input| is_same_file(output, input.as_ref())) {
+        Some(input) => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!(
+                "cannot write {}: it would overwrite the input {}; name another file",
+                output.display(),
+                input.as_ref().display()
+            ),
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Whether two paths lead to one regular file, through symbolic or hard links too, or will do so once it exists.
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    match (fs::metadata(one), fs::metadata(other)) {
+        (Ok(first), Ok(second)) => first.is_file() && second.is_file() && is_same_inode(one, &first, other, &second),
+        (Err(_), Err(_)) => place(one).is_some_and(|place_of_one| place(other) == Some(place_of_one)),
+        _ => false,
+    }
+}
+
+#[cfg(unix)]
+fn is_same_inode(_: &Path, first: &fs::Metadata, _: &Path, second: &fs::Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    (first.dev(), first.ino()) == (second.dev(), second.ino())
+}
+
+#[cfg(not(unix))]
+fn is_same_inode(one: &Path, _: &fs::Metadata, other: &Path, _: &fs::Metadata) -> bool {
+    fs::canonicalize(one).is_ok_and(|one| fs::canonicalize(other).is_ok_and(|other| one == other))
+}
+
+/// Where a file that does not exist yet will lie.
+fn place(path: &Path) -> Option<PathBuf> {
+    match destination(path).ok()? {
+        Destination::File(file) => Some(fs::canonicalize(folder_of(&file)).ok()?.join(file.file_name()?)),
+        Destination::Stream => None,
+    }
 }
 
 /// Puts the home folder in place of a leading `~`: behind a colon, as in `dir:~/pictures`, no shell does.
@@ -66,9 +127,19 @@ fn folder_of(path: &Path) -> &Path {
 fn replace(path: &Path, write: impl FnOnce(&mut (dyn Write + Send)) -> io::Result<()>) -> io::Result<()> {
     let folder = folder_of(path);
     fs::create_dir_all(folder)?;
-    let mut temporary = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(folder)?;
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(UNFINISHED);
+    // A temporary file is for its owner alone, but a new file is for whom the umask lets read it.
+    let old = fs::metadata(path).ok().map(|metadata| metadata.permissions());
+    #[cfg(unix)]
+    if old.is_none() {
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    }
+    let mut temporary = builder.tempfile_in(folder)?;
     write_buffered(temporary.as_file_mut(), write)?;
-    set_ordinary_permissions(temporary.as_file())?;
+    if let Some(old) = old {
+        temporary.as_file().set_permissions(old)?;
+    }
     temporary.as_file().sync_all()?;
     temporary.persist(path)?;
     Ok(())
@@ -85,17 +156,6 @@ fn write_buffered(file: &mut File, write: impl FnOnce(&mut (dyn Write + Send)) -
     buffered.flush()
 }
 
-/// Lets everybody read a file. A temporary file is created for its owner alone, but a report or a bundle is for others too.
-fn set_ordinary_permissions(file: &File) -> io::Result<()> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        file.set_permissions(fs::Permissions::from_mode(0o644))?;
-    }
-    let _ = file;
-    Ok(())
-}
-
 /// Writes bytes as [`write_atomic`] does.
 ///
 /// # Errors
@@ -104,12 +164,18 @@ pub fn write_bytes(path: &Path, bytes: &[u8]) -> io::Result<()> {
     write_atomic(path, |file| file.write_all(bytes))
 }
 
-/// Reads a whole file.
+/// Reads a whole regular file. Anything else, such as a named pipe or a device without an end, is not opened.
 ///
 /// # Errors
-/// Returns an error if the file cannot be read, with the path in its message and the kind of its cause.
+/// Returns an error of the kind `InvalidInput` if it is not a regular file, and that of its cause if it cannot be read, with
+/// the path in its message.
 pub fn read(path: &Path) -> io::Result<Vec<u8>> {
-    fs::read(path).map_err(|error| with_path(error, "read", path))
+    let read = || {
+        let mut bytes = Vec::new();
+        open_regular(path)?.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    read().map_err(|error| with_path(error, "read", path))
 }
 
 /// Opens a regular file for reading. Anything else, such as a named pipe that nobody writes to, is refused and never waited for.
@@ -119,7 +185,7 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
 pub fn open_regular(path: &Path) -> io::Result<File> {
     let check = |metadata: fs::Metadata| match metadata.is_file() {
         true => Ok(()),
-        false => Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")),
+        false => Err(not_regular()),
     };
     // Opening a device may do something; a pipe may take the file's place between the look and the opening.
     check(fs::metadata(path)?)?;
@@ -159,6 +225,10 @@ pub fn read_at_most(path: &Path, max: u64) -> io::Result<Vec<u8>> {
 pub fn read_text(path: &Path, max: u64) -> io::Result<String> {
     let text = String::from_utf8(read_at_most(path, max)?);
     text.map_err(|_| with_path(io::Error::new(io::ErrorKind::InvalidData, "not text in UTF-8"), "read", path))
+}
+
+fn not_regular() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")
 }
 
 fn with_path(error: io::Error, verb: &str, path: &Path) -> io::Error {
@@ -233,6 +303,53 @@ mod tests {
             assert_eq!(fs::read(&target).unwrap(), b"second");
             assert_eq!(fs::read_link(&link).unwrap(), Path::new("target"));
             assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+        }
+
+        #[test]
+        fn a_file_keeps_its_mode_and_a_new_one_obeys_the_umask() {
+            use std::os::unix::fs::PermissionsExt;
+            let folder = tempfile::tempdir().unwrap();
+            let [new, plain] = ["new", "plain"].map(|name| folder.path().join(name));
+            let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+            write_bytes(&new, b"first").unwrap();
+            // What the standard library creates obeys the umask.
+            File::create(&plain).unwrap();
+            assert_eq!(mode(&new), mode(&plain));
+            for kept in [0o600, 0o640, 0o664] {
+                fs::set_permissions(&new, fs::Permissions::from_mode(kept)).unwrap();
+                write_bytes(&new, b"second").unwrap();
+                assert_eq!(mode(&new), kept);
+            }
+        }
+
+        #[test]
+        fn an_output_that_is_an_input_is_refused_under_each_of_its_names() {
+            let folder = tempfile::tempdir().unwrap();
+            let [input, link, hard, missing, other] =
+                ["input", "link", "hard", "input-wal", "other"].map(|name| folder.path().join(name));
+            fs::write(&input, "kept").unwrap();
+            symlink("input", &link).unwrap();
+            fs::hard_link(&input, &hard).unwrap();
+            let longer = folder.path().join(".").join("..").join(folder.path().file_name().unwrap()).join("input");
+            for output in [&input, &link, &hard, &longer] {
+                let error = refuse_overwriting(output, [&missing, &input]).unwrap_err();
+                assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+                assert!(error.to_string().contains("would overwrite the input"), "{error}");
+            }
+            assert!(refuse_overwriting(&missing, [&input, &missing]).is_err(), "neither exists");
+            assert!(refuse_overwriting(&other, [&input, &missing]).is_ok());
+            assert!(refuse_overwriting(Path::new("/dev/null"), [Path::new("/dev/null")]).is_ok());
+        }
+
+        #[test]
+        fn a_pipe_is_refused_where_only_a_regular_file_is_written() {
+            let folder = tempfile::tempdir().unwrap();
+            let [pipe, file] = ["pipe", "file"].map(|name| folder.path().join(name));
+            assert!(succeeds("mkfifo", &[pipe.to_str().unwrap()]));
+            assert_eq!(write_regular(&pipe, b"x").unwrap_err().kind(), io::ErrorKind::InvalidInput);
+            assert_eq!(read(&pipe).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+            write_regular(&file, b"x").unwrap();
+            assert_eq!(read(&file).unwrap(), b"x");
         }
 
         #[test]
