@@ -33,6 +33,16 @@ pub fn find(path: &str) -> Option<PathBuf> {
         .find(|path| path.exists())
 }
 
+/// The board's program: the one that was named, else the one beside this program, else the one on the PATH.
+pub fn edge_runtime(named: Option<&Path>) -> PathBuf {
+    let beside = || env::current_exe().ok().map(|program| program.with_file_name(EDGE_RUNTIME));
+    let beside = || beside().filter(|path| path.is_file());
+    named.map(Path::to_owned).or_else(beside).unwrap_or_else(|| EDGE_RUNTIME.into())
+}
+
+/// Name of the board's program.
+const EDGE_RUNTIME: &str = "edge-runtime";
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use expression_engine::Bundle;
 use expression_engine::bundle::Manifest;
@@ -104,7 +105,10 @@ impl Cmd {
             );
         }
         let host = self.host.clone().unwrap_or_default();
-        let ssh = Ssh { host, arguments: self.ssh_arguments(), root: self.root.clone(), patience: None };
+        let watched = u64::from(self.settle) + u64::from(self.health.unwrap_or(0));
+        let patience = Duration::from_secs(u64::from(self.roll_out.patience) + watched);
+        let (arguments, root) = (self.ssh_arguments(), self.root.clone());
+        let ssh = Ssh { host, arguments, root, patience, interactive: true };
         let console = Console::default();
         let perform = |action: &Action| ssh.perform(action, &|news| console.show(news));
         let (service, settle) = (!self.no_service, self.settle);

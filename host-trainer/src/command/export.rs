@@ -39,6 +39,8 @@ impl Cmd {
     pub fn run(&self) -> crate::Result<()> {
         let (bundle, _) = selftest::open(&self.bundle, EngineOptions::default())?;
         let Format::Qdq = self.format;
+        let files_of_bundle = bundle.manifest().files.keys().map(String::as_str).chain([bundle::MANIFEST]);
+        files::refuse_overwriting(&self.out, files_of_bundle.map(|name| self.bundle.join(name)))?;
         files::write_bytes(&self.out, &qdq::from_int8(&bundle.read(bundle::INT8)?)?)?;
         crate::error::print(&self.out.display().to_string())
     }

@@ -90,6 +90,9 @@ impl Status {
 impl Prometheus {
     fn run(&self) -> crate::Result<()> {
         let fleet = Fleet::open(&self.fleet)?;
+        if let Some(output) = &self.output {
+            files::refuse_overwriting(output, [&self.fleet])?;
+        }
         let members = fleet.select(&self.group)?;
         let without = members.iter().filter(|member| member.metrics.is_none()).count();
         if without > 0 {
@@ -121,8 +124,8 @@ pub struct RollOut {
     #[arg(long, value_name = "N", default_value_t = 1, requires = "fleet")]
     canary: u16,
     /// Give up on a board after SECONDS without a sign of life, not counting the time for which its service is watched.
-    #[arg(long, value_name = "SECONDS", default_value_t = 180, requires = "fleet")]
-    patience: u16,
+    #[arg(long, value_name = "SECONDS", default_value_t = 180, value_parser = clap::value_parser!(u16).range(1..))]
+    pub patience: u16,
 }
 
 /// What a deployment may do although something speaks against it.

@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use expression_engine::files;
+
+use crate::assets;
 use crate::error::{Context, Error};
 use crate::interrupt;
 use crate::label::{Server, Suggester};
@@ -30,8 +33,9 @@ pub struct Cmd {
     #[arg(long, value_name = "PORT", default_value_t = 8090)]
     port: u16,
     /// Program edge-runtime, which exports the faces of a journal.
-    #[arg(long, value_name = "PROGRAM", default_value = "edge-runtime")]
-    edge_runtime: PathBuf,
+    /// By default the one beside host-trainer, or else the one on the PATH.
+    #[arg(long, value_name = "PROGRAM")]
+    edge_runtime: Option<PathBuf>,
 }
 
 /// How often it looks for Ctrl-C.
@@ -48,7 +52,7 @@ impl Cmd {
             return Err(Error::BadInput(format!("{}: no such file or folder; {advice}", self.faces.display())));
         }
         let suggester = Suggester::new(self.bundle.as_deref())?;
-        let folder = if self.faces.is_file() { self.exported()? } else { self.faces.clone() };
+        let folder = if self.faces.is_dir() { self.faces.clone() } else { self.exported()? };
         let server = Server::start(&folder, suggester, self.port)?;
         crate::error::print(&format!("label: http://{}/", server.address()))?;
         eprintln!("open this address in a browser; press Ctrl-C to stop");
@@ -68,11 +72,12 @@ impl Cmd {
         let mut folder = journal.clone().into_os_string();
         folder.push("-faces");
         let folder = PathBuf::from(folder);
-        let mut export = Command::new(&self.edge_runtime);
+        let program = assets::edge_runtime(self.edge_runtime.as_deref());
+        let mut export = Command::new(&program);
         export.args(["log", "faces", "--journal"]).arg(journal).arg("-o").arg(&folder);
         let status = export.status().map_err(|error| {
             let advice = "install edge-runtime, name it with --edge-runtime, or give a folder that `log faces` wrote";
-            Error::BadInput(format!("cannot start {}: {error}; {advice}", self.edge_runtime.display()))
+            Error::BadInput(format!("cannot start {}: {error}; {advice}", program.display()))
         })?;
         match status.success() {
             true => Ok(folder),
@@ -83,7 +88,7 @@ impl Cmd {
 
 fn is_sqlite(path: &Path) -> crate::Result<bool> {
     let mut head = Vec::new();
-    let read = std::fs::File::open(path).and_then(|file| file.take(16).read_to_end(&mut head));
+    let read = files::open_regular(path).and_then(|file| file.take(16).read_to_end(&mut head));
     read.with_context(|| format!("cannot read {}", path.display()))?;
     Ok(head == *b"SQLite format 3\0")
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use expression_engine::files;
 
+use crate::assets;
 use crate::error::{Context, Error};
 use crate::predict::{self, Classifier};
 
@@ -36,8 +37,9 @@ pub struct Cmd {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Program edge-runtime, which classifies.
-    #[arg(long, value_name = "PROGRAM", default_value = "edge-runtime")]
-    edge_runtime: PathBuf,
+    /// By default the one beside host-trainer, or else the one on the PATH.
+    #[arg(long, value_name = "PROGRAM")]
+    edge_runtime: Option<PathBuf>,
 }
 
 /// Formats of the output.
@@ -60,8 +62,8 @@ impl Cmd {
             require_empty(folder)?;
         }
         let pictures = predict::pictures(&self.inputs, std::io::stdin().lock())?;
-        let classifier =
-            Classifier { edge_runtime: self.edge_runtime.clone(), bundle: self.bundle.clone(), align: !self.cropped };
+        let edge_runtime = assets::edge_runtime(self.edge_runtime.as_deref());
+        let classifier = Classifier { edge_runtime, bundle: self.bundle.clone(), align: !self.cropped };
         let unreadable = match &self.out {
             Some(folder) => {
                 let was_there = folder.exists();

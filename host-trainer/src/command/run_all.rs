@@ -67,20 +67,20 @@ impl Cmd {
         let mut run = Run::open(&self.training.folder("", Numbering::Next), &config, asked)?;
         run.say(&format!("run {} on {}", run.folder().display(), device::name(device)));
         // Whatever is wrong with the input is reported before anything is written.
-        let prerequisites = Prerequisites {
-            face_net: FaceNet::open(&config.face_net, device)?,
-            fixed: export::Fixed::new(config.face_input(), *seed)?,
-            accept_rung_3: self.accept_rung3,
-            recipe: self.final_of.as_deref().map(|folder| Recipe::read(folder, &config)).transpose()?,
-            old_test: self.training.from.is_some().then(|| super::study::old_test(&self.old_test)).transpose()?,
-            start: Prerequisites::start(&config)?,
-        };
+        let face_net = FaceNet::open(&config.face_net, device)?;
+        let fixed = export::Fixed::new(config.face_input(), *seed)?;
+        let recipe = self.final_of.as_deref().map(|folder| Recipe::read(folder, &config)).transpose()?;
+        let start = Prerequisites::start(&config)?;
         let started = Instant::now();
         let mut data = dataset::load(data, self.training.request(&config, self.limit))?;
-        if let Some(recipe) = &prerequisites.recipe {
+        if let Some(recipe) = &recipe {
             data = recipe.joined(data)?;
         }
         let loading = started.elapsed().as_secs_f64();
+        // Last, because it may be drawn, which takes half a minute.
+        let old_test = self.training.from.is_some().then(|| super::study::old_test(&self.old_test)).transpose()?;
+        let prerequisites =
+            Prerequisites { face_net, fixed, accept_rung_3: self.accept_rung3, recipe, old_test, start };
         run.start(&data)?;
         let [train, calibration, test] = [&data.train, &data.calibration, &data.test].map(Vec::len);
         run.say(&format!("{}: {train} training, {calibration} calibration, {test} test samples", data.name));

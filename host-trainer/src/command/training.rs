@@ -71,6 +71,9 @@ impl Training {
     /// Returns an error if the preset does not parse or there is no such device.
     pub fn configuration(&self) -> crate::Result<(Config, Device)> {
         let mut config = Config::preset(self.preset())?;
+        if let Some(path) = self.rehearse.as_ref().and_then(Source::path).filter(|path| !path.exists()) {
+            return Err(Error::BadInput(format!("--rehearse: {}: no such file or folder", path.display())));
+        }
         match &self.from {
             Some(from) => start::configure(&mut config, from, self.rehearse.as_ref().map(Source::to_string))?,
             None if config.adapt.is_some() => {

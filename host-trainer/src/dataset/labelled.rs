@@ -126,12 +126,21 @@ fn rows(folder: &Path) -> crate::Result<Vec<Row>> {
         let advice = "`host-trainer label` writes it";
         Error::BadInput(format!("{}: {error}; give a folder with {TABLE}; {advice}", path.display()))
     })?;
+    let header = table.headers().map_err(|error| Error::BadInput(format!("{}: {error}", path.display())))?;
+    if !header.is_empty() && header.len() != COLUMNS.len() {
+        let advice = "`host-trainer label` writes one with the columns of FER+";
+        return Err(Error::BadInput(format!("{}: not a table of votes; {advice}", path.display())));
+    }
     let mut rows = Vec::new();
     for (number, record) in table.records().enumerate() {
         // The header is line 1.
         let place = || format!("{}:{}", path.display(), number + 2);
         let record = record.map_err(|error| Error::BadInput(error.to_string())).with_context(place)?;
         rows.extend(parse(&record).map_err(Error::BadInput).with_context(place)?);
+    }
+    if rows.is_empty() {
+        let advice = format!("label them with `host-trainer label {}`", folder.display());
+        return Err(Error::BadInput(format!("{}: no face has a label yet; {advice}", path.display())));
     }
     let all = rows.len();
     rows.retain(|row: &Row| folder.join(&row.name).exists());
@@ -263,6 +272,7 @@ mod tests {
             ("Training,../a.png,1,0,0,0,0,0,0,0,0,0", "within the folder"),
             ("Training,/a.png,1,0,0,0,0,0,0,0,0,0", "within the folder"),
             ("Training,a.png,x,0,0,0,0,0,0,0,0,0", "not a number of votes"),
+            ("Training,a.png,0,0,0,0,0,0,0,0,0,1", "no face has a label yet"),
             ("Trainig,a.png,1,0,0,0,0,0,0,0,0,0", "Trainig"),
             ("Training,gone.png,1,0,0,0,0,0,0,0,0,0", "0 samples"),
         ] {
@@ -270,5 +280,7 @@ mod tests {
             let set = load(folder.path(), request).and_then(DataSet::checked);
             assert_refused(set, &[reason]);
         }
+        std::fs::write(folder.path().join(TABLE), "a\n").unwrap();
+        assert_refused(load(folder.path(), request), &["not a table of votes"]);
     }
 }

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::{self, File};
+use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use expression_engine::files;
 use image::ImageFormat;
 
 use crate::error::{Context, Error};
@@ -145,8 +146,11 @@ pub fn name(path: &Path) -> String {
 /// Why a file is not a picture that can be read, in a word that counts it; `None` for pictures and for files that cannot be
 /// opened, which decoding names.
 fn not_a_picture(path: &Path) -> Option<String> {
+    if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
+        return Some("pipe or device".into());
+    }
     let mut head = Vec::with_capacity(HEAD);
-    if File::open(path).and_then(|file| file.take(HEAD as u64).read_to_end(&mut head)).is_err() {
+    if files::open_regular(path).and_then(|file| file.take(HEAD as u64).read_to_end(&mut head)).is_err() {
         return None;
     }
     use ImageFormat::{Bmp, Gif, Jpeg, Png, Pnm, Tiff, WebP};
@@ -173,6 +177,14 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
+
+    #[test]
+    fn a_pipe_is_left_out_and_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("x.png");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        assert_eq!(not_a_picture(&pipe).as_deref(), Some("pipe or device"));
+    }
 
     #[test]
     fn a_link_that_leads_back_is_named_and_another_is_followed() {

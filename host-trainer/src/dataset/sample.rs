@@ -78,7 +78,7 @@ impl DataSet {
         for (part, samples) in [("training", &self.train), ("calibration", &self.calibration), ("test", &self.test)] {
             if samples.len() < 2 {
                 return Err(Error::BadInput(format!(
-                    "{}: {} samples for the {part} part; give more pictures or a higher --limit",
+                    "{}: {} samples for the {part} part; give more pictures, or a higher --limit if there is one",
                     self.name,
                     samples.len()
                 )));

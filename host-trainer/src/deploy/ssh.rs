@@ -36,9 +36,10 @@ pub struct Ssh {
     pub arguments: Vec<String>,
     /// Where the board's files begin: `/` but in tests.
     pub root: String,
-    /// Give up a board from which nothing was heard for this long. Without it, only ssh itself gives up, and only if the
-    /// network is at fault.
-    pub patience: Option<Duration>,
+    /// Give up a board from which nothing was heard for this long. ssh by itself gives up only if the network is at fault.
+    pub patience: Duration,
+    /// Whether ssh may ask at the terminal, for a password or whether a new host is to be trusted.
+    pub interactive: bool,
 }
 
 /// What a service that was just started must say of itself, asked by `edge-runtime health`: that it is ready, that camera and
@@ -134,11 +135,9 @@ impl Ssh {
         let mut answer = Vec::new();
         let (heard, given_up) = std::thread::scope(|scope| {
             let (ended, end) = mpsc::channel::<()>();
-            let watchdog = self.patience.map(|patience| {
-                let (watched, group) = (&watched, ssh.id());
-                scope.spawn(move || give_up_when_quiet(watched, patience, group, &end))
-            });
-            let listener = scope.spawn(|| talk.map(|talk| listen(talk, &watched)).unwrap_or_default());
+            let (watched, id) = (&watched, ssh.id());
+            let watchdog = scope.spawn(move || self.give_up_when_quiet(watched, id, &end));
+            let listener = scope.spawn(|| talk.map(|talk| listen(talk, watched)).unwrap_or_default());
             // A board that has given up reads no more: what it said tells why, not the broken pipe.
             let _ = to.as_mut().map(|to| to.write_all(SCRIPT.as_bytes()));
             for line in from.into_iter().flat_map(|from| BufReader::new(from).split(b'\n')) {
@@ -151,7 +150,7 @@ impl Ssh {
                     ("send", "") => {
                         watched.step(Step::Sending);
                         if let Some(to) = to.take() {
-                            send(to, &archive, &watched);
+                            send(to, &archive, watched);
                         }
                     }
                     ("step", name) => Step::named(name).into_iter().for_each(|step| watched.step(step)),
@@ -162,17 +161,38 @@ impl Ssh {
             let heard = listener.join().unwrap_or_default();
             // Before ssh is waited for: until then its process id is nobody else's.
             drop(ended);
-            (heard, watchdog.is_some_and(|watchdog| watchdog.join().unwrap_or_default()))
+            (heard, watchdog.join().unwrap_or_default())
         });
         let status = ssh.wait().map_err(|error| self.failed(format!("ssh cannot be waited for: {error}")))?;
         let code = status.code().unwrap_or(NO_CONNECTION);
-        if code == 0 { Ok(answer) } else { Err(self.failure(code, watched.at(), heard, given_up)) }
+        // A forced command or a login shell can end well without having begun the board's part.
+        let is_done = code == 0 && watched.at() > Step::Connecting;
+        if is_done { Ok(answer) } else { Err(self.failure(code, watched.at(), heard, given_up)) }
+    }
+
+    /// Ends an ssh that has been quiet for too long; returns whether it did. Returns once the other end of `end` is gone.
+    fn give_up_when_quiet(&self, watched: &Watched, id: u32, end: &mpsc::Receiver<()>) -> bool {
+        while end.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
+            if watched.quiet() > self.patience {
+                if let Ok(id) = libc::pid_t::try_from(id) {
+                    let id = if self.interactive { id } else { -id };
+                    // SAFETY: it sends a signal to processes that were started here and are not yet waited for.
+                    unsafe { libc::kill(id, libc::SIGKILL) };
+                }
+                return true;
+            }
+        }
+        false
     }
 
     fn failure(&self, code: i32, at: Step, heard: Heard, given_up: bool) -> Failure {
+        // The same connection, as a shell takes it: with the port and the key that were given.
+        let words = self.arguments.iter().chain([&self.host]).map(String::as_str);
+        let command = format!("ssh {}", shlex::try_join(words).unwrap_or_else(|_| self.host.clone()));
+        let said = if heard.before.is_empty() { "ssh said nothing" } else { &heard.before };
         let (cause, reason) = match (code, heard.error) {
             (NO_CONNECTION, _) if given_up => {
-                let seconds = self.patience.unwrap_or_default().as_secs();
+                let seconds = self.patience.as_secs();
                 let what = if at == Step::Connecting { "no answer" } else { "nothing more was heard" };
                 (Cause::Lost, format!("{what} for {seconds} s; check the board, and try again"))
             }
@@ -182,12 +202,11 @@ impl Ssh {
                  ran: check with --status, or deploy again"
                     .to_owned(),
             ),
-            (NO_CONNECTION, _) => {
-                // The same connection, as a shell takes it: with the port and the key that were given.
-                let words = self.arguments.iter().chain([&self.host]).map(String::as_str);
-                let command = shlex::try_join(words).unwrap_or_else(|_| self.host.clone());
-                (Cause::Lost, format!("{}; try `ssh {command}`", heard.before))
-            }
+            (NO_CONNECTION, _) => (Cause::Lost, format!("{said}; try `{command}`")),
+            (0, _) => (
+                Cause::Failed,
+                format!("ssh ended without running the commands that it was given ({said}); try `{command} id`"),
+            ),
             (2, Some(error)) => (Cause::Refused, error),
             (NO_SUDO, _) => (
                 Cause::Failed,
@@ -195,7 +214,7 @@ impl Ssh {
                     .to_owned(),
             ),
             (_, Some(error)) => (Cause::Failed, error),
-            (code, None) => (Cause::Failed, format!("the board's part ended with exit code {code}: {}", heard.before)),
+            (code, None) => (Cause::Failed, format!("the board's part ended with exit code {code}: {said}")),
         };
         Failure { host: self.host.clone(), at, cause, reason }
     }
@@ -220,7 +239,7 @@ impl Ssh {
         words.extend(action.words());
         ssh.args(["-T", "--", &self.host, &format!("sh -c '{}' start {}", START.replace('\n', "; "), words.join(" "))]);
         ssh.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        if self.patience.is_some() {
+        if !self.interactive {
             // A group that can be ended with its helpers, such as the ssh to a jump host. Ctrl-C does not reach it: what is
             // under way on a board is ended in good order.
             ssh.process_group(0);
@@ -276,20 +295,6 @@ pub fn is_host(text: &str) -> bool {
     let (user, address) = text.rsplit_once('@').unwrap_or(("user", text));
     let is_name = |name: &str| !name.is_empty() && !name.starts_with(['-', '@']);
     is_name(user) && is_name(address) && !text.contains(|c: char| c.is_whitespace() || c.is_control())
-}
-
-/// Ends a process group that has been quiet for too long; returns whether it did. Returns once the other end of `end` is gone.
-fn give_up_when_quiet(watched: &Watched, patience: Duration, group: u32, end: &mpsc::Receiver<()>) -> bool {
-    while end.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
-        if watched.quiet() > patience {
-            if let Ok(group) = libc::pid_t::try_from(group) {
-                // SAFETY: it sends a signal to processes that were started here and are not yet waited for.
-                unsafe { libc::kill(-group, libc::SIGKILL) };
-            }
-            return true;
-        }
-    }
-    false
 }
 
 /// What was heard on stderr.

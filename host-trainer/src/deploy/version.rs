@@ -139,11 +139,13 @@ fn path_of_binary(board: &Board, binary: Option<&Path>) -> PathBuf {
     binary.map_or_else(built, Path::to_owned)
 }
 
+/// The most bytes of a program: ten times what it has.
+const MAX_PROGRAM: u64 = 256 << 20;
+
 fn read_binary(board: &Board, path: &Path) -> crate::Result<Vec<u8>> {
     let build = format!("cargo xtask build --board {}", board.path.display());
-    let bytes = std::fs::read(path).map_err(|error| {
-        Error::BadInput(format!("{}: {error}; build it with `{build}`, or give --binary", path.display()))
-    })?;
+    let bytes = files::read_at_most(path, MAX_PROGRAM)
+        .map_err(|error| Error::BadInput(format!("{error}; build it with `{build}`, or give --binary")))?;
     let wanted = board.target.split('-').next().unwrap_or_default();
     let found = match elf::processor(&bytes) {
         Some(found) if found == wanted => return Ok(bytes),

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use expression_engine::files;
 use serde::{Deserialize, Serialize};
 
 use super::keys::{explained, nearest};
 use crate::deploy::{Board, HealthCheck, Ssh, is_host};
-use crate::error::{Context, Error};
+use crate::error::Error;
 
 /// Seconds that a service must stay up, unless the file says otherwise.
 const SETTLE: u16 = 10;
@@ -88,6 +89,9 @@ enum Metrics {
     Address(String),
 }
 
+/// The most bytes of a fleet's file: room for tens of thousands of boards.
+const MAX_FILE: u64 = 4 << 20;
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
@@ -104,8 +108,7 @@ impl Fleet {
     /// # Errors
     /// Returns [`Error::BadInput`] if the file cannot be read or something in it is wrong.
     pub fn open(path: &Path) -> crate::Result<Fleet> {
-        let text =
-            std::fs::read_to_string(path).with_context(|| format!("cannot read the fleet {}", path.display()))?;
+        let text = files::read_text(path, MAX_FILE)?;
         Fleet::parse(path, &text)
     }
 
@@ -202,6 +205,7 @@ impl Metrics {
     /// Where Prometheus reaches the metrics of this host.
     fn address(self, host: &str) -> Result<String, String> {
         match self {
+            Metrics::Port(0) => Err("invalid metrics 0: give a port, or \"ADDRESS:PORT\"".into()),
             Metrics::Port(port) => Ok(match host.rsplit('@').next().unwrap_or(host) {
                 // An IPv6 address has colons of its own.
                 address if address.contains(':') => format!("[{address}]:{port}"),
@@ -212,8 +216,9 @@ impl Metrics {
                     let is_ipv6 = host.starts_with('[') && host.ends_with(']');
                     !host.is_empty() && !host.contains(['/', ' ']) && (is_ipv6 || !host.contains(':'))
                 };
-                let is_address =
-                    text.rsplit_once(':').is_some_and(|(host, port)| is_host(host) && port.parse::<u16>().is_ok());
+                let is_address = text
+                    .rsplit_once(':')
+                    .is_some_and(|(host, port)| is_host(host) && port.parse().is_ok_and(|port: u16| port > 0));
                 match is_address {
                     true => Ok(text),
                     false => Err(format!("invalid metrics {text:?}: give a port, or \"ADDRESS:PORT\"")),
@@ -284,7 +289,7 @@ impl Settings {
         if !root.starts_with('/') || !root.chars().all(is_plain) {
             return Err(format!("invalid root {root:?}: give an absolute path of plain letters"));
         }
-        Ok(Ssh { host: target, arguments, root, patience: Some(Duration::from_secs(60)) })
+        Ok(Ssh { host: target, arguments, root, patience: Duration::from_secs(60), interactive: false })
     }
 }
 
@@ -366,6 +371,7 @@ mod tests {
             ("user = \"pi\"", "user = \"pi\"\nhost = \"x\"", vec!["host and groups belong to a board"]),
             ("[\"camera\"]", "[\"model\"]", vec!["line", "camera"]),
             ("metrics = 9090", "metrics = 90900", vec!["expected a port"]),
+            ("metrics = 9090", "metrics = 0", vec!["invalid metrics 0"]),
             ("metrics = 9090", "metrics = \"abc\"", vec!["invalid metrics \"abc\"", "ADDRESS:PORT"]),
             ("board.example:1234", "2001:db8::6:1234", vec!["boards.kitchen-2", "ADDRESS:PORT"]),
             ("board = \"raspberry-pi-4b\"", "", vec!["board is missing"]),

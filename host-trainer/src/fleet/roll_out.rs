@@ -159,7 +159,7 @@ impl<'a> Run<'a> {
     /// Looks until no other deployment is at work on the board, such as one that a killed roll-out began.
     fn look_until_free(&self, (member, version): &Job) -> Result<Look, Outcome> {
         let begun = Instant::now();
-        let ssh = Ssh { patience: Some(LOOK.min(self.plan.patience)), ..member.ssh.clone() };
+        let ssh = Ssh { patience: LOOK.min(self.plan.patience), ..member.ssh.clone() };
         loop {
             let action = Action::Survey { version, service: member.service };
             let answer = ssh.perform(&action, &|news| (self.tell)(&member.name, news));
@@ -187,7 +187,7 @@ impl<'a> Run<'a> {
             replace_keys: self.plan.replace_keys,
             health: member.health.clone(),
         };
-        let ssh = Ssh { patience: Some(self.patience(member)), ..member.ssh.clone() };
+        let ssh = Ssh { patience: self.patience(member), ..member.ssh.clone() };
         let answer = ssh.perform(&action, &|news| (self.tell)(&member.name, news));
         let outcome = answer.map_or_else(Outcome::of_deployment, |_| Outcome::runs());
         if outcome.stops() {

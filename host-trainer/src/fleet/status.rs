@@ -51,7 +51,7 @@ pub fn status(members: &[&Member], parallel: usize, patience: Duration) -> Vec<S
 
 impl Status {
     fn ask(member: &Member, patience: Duration) -> Status {
-        let ssh = Ssh { patience: Some(patience), ..member.ssh.clone() };
+        let ssh = Ssh { patience, ..member.ssh.clone() };
         match ssh.perform(&Action::Status, &|_| {}) {
             Ok(lines) => Status::parse(&member.name, &lines),
             Err(failure) => {

@@ -308,6 +308,37 @@ fn rights_are_asked_for_once_and_without_a_password() {
     assert!(board.status().done().starts_with("current "), "looking needs no rights");
 }
 
+/// An ssh of one's own in the PATH.
+fn with_ssh(script: &str, arguments: &[&str]) -> Outcome {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let ssh = folder.path().join("ssh");
+    fs::write(&ssh, script).unwrap();
+    fs::set_permissions(&ssh, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_host-trainer"));
+    command.args(["deploy", "--host", "pi@board"]).args(arguments);
+    command.env("PATH", format!("{}:/usr/bin:/bin", folder.path().display()));
+    Outcome::of(&mut command)
+}
+
+#[test]
+fn an_ssh_that_runs_nothing_is_no_success() {
+    for action in ["--status", "--rollback"] {
+        let outcome = with_ssh("#!/bin/sh\nexit 0\n", &[action]);
+        assert_eq!(outcome.talk.lines().count(), 1, "{outcome:#?}");
+        let error = outcome.error(1);
+        assert!(error.contains("without running the commands") && error.contains("try `ssh pi@board id`"), "{error}");
+    }
+}
+
+#[test]
+fn a_silent_board_is_given_up() {
+    let outcome = with_ssh("#!/bin/sh\nexec cat >/dev/null\n", &["--status", "--patience", "1", "--settle", "1"]);
+    assert_eq!(outcome.talk.lines().count(), 1, "{outcome:#?}");
+    let error = outcome.error(1);
+    assert!(error.contains("no answer for 2 s"), "{error}");
+}
+
 #[test]
 fn who_cannot_be_reached_is_told_in_one_line() {
     let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port().to_string();
