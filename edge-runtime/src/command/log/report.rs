@@ -134,7 +134,12 @@ fn sections(reader: &Reader, range: &Range, stats: &Stats, gathered: &Gathered) 
         ),
         Section::new("gaps", "Gaps", "Stretches without a frame, the longest first.", gaps(stats, zone)),
         Section::new("events", "Events", "The newest first.", events(reader, range, zone)?),
-        Section::new("sessions", "Sessions", "One row per start of the program, the newest first.", sessions(stats, zone)),
+        Section::new(
+            "sessions",
+            "Sessions",
+            "One row per start of the program, the newest first.",
+            sessions(stats, zone),
+        ),
     ])
 }
 

@@ -145,7 +145,11 @@ impl Timeline {
             }
         }
         places.sort_by(f64::total_cmp);
-        let span = self.parts.last().zip(self.parts.first()).map_or(0, |(last, first)| last.until_us.saturating_sub(first.from_us));
+        let span = self
+            .parts
+            .last()
+            .zip(self.parts.first())
+            .map_or(0, |(last, first)| last.until_us.saturating_sub(first.from_us));
         let tick = |place| Tick { place, text: moment::mark(self.moment(place), span, &self.zone) };
         places.into_iter().map(tick).collect()
     }

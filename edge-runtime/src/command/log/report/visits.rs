@@ -31,7 +31,10 @@ pub fn hours(hours: &Periods, zone: &TimeZone) -> Markup {
     let every = shown.len().div_ceil(MAX_MARKS);
     let marks: Vec<Tick> = (0..shown.len())
         .step_by(every)
-        .map(|index| Tick { place: (index as f64 + 0.5) / count, text: text(shown[index].start_us, "%m-%d %H h", zone) })
+        .map(|index| Tick {
+            place: (index as f64 + 0.5) / count,
+            text: text(shown[index].start_us, "%m-%d %H h", zone),
+        })
         .collect();
     let bar = |index: usize, hour: &Period| {
         let edges = [index as f64 + 0.08, index as f64 + 0.92].map(|x| frame.x(x / count));
