@@ -72,6 +72,57 @@ fn the_page_shows_moving_pictures_scores_and_past_without_an_error() {
 }
 
 #[test]
+fn the_plot_shows_other_ranges_and_values_and_old_values_are_dimmed() {
+    if is_missing() {
+        return;
+    }
+    let telemetry = start(options("127.0.0.1:0"));
+    let feeder = Feeder::new(&telemetry);
+    let browser = Browser::open(1280, 900);
+    browser.visit(&format!("http://{}/", telemetry.preview_address().unwrap()));
+    browser.until("Number(document.getElementById('plot').dataset.points) >= 3");
+    browser.until("document.getElementById('latency').textContent === '7.3 ms'");
+
+    browser.until("document.querySelector('#ranges [aria-pressed=true]').textContent === '5 min'");
+    browser.value("document.querySelectorAll('#ranges button')[2].click()");
+    browser.until("document.querySelector('#ranges [aria-pressed=true]').textContent === '15 min'");
+    assert_eq!(
+        browser.value("document.getElementById('plot').getAttribute('aria-label')"),
+        "Scores of face 1 over the last 15 min"
+    );
+
+    let values =
+        "[...document.querySelectorAll('#legend b')].filter((value) => value.textContent.endsWith('%')).length";
+    let key = |key: char| {
+        let actions = json!([{ "type": "keyDown", "value": key }, { "type": "keyUp", "value": key }]);
+        let source = json!({ "type": "key", "id": "keyboard", "actions": actions });
+        browser.command("POST", "/actions", json!({ "actions": [source] }));
+    };
+    assert_eq!(browser.value(values), 0);
+    browser.value("document.getElementById('plot').focus()");
+    // Arrow left, and escape.
+    key('\u{e012}');
+    browser
+        .until(&format!("{values} === 8 && document.getElementById('plot-hint').textContent.startsWith('Values at ')"));
+    key('\u{e00c}');
+    browser.until(&format!("{values} === 0"));
+    let centre = "(() => { const { right, top, height } = document.getElementById('plot').getBoundingClientRect(); \
+         return [Math.round(right - 10), Math.round(top + height / 2)]; })()";
+    let at = browser.value(centre);
+    let steps = json!([{ "type": "pointerMove", "x": at[0], "y": at[1], "duration": 0 }]);
+    let pointer =
+        json!({ "type": "pointer", "id": "mouse", "parameters": { "pointerType": "mouse" }, "actions": steps });
+    browser.command("POST", "/actions", json!({ "actions": [pointer] }));
+    browser.until(&format!("{values} === 8"));
+
+    assert_eq!(browser.value("document.body.classList.contains('stale')"), false);
+    drop(feeder);
+    browser.until("document.body.classList.contains('stale')");
+    browser.until("document.getElementById('state').textContent.startsWith('last frame ')");
+    assert_eq!(browser.console(), Vec::<String>::new());
+}
+
+#[test]
 fn a_paused_recording_and_a_lost_camera_are_shown() {
     if is_missing() {
         return;

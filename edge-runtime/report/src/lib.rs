@@ -30,5 +30,5 @@ mod parts;
 pub mod plot;
 
 pub use format::{NONE, bytes, count, duration, percent, points};
-pub use page::{Page, Section, header};
+pub use page::{PALETTE, Page, Section, header};
 pub use parts::{Bar, Column, Tile, legend, small_tiles, table, text_table, tiles, verdict};

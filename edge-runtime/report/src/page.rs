@@ -2,7 +2,10 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, Render, html};
 
-/// The look of every page, in light, in dark and on paper.
+/// The colours of every page, in light and in dark, and what else all of them share; for pages that are not made from the parts of
+/// this crate as well.
+pub const PALETTE: &str = include_str!("palette.css");
+/// The look of reports, on paper too.
 const STYLE: &str = include_str!("style.css");
 /// Pages with fewer sections need no table of contents.
 const MIN_SECTIONS_WITH_CONTENTS: usize = 4;
@@ -32,7 +35,7 @@ impl Page<'_> {
                     meta charset="utf-8";
                     meta name="viewport" content="width=device-width, initial-scale=1";
                     title { (title) }
-                    style { (PreEscaped(STYLE)) }
+                    style { (PreEscaped(PALETTE)) (PreEscaped(STYLE)) }
                 }
                 body {
                     header {

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use expression_core::{Label, Record};
 
 /// Seconds that the history holds.
-pub const SECONDS: usize = 300;
+pub const SECONDS: usize = 900;
 /// Most tracks that are held for one second.
 const MAX_TRACKS: usize = 8;
 
@@ -72,7 +72,7 @@ mod tests {
         let seen: Vec<_> = history.points().map(|point| (point.second, point.track, point.scores[0])).collect();
         assert_eq!(seen, [(10, 1, 3), (10, 2, 2), (11, 1, 4)]);
         history.add(10 + SECONDS as i64, &[face(3, 5)]);
-        assert_eq!(history.points().map(|point| point.second).collect::<Vec<_>>(), [11, 310]);
+        assert_eq!(history.points().map(|point| point.second).collect::<Vec<_>>(), [11, 10 + SECONDS as i64]);
         history.add(50, &[face(3, 5)]);
         assert_eq!(history.points().map(|point| point.second).collect::<Vec<_>>(), [50]);
     }

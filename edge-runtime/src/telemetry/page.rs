@@ -1,52 +1,55 @@
 //! The pages: documents that load nothing from elsewhere, and work under any path of a reverse proxy.
 
 use base64::Engine;
+use expression_report::PALETTE;
 use sha2::{Digest, Sha256};
 
 use super::listen::Origin;
 
 const SKELETON: &str = include_str!("page/page.html");
+const LOGIN: &str = include_str!("page/login.html");
 const STYLE: &str = include_str!("page/page.css");
 const SCRIPT: &str = include_str!("page/page.js");
 /// The page's icon, a picture of its own so that no `data:` source has to be allowed.
 pub const ICON: &str = include_str!("page/icon.svg");
 
-/// The preview.
+/// A page and what it may do.
 pub struct Page {
     pub html: String,
-    /// `Content-Security-Policy`: this very style and script by their hashes, pictures and requests to this server.
-    pub policy: String,
-}
-
-/// The page that asks for the token.
-pub struct LoginPage {
-    pub html: &'static str,
-    /// `Content-Security-Policy`: a form that sends to this server, nothing else.
+    /// `Content-Security-Policy`.
     pub policy: String,
 }
 
 impl Page {
-    /// Puts the page together; `embedders` may show it in a frame.
-    pub fn new(embedders: &[Origin]) -> Page {
-        let html = SKELETON.replace("/*STYLE*/", STYLE).replace("/*SCRIPT*/", SCRIPT);
-        let (style, script, ancestors) = (hash(STYLE), hash(SCRIPT), ancestors(embedders));
+    /// The preview; `embedders` may show it in a frame. It may use this very style and script, by their hashes, and pictures and
+    /// requests to this server.
+    pub fn preview(embedders: &[Origin]) -> Page {
+        let (html, style) = with_style(SKELETON);
+        let (script, ancestors) = (hash(SCRIPT), ancestors(embedders));
         let policy = format!(
             "default-src 'none'; style-src '{style}'; script-src '{script}'; img-src 'self' blob:; connect-src 'self'; \
              base-uri 'none'; form-action 'none'; frame-ancestors {ancestors}"
+        );
+        Page { html: html.replace("/*SCRIPT*/", SCRIPT), policy }
+    }
+
+    /// The page that asks for the token; `embedders` may show it in a frame. It may use this very style and send its form to this
+    /// server.
+    pub fn login(embedders: &[Origin]) -> Page {
+        let (html, style) = with_style(LOGIN);
+        let ancestors = ancestors(embedders);
+        let policy = format!(
+            "default-src 'none'; style-src '{style}'; img-src 'self'; base-uri 'none'; form-action 'self'; \
+             frame-ancestors {ancestors}"
         );
         Page { html, policy }
     }
 }
 
-impl LoginPage {
-    /// Puts the page together; `embedders` may show it in a frame.
-    pub fn new(embedders: &[Origin]) -> LoginPage {
-        let ancestors = ancestors(embedders);
-        let policy = format!(
-            "default-src 'none'; img-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors {ancestors}"
-        );
-        LoginPage { html: include_str!("page/login.html"), policy }
-    }
+/// Puts palette and style into a page, and returns it with the hash of both.
+fn with_style(skeleton: &str) -> (String, String) {
+    let style = format!("{PALETTE}{STYLE}");
+    (skeleton.replace("/*PALETTE*//*STYLE*/", &style), hash(&style))
 }
 
 fn ancestors(embedders: &[Origin]) -> String {

@@ -1,5 +1,5 @@
 //! What the tests of telemetry share: synthetic frames and a feeder.
-#![allow(dead_code, reason = "each test takes what it needs")]
+#![allow(dead_code, unused_imports, reason = "each test takes what it needs")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

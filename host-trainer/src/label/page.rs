@@ -1,6 +1,7 @@
 //! The page: one document that loads nothing from elsewhere.
 
 use base64::Engine;
+use expression_report::PALETTE;
 use sha2::{Digest, Sha256};
 
 const SKELETON: &str = include_str!("page/page.html");
@@ -17,8 +18,9 @@ pub struct Page {
 impl Page {
     /// Puts the page together.
     pub fn new() -> Page {
-        let html = SKELETON.replace("/*STYLE*/", STYLE).replace("/*SCRIPT*/", SCRIPT);
-        let (style, script) = (hash(STYLE), hash(SCRIPT));
+        let style = format!("{PALETTE}{STYLE}");
+        let html = SKELETON.replace("/*PALETTE*//*STYLE*/", &style).replace("/*SCRIPT*/", SCRIPT);
+        let (style, script) = (hash(&style), hash(SCRIPT));
         let policy = format!(
             "default-src 'none'; style-src '{style}'; script-src '{script}'; img-src 'self'; connect-src 'self'; \
              base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

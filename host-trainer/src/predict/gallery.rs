@@ -73,7 +73,7 @@ pub fn gallery(bundle: &str, pictures: &[(String, Prediction)], unreadable: usiz
             "Pictures",
             "The least sure first. A dashed box is a face without a label: unsure, or too small, turned, blurred or cut off. \
              An expression is not an emotion.",
-            html! { div.tiles { @for (name, prediction) in order { (card(name, prediction)) } } },
+            html! { div.tiles.small { @for (name, prediction) in order { (card(name, prediction)) } } },
         )],
         program: "host-trainer",
         version: env!("CARGO_PKG_VERSION"),

@@ -81,33 +81,46 @@ impl Browser {
 
     /// Writes a picture of the window to the folder that `SCREENSHOTS` names, if it is set.
     pub fn screenshot(&self, name: &str) {
-        use base64::Engine;
         let Some(folder) = std::env::var_os("SCREENSHOTS") else { return };
         let picture = self.command("GET", "/screenshot", Value::Null);
-        let bytes = base64::engine::general_purpose::STANDARD.decode(picture.as_str().unwrap()).unwrap();
-        std::fs::write(Path::new(&folder).join(format!("{name}.png")), bytes).unwrap();
+        write_picture(Path::new(&folder), name, picture.as_str().unwrap());
     }
 
     /// Asks for dark colours, or light ones.
     pub fn dark(&self, dark: bool) {
         let value = if dark { "dark" } else { "light" };
         let features = json!([{ "name": "prefers-color-scheme", "value": value }]);
-        self.command(
-            "POST",
-            "/goog/cdp/execute",
-            json!({ "cmd": "Emulation.setEmulatedMedia", "params": { "features": features } }),
-        );
+        self.cdp("Emulation.setEmulatedMedia", json!({ "features": features }));
     }
 
     /// Makes the window that of a phone with as many CSS pixels.
     pub fn size(&self, width: u32, height: u32) {
-        let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": true });
-        self.command(
-            "POST",
-            "/goog/cdp/execute",
-            json!({ "cmd": "Emulation.setDeviceMetricsOverride", "params": size }),
-        );
+        self.screen(width, height, true);
     }
+
+    /// Makes the window as many CSS pixels large, on a phone or tablet or on a desktop.
+    pub fn screen(&self, width: u32, height: u32, mobile: bool) {
+        let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": mobile });
+        self.cdp("Emulation.setDeviceMetricsOverride", size);
+    }
+
+    /// Writes a picture of the whole page, however long, to the folder that `SCREENSHOTS` names, if it is set.
+    pub fn whole_screenshot(&self, name: &str) {
+        let Some(folder) = std::env::var_os("SCREENSHOTS") else { return };
+        let picture = self.cdp("Page.captureScreenshot", json!({ "captureBeyondViewport": true }));
+        write_picture(Path::new(&folder), name, picture["data"].as_str().unwrap());
+    }
+
+    /// Sends a command of the Chrome DevTools protocol, and returns its result.
+    fn cdp(&self, command: &str, parameters: Value) -> Value {
+        self.command("POST", "/goog/cdp/execute", json!({ "cmd": command, "params": parameters }))
+    }
+}
+
+fn write_picture(folder: &Path, name: &str, base64: &str) {
+    use base64::Engine;
+    let bytes = base64::engine::general_purpose::STANDARD.decode(base64).unwrap();
+    std::fs::write(folder.join(format!("{name}.png")), bytes).unwrap();
 }
 
 /// Starts a driver, and returns the port that it names.

@@ -11,6 +11,7 @@
 //! assert!(ALLOCATOR.allocations() > before && ALLOCATOR.peak_bytes() >= vector.len());
 //! ```
 
+pub mod axe;
 pub mod browser;
 pub mod http;
 

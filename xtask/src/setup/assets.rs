@@ -117,6 +117,21 @@ pub const ZIG: Asset = Asset {
 
 /// Everything that set-up installs, the smallest first, so that trouble with the network or a client shows early.
 pub const ASSETS: &[Asset] = &[
+    // What the tests of pages ask whether a page can be read by everybody.
+    Asset {
+        folder: "axe",
+        packages: &[Package {
+            registry: Registry::Npm,
+            name: "axe-core",
+            version: "4.14.1",
+            bytes: 708_405,
+            sha256: "e6b0ce02b84d892e2e33e403485e7f3d6c29e2be6df65daf44d89ba564139745",
+            members: &[("package/axe.min.js", "axe.min.js"), ("package/LICENSE", "LICENSE")],
+        }],
+        written: &[],
+        unpacked_bytes: 700_000,
+        x86_64_linux_only: false,
+    },
     Asset {
         folder: "human",
         packages: &[Package {

@@ -44,14 +44,6 @@ pub fn text_in(wall_us: i64, zone: Option<&TimeZone>) -> String {
     }
 }
 
-/// Returns a moment in RFC 3339, in UTC, to the second.
-pub fn brief(wall_us: i64) -> String {
-    match Timestamp::from_microsecond(wall_us.saturating_sub(wall_us.rem_euclid(1_000_000))) {
-        Ok(moment) => format!("{moment:.0}"),
-        Err(_) => wall_us.to_string(),
-    }
-}
-
 /// Returns a moment by the clock of a time zone, to the second.
 pub fn short(wall_us: i64, zone: &TimeZone) -> String {
     match Timestamp::from_microsecond(wall_us) {
@@ -60,12 +52,12 @@ pub fn short(wall_us: i64, zone: &TimeZone) -> String {
     }
 }
 
-/// Returns a moment in UTC for the axis of a plot: its day and minute, or only its time of day if the plot spans less than an
-/// hour.
-pub fn mark(wall_us: i64, span_us: i64) -> String {
+/// Returns a moment by the clock of a time zone for the axis of a plot: its day and minute, or only its time of day if the
+/// plot spans less than an hour.
+pub fn mark(wall_us: i64, span_us: i64, zone: &TimeZone) -> String {
     let form = if span_us < 3_600_000_000 { "%H:%M:%S" } else { "%m-%d %H:%M" };
     match Timestamp::from_microsecond(wall_us) {
-        Ok(moment) => moment.strftime(form).to_string(),
+        Ok(moment) => moment.to_zoned_datetime(zone.clone()).strftime(form).to_string(),
         Err(_) => wall_us.to_string(),
     }
 }
@@ -117,17 +109,15 @@ mod tests {
     fn moments_are_written_as_they_are_read() {
         let us = 1_795_600_800_000_250;
         assert_eq!(parse(&text(us), Timestamp::UNIX_EPOCH, &TimeZone::UTC), Ok(us));
-        assert_eq!(brief(us), "2026-11-25T10:00:00Z");
         let zone = TimeZone::fixed(jiff::tz::offset(2));
         assert_eq!(text_in(us, Some(&zone)), "2026-11-25T12:00:00.000250+02:00");
         assert_eq!(parse(&text_in(us, Some(&zone)), Timestamp::UNIX_EPOCH, &TimeZone::UTC), Ok(us));
         assert_eq!(text_in(us, None), text(us));
         assert_eq!(short(us, &zone), "2026-11-25 12:00:00");
         assert_eq!(short(i64::MAX, &zone), i64::MAX.to_string());
-        assert_eq!([1, i64::MAX].map(|span| mark(us, span)), ["10:00:00", "11-25 10:00"]);
-        assert_eq!(mark(i64::MAX, 1), i64::MAX.to_string());
+        assert_eq!([1, i64::MAX].map(|span| mark(us, span, &zone)), ["12:00:00", "11-25 12:00"]);
+        assert_eq!(mark(i64::MAX, 1, &zone), i64::MAX.to_string());
         assert_eq!(text(i64::MAX), i64::MAX.to_string());
-        assert_eq!(brief(i64::MAX), i64::MAX.to_string());
         assert_eq!([250_000, 61_000_000, 90_000_000_000].map(length), ["250 ms", "1 min 1 s", "1 d 1 h"]);
     }
 }

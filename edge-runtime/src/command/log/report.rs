@@ -2,6 +2,7 @@
 
 mod gathered;
 mod plots;
+mod timeline;
 mod visits;
 
 use std::collections::VecDeque;
@@ -20,6 +21,7 @@ use super::{Source, moment, stats as figures};
 use crate::journal::stats::{Gap, Stats};
 use crate::journal::{EventRow, JournalError, Range, Reader, Session, SessionRow};
 use gathered::Gathered;
+use timeline::Timeline;
 
 /// Write a journal as one HTML page: expressions over time, hours and days, tracks, latency, gaps, events and sessions.
 ///
@@ -57,10 +59,13 @@ fn page(reader: &Reader, range: &Range) -> Result<String> {
     let Some((first, last)) = stats.wall_us else {
         return Err(Error::bad_input("the journal has no entries in this range; `log stats` prints what it covers"));
     };
-    let gathered = Gathered::read(reader, range, &stats, (first, last))?;
+    let zone = TimeZone::system();
+    let timeline = Timeline::new((first, last), &stats.gaps, zone.clone());
+    let gathered = Gathered::read(reader, range, &stats, timeline)?;
     let name = reader.path().file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     let length = moment::length(last.saturating_sub(first));
-    let about = format!("{} to {} ({length}), times in UTC", moment::brief(first), moment::brief(last));
+    let [from, until] = [first, last].map(|wall_us| moment::short(wall_us, &zone));
+    let about = format!("{from} to {until} ({length}), times in {}", zone_name(&zone, last));
     let page = Page {
         title: &format!("Journal {name}"),
         header: html! { (header("Facial expression recognition, journal of a board", &name, about)) (main_figures(&stats)) },
@@ -71,6 +76,15 @@ fn page(reader: &Reader, range: &Range) -> Result<String> {
     Ok(page.render())
 }
 
+/// The name of a time zone; its offset at a moment if it has none.
+fn zone_name(zone: &TimeZone, wall_us: i64) -> String {
+    let offset = || {
+        let moment = jiff::Timestamp::from_microsecond(wall_us).unwrap_or_default();
+        format!("UTC{}", zone.to_offset(moment))
+    };
+    zone.iana_name().map_or_else(offset, str::to_owned)
+}
+
 fn sections(reader: &Reader, range: &Range, stats: &Stats, gathered: &Gathered) -> Result<Vec<Section>, JournalError> {
     let tracks = match gathered.visits.len() {
         shown if shown < stats.visits.len() => {
@@ -78,30 +92,32 @@ fn sections(reader: &Reader, range: &Range, stats: &Stats, gathered: &Gathered) 
         }
         _ => "One row per track, from its first record to its last.".to_owned(),
     };
-    let hours = Periods::read(reader, range, Unit::Hour, TimeZone::system())?;
-    let days = Periods::read(reader, range, Unit::Day, TimeZone::system())?;
+    let zone = gathered.timeline.zone();
+    let hours = Periods::read(reader, range, Unit::Hour, zone.clone())?;
+    let days = Periods::read(reader, range, Unit::Day, zone.clone())?;
     Ok(vec![
         Section::new(
             "expressions",
             "Expressions over time",
             "Share of the scored records in each stretch of time, by smoothed label. Grey is unsure: no label was likely \
-             enough. An expression is not an emotion.",
+             enough. Dotted bars stand for long gaps, which are cut out here and \
+             below. An expression is not an emotion.",
             plots::expressions(gathered),
         ),
         Section::new("shares", "Shares", "Share of each expression among all scored records.", shares(stats)),
         Section::new(
             "hours",
             "Hours",
-            "Minutes of each expression per hour, in the time zone of the machine that made this page. Hours without a face are \
-             left out; two faces in one minute count as two minutes.",
-            visits::hours(&hours),
+            "Minutes of each expression per hour of the clock. Hours without a face are left out; two faces in one \
+             minute count as two minutes.",
+            visits::hours(&hours, zone),
         ),
         Section::new(
             "days",
             "Days",
             "A track is a face from when it appears until it leaves. The longest smile is the longest stretch of happiness without \
              another label.",
-            visits::days(&days),
+            visits::days(&days, zone),
         ),
         Section::new(
             "tracks",
@@ -116,9 +132,14 @@ fn sections(reader: &Reader, range: &Range, stats: &Stats, gathered: &Gathered) 
              than the upper line.",
             plots::latency(gathered),
         ),
-        Section::new("gaps", "Gaps", "Stretches without a frame, the longest first.", gaps(stats)),
-        Section::new("events", "Events", "The newest first.", events(reader, range)?),
-        Section::new("sessions", "Sessions", "One row per start of the program, the newest first.", sessions(stats)),
+        Section::new("gaps", "Gaps", "Stretches without a frame, the longest first.", gaps(stats, zone)),
+        Section::new("events", "Events", "The newest first.", events(reader, range, zone)?),
+        Section::new(
+            "sessions",
+            "Sessions",
+            "One row per start of the program, the newest first.",
+            sessions(stats, zone),
+        ),
     ])
 }
 
@@ -153,15 +174,16 @@ fn shares(stats: &Stats) -> Markup {
     table("Shares of expressions", &columns, rows)
 }
 
-fn gaps(stats: &Stats) -> Markup {
+fn gaps(stats: &Stats, zone: &TimeZone) -> Markup {
     let row = |gap: &Gap| {
         let length = moment::length(gap.until_us.saturating_sub(gap.from_us));
-        vec![moment::brief(gap.from_us), moment::brief(gap.until_us), length, gap.cause.name().to_owned()]
+        let [from, until] = [gap.from_us, gap.until_us].map(|wall_us| moment::short(wall_us, zone));
+        vec![from, until, length, gap.cause.name().to_owned()]
     };
     text_table("Gaps", &["from", "until", "length", "cause"], stats.gaps.iter().take(MAX_ROWS).map(row))
 }
 
-fn events(reader: &Reader, range: &Range) -> Result<Markup, JournalError> {
+fn events(reader: &Reader, range: &Range, zone: &TimeZone) -> Result<Markup, JournalError> {
     let mut newest: VecDeque<EventRow> = VecDeque::new();
     reader.each_event(range, |event| {
         if newest.len() == MAX_EVENTS {
@@ -171,7 +193,7 @@ fn events(reader: &Reader, range: &Range) -> Result<Markup, JournalError> {
         Ok::<_, JournalError>(())
     })?;
     let row = |event: &EventRow| {
-        let time = moment::brief(event.stamp.wall_us);
+        let time = moment::short(event.stamp.wall_us, zone);
         vec![time, event.session.to_string(), event.kind.clone(), details(event)]
     };
     Ok(text_table("Events", &["time", "session", "event", "details"], newest.iter().rev().map(row)))
@@ -194,12 +216,12 @@ fn signature(session: &Session) -> String {
     [Some(signature.state.as_str()), signature.key.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
-fn sessions(stats: &Stats) -> Markup {
+fn sessions(stats: &Stats, zone: &TimeZone) -> Markup {
     let row = |row: &SessionRow| {
         let session = &row.session;
         vec![
             row.id.to_string(),
-            moment::brief(row.started_wall_us),
+            moment::short(row.started_wall_us, zone),
             session.bundle.clone(),
             session.model_sha256.chars().take(12).collect(),
             session.board.clone(),

@@ -9,7 +9,7 @@ use super::guard::{Guard, Pass, Refusal};
 use super::shared::Shared;
 use crate::telemetry::health::Health;
 #[cfg(feature = "preview")]
-use crate::telemetry::page::{LoginPage, Page};
+use crate::telemetry::page::Page;
 
 /// What one listener serves.
 pub struct Site {
@@ -22,7 +22,7 @@ pub struct Site {
 #[cfg(feature = "preview")]
 struct Pages {
     page: Page,
-    login: LoginPage,
+    login: Page,
     /// Whether some other origin may show the page in a frame.
     embeds: bool,
 }
@@ -32,7 +32,7 @@ impl Site {
     #[cfg(feature = "preview")]
     pub fn preview(shared: Shared, guard: Guard, embedders: &[crate::telemetry::listen::Origin]) -> Site {
         let pages =
-            Pages { page: Page::new(embedders), login: LoginPage::new(embedders), embeds: !embedders.is_empty() };
+            Pages { page: Page::preview(embedders), login: Page::login(embedders), embeds: !embedders.is_empty() };
         Site { shared, guard, pages: Some(pages) }
     }
 
@@ -146,7 +146,7 @@ impl Site {
     #[cfg(feature = "preview")]
     fn login(&self) -> Option<Response<Body>> {
         let page = &self.pages.as_ref()?.login;
-        let mut answer = content("text/html; charset=utf-8", page.html);
+        let mut answer = content("text/html; charset=utf-8", page.html.clone());
         *answer.status_mut() = StatusCode::UNAUTHORIZED;
         answer.headers_mut().extend(page.policy.parse().ok().map(|policy| (header::CONTENT_SECURITY_POLICY, policy)));
         Some(answer)

@@ -184,6 +184,11 @@ fn board() -> Vec<Entity<'static>> {
             ..entity("sensor", "smiles_today", "Smiles today", "{{ value_json.today.smiles }}")
         },
         Entity {
+            icon: Some("mdi:emoticon-happy-outline"),
+            state_class: Some("measurement"),
+            ..entity("sensor", "smiles_last_hour", "Smiles in the last hour", "{{ value_json.today.smiles_last_hour }}")
+        },
+        Entity {
             device_class: Some("temperature"),
             unit_of_measurement: Some("°C"),
             state_class: Some("measurement"),

@@ -114,7 +114,9 @@ function show() {
   element("figure").replaceChildren(image);
   element("figure").dataset.face = face.name;
   const alike = face.duplicates > 0 ? `, ${face.duplicates} alike not shown` : "";
-  element("about").textContent = `${face.name}${alike}`;
+  // `log faces` writes the model's answer into the name; shown, it would lead.
+  const name = face.name.replace(new RegExp(`_(${LABELS.join("|")}|unsure)_(?=\\d+\\.)`), "_");
+  element("about").textContent = `${name}${alike}`;
   const near = new Set(queue.slice(0, AHEAD + 1));
   past.slice(-2).forEach((place) => near.add(place));
   for (const known of pictures.keys()) if (!near.has(known)) pictures.delete(known);

@@ -6,8 +6,8 @@ use expression_report::plot::{Axis, Frame, Tick};
 use maud::{Markup, html};
 
 use super::super::moment;
-use super::gathered::{BINS, Counts, Gathered, UNREAD, most};
-use crate::journal::stats::Stats;
+use super::gathered::{Counts, Gathered, UNREAD, most};
+use crate::journal::stats::{Gap, Stats};
 
 /// Height of a track's row.
 const ROW: f64 = 14.0;
@@ -28,21 +28,24 @@ fn expression_legend() -> Markup {
     legend((0..=UNREAD).map(place_class).map(|name| (name, name)))
 }
 
-/// Five moments below the frame.
-fn time_marks(frame: &Frame, gathered: &Gathered) -> Markup {
-    let (first, last) = gathered.span;
-    let text = |place| moment::mark(gathered.moment(place), last.saturating_sub(first));
-    let ticks = [0.0, 0.25, 0.5, 0.75, 1.0].map(|place| Tick { place, text: text(place) });
-    frame.wide_marks(&ticks)
+/// Moments below the frame, and the gaps that are cut out.
+fn time_axis(frame: &Frame, gathered: &Gathered) -> Markup {
+    html! {
+        @for (gap, places) in gathered.timeline.cuts() {
+            (Frame::rectangle("cut", places.map(|place| frame.x(place)), [frame.top, frame.bottom], &gap_text(gap, gathered)))
+        }
+        (frame.wide_marks(&gathered.timeline.marks()))
+    }
 }
 
-fn edges(frame: &Frame, bin: usize) -> [f64; 2] {
-    [bin, bin + 1].map(|edge| frame.x(edge as f64 / BINS as f64))
+/// When there were no frames, for how long, and why.
+fn gap_text(gap: &Gap, gathered: &Gathered) -> String {
+    let length = moment::length(gap.until_us.saturating_sub(gap.from_us));
+    format!("no frames from {} for {length}: {}", gathered.timeline.text(gap.from_us), gap.cause.name())
 }
 
-/// The first moment of a stretch, as text.
-fn stretch(gathered: &Gathered, bin: usize) -> String {
-    moment::brief(gathered.moment(bin as f64 / BINS as f64))
+fn edges(frame: &Frame, gathered: &Gathered, bin: usize) -> [f64; 2] {
+    [bin, bin + 1].map(|edge| frame.x(edge as f64 / gathered.timeline.bins() as f64))
 }
 
 /// Returns the shares of the labels in each stretch of time, stacked.
@@ -61,16 +64,16 @@ pub fn expressions(gathered: &Gathered) -> Markup {
         let parts: Vec<(&str, u64, [f64; 2])> = parts.collect();
         let text: Vec<String> = parts.iter().map(|(name, count, _)| format!("{name} {count}")).collect();
         html! {
-            @for (name, _, heights) in parts { (Frame::rectangle(name, edges(&frame, bin), heights, "")) }
+            @for (name, _, heights) in parts { (Frame::rectangle(name, edges(&frame, gathered, bin), heights, "")) }
             @if scored > 0 {
-                (frame.hover(edges(&frame, bin), &format!("{}: {}", stretch(gathered, bin), text.join(", "))))
+                (frame.hover(edges(&frame, gathered, bin), &format!("{}: {}", gathered.timeline.start_of(bin), text.join(", "))))
             }
         }
     };
     let content = html! {
         (frame.grid(&ticks))
         @for (bin, counts) in gathered.counts.iter().enumerate() { (stack(bin, counts)) }
-        (time_marks(&frame, gathered))
+        (time_axis(&frame, gathered))
         (frame.axes())
     };
     html! { (frame.wide_svg("Shares of expressions over time", content)) (expression_legend()) }
@@ -79,7 +82,7 @@ pub fn expressions(gathered: &Gathered) -> Markup {
 /// Returns a row for each track, coloured by its most frequent label.
 pub fn tracks(gathered: &Gathered, stats: &Stats) -> Markup {
     let frame = Frame::wide(ROW * gathered.visits.len().max(1) as f64);
-    let x = |wall_us: i64| frame.x(gathered.place(wall_us));
+    let x = |wall_us: i64| frame.x(gathered.timeline.place(wall_us));
     let content = html! {
         defs {
             pattern id="hatch" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)" {
@@ -89,9 +92,8 @@ pub fn tracks(gathered: &Gathered, stats: &Stats) -> Markup {
         g fill="url(#hatch)" {
             // The longest come first.
             @for gap in stats.gaps.iter().take(MAX_GAPS) {
-                @let length = moment::length(gap.until_us.saturating_sub(gap.from_us));
-                @let text = format!("{} for {length}: {}", moment::brief(gap.from_us), gap.cause.name());
-                (Frame::rectangle("gap", [x(gap.from_us), x(gap.until_us)], [frame.top, frame.bottom], &text))
+                @let sides = [x(gap.from_us), x(gap.until_us)];
+                (Frame::rectangle("gap", sides, [frame.top, frame.bottom], &gap_text(gap, gathered)))
             }
         }
         @for (index, ((session, track), visit, counts)) in gathered.visits.iter().enumerate() {
@@ -99,21 +101,21 @@ pub fn tracks(gathered: &Gathered, stats: &Stats) -> Markup {
             @let [left, right] = [x(visit.from_us), x(visit.until_us)];
             @let text = format!(
                 "session {session}, track {track}: {} to {}, {} records",
-                moment::brief(visit.from_us),
-                moment::brief(visit.until_us),
+                gathered.timeline.text(visit.from_us),
+                gathered.timeline.text(visit.until_us),
                 visit.records
             );
             (frame.row_name(top + ROW - 3.0, format_args!("{session}.{track}")))
             (Frame::rectangle("visit", [left, right], [top + ROW / 2.0 - 1.0, top + ROW / 2.0 + 1.0], &text))
             @for (first, last, place) in runs(counts) {
-                @let from = edges(&frame, first)[0].max(left);
+                @let from = edges(&frame, gathered, first)[0].max(left);
                 // A visit of an instant is still two units wide.
-                @let until = edges(&frame, last)[1].min(right.max(from + 2.0));
+                @let until = edges(&frame, gathered, last)[1].min(right.max(from + 2.0));
                 @let name = place_class(place);
                 (Frame::rectangle(name, [from, until], [top + 2.0, top + ROW - 2.0], &format!("{text}: {name}")))
             }
         }
-        (time_marks(&frame, gathered))
+        (time_axis(&frame, gathered))
         (frame.axes())
     };
     html! { (frame.wide_svg("Tracks over time", content)) (expression_legend()) }
@@ -138,23 +140,24 @@ pub fn latency(gathered: &Gathered) -> Markup {
     let milliseconds = |bin: usize, share: f64| {
         gathered.latency.get(bin).and_then(|latency| latency.at(share)).map(|us| f64::from(us) / 1e3)
     };
-    let axis = Axis::around(0.0, (0..BINS).filter_map(|bin| milliseconds(bin, 0.95)).fold(0.0, f64::max));
+    let bins = gathered.timeline.bins();
+    let axis = Axis::around(0.0, (0..bins).filter_map(|bin| milliseconds(bin, 0.95)).fold(0.0, f64::max));
     let ticks: Vec<Tick> =
         axis.ticks().into_iter().map(|tick| Tick { text: format!("{} ms", tick.text), ..tick }).collect();
     let line = |share: f64| {
-        move |bin: usize| milliseconds(bin, share).map(|value| [(bin as f64 + 0.5) / BINS as f64, axis.place(value)])
+        move |bin: usize| milliseconds(bin, share).map(|value| [(bin as f64 + 0.5) / bins as f64, axis.place(value)])
     };
     let content = html! {
         (frame.grid(&ticks))
-        (frame.line("blue", (0..BINS).map(line(0.5))))
-        (frame.line("orange", (0..BINS).map(line(0.95))))
-        @for bin in 0..BINS {
+        (frame.line("blue", (0..bins).map(line(0.5))))
+        (frame.line("orange", (0..bins).map(line(0.95))))
+        @for bin in 0..bins {
             @if let (Some(median), Some(high)) = (milliseconds(bin, 0.5), milliseconds(bin, 0.95)) {
-                @let text = format!("{}: median {median:.2} ms, 95 % {high:.2} ms", stretch(gathered, bin));
-                (frame.hover(edges(&frame, bin), &text))
+                @let text = format!("{}: median {median:.2} ms, 95 % {high:.2} ms", gathered.timeline.start_of(bin));
+                (frame.hover(edges(&frame, gathered, bin), &text))
             }
         }
-        (time_marks(&frame, gathered))
+        (time_axis(&frame, gathered))
         (frame.axes())
     };
     html! {

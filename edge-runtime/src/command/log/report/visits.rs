@@ -17,7 +17,7 @@ const MAX_SHOWN: usize = 168;
 const MAX_MARKS: usize = 5;
 
 /// Returns a bar for each hour with faces, made of the minutes of each label.
-pub fn hours(hours: &Periods) -> Markup {
+pub fn hours(hours: &Periods, zone: &TimeZone) -> Markup {
     let all: Vec<&Period> = hours.list().collect();
     let shown = &all[all.len().saturating_sub(MAX_SHOWN)..];
     if shown.is_empty() {
@@ -31,7 +31,10 @@ pub fn hours(hours: &Periods) -> Markup {
     let every = shown.len().div_ceil(MAX_MARKS);
     let marks: Vec<Tick> = (0..shown.len())
         .step_by(every)
-        .map(|index| Tick { place: (index as f64 + 0.5) / count, text: text(shown[index].start_us, "%m-%d %H h") })
+        .map(|index| Tick {
+            place: (index as f64 + 0.5) / count,
+            text: text(shown[index].start_us, "%m-%d %H h", zone),
+        })
         .collect();
     let bar = |index: usize, hour: &Period| {
         let edges = [index as f64 + 0.08, index as f64 + 0.92].map(|x| frame.x(x / count));
@@ -43,7 +46,7 @@ pub fn hours(hours: &Periods) -> Markup {
         });
         let parts: Vec<(&str, i64, [f64; 2])> = parts.collect();
         let told: Vec<String> = parts.iter().map(|(name, us, _)| format!("{name} {:.1} min", minutes(*us))).collect();
-        let told = format!("{}: {}", text(hour.start_us, "%Y-%m-%d %H h"), told.join(", "));
+        let told = format!("{}: {}", text(hour.start_us, "%Y-%m-%d %H h", zone), told.join(", "));
         html! {
             @for (name, _, heights) in parts { (Frame::rectangle(name, edges, heights, "")) }
             (frame.hover([index as f64 / count, (index as f64 + 1.0) / count].map(|place| frame.x(place)), &told))
@@ -60,11 +63,11 @@ pub fn hours(hours: &Periods) -> Markup {
 }
 
 /// Returns a row for each day with faces, the newest first.
-pub fn days(days: &Periods) -> Markup {
+pub fn days(days: &Periods, zone: &TimeZone) -> Markup {
     let all: Vec<&Period> = days.list().collect();
     let row = |day: &&Period| {
         vec![
-            text(day.start_us, "%Y-%m-%d"),
+            text(day.start_us, "%Y-%m-%d", zone),
             day.tracks.len().to_string(),
             moment::length(day.present_us()),
             moment::length(day.by_label[Label::Happiness as usize]),
@@ -79,9 +82,9 @@ fn minutes(microseconds: i64) -> f64 {
     microseconds as f64 / 60e6
 }
 
-fn text(wall_us: i64, form: &str) -> String {
+fn text(wall_us: i64, form: &str, zone: &TimeZone) -> String {
     match Timestamp::from_microsecond(wall_us) {
-        Ok(moment) => moment.to_zoned_datetime(TimeZone::system()).strftime(form).to_string(),
+        Ok(moment) => moment.to_zoned_datetime(zone.clone()).strftime(form).to_string(),
         Err(_) => wall_us.to_string(),
     }
 }
