@@ -95,6 +95,8 @@ pub struct Scene {
     room: Vec<u8>,
     /// Noise of the sensor, taken up at another place in each frame.
     grain: Vec<i8>,
+    /// How many of the people are there.
+    faces: usize,
 }
 
 impl Scene {
@@ -108,7 +110,14 @@ impl Scene {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let room = room(&mut rng);
         let grain = (0..1 << 16).map(|_| (0..3).map(|_| rng.random_range(-1..=1)).sum()).collect();
-        Ok(Scene { renderer, people, room, grain })
+        Ok(Scene { renderer, people, room, grain, faces: 2 })
+    }
+
+    /// The same room with fewer people: the second alone, or nobody.
+    #[must_use]
+    pub fn with_faces(mut self, faces: usize) -> Scene {
+        self.faces = faces.min(self.people.len());
+        self
     }
 
     /// Draws a frame: its luma, row-major, and what is to be seen in it.
@@ -122,7 +131,8 @@ impl Scene {
             let (middle, pose) = held(index, path, time);
             let head = self.renderer.head(person, &pose);
             let corner = middle.map(|place| (place - head.size as f32 / 2.0).round() as i32);
-            for (x, y, value) in places(&head, corner) {
+            let absent = index + self.faces < self.people.len();
+            for (x, y, value) in places(&head, corner).filter(|_| !absent) {
                 if let Some(at) = inside(x, y) {
                     (luma[at], owner[at]) = (value, index as u8 + 1);
                 }

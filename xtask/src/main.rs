@@ -1,8 +1,8 @@
 //! `cargo xtask`: sets up what the project needs, runs it and tests it.
 #![forbid(unsafe_code)]
 
+mod bench;
 mod command;
-mod emulated_bench;
 mod kernel_tests;
 
 use std::process::ExitCode;

@@ -24,6 +24,9 @@ struct Cli {
     /// Length in seconds; the movements repeat every 20 s.
     #[arg(long, value_name = "S", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     seconds: u64,
+    /// Number of heads: 0, 1 or 2. A head that is not there has the visible share 0.
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(0..=2))]
+    faces: u8,
     /// The same seed gives the same video.
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
@@ -35,7 +38,7 @@ struct Cli {
 fn main() -> std::process::ExitCode {
     let cli = Cli::parse();
     expression_engine::error::finish(|| {
-        let scene = Scene::new(cli.seed)?;
+        let scene = Scene::new(cli.seed)?.with_faces(cli.faces.into());
         let truth = cli.truth.clone().unwrap_or_else(|| cli.video.with_extension("jsonl"));
         let create = |path: &PathBuf| {
             File::create(path).map(BufWriter::new).with_context(|| format!("cannot write {}", path.display()))

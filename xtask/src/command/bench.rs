@@ -1,20 +1,21 @@
 //! `cargo xtask bench`
 
-use std::process::Command;
-
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 use clap::Args;
 
 use xtask::{cargo, setup};
 
-use crate::emulated_bench;
+use crate::bench;
 
-/// Set up, then compare our engine with onnxruntime and stock tract, and write docs/benchmarks.md
+/// Set up, then compare our engine with others on the same nets, and write docs/benchmarks.md
 #[derive(Args)]
 pub struct Cmd {
-    /// Count instructions on emulated AArch64 boards instead, and write only that section
+    /// Count instructions on emulated AArch64 boards instead, of engines and of the whole pipeline
     #[arg(long)]
     emulated: bool,
+    /// Count instructions of the whole pipeline alone
+    #[arg(long, conflicts_with = "emulated")]
+    emulated_pipeline: bool,
     /// Use the programs that are already built
     #[arg(long)]
     no_build: bool,
@@ -23,16 +24,18 @@ pub struct Cmd {
 impl Cmd {
     pub fn run(self) -> Result<()> {
         setup::install()?;
-        if !self.no_build {
+        let build = !self.no_build;
+        if build {
             cargo::run(&["build", "--workspace"])?;
         }
         if self.emulated {
-            return emulated_bench::run(!self.no_build);
+            bench::count(build)?;
+        } else if self.emulated_pipeline {
+            bench::count_pipeline(build)?;
+        } else {
+            bench::measure()?;
         }
-        let mut bench = Command::new(cargo::sibling("bench-engines")?);
-        let status = bench.env("CARGO_MANIFEST_DIR", cargo::workspace_root().join("tests")).status();
-        let status = status.context("bench-engines could not be started")?;
-        ensure!(status.success(), "bench-engines: {status}");
+        eprintln!("{} was written", bench::PAGE);
         Ok(())
     }
 }

@@ -37,8 +37,6 @@ pub struct Package {
 pub enum Registry {
     /// PyPI, packages for x86-64.
     PyPi,
-    /// PyPI, packages for AArch64 boards.
-    PyPiAarch64,
     /// npm.
     Npm,
 }
@@ -47,7 +45,7 @@ impl fmt::Display for Package {
     /// Writes the package as the registry's client takes it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.registry {
-            Registry::PyPi | Registry::PyPiAarch64 => write!(f, "{}=={}", self.name, self.version),
+            Registry::PyPi => write!(f, "{}=={}", self.name, self.version),
             Registry::Npm => write!(f, "{}@{}", self.name, self.version),
         }
     }
@@ -70,22 +68,6 @@ pub const TORCH: Package = Package {
         ("torch/lib/libgomp.so.1", "lib/libgomp.so.1"),
         ("torch-2.11.0.dist-info/licenses/LICENSE", "LICENSE"),
     ],
-};
-
-/// onnxruntime for emulated boards, which `cargo xtask bench --emulated` installs.
-pub const ONNXRUNTIME_AARCH64: Asset = Asset {
-    folder: "onnxruntime-aarch64",
-    packages: &[Package {
-        registry: Registry::PyPiAarch64,
-        name: "onnxruntime",
-        version: "1.32.0",
-        bytes: 23_196_724,
-        sha256: "e36c187006e7a7c8b8d6d57f1a209dd63f52430dca6c282b177718ad6b841054",
-        members: &[("onnxruntime/capi/libonnxruntime.so.1.32.0", "libonnxruntime.so")],
-    }],
-    written: &[],
-    unpacked_bytes: 30_000_000,
-    x86_64_linux_only: false,
 };
 
 /// The linker and C compiler of `cargo xtask build`, which installs it. Unlike a distribution's own cross-compiler, it links

@@ -33,9 +33,8 @@ pub fn fetch(package: &Package, into: &Path, download: &Download) -> Result<Path
 pub fn by_client(package: &Package, into: &Path) -> Result<()> {
     eprintln!("setup: downloading {package} ({} MB)", package.bytes / 1_000_000);
     let mut client = match package.registry {
-        Registry::PyPi | Registry::PyPiAarch64 => {
-            let processor = if package.registry == Registry::PyPi { "x86_64" } else { "aarch64" };
-            let mut pip = pip("download", processor, into);
+        Registry::PyPi => {
+            let mut pip = pip("download", "x86_64", into);
             pip.args(["--no-deps", "--dest", "."]);
             pip
         }

@@ -9,7 +9,7 @@ mod preflight;
 mod staging;
 mod unpack;
 
-pub use assets::{Asset, ONNXRUNTIME_AARCH64, Package, Registry, ZIG};
+pub use assets::{Asset, Package, Registry, ZIG};
 pub use cuda::Cuda;
 pub use libtorch::PINNED_HOST;
 
