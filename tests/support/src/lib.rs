@@ -13,6 +13,7 @@
 
 pub mod browser;
 pub mod http;
+pub mod promise;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
