@@ -108,17 +108,18 @@ fn rows_out_of_order_end_the_reading() {
 }
 
 #[test]
-fn text_that_is_not_utf_8_is_damage_and_the_row_is_named() {
+fn text_that_is_not_utf_8_is_damage_and_every_such_row_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let path =
-        journal(folder.path(), "UPDATE record SET file = CAST(x'ff' AS TEXT) WHERE id = (SELECT min(id) FROM record)");
+        journal(folder.path(), "UPDATE record SET file = CAST(x'ff' AS TEXT) WHERE id IN (SELECT id FROM record ORDER BY id LIMIT 2)");
     let log = |command: &str| {
         let mut program = Command::new(env!("CARGO_BIN_EXE_edge-runtime"));
         program.args(["log", command]).arg("--journal").arg(&path).output().unwrap()
     };
     let verified = log("verify");
     let found = String::from_utf8_lossy(&verified.stdout).into_owned();
-    assert!(verified.status.code() == Some(1) && found.contains("damage: record "), "{found}");
+    assert!(verified.status.code() == Some(1), "{found}");
+    assert_eq!(found.matches("damage: record ").count(), 2, "{found}");
     let said = String::from_utf8_lossy(&log("export").stderr).into_owned();
     assert!(said.contains("is damaged (record ") && said.contains("`log verify` says where"), "{said}");
     reads(&path);

@@ -4,6 +4,7 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Instant;
 
 use flate2::{Compression, write::ZlibEncoder};
@@ -11,9 +12,14 @@ use host_trainer::config::Config;
 use host_trainer::dataset::{ClassNames, Split, fer2013, ferplus, tfd};
 use host_trainer::train::checkpoint::Checkpoint;
 use test_support::CountingAllocator;
+use test_support::promise::{measured, row};
 
 #[global_allocator]
 static ALLOCATOR: CountingAllocator = CountingAllocator::new();
+
+/// The most memory that a file took, bytes, and how many were refused.
+static MOST: AtomicUsize = AtomicUsize::new(0);
+static REFUSED: AtomicUsize = AtomicUsize::new(0);
 
 /// The most memory that refusing a file may take.
 const MAX_MEMORY: usize = 32 << 20;
@@ -25,6 +31,9 @@ fn is_refused<T, E: std::fmt::Display>(what: &str, read: impl FnOnce() -> Result
     let (took, used) = (started.elapsed(), ALLOCATOR.peak_bytes() - before);
     let error = read.err().unwrap_or_else(|| panic!("{what} is accepted")).to_string();
     println!("{what}: {used} bytes, {took:.1?}: {error}");
+    row(&[&what, &format!("{} KiB", used.div_ceil(1024)), &format!("{:.1} ms", took.as_secs_f64() * 1e3)]);
+    MOST.fetch_max(used, Relaxed);
+    REFUSED.fetch_add(1, Relaxed);
     assert!(used < MAX_MEMORY, "{what}: {} MiB", used >> 20);
     assert!(!error.contains('\n'), "{error}");
 }
@@ -101,4 +110,8 @@ fn bombs_are_refused_in_little_memory() {
     is_refused("a checkpoint of a terabyte", || Checkpoint::open(huge(&checkpoint)).map(|_| ()));
     fs::write(&checkpoint, [&(1u64 << 60).to_le_bytes()[..], b"{}"].concat()).unwrap();
     is_refused("a checkpoint whose header has 2^60 bytes", || Checkpoint::open(&checkpoint).map(|_| ()));
+    measured(
+        format!("{} files", REFUSED.load(Relaxed)),
+        format!("at most {} KiB each", MOST.load(Relaxed).div_ceil(1024)),
+    );
 }

@@ -16,6 +16,7 @@ pub mod manual;
 pub mod package;
 pub mod process;
 pub mod program;
+pub mod promise;
 pub mod release;
 pub mod setup;
 pub mod signature;

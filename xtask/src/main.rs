@@ -29,6 +29,7 @@ enum Command {
     Fuzz(command::fuzz::Cmd),
     Image(command::image::Cmd),
     Package(command::package::Cmd),
+    Promises(command::promises::Cmd),
     Release(command::release::Cmd),
 }
 
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         Command::Fuzz(cmd) => cmd.run(),
         Command::Image(cmd) => cmd.run(),
         Command::Package(cmd) => cmd.run(),
+        Command::Promises(cmd) => cmd.run(),
         Command::Release(cmd) => cmd.run(),
     })
 }

@@ -47,6 +47,7 @@
 //! # Errors
 //!
 //! Each module has an error enum that says what is wrong and what to do. Programs that only report them use [`error`].
+#![forbid(unsafe_code)]
 
 pub mod bundle;
 pub mod detector;

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use rusqlite::Connection;
 
-use super::{JournalError, Reader};
+use super::{JournalError, Reader, columns};
 
 /// What was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,8 +28,10 @@ pub struct Verified {
     pub damage: u64,
 }
 
-/// Most lines that one of SQLite's checks gives.
+/// Most lines that one check gives.
 const LINES: usize = 100;
+/// Rows that are read at a time.
+const PIECE: usize = 4096;
 
 /// Looks at everything: SQLite's integrity check, with the constraints of the schema; references; time and numbers that
 /// rise together within a session; sessions without an end. Each finding is told as it is found.
@@ -83,19 +85,16 @@ fn order(reader: &Reader, verified: &mut Verified) -> Result<Vec<Finding>, Journ
     let mut findings = Vec::new();
     let mut ended = BTreeSet::new();
     let mut clocks: HashMap<(&str, i64), Clock> = HashMap::new();
-    let range = super::Range::default();
-    reader.each_record(&range, |row| {
+    each_row(reader, "record", columns::RECORD, columns::record, &mut findings, |row| {
         verified.records += 1;
         clocks.entry(("records", row.session)).or_default().see(row.id, row.stamp.monotonic_ns);
-        Ok::<_, JournalError>(())
     })?;
-    reader.each_event(&range, |row| {
+    each_row(reader, "event", columns::EVENT, columns::event, &mut findings, |row| {
         verified.events += 1;
         clocks.entry(("events", row.session)).or_default().see(row.id, row.stamp.monotonic_ns);
         if row.kind == "stop" {
             ended.insert(row.session);
         }
-        Ok::<_, JournalError>(())
     })?;
     let mut backward: Vec<_> = clocks.into_iter().filter_map(|(key, clock)| Some((key, clock.backward?))).collect();
     backward.sort_unstable();
@@ -114,6 +113,49 @@ fn order(reader: &Reader, verified: &mut Verified) -> Result<Vec<Finding>, Journ
         }
     }
     Ok(findings)
+}
+
+/// Reads a whole table, in short pieces as all readers do. A row with a value that the schema does not allow is a finding, and the
+/// rows after it are read too; beyond [`LINES`] such rows are only counted.
+fn each_row<T>(
+    reader: &Reader,
+    table: &str,
+    columns: &str,
+    read: fn(&rusqlite::Row) -> rusqlite::Result<T>,
+    findings: &mut Vec<Finding>,
+    mut see: impl FnMut(T),
+) -> Result<(), JournalError> {
+    let statement = format!("SELECT {columns} FROM {table} WHERE id > ?1 ORDER BY id LIMIT {PIECE}");
+    let (mut after, mut bad) = (i64::MIN, 0);
+    let mut piece = |findings: &mut Vec<Finding>| -> rusqlite::Result<u64> {
+        let mut select = reader.conn().prepare_cached(&statement)?;
+        let (mut rows, mut found) = (select.query([after])?, 0);
+        while let Some(row) = rows.next()? {
+            let id: i64 = row.get(0)?;
+            if id <= after {
+                // Reading on from here would never come to an end.
+                findings.push(Finding::Damage(format!("{table} {id} comes after {table} {after}")));
+                return Ok(0);
+            }
+            after = id;
+            found += 1;
+            match read(row) {
+                Ok(value) => see(value),
+                Err(error) => {
+                    bad += 1;
+                    if bad <= LINES {
+                        findings.push(Finding::Damage(format!("{table} {id}: {error}")));
+                    }
+                }
+            }
+        }
+        Ok(found)
+    };
+    while piece(findings).map_err(|error| reader.error(error))? > 0 {}
+    if bad > LINES {
+        findings.push(Finding::Damage(format!("{} more rows of {table} cannot be read", bad - LINES)));
+    }
+    Ok(())
 }
 
 /// Watches one clock.

@@ -1,5 +1,5 @@
 //! `host-trainer deploy --fleet` and `host-trainer fleet` against many boards, each an ssh server of its own with a root folder of
-//! its own. `FLEET_BOARDS` (50) is how many, `FLEET_KILLS` (3) how often a roll-out is killed at a random moment.
+//! its own. `FLEET_BOARDS` (50) is how many, `PROMISE_TIMES` (3) how often a roll-out is killed at a random moment.
 
 use std::fs;
 use std::os::unix::process::CommandExt;
@@ -9,6 +9,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use expression_engine::files;
+use test_support::promise;
 
 use super::board::{Board, Outcome, workspace};
 
@@ -111,7 +112,7 @@ fn measured(what: &str) {
 
 #[test]
 fn a_fleet_gets_a_version_the_broken_boards_are_named_and_kills_leave_all_working() {
-    let (count, kills) = (setting("FLEET_BOARDS", 50).max(6), setting("FLEET_KILLS", 3));
+    let (count, kills) = (setting("FLEET_BOARDS", 50).max(6), promise::times(3));
     let Some(yard) = Yard::open(count) else { return };
     let begun = Instant::now();
     let first = yard.deploy("one").done();
@@ -142,6 +143,11 @@ fn a_fleet_gets_a_version_the_broken_boards_are_named_and_kills_leave_all_workin
         running.wait().unwrap();
         yard.assert_all_work(&format!("killed after {after:?}, kill {kill}, seed {seed}"));
     }
+    let (checked, longest) = (kills * count as u64, duration.as_secs_f64());
+    promise::measured(
+        format!("{kills} kills within the {longest:.0} s that a roll-out to {count} boards takes"),
+        format!("0 of {} versions that boards had after the kills", promise::count(checked)),
+    );
 
     let begun = Instant::now();
     let outcome = yard.deploy("four");

@@ -9,6 +9,8 @@ pub enum Fault {
     Picture,
     /// indicator: red and green are swapped in the board file
     Line,
+    /// disk: nothing happens to the disk
+    Disk,
     /// power: the disk ignores flushes
     Sync,
     /// limits: the board file names another sensor
@@ -30,6 +32,7 @@ impl Fault {
             Fault::Weight => "parity",
             Fault::Picture => "camera",
             Fault::Line => "indicator",
+            Fault::Disk => "disk",
             Fault::Sync => "power",
             Fault::Sensor => "limits",
             Fault::Watchdog => "watchdog",

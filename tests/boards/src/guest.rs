@@ -137,16 +137,28 @@ impl Guest {
     /// # Errors
     /// Returns an error if the emulator does not confirm it.
     pub fn press_button(&mut self) -> Result<()> {
+        self.control("system_powerdown", serde_json::json!({}))
+    }
+
+    /// Gives the emulator a command of its control protocol (QMP), and waits until it is done.
+    ///
+    /// # Errors
+    /// Returns an error if the emulator refuses it.
+    pub fn control(&mut self, command: &str, arguments: serde_json::Value) -> Result<()> {
         let mut control = UnixStream::connect(&self.qmp).context("the emulator's control socket")?;
-        for command in ["qmp_capabilities", "system_powerdown"] {
-            control.write_all(format!("{{\"execute\":\"{command}\"}}\n").as_bytes())?;
+        for (command, arguments) in [("qmp_capabilities", serde_json::json!({})), (command, arguments)] {
+            writeln!(control, "{}", serde_json::json!({ "execute": command, "arguments": arguments }))?;
         }
         // The answers are read so that the commands have been carried out before the socket closes.
-        control.set_read_timeout(Some(Duration::from_secs(5)))?;
+        control.set_read_timeout(Some(Duration::from_secs(60)))?;
         let answers = serde_json::Deserializer::from_reader(&control).into_iter::<QmpAnswer>();
         let mut confirmed = 0;
         for answer in answers {
-            confirmed += usize::from(answer.context("the emulator's control socket")?.result.is_some());
+            let answer = answer.context("the emulator's control socket")?;
+            if let Some(error) = answer.error {
+                bail!("the emulator refuses {command}: {error}");
+            }
+            confirmed += usize::from(answer.result.is_some());
             if confirmed == 2 {
                 return Ok(());
             }
@@ -170,6 +182,7 @@ impl Guest {
 struct QmpAnswer {
     #[serde(rename = "return")]
     result: Option<serde_json::Value>,
+    error: Option<serde_json::Value>,
 }
 
 impl Drop for Guest {

@@ -29,8 +29,8 @@ pub struct Lab {
     pub program: PathBuf,
     /// The shipped bundle with its detector.
     pub bundle: PathBuf,
-    /// How many power cuts the suite `power` makes.
-    pub cuts: u32,
+    /// How often or how long a suite tries, if that was said: each suite has its own default.
+    pub times: Option<u64>,
     fault: Option<Fault>,
     host_program: PathBuf,
 }
@@ -40,7 +40,7 @@ impl Lab {
     ///
     /// # Errors
     /// Returns an error if a build fails, or a package cannot be downloaded.
-    pub fn open(fault: Option<Fault>, cuts: u32, build: bool) -> Result<Lab> {
+    pub fn open(fault: Option<Fault>, times: Option<u64>, build: bool) -> Result<Lab> {
         let assets = cargo::workspace_root().join(".assets/emulator");
         let folder = assets.join("boards");
         let program = if build {
@@ -55,7 +55,7 @@ impl Lab {
         process::run(Command::new(cargo::sibling("host-trainer")?).arg("detector").arg(&bundle))?;
         let system = System::open(&assets)?;
         let root = root::squashfs(&assets, &PACKAGES)?;
-        Ok(Lab { folder, system, root, program, bundle, cuts, fault, host_program: cargo::sibling("edge-runtime")? })
+        Ok(Lab { folder, system, root, program, bundle, times, fault, host_program: cargo::sibling("edge-runtime")? })
     }
 
     /// Returns the program, the bundle and the commands of [`scripts`], for `/payload` of a guest.

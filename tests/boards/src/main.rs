@@ -39,14 +39,15 @@ struct Args {
     /// Use the programs that are already built
     #[arg(long)]
     no_build: bool,
-    /// Number of power cuts in the suite `power`
-    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
-    cuts: u32,
+    /// Power cuts in the suite `power` [default: 300], failures of each kind in `disk` [default: 2], jumps of the clock in `clock`
+    /// [default: 10], minutes of the board's time in `soak` [default: 60]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    times: Option<u64>,
 }
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    xtask::error::finish(runner::run(&args.suites, args.fault, args.cuts, !args.no_build))
+    xtask::error::finish(runner::run(&args.suites, args.fault, args.times, !args.no_build))
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ const LANES: usize = 2;
 ///
 /// # Errors
 /// Returns an error if a tool is missing, a build fails, or a suite fails.
-pub fn run(names: &[String], fault: Option<Fault>, cuts: u32, build: bool) -> Result<()> {
+pub fn run(names: &[String], fault: Option<Fault>, times: Option<u64>, build: bool) -> Result<()> {
     if let Some(fault) = fault
         && names != [fault.suite()]
     {
@@ -34,7 +34,7 @@ pub fn run(names: &[String], fault: Option<Fault>, cuts: u32, build: bool) -> Re
     emulation::require_tools()?;
     setup::install()?;
     let _lock = guest::lock()?;
-    let lab = Lab::open(fault, cuts, build)?;
+    let lab = Lab::open(fault, times, build)?;
     let begun = Instant::now();
     let chosen: Vec<&Suite> =
         suites::ALL.iter().filter(|suite| names.is_empty() || names.iter().any(|name| name == suite.name)).collect();

@@ -11,7 +11,7 @@ macro_rules! scripts {
 /// Names and texts of the commands.
 const SCRIPTS: &[(&str, &str)] = scripts!(
     "await-frames" "endless" "fill-disk" "flip-weight" "hash-faces" "install-service" "journal-ids" "leak" "list-leftovers"
-    "loop-video" "read-lines" "record" "sample" "send-picture" "show-still" "soak" "start-network" "still" "stop-and-verify"
+    "loop-video" "metric" "read-lines" "record" "sample" "send-picture" "show-still" "soak" "start-network" "still" "stop-and-verify"
     "watch-camera" "watch-in-background" "watch-still" "watch-video"
 );
 

@@ -14,6 +14,7 @@
 pub mod axe;
 pub mod browser;
 pub mod http;
+pub mod promise;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -7,6 +7,7 @@ pub mod check;
 pub mod fuzz;
 pub mod image;
 pub mod package;
+pub mod promises;
 pub mod release;
 pub mod run_all;
 pub mod setup;

@@ -1,6 +1,7 @@
 //! What an emulated or real AArch64 machine boots: kernel, initial file system and root file system, made without root.
 
 mod archive;
+pub mod pinned;
 pub mod root;
 mod system;
 

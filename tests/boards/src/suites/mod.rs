@@ -2,6 +2,7 @@
 
 mod appliance;
 mod camera;
+mod disk;
 mod indicator;
 mod install;
 mod limits;
@@ -13,7 +14,7 @@ mod watchdog;
 use crate::suite::Suite;
 
 /// All suites. The longest come first, so that no lane has to wait for another at the end.
-pub const ALL: [Suite; 9] = [
+pub const ALL: [Suite; 10] = [
     Suite { name: "power", shows: "power cuts lose no record that was reported", run: power::run },
     Suite { name: "parity", shows: "scores, boxes and aligned faces equal the host's", run: parity::run },
     Suite { name: "indicator", shows: "lights follow the state, the button pauses recording", run: indicator::run },
@@ -30,6 +31,7 @@ pub const ALL: [Suite; 9] = [
         run: camera::run,
     },
     Suite { name: "watchdog", shows: "a hung pipeline is restarted", run: watchdog::run },
+    Suite { name: "disk", shows: "a full, read-only or failing disk stops nothing", run: disk::run },
     Suite { name: "limits", shows: "heat lowers the frame rate, and recording survives a full disk", run: limits::run },
 ];
 
