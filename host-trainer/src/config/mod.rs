@@ -308,10 +308,11 @@ fn processor_has_bf16() -> bool {
 }
 
 /// The presets that come with the program: name and text.
-pub const PRESETS: [(&str, &str); 5] = [
+pub const PRESETS: [(&str, &str); 6] = [
     ("adapt", include_str!("../../presets/adapt.toml")),
     ("edge", include_str!("../../presets/edge.toml")),
     ("ferplus", include_str!("../../presets/ferplus.toml")),
+    ("ferplus-distilled", include_str!("../../presets/ferplus-distilled.toml")),
     ("paper", include_str!("../../presets/paper.toml")),
     ("smoke", include_str!("../../presets/smoke.toml")),
 ];
@@ -439,18 +440,19 @@ mod tests {
 
     #[test]
     fn the_presets_parse_and_keep_their_promises() {
-        let [_, edge, ferplus, paper, smoke] = PRESETS.map(|(name, _)| Config::preset(name).unwrap());
+        let [_, edge, ferplus, distilled, paper, smoke] = PRESETS.map(|(name, _)| Config::preset(name).unwrap());
         assert_eq!(paper.net.map_size(), 7);
         let paper_cost = paper.net.multiply_accumulates(512, 8);
         assert!((3_300_000_000..3_380_000_000).contains(&paper_cost), "{paper_cost}");
         assert!(edge.net.multiply_accumulates(512, 8) <= 200_000_000);
         assert!(ferplus.net.multiply_accumulates(512, 8) <= 200_000_000);
+        assert!(distilled.net.multiply_accumulates(512, 8) <= 200_000_000);
         assert!(smoke.net.multiply_accumulates(512, 8) <= 20_000_000);
     }
 
     #[test]
     fn a_wrong_key_or_value_is_bad_input() {
-        let smoke = PRESETS[4].1;
+        let smoke = PRESETS[5].1;
         for (good, bad) in [
             ("hidden", "hiden"),
             ("size = 48", "size = 49"),

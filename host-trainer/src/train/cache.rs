@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
-use tch::{Device, Kind, Tensor, nn};
+use tch::{Device, Kind, Tensor};
 
 use super::views::View;
 use crate::config::Config;
@@ -31,44 +31,23 @@ pub fn or_computed(
 
 /// sha256 of everything that the face net's answers to views of samples depend on.
 pub fn key(samples: &[Sample], face_net: &FaceNet, config: &Config, views: &[View]) -> crate::Result<String> {
-    let settings = format!("{:?} {:?} {:?}", config.face_net, config.net.map_size(), config.run.precision);
-    Ok(Key::new(&settings, face_net.store(), samples)?.of(views))
-}
-
-/// What a net's answers to samples depend on, but for the views.
-#[derive(Clone)]
-pub struct Key(Sha256);
-
-impl Key {
-    /// `settings`: how the net is used; `store`: its weights.
-    ///
-    /// # Errors
-    /// Returns an error if a weight is not a tensor of numbers.
-    pub fn new(settings: &str, store: &nn::VarStore, samples: &[Sample]) -> crate::Result<Key> {
-        let mut hash = Sha256::new();
-        hash.update(settings);
-        let mut weights: Vec<_> = store.variables().into_iter().collect();
-        weights.sort_by(|a, b| a.0.cmp(&b.0));
-        for (name, weight) in weights {
-            let values: Vec<f32> = weight.to_device(Device::Cpu).contiguous().view(-1).try_into()?;
-            hash.update(name);
-            hash.update(values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>());
-        }
-        for sample in samples {
-            hash.update(sample.picture.width.to_le_bytes());
-            hash.update(&sample.picture.data);
-        }
-        Ok(Key(hash))
+    let mut hash = Sha256::new();
+    hash.update(format!("{:?} {:?} {:?}", config.face_net, config.net.map_size(), config.run.precision));
+    let mut weights: Vec<_> = face_net.store().variables().into_iter().collect();
+    weights.sort_by(|a, b| a.0.cmp(&b.0));
+    for (name, weight) in weights {
+        let values: Vec<f32> = weight.to_device(Device::Cpu).contiguous().view(-1).try_into()?;
+        hash.update(name);
+        hash.update(values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>());
     }
-
-    /// The key of the answers to these views, in hexadecimal.
-    pub fn of(&self, views: &[View]) -> String {
-        let mut hash = self.0.clone();
-        for value in views.as_flattened() {
-            hash.update(value.to_le_bytes());
-        }
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    for sample in samples {
+        hash.update(sample.picture.width.to_le_bytes());
+        hash.update(&sample.picture.data);
     }
+    for value in views.as_flattened() {
+        hash.update(value.to_le_bytes());
+    }
+    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// The file: the key in 64 bytes of hexadecimal, then the values in the machine's order of bytes.
@@ -82,7 +61,11 @@ fn write(path: &Path, key: &str, tensor: &Tensor) -> crate::Result<()> {
     Ok(())
 }
 
-fn read(path: &Path, key: &str, shape: &[i64], kind: Kind) -> crate::Result<Option<Tensor>> {
+/// The tensor cached at `path`, or none if there is none under this key.
+///
+/// # Errors
+/// Returns an error if the file cannot be read or is cut off.
+pub fn read(path: &Path, key: &str, shape: &[i64], kind: Kind) -> crate::Result<Option<Tensor>> {
     if !path.exists() {
         return Ok(None);
     }

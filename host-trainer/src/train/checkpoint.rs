@@ -92,7 +92,8 @@ impl Checkpoint {
         Ok(Some(Checkpoint { path: path.to_owned(), owner, tensors, curve, done }))
     }
 
-    /// Writes a checkpoint; an older one stays until the new one is whole. `done`: share of the stage's schedule.
+    /// Writes a checkpoint; an older one stays until the new one is whole. `done`: share of the stage's schedule; of one that is
+    /// done, the optimiser's state is left out.
     ///
     /// # Errors
     /// Returns an error if the file cannot be written.
@@ -111,7 +112,7 @@ impl Checkpoint {
         let averages = averages.map(|(name, tensor)| (format!("{AVERAGE}{name}"), tensor));
         let best = best.into_iter().flat_map(Average::averages);
         let best = best.map(|(name, tensor)| (format!("{BEST}{name}"), tensor));
-        for (name, tensor) in weights.chain(optimizer.state()).chain(averages).chain(best) {
+        for (name, tensor) in weights.chain(optimizer.state().filter(|_| done < 1.0)).chain(averages).chain(best) {
             let (bytes, shape) = float_bytes(tensor)?;
             tensors.push((name, bytes, shape));
         }
@@ -154,7 +155,7 @@ impl Checkpoint {
         best: Option<&mut Average>,
     ) -> crate::Result<(Curve, Option<f64>)> {
         self.variables(store, WEIGHT)?;
-        for (name, state) in optimizer.state_mut() {
+        for (name, state) in optimizer.state_mut().filter(|_| self.done != Some(1.0)) {
             self.copy(&name, state)?;
         }
         for (name, average) in average.into_iter().flat_map(Average::averages_mut) {

@@ -101,6 +101,10 @@ impl Stage<'_> {
             let begun = Instant::now();
             let (trained, mean) =
                 self.epoch(epoch, samples, (&mut optimizer, average.as_mut()), &mut loss, (&clock, &bar))?;
+            // Time was up before its first step.
+            if trained == 0 {
+                break;
+            }
             let samples_per_second = trained as f64 / begun.elapsed().as_secs_f64();
             average.iter_mut().for_each(Average::swap);
             let (held_out_loss, held_out_accuracy) = tch::no_grad(&mut held_out)?;

@@ -57,6 +57,19 @@ pub fn densenet() -> crate::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// Where the weights of a teacher come from, for model cards: a sentence without a full stop.
+pub fn provenance(settings: &TeacherNet) -> String {
+    let origin = match settings.source {
+        TeacherSource::FaceNet => "the face net".to_owned(),
+        TeacherSource::DenseNet121 => format!(
+            "DenseNet-121 `fr_expression.onnx` of the npm package faceplugin-face-recognition-js 0.0.1 (MIT; it does not say on what \
+             pictures it was trained), sha256 {DENSENET_SHA256}"
+        ),
+        TeacherSource::Scratch => "from scratch".to_owned(),
+    };
+    format!("{} ({origin}), tuned for {} epochs at {} px", settings.name, settings.epochs, settings.size)
+}
+
 impl Classifier {
     /// Opens the net of `settings`; the run's face net is taken out of `face_net` if it is that. What is fresh in it is drawn from
     /// torch's generator.

@@ -33,7 +33,7 @@ use crate::random::rng;
 use crate::run::{self, Run};
 
 use classifier::Classifier;
-pub use classifier::{DENSENET_SHA256, densenet_file};
+pub use classifier::{DENSENET_SHA256, densenet_file, provenance};
 pub use mixture::Mixture;
 
 /// What teaching took and gave.
@@ -42,7 +42,7 @@ pub struct Taught {
     pub teacher: Teacher,
     /// The face net: tuned if it is one of the teachers.
     pub face_net: FaceNet,
-    /// The learning curve of each teacher, with its name.
+    /// The learning curve of each teacher that was tuned here, with its name.
     pub curves: Vec<(String, Curve)>,
 }
 
@@ -109,12 +109,16 @@ pub fn teach(run: &Run, config: &Config, data: &DataSet, face_net: FaceNet) -> c
     let of_samples = (0..data.train.len()).flat_map(|sample| views.train.iter().map(move |view| view[sample]));
     let teacher = Teacher::of_answers(mixture.probabilities(&train).to_device(device), of_samples.collect(), per_sample);
     let names = config.teachers.iter().map(|teacher| format!("teacher {}", teacher.name));
-    let curves = names.zip(done.into_iter().map(|done| done.curve)).collect();
+    let curves = names.zip(done.into_iter().map(|done| done.curve)).filter(|(_, curve)| !curve.is_empty()).collect();
     Ok(Taught { teacher, face_net, curves })
 }
 
 /// The file of a teacher's weights, in its folder.
 const CHECKPOINT: &str = "net.safetensors";
+
+/// The parts of the data that have answers, in names of files.
+const TRAINING: &str = "training";
+const HELD_OUT: &str = "held-out";
 
 /// The views that teachers answer, by their number, then by sample.
 struct ViewsOf {
@@ -165,10 +169,19 @@ fn tune_and_answer(job: Job, config: &Config, data: &DataSet, views: &ViewsOf, s
     let Job { number, settings, net, checkpoint } = job;
     let folder = checkpoint.path.parent().context("a checkpoint lies in a folder")?;
     let _lock = run::lock(folder)?;
-    let curve = tuning::tune(&net, settings, config, (&data.train, &data.calibration), seed, &checkpoint)?;
-    let answers = answers::Answers { net: &net, settings, kind: config.run.precision.kind(), folder };
-    let held_out = answers.logits(&data.calibration, &views.held_out, "held-out")?;
-    let train = answers.logits(&data.train, &views.train, "training")?;
+    let (kind, owner) = (config.run.precision.kind(), checkpoint.owner.as_str());
+    let answers = answers::Answers { net: &net, settings, kind, folder, owner };
+    // Of a teacher that was tuned elsewhere, the answers may be all that was brought here.
+    let brought = !checkpoint.path.exists()
+        && settings.source != TeacherSource::FaceNet
+        && answers.are_cached(&views.held_out, HELD_OUT)?
+        && answers.are_cached(&views.train, TRAINING)?;
+    let curve = match brought {
+        true => Curve::new(),
+        false => tuning::tune(&net, settings, config, (&data.train, &data.calibration), seed, &checkpoint)?,
+    };
+    let held_out = answers.logits(&data.calibration, &views.held_out, HELD_OUT)?;
+    let train = answers.logits(&data.train, &views.train, TRAINING)?;
     Ok(Done { number, curve, train, held_out, face_net: net.into_face_net() })
 }
 
