@@ -253,7 +253,8 @@ fn put_in_place(draft: TempDir, folder: &Path) -> crate::Result<()> {
 
 /// The model card: what the model is, what it is for and not for, and its figures.
 pub fn model_card(parts: &CardFacts) -> String {
-    let CardFacts { name, data, source, face_net, command, table, recall, labels, robustness, low_light } = parts;
+    let CardFacts { name, data, source, face_net, teachers, command, table, recall, labels, robustness, low_light } = parts;
+    let teachers = teachers.map_or(String::new(), |teachers| format!("- Teachers, whose answers it learned: {teachers}.\n"));
     let labels = labels.iter().map(|label| label.name()).collect::<Vec<_>>().join(", ");
     let robustness = robustness.map_or(String::new(), |robustness| {
         format!("Robustness: lengths are in pixels of the aligned face, other and lost labels in shares of the confident faces.\n\n{}\n", robustness.table())
@@ -291,7 +292,7 @@ Recall of the int8 net on the test samples:
 
 - Data: {data}. {source}.
 - Face net that supervised it: {face_net}
-- Face detector beside it, `detector.onnx`: {detector}.
+{teachers}- Face detector beside it, `detector.onnx`: {detector}.
 - Made by: `{command}`
 - Self-test vectors: rendered faces and noise; the bundle holds no picture of a person.
 
@@ -315,6 +316,8 @@ pub struct CardFacts<'a> {
     pub source: &'a str,
     /// The face net, its origin and terms.
     pub face_net: &'a str,
+    /// The teachers, their origins and terms, if there were any.
+    pub teachers: Option<&'a str>,
     /// The command that made the model.
     pub command: &'a str,
     /// The closing table.

@@ -1,10 +1,15 @@
 //! Ctrl-C and SIGTERM: the run stops after the current step and can be resumed.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 static REQUESTED: AtomicBool = AtomicBool::new(false);
 
-/// The run was told to stop.
+/// When the program stops by itself.
+static DEADLINE: Mutex<Option<Instant>> = Mutex::new(None);
+
+/// The run was told to stop, or its time is up.
 #[derive(Debug, thiserror::Error)]
 #[error("interrupted; resume from the last epoch with --resume")]
 pub struct Interrupted;
@@ -23,10 +28,17 @@ pub fn listen() {
     let _ = ctrlc::set_handler(handler);
 }
 
+/// From `deadline` on, [`check`] asks to stop; with `None` only Ctrl-C and SIGTERM do.
+pub fn end_by(deadline: Option<Instant>) {
+    *DEADLINE.lock().unwrap_or_else(PoisonError::into_inner) = deadline;
+}
+
 /// An error once a stop was asked for.
 ///
 /// # Errors
-/// Returns [`Interrupted`] after the first Ctrl-C or SIGTERM.
+/// Returns [`Interrupted`] after the first Ctrl-C or SIGTERM, and when time is up.
 pub fn check() -> Result<(), Interrupted> {
-    if REQUESTED.load(Ordering::SeqCst) { Err(Interrupted) } else { Ok(()) }
+    let deadline = *DEADLINE.lock().unwrap_or_else(PoisonError::into_inner);
+    let is_over = deadline.is_some_and(|deadline| Instant::now() >= deadline);
+    if is_over || REQUESTED.load(Ordering::SeqCst) { Err(Interrupted) } else { Ok(()) }
 }

@@ -16,7 +16,7 @@ use crate::net::FaceNet;
 use crate::parity::Rung;
 use crate::recipe::Recipe;
 use crate::run::{self, Run};
-use crate::train::method;
+use crate::train::{method, teachers};
 
 /// What a run needs besides its data. It is opened first, so that what is missing is reported before anything is written.
 pub struct Prerequisites {
@@ -110,6 +110,8 @@ fn export(
         }
         FaceNetModel::Vgg16 => "VGG-16 from a file of the user's; its terms apply.",
     };
+    let teachers: Vec<String> = config.teachers.iter().map(teachers::provenance).collect();
+    let teachers = (!teachers.is_empty()).then(|| teachers.join("; "));
     let mut command = run.command();
     let (mut table, mut metrics) = (summary.table(), summary.figures());
     if let Some(recipe) = recipe {
@@ -122,6 +124,7 @@ fn export(
         data: &summary.data,
         source: &source,
         face_net,
+        teachers: teachers.as_deref(),
         command: &command,
         table: &table,
         recall: &summary.int8.recall,
@@ -139,6 +142,7 @@ fn export(
     ];
     let mut provenance: BTreeMap<String, String> =
         provenance.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    provenance.extend(teachers.clone().map(|teachers| ("teachers".to_owned(), teachers)));
     if let Some(recipe) = recipe {
         provenance.insert("figures".into(), recipe.provenance());
     }

@@ -22,7 +22,7 @@ pub fn line(bar: &ProgressBar, text: &str) {
 /// Counts what is done of a known number: a bar on a terminal, a line now and then elsewhere.
 pub struct Counter {
     bar: ProgressBar,
-    what: &'static str,
+    what: String,
     started: Instant,
     done: usize,
     all: usize,
@@ -33,8 +33,8 @@ impl Counter {
     const BETWEEN: usize = 1024;
 
     /// A counter of `all` units.
-    pub fn new(all: usize, what: &'static str) -> Counter {
-        Counter { bar: bar(all as u64, what), what, started: Instant::now(), done: 0, all }
+    pub fn new(all: usize, what: &str) -> Counter {
+        Counter { bar: bar(all as u64, what), what: what.to_owned(), started: Instant::now(), done: 0, all }
     }
 
     /// Counts `count` more units as done.

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use expression_engine::files;
 use serde::{Deserialize, Serialize};
@@ -51,8 +52,10 @@ pub struct Run {
     resume: bool,
     /// Whether the run has written its configuration.
     started: bool,
-    /// The system unlocks it when the program ends, however it ends. None on a file system without locks.
+    /// See [`lock`].
     lock: Option<File>,
+    /// When training ends at the latest.
+    deadline: Option<Instant>,
 }
 
 /// What the command line says of a run.
@@ -82,6 +85,10 @@ pub const SAMPLES: &str = "samples.png";
 pub const TUNED_FACE_NET: &str = "face-net.safetensors";
 /// The tuned face net's answers to the training samples.
 pub const TEACHER_ANSWERS: &str = "teacher-answers.f32";
+/// Weights and figures of the teachers' mixture.
+pub const TEACHERS: &str = "teachers.json";
+/// The folder beside runs with the teachers that they share.
+pub const SHARED_TEACHERS: &str = "teachers";
 /// The face net's target maps of the training samples.
 pub const TRAIN_TARGET_MAPS: &str = "target-maps-train.f16";
 /// The face net's target maps of the calibration samples.
@@ -139,6 +146,30 @@ pub fn last_folder(stem: &Path) -> PathBuf {
     numbered(stem).take_while(|folder| folder.exists()).last().unwrap_or_else(|| stem.to_owned())
 }
 
+/// Locks a folder against other programs, and makes it if it is not there; none on a file system without locks. The system unlocks it
+/// when the program ends, however it ends.
+///
+/// # Errors
+/// Returns [`Error::BadInput`] if another program holds the lock, or another error if the folder cannot be written.
+pub fn lock(folder: &Path) -> crate::Result<Option<File>> {
+    let path = folder.join(LOCK);
+    let place = || format!("cannot write {}", path.display());
+    fs::create_dir_all(folder).with_context(place)?;
+    let file = File::options().create(true).append(true).open(&path).with_context(place)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => {
+            let advice = "wait for it, or give another --name";
+            Err(Error::BadInput(format!("{}: another program works on this run; {advice}", path.display())))
+        }
+        // Some network file systems have no locks.
+        Err(TryLockError::Error(error)) => {
+            tracing::warn!("{}: cannot be locked ({error})", path.display());
+            Ok(None)
+        }
+    }
+}
+
 impl Run {
     /// Opens a new run in `folder`, or the one there that is to be resumed or overwritten, and locks it. Nothing of an older
     /// run is changed: [`Run::start`] does that.
@@ -149,7 +180,7 @@ impl Run {
     pub fn open(folder: &Path, config: &Config, request: Request) -> crate::Result<Run> {
         let Request { data, preset, limit, seed, resume, overwrite, fold } = request;
         let identity = Identity { data, data_sha256: None, limit, seed, fold, config: config.clone() };
-        let mut run = Run { folder: folder.to_owned(), identity, preset, resume, started: false, lock: None };
+        let mut run = Run { folder: folder.to_owned(), identity, preset, resume, started: false, lock: None, deadline: None };
         let place = folder.display();
         match Identity::read(folder) {
             Some(older) if resume && (Identity { data_sha256: None, ..older.clone() }) != run.identity => {
@@ -169,28 +200,8 @@ impl Run {
             }
             _ => {}
         }
-        run.lock()?;
+        run.lock = lock(folder)?;
         Ok(run)
-    }
-
-    fn lock(&mut self) -> crate::Result<()> {
-        let path = self.path(LOCK);
-        let place = || format!("cannot write {}", path.display());
-        fs::create_dir_all(&self.folder).with_context(place)?;
-        let file = File::options().create(true).append(true).open(&path).with_context(place)?;
-        match file.try_lock() {
-            Ok(()) => self.lock = Some(file),
-            Err(TryLockError::WouldBlock) => {
-                let advice = "wait for it, or give another --name";
-                return Err(Error::BadInput(format!(
-                    "{}: another program works on this run; {advice}",
-                    path.display()
-                )));
-            }
-            // Some network file systems have no locks.
-            Err(TryLockError::Error(error)) => tracing::warn!("{}: cannot be locked ({error})", path.display()),
-        }
-        Ok(())
     }
 
     fn otherwise(&self) -> Error {
@@ -231,7 +242,7 @@ impl Run {
     }
 
     /// What a run writes beside its configuration. Cached target maps stay: they carry a key of what they depend on.
-    const OWN: [&str; 9] = [TUNED_FACE_NET, STAGE_ONE, STAGE_TWO, CURVES, BUNDLE, ANSWERS, METRICS, REPORT, SAMPLES];
+    const OWN: [&str; 10] = [TUNED_FACE_NET, TEACHERS, STAGE_ONE, STAGE_TWO, CURVES, BUNDLE, ANSWERS, METRICS, REPORT, SAMPLES];
 
     /// The folder of the run's files.
     pub fn folder(&self) -> &Path {
@@ -241,6 +252,21 @@ impl Run {
     /// A file of the run.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)
+    }
+
+    /// sha256 of the names, subjects, labels and pictures of all samples. Known once the run has started.
+    pub fn data_sha256(&self) -> &str {
+        self.identity.data_sha256.as_deref().unwrap_or_default()
+    }
+
+    /// Training ends by this time: stage two's schedule is done by then, and what precedes it is interrupted.
+    pub fn end_by(&mut self, deadline: Instant) {
+        self.deadline = Some(deadline);
+    }
+
+    /// When training ends at the latest.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.deadline
     }
 
     /// Whether everything has been measured and written.

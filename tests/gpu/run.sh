@@ -1,6 +1,7 @@
 #!/bin/sh
 # What host-trainer does on a machine with a GPU, within ten minutes: a smoke run with its parity ladder, pictures per second of each
-# stage beside the same loop in PyTorch, and then as much of a training as fits. docs/training.md explains the results.
+# stage beside the same loop in PyTorch, and then as much of a training as fits: its teachers first, then the student.
+# docs/training.md explains the results.
 #
 #   HOST_TRAINER=PROGRAM FERPLUS=FILE.tar.xz-or-DIR OUT=DIR tests/gpu/run.sh [--cpu] [--quick]
 #
@@ -11,8 +12,9 @@
 #   --quick   a few pictures and one preset: tests the script itself
 #   SECONDS_ALL=540     when to be done, in seconds from the start
 #   PEAK_TFLOPS=N       the GPU's peak in bf16, for shares of it; by default that of its name, if the script knows it
-#   PRESET=ferplus      preset of the training
+#   PRESET=FILE.toml    preset of the training; by default ferplus-distilled with more views, epochs and teachers: OUT/preset.toml
 #   FROM=DIR            folder with the checkpoints of an earlier call (its OUT): the training continues from there
+#   ONLY_TRAINING=1     no smoke run and no rates: all the time for the training
 set -eu
 
 started=$(date +%s)
@@ -25,12 +27,13 @@ for argument in "$@"; do
     esac
 done
 : "${HOST_TRAINER:?name the program}" "${FERPLUS:?name the archive or folder of FER+}" "${OUT:?name a folder for the results}"
-all=${SECONDS_ALL:-540} preset_trained=${PRESET:-ferplus}
+all=${SECONDS_ALL:-540}
 here=$(cd "$(dirname "$0")" && pwd)
 presets=$here/../../host-trainer/presets
 mkdir -p "$OUT"
 OUT=$(cd "$OUT" && pwd)
 work=$(mktemp -d)
+results=$work/runs/results
 trap 'rm -rf "$work"' EXIT
 say() { echo "gpu: $*" >&2; }
 left() { echo $((all - ($(date +%s) - started))); }
@@ -58,7 +61,7 @@ esac
 train=6000 test=256
 [ -z "$quick" ] || { train=96 test=24; }
 short=$work/short
-mkdir "$short"
+mkdir -p "$short" "$results"
 ln -s "$data/data" "$short/data"
 awk -F, -v train=$train -v test=$test '
     NR == 1 || ($1 == "Training" && $2 != "" && train-- > 0) || ($1 == "PublicTest" && $2 != "" && test-- > 0)
@@ -71,16 +74,43 @@ run() { # FOLDER PRESET [FLAG ...]; sh has no local variables, so it has names o
         >"$work/$run_folder.log" 2>&1
 }
 
+teacher() { # NAME SIZE EPOCHS SEED: a residual net from scratch, as a table of a preset
+    widths='64, 128, 256, 512'
+    [ -z "$quick" ] || widths='8, 16'
+    cat <<END
+
+[[teachers]]
+name = "$1"
+source = "scratch"
+size = $2
+epochs = $3
+batch = 64
+optimizer = "adamw"
+rate = 1e-3
+head_rate = 1.0
+weight_decay = 0.05
+average = 0.999
+frozen = 0
+seed = $4
+scratch = { block = "residual", widths = [$widths], depth = 2 }
+END
+}
+
+teacher_of_face_net() { # SIZE: the face net, tuned for an epoch
+    teacher faceres "$1" 1 1 | sed -e 's/"scratch"/"face-net"/' -e '/^scratch/d'
+}
+
+measure() {
 say "smoke run"
 rungs=held
 run smoke smoke --data "ferplus:$short" --limit $((train / 2)) --accept-rung3 || rungs=failed
 tail -n 25 "$work/smoke.log"
 [ -e "$work/runs/smoke/metrics.json" ] || { say "the smoke run failed"; exit 1; }
-cp "$work/runs/smoke/metrics.json" "$OUT/smoke.json"
+cp "$work/runs/smoke/metrics.json" "$results/smoke.json"
 [ $rungs = held ] || { say "a rung of the parity ladder failed"; exit 1; }
 
 say "pictures per second"
-: > "$OUT/throughput.jsonl"
+: > "$results/throughput.jsonl"
 names="edge ferplus paper"
 [ -z "$quick" ] || names=edge
 rounds="1 2"
@@ -99,34 +129,69 @@ for name in $names; do
         [ "$name" != paper ] || limit=$((train / 4))
         run "$name-$round" "$work/$name.toml" --data "ferplus:$short" --limit $limit --accept-rung3 \
             || say "$name: $(tail -n 1 "$work/$name-$round.log")"
-        python3 "$here/rates.py" "$work/runs/$name-$round/metrics.json" "$name" "$round" >> "$OUT/throughput.jsonl"
+        python3 "$here/rates.py" "$work/runs/$name-$round/metrics.json" "$name" "$round" >> "$results/throughput.jsonl"
         [ -z "$torch" ] || python3 "$here/../peers/torch_loop.py" --preset "$work/$name.toml" --name "$name" --round "$round" \
-            --device $device ${quick:+--seconds 1} >> "$OUT/throughput.jsonl"
+            --device $device ${quick:+--seconds 1} >> "$results/throughput.jsonl"
     done
 done
-python3 "$here/compare.py" "$OUT/throughput.jsonl" ${PEAK_TFLOPS:+--peak "$PEAK_TFLOPS"} | tee "$OUT/throughput.md"
+python3 "$here/compare.py" "$results/throughput.jsonl" ${PEAK_TFLOPS:+--peak "$PEAK_TFLOPS"} | tee "$OUT/throughput.md"
+}
+[ -n "${ONLY_TRAINING:-}" ] || measure
 
-# The training, until time is up. SIGTERM ends it after the step at hand; at most one epoch is lost.
+# The preset of the training. Teachers of other settings are other teachers: who continues elsewhere takes OUT/preset.toml.
+preset_trained=$OUT/preset.toml
+if [ -n "${PRESET:-}" ]; then
+    [ "$PRESET" -ef "$preset_trained" ] || cp "$PRESET" "$preset_trained"
+elif [ -n "${FROM:-}" ]; then
+    [ "$FROM" -ef "$OUT" ] || cp "$FROM/preset.toml" "$preset_trained"
+elif [ -n "$quick" ]; then
+    sed -e 's/^teacher = .*/teacher = 0.5/' -e 's/^teacher_views = .*/teacher_views = 2/' -e 's/^size = 224/size = 64/' \
+        -e 's/^epochs = [1-9].*/epochs = 2/' -e 's/^calibration_samples = .*/calibration_samples = 16/' \
+        "$presets/smoke.toml" > "$preset_trained"
+    teacher small 64 2 1 >> "$preset_trained"
+    teacher_of_face_net 64 >> "$preset_trained"
+else
+    # What two cores have no time for: four times the views, longer tuning, two more teachers of another lineage.
+    sed -e 's/^teacher_views = .*/teacher_views = 16/' -e 's/^epochs = 60/epochs = 200/' -e 's/^epochs = 4$/epochs = 8/' \
+        -e 's/^epochs = 8$/epochs = 12/' "$presets/ferplus-distilled.toml" > "$preset_trained"
+    teacher residual-1 64 40 1 >> "$preset_trained"
+    teacher residual-2 96 40 2 >> "$preset_trained"
+fi
+
+# The training, until time is up: stage two's schedule ends early enough for measuring. What is interrupted before loses at most an epoch.
 runs=$work/runs
 resume=
 if [ -n "${FROM:-}" ]; then
     cat "$FROM"/checkpoints.part-* | tar xf - -C "$runs"
-    resume=--resume
+    # A run that was finished, or never began, is not resumed; its teachers are taken.
+    if [ -e "$runs/training/metrics.json" ]; then resume=--overwrite; elif [ -e "$runs/training/config.toml" ]; then resume=--resume; fi
 fi
-set_of_all=$data flags=
-[ -z "$quick" ] || { set_of_all=$short preset_trained=smoke; }
+set_of_all=$data
+[ -z "$quick" ] || set_of_all=$short
 limit_s=$(left) status=0
+minutes=$(((limit_s - 100) / 60))
+[ $minutes -ge 1 ] || minutes=1
 if [ "$limit_s" -gt 30 ]; then
-    say "training $preset_trained for $limit_s s"
+    say "training for $limit_s s"
     timeout --signal=TERM --kill-after=20 "$limit_s" "$HOST_TRAINER" run-all --preset "$preset_trained" --device $device --runs "$runs" \
-        --name training --data "ferplus:$set_of_all" $resume >"$OUT/training.log" 2>&1 || status=$?
+        --name training --data "ferplus:$set_of_all" --max-minutes $minutes --accept-rung3 $resume >"$OUT/training.log" 2>&1 || status=$?
     tail -n 5 "$OUT/training.log"
 fi
-# What the net answers is computed again where it is needed: caches stay here.
-if [ -d "$runs/training" ]; then
-    (cd "$runs" && find training -type f ! -name '*maps*' ! -name '*answers*' ! -name report.html | tar cf - -T -) |
-        split -b 15m - "$OUT/checkpoints.part-"
-fi
+# Into pieces goes what a training elsewhere needs. Target maps are large, and computed again where they are needed; of a teacher that
+# has answered all views, the answers are enough, but for the face net; of a finished training, the bundle is.
+rm -f "$OUT"/checkpoints.part-*
+cd "$runs"
+views=$(sed -n 's/^teacher_views = \([0-9]*\).*/\1/p' "$preset_trained")
+{
+    find results training teachers -type f ! -name '*maps*' ! -name report.html ! -name net.safetensors ! -name 'stage-*' 2>/dev/null || true
+    [ -e training/metrics.json ] || find training -name 'stage-*' 2>/dev/null || true
+    for folder in teachers/*/; do
+        [ -e "$folder/net.safetensors" ] || continue
+        last=$(printf 'answers-training-%02d.f16' $((views - 1)))
+        case $folder in teachers/faceres-*) last= ;; esac
+        [ -n "$last" ] && [ -e "$folder/$last" ] || echo "${folder}net.safetensors"
+    done
+} | tar cf - -T - | split -b 15m - "$OUT/checkpoints.part-"
 # 124 and 1: stopped by the clock, or by the parity ladder, of which the log tells. Whatever stopped it, its checkpoints are kept.
 [ $status -le 1 ] || [ $status -eq 124 ] || { say "the training failed with status $status"; exit 1; }
 say "done in $(($(date +%s) - started)) s"

@@ -1,7 +1,7 @@
 //! `host-trainer run-all`
 
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use expression_core::Label;
 use expression_engine::{Scores, files};
@@ -18,6 +18,7 @@ use crate::pipeline::{self, Prerequisites};
 use crate::recipe::Recipe;
 use crate::report::{Answered, html};
 use crate::run::{self, Run};
+use crate::train::teachers;
 
 /// Right and wrong answers of each label on the report's sheet.
 const ANSWERS_PER_LABEL: usize = 8;
@@ -40,6 +41,10 @@ pub struct Cmd {
     /// that run's figures on the test part, since this model has seen it.
     #[arg(long = "final", value_name = "DIR")]
     final_of: Option<PathBuf>,
+    /// End training at most MINUTES after the start: stage two's learning rate falls sooner, so that its result is whole. Measuring
+    /// and export come after that. If time is up before stage two, the run stops, and --resume continues it.
+    #[arg(long, value_name = "MINUTES", value_parser = clap::value_parser!(u64).range(1..=100_000), conflicts_with = "from")]
+    max_minutes: Option<u64>,
     /// With --from: data set of the old test, whose test part (of FER+ the validation part) must not get worse. The bundle
     /// carries the comparison, and deploy reads it.
     #[arg(long, value_name = "SOURCE", default_value = "rendered", requires = "from")]
@@ -52,6 +57,7 @@ impl Cmd {
     /// # Errors
     /// Returns an error for bad input, after an interruption, or if a rung of the parity ladder fails.
     pub fn run(&self) -> crate::Result<()> {
+        let begun = Instant::now();
         let Training { seed, resume, overwrite, .. } = &self.training;
         let data = &self.training.source()?;
         let (config, device) = self.training.configuration()?;
@@ -65,8 +71,12 @@ impl Cmd {
             fold: None,
         };
         let mut run = Run::open(&self.training.folder("", Numbering::Next), &config, asked)?;
+        if let Some(minutes) = self.max_minutes {
+            run.end_by(begun + Duration::from_secs(60 * minutes));
+        }
         run.say(&format!("run {} on {}", run.folder().display(), device::name(device)));
         // Whatever is wrong with the input is reported before anything is written.
+        teachers::check(&config)?;
         let face_net = FaceNet::open(&config.face_net, device)?;
         let fixed = export::Fixed::new(config.face_input(), *seed)?;
         let recipe = self.final_of.as_deref().map(|folder| Recipe::read(folder, &config)).transpose()?;

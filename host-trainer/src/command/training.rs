@@ -21,7 +21,8 @@ pub struct Training {
     /// lines, or the numbering of fer2013, raf-db or affectnet. Common spellings are understood without it.
     #[arg(long, value_name = "NAMES")]
     pub classes: Option<ClassNames>,
-    /// Hyper-parameters: adapt, edge, ferplus, paper, smoke, or the path of a TOML file. By default edge, or adapt with --from.
+    /// Hyper-parameters: adapt, edge, ferplus, ferplus-distilled, paper, smoke, or the path of a TOML file. By default edge, or
+    /// adapt with --from.
     #[arg(long)]
     pub preset: Option<String>,
     /// Start from a trained net: the folder of a bundle, or of a run that holds one. The net keeps its shape and its labels,

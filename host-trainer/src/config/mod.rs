@@ -12,10 +12,12 @@ use crate::error::{Context, Error};
 mod adapt;
 mod disturbance;
 mod schedule;
+mod teachers;
 
 pub use adapt::{Adapt, Start};
 pub use disturbance::{Degrade, Mix};
 pub use schedule::Schedule;
+pub use teachers::{Scratch, ScratchBlock, TeacherNet, TeacherOptimizer, TeacherSource};
 
 /// The most bytes of a preset.
 const MAX_BYTES: u64 = 1 << 20;
@@ -40,6 +42,9 @@ pub struct Config {
     pub quantize: Quantize,
     /// What belongs to the run as a whole.
     pub run: Run,
+    /// Nets that are tuned and answer in stage two together; if there are none, the tuned face net answers alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub teachers: Vec<TeacherNet>,
     /// What keeps a trained net from forgetting while it is adapted; only with `start`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adapt: Option<Adapt>,
@@ -64,6 +69,9 @@ pub struct Net {
     pub pools: Vec<usize>,
     /// Batch norm after every convolution.
     pub batch_norm: bool,
+    /// What stands beside the 3x3 convolutions while they are trained. If absent, nothing.
+    #[serde(default, skip_serializing_if = "BlockKind::is_plain")]
+    pub block: BlockKind,
     /// Neurons of the fully-connected layer.
     pub hidden: i64,
     /// Dropout before the classifier.
@@ -71,6 +79,25 @@ pub struct Net {
     /// The gain that brightens dark faces before the net, in training and on the board. If absent, there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub low_light: Option<LowLightGain>,
+}
+
+/// What stands beside a net's 3x3 convolutions while they are trained. Export folds it into them, so that the exported net is
+/// the same plain chain whatever it was trained as.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BlockKind {
+    /// Nothing.
+    #[default]
+    Plain,
+    /// A 1x1 convolution and, if it has as many inputs as outputs, the input itself, with batch norm where quantisation
+    /// does not suffer from it (QARepVGG: Chu et al., AAAI 2024, arXiv 2212.01593).
+    QaRepVgg,
+}
+
+impl BlockKind {
+    fn is_plain(&self) -> bool {
+        *self == BlockKind::Plain
+    }
 }
 
 /// The face net.
@@ -160,9 +187,10 @@ pub struct StageTwo {
     /// Share of those weights that is taken back from the logits after training, so that probabilities are of the data's own
     /// shares again: 1 takes them back wholly, 0 leaves the rare classes as likely as they were trained.
     pub prior: f64,
-    /// Share of the tuned face net's answers in `targets`: distillation. 0 for none, as the paper has it.
+    /// Share of the answers of the teachers, or else of the tuned face net, in `targets`: distillation. 0 for none, as the
+    /// paper has it.
     pub teacher: f64,
-    /// Views of each sample that the tuned face net answers for that; the expression net then sees these views and their
+    /// Views of each sample that they answer for that; the expression net then sees these views and their
     /// mirror images alone, each with the answer to itself (Beyer et al., "Knowledge distillation: A good teacher is
     /// patient and consistent", CVPR 2022, arXiv 2106.05237). 0: it answers for a sample's centre, whatever view is seen.
     pub teacher_views: usize,
@@ -280,10 +308,11 @@ fn processor_has_bf16() -> bool {
 }
 
 /// The presets that come with the program: name and text.
-pub const PRESETS: [(&str, &str); 5] = [
+pub const PRESETS: [(&str, &str); 6] = [
     ("adapt", include_str!("../../presets/adapt.toml")),
     ("edge", include_str!("../../presets/edge.toml")),
     ("ferplus", include_str!("../../presets/ferplus.toml")),
+    ("ferplus-distilled", include_str!("../../presets/ferplus-distilled.toml")),
     ("paper", include_str!("../../presets/paper.toml")),
     ("smoke", include_str!("../../presets/smoke.toml")),
 ];
@@ -327,6 +356,8 @@ impl Config {
         let require = |holds: bool, what: &str| holds.then_some(()).ok_or_else(|| what.to_owned());
         require(matches!(channels, 1 | 3), "net.channels must be 1 or 3")?;
         require((8..=*aligned).contains(size) && *aligned <= 1024, "net: 8 <= size <= aligned <= 1024")?;
+        let norm = self.net.batch_norm || self.net.block.is_plain();
+        require(norm, "net.block: qarepvgg needs net.batch_norm = true")?;
         let gain = self.net.low_light.is_none_or(|gain| gain.checked().is_some());
         require(gain, "net.low_light: 1 <= below <= to <= 255")?;
         require(!convolutions.is_empty() && convolutions.iter().all(|n| (1..=4096).contains(n)), "net.convolutions")?;
@@ -340,9 +371,19 @@ impl Config {
         self.augment.degrade.as_ref().map_or(Ok(()), Degrade::check)?;
         self.augment.mix.as_ref().map_or(Ok(()), Mix::check)?;
         require((0.0..1.0).contains(&self.stage_two.average), "stage_two.average: a share, 0 to less than 1")?;
+        let taught = !self.teachers.is_empty();
         require(
-            self.stage_two.teacher == 0.0 || self.face_net_tuning.epochs > 0,
-            "stage_two.teacher: only a tuned face net answers; set face_net_tuning.epochs",
+            self.stage_two.teacher == 0.0 || self.face_net_tuning.epochs > 0 || taught,
+            "stage_two.teacher: only a tuned face net answers; set face_net_tuning.epochs, or [[teachers]]",
+        )?;
+        teachers::check(&self.teachers, self.face_net.size)?;
+        require(
+            !taught || (self.stage_two.teacher > 0.0 && self.stage_two.teacher_views > 0),
+            "stage_two.teacher and stage_two.teacher_views: with [[teachers]], more than 0",
+        )?;
+        require(
+            !taught || self.face_net_tuning.epochs == 0,
+            "face_net_tuning.epochs: with [[teachers]], 0; a teacher with source = \"face-net\" tunes it",
         )?;
         require(
             self.stage_two.teacher_views == 0 || self.stage_two.teacher > 0.0,
@@ -399,18 +440,19 @@ mod tests {
 
     #[test]
     fn the_presets_parse_and_keep_their_promises() {
-        let [_, edge, ferplus, paper, smoke] = PRESETS.map(|(name, _)| Config::preset(name).unwrap());
+        let [_, edge, ferplus, distilled, paper, smoke] = PRESETS.map(|(name, _)| Config::preset(name).unwrap());
         assert_eq!(paper.net.map_size(), 7);
         let paper_cost = paper.net.multiply_accumulates(512, 8);
         assert!((3_300_000_000..3_380_000_000).contains(&paper_cost), "{paper_cost}");
         assert!(edge.net.multiply_accumulates(512, 8) <= 200_000_000);
         assert!(ferplus.net.multiply_accumulates(512, 8) <= 200_000_000);
+        assert!(distilled.net.multiply_accumulates(512, 8) <= 200_000_000);
         assert!(smoke.net.multiply_accumulates(512, 8) <= 20_000_000);
     }
 
     #[test]
     fn a_wrong_key_or_value_is_bad_input() {
-        let smoke = PRESETS[4].1;
+        let smoke = PRESETS[5].1;
         for (good, bad) in [
             ("hidden", "hiden"),
             ("size = 48", "size = 49"),

@@ -4,8 +4,10 @@ use expression_engine::bundle::LowLightGain;
 use tch::nn::{self, Init, ModuleT};
 use tch::{Device, Kind, Tensor};
 
+use super::branches::Branches;
+use super::layout::channels_last;
 use super::low_light::brightened;
-use crate::config;
+use crate::config::{self, BlockKind};
 
 /// Mean and unit of the normalised input: `x = (u8 - 128) / 64`. Powers of two, so that the int8 graph's input scale is
 /// exact, and zero is the byte 128, so that padding with zeros is padding with that byte.
@@ -31,6 +33,8 @@ pub struct Block {
     pub convolution: nn::Conv2D,
     /// Zeros around its input.
     pub padding: i64,
+    /// What is beside the convolution while it is trained; export folds it.
+    pub branches: Option<Branches>,
     /// Batch norm before the ReLU.
     pub norm: Option<nn::BatchNorm>,
     /// Max-pool after the ReLU.
@@ -47,13 +51,10 @@ impl ExpressionNet {
         let mut from = config.channels as i64;
         for (index, &to) in config.convolutions.iter().enumerate() {
             let path = root.sub(format!("conv{}", index + 1));
-            convolutions.push(Block::new(
-                &path,
-                [to, from, 3],
-                1,
-                config.batch_norm,
-                config.pools.contains(&(index + 1)),
-            ));
+            let pool = config.pools.contains(&(index + 1));
+            let mut block = Block::new(&path, [to, from, 3], 1, config.batch_norm, pool);
+            block.branches = (config.block == BlockKind::QaRepVgg).then(|| Branches::new(&path, [to, from], 1));
+            convolutions.push(block);
             from = to;
         }
         convolutions.push(Block::new(&root.sub("adapter"), [adapter, from, 1], 0, config.batch_norm, false));
@@ -171,14 +172,18 @@ impl Block {
         let config = nn::ConvConfig { padding, ws_init, ..Default::default() };
         let convolution = nn::conv2d(path, from, to, kernel, config);
         let norm = batch_norm.then(|| nn::batch_norm2d(path.sub("norm"), to, Default::default()));
-        Block { convolution, padding, norm, pool }
+        Block { convolution, padding, branches: None, norm, pool }
     }
 
     fn forward(&self, maps: &Tensor, kind: Kind, train: bool) -> Tensor {
         let weight = channels_last(&self.convolution.ws.to_kind(kind));
         let bias = self.convolution.bs.as_ref().map(|bias| bias.to_kind(kind));
         let padding = [self.padding; 2];
-        let mut maps = maps.conv2d(&weight, bias.as_ref(), [1, 1], padding, [1, 1], 1);
+        let mut out = maps.conv2d(&weight, bias.as_ref(), [1, 1], padding, [1, 1], 1);
+        if let Some(branches) = &self.branches {
+            out = branches.sum(maps, &out, train);
+        }
+        let mut maps = out;
         if let Some(norm) = &self.norm {
             maps = norm.forward_t(&maps, train);
         }
@@ -188,12 +193,6 @@ impl Block {
         }
         maps
     }
-}
-
-/// The same values with channels next to each other in memory: maps that meet such a filter take its order, in which
-/// libtorch's convolutions, pools and batch norms are faster.
-pub(super) fn channels_last(filter: &Tensor) -> Tensor {
-    filter.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2])
 }
 
 /// The normalised input of aligned faces: f32 of u8.

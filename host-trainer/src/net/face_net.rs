@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use tch::nn::{self, ModuleT};
 use tch::{Device, Kind, Tensor};
 
-use super::expression_net::channels_last;
+use super::layout::channels_last;
 use crate::config::{self, FaceNetModel};
 use crate::error::{Context, Error};
 use crate::onnx::tfjs;

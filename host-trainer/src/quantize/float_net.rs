@@ -1,10 +1,11 @@
-//! The trained net with batch norm folded into its convolutions: a plain chain of layers.
+//! The trained net with batch norm and branches folded into its convolutions: a plain chain of layers.
 
 use expression_core::Label;
 use tch::{Device, Kind, Tensor};
 
 use crate::error::Context;
 use crate::net::ExpressionNet;
+use crate::net::branches::fold_norm;
 use crate::net::expression_net::{Block, normalised};
 
 /// A chain of convolutions; fully-connected layers are convolutions over the whole map.
@@ -38,7 +39,7 @@ pub struct Layer {
 }
 
 impl FloatNet {
-    /// Folds batch norm, in double precision.
+    /// Folds batch norm, and the branches of a net that was trained with them, in double precision.
     ///
     /// # Errors
     /// Returns an error if the net's tensors are not of the shapes they should be.
@@ -127,15 +128,11 @@ fn fold(block: &Block, name: String) -> crate::Result<Layer> {
         Some(bias) => bias.detach().to_kind(Kind::Double),
         None => Tensor::zeros([size[0]], (Kind::Double, weight.device())),
     };
+    if let Some(branches) = &block.branches {
+        (weight, bias) = branches.folded(&weight, &bias)?;
+    }
     if let Some(norm) = &block.norm {
-        let part = |tensor: &Option<Tensor>| tensor.as_ref().map(|tensor| tensor.detach().to_kind(Kind::Double));
-        let (gain, offset) =
-            (part(&norm.ws).context("batch norm has a gain")?, part(&norm.bs).context("and an offset")?);
-        let (mean, variance) = (norm.running_mean.to_kind(Kind::Double), norm.running_var.to_kind(Kind::Double));
-        // tch's default epsilon.
-        let factor = gain / (variance + 1e-5).sqrt();
-        weight *= factor.view([-1, 1, 1, 1]);
-        bias = (bias - mean) * factor + offset;
+        (weight, bias) = fold_norm(norm, &weight, &bias)?;
     }
     let padding = block.padding as usize;
     Ok(Layer { name, shape, weight: values(&weight)?, bias: values(&bias)?, padding, relu: true, pool: block.pool })
@@ -144,4 +141,50 @@ fn fold(block: &Block, name: String) -> crate::Result<Layer> {
 fn values(tensor: &Tensor) -> crate::Result<Vec<f32>> {
     let flat = tensor.detach().to_device(Device::Cpu).to_kind(Kind::Float).contiguous().view(-1);
     flat.try_into().context("tensor to values")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{BlockKind, Config};
+
+    #[test]
+    fn a_net_with_branches_and_its_plain_chain_answer_the_same() {
+        let mut config = Config::preset("smoke").unwrap().net;
+        // With the input itself as a branch, and without it; with a pool, and without one.
+        (config.convolutions, config.pools) = (vec![6, 6, 8, 8, 8], vec![2, 3, 4, 5]);
+        (config.block, config.batch_norm, config.dropout) = (BlockKind::QaRepVgg, true, 0.0);
+        tch::manual_seed(1);
+        let net = ExpressionNet::new(&config, 5, Label::COUNT as i64, Kind::Float, Device::Cpu);
+        let side = config.size as i64;
+        let faces = Tensor::randint_low(0, 256, [16, 1, side, side], (Kind::Uint8, Device::Cpu));
+        // Statistics, gains and offsets that are not those of a fresh net.
+        let mean = Tensor::randn([1], (Kind::Float, Device::Cpu)) * 0.1;
+        tch::no_grad(|| {
+            for (name, mut variable) in net.store().variables() {
+                if name.contains("norm.weight") {
+                    let _ = variable.uniform_(0.5, 1.5);
+                } else if name.contains("norm.bias") {
+                    let _ = variable.copy_(&(variable.randn_like() * 0.2 + &mean));
+                }
+            }
+            (0..5).for_each(|_| drop(net.logits(&net.input(&faces), true)));
+        });
+        let expected = tch::no_grad(|| net.logits(&net.input(&faces), false));
+        let folded = FloatNet::fold(&net, 1, config.size).unwrap();
+        assert_eq!(folded.layers.len(), config.convolutions.len() + 3, "one layer for each block");
+        let found = folded.outputs(&faces).pop().unwrap().flatten(1, -1);
+        let far = (&found - &expected).abs().max().double_value(&[]) / expected.abs().max().double_value(&[]);
+        assert!(far < 1e-4, "{far}");
+        // The branches say something: without them the answers are others.
+        let chain = ExpressionNet::new(
+            &crate::config::Net { block: BlockKind::Plain, ..config.clone() },
+            5,
+            Label::COUNT as i64,
+            Kind::Float,
+            Device::Cpu,
+        );
+        let names = |net: &ExpressionNet| net.store().variables().len();
+        assert_eq!(names(&net) - names(&chain), 5 * 5, "five variables beside each convolution");
+    }
 }

@@ -12,6 +12,7 @@ use super::checkpoint::CheckpointPlace;
 use super::curve::Curve;
 use super::faces::Faces;
 use super::loss::{cross_entropy, target};
+use super::optimizer::Rule;
 use super::stage::Stage;
 use super::stage_one::distance;
 use super::stage_two::{class_weights, measure, shift};
@@ -107,10 +108,11 @@ pub fn train(
         batch: stage.batch,
         schedule: stage.schedule,
         rate: stage.rate,
-        momentum: stage.momentum,
+        rule: Rule::Momentum(stage.momentum),
         weight_decay: stage.weight_decay,
         average: stage.average,
         patience: Some(adapt.patience),
+        deadline: None,
         seed,
         checkpoint,
     }

@@ -1,4 +1,4 @@
-//! A cache of what the face net answers: files with a key of everything that the answers depend on.
+//! A cache of what a net answers: files with a key of everything that the answers depend on.
 
 use std::path::Path;
 
@@ -61,7 +61,11 @@ fn write(path: &Path, key: &str, tensor: &Tensor) -> crate::Result<()> {
     Ok(())
 }
 
-fn read(path: &Path, key: &str, shape: &[i64], kind: Kind) -> crate::Result<Option<Tensor>> {
+/// The tensor cached at `path`, or none if there is none under this key.
+///
+/// # Errors
+/// Returns an error if the file cannot be read or is cut off.
+pub fn read(path: &Path, key: &str, shape: &[i64], kind: Kind) -> crate::Result<Option<Tensor>> {
     if !path.exists() {
         return Ok(None);
     }

@@ -1,4 +1,5 @@
-//! Checkpoints: weights, running statistics, their averages, velocities and the learning curve so far, in one safetensors file.
+//! Checkpoints: weights, running statistics, their averages, the optimiser's state and the learning curve so far, in one
+//! safetensors file.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -13,14 +14,14 @@ use crate::error::{Context, Error};
 
 /// Before the names of weights.
 const WEIGHT: &str = "weight/";
-/// Before the names of velocities.
-const VELOCITY: &str = "velocity/";
 /// Before the names of averaged weights, if weights are averaged.
 const AVERAGE: &str = "average/";
 /// Before the names of the weights of the epoch with the lowest held-out loss, if a stage may stop early.
 const BEST: &str = "best/";
 /// The curve, as JSON, in the file's metadata.
 const CURVE: &str = "curve";
+/// The share of the schedule that is done, in the file's metadata.
+const DONE: &str = "schedule_done";
 
 /// What the checkpoint belongs to, in the file's metadata.
 const OWNER: &str = "owner";
@@ -40,6 +41,7 @@ pub struct Checkpoint {
     owner: String,
     tensors: HashMap<String, Tensor>,
     curve: Curve,
+    done: Option<f64>,
 }
 
 /// The longest description of tensors, bytes: some hundred per tensor.
@@ -77,6 +79,7 @@ impl Checkpoint {
         let metadata = |name| header.metadata().as_ref().and_then(|metadata| metadata.get(name).map(String::as_str));
         let owner = metadata(OWNER).unwrap_or_default().to_owned();
         let curve = serde_json::from_str(metadata(CURVE).unwrap_or("[]")).map_err(|error| damaged(&error))?;
+        let done = metadata(DONE).and_then(|share| share.parse().ok()).filter(|share| (0.0..=1.0).contains(share));
         let file = SafeTensors::deserialize(&bytes).map_err(|error| damaged(&error))?;
         let mut tensors = HashMap::new();
         for (name, view) in file.tensors() {
@@ -86,10 +89,11 @@ impl Checkpoint {
             }
             tensors.insert(name, Tensor::from_data_size(view.data(), &shape, Kind::Float));
         }
-        Ok(Some(Checkpoint { path: path.to_owned(), owner, tensors, curve }))
+        Ok(Some(Checkpoint { path: path.to_owned(), owner, tensors, curve, done }))
     }
 
-    /// Writes a checkpoint; an older one stays until the new one is whole.
+    /// Writes a checkpoint; an older one stays until the new one is whole. `done`: share of the stage's schedule; of one that is
+    /// done, the optimiser's state is left out.
     ///
     /// # Errors
     /// Returns an error if the file cannot be written.
@@ -99,17 +103,16 @@ impl Checkpoint {
         optimizer: &Optimizer,
         average: Option<&Average>,
         best: Option<&Average>,
-        curve: &Curve,
+        (curve, done): (&Curve, f64),
     ) -> crate::Result<()> {
         let mut tensors: Vec<(String, Vec<u8>, Vec<usize>)> = Vec::new();
         let weights = store.variables();
         let weights = weights.iter().map(|(name, tensor)| (format!("{WEIGHT}{name}"), tensor));
-        let velocities = optimizer.velocities().map(|(name, tensor)| (format!("{VELOCITY}{name}"), tensor));
         let averages = average.into_iter().flat_map(Average::averages);
         let averages = averages.map(|(name, tensor)| (format!("{AVERAGE}{name}"), tensor));
         let best = best.into_iter().flat_map(Average::averages);
         let best = best.map(|(name, tensor)| (format!("{BEST}{name}"), tensor));
-        for (name, tensor) in weights.chain(velocities).chain(averages).chain(best) {
+        for (name, tensor) in weights.chain(optimizer.state().filter(|_| done < 1.0)).chain(averages).chain(best) {
             let (bytes, shape) = float_bytes(tensor)?;
             tensors.push((name, bytes, shape));
         }
@@ -118,8 +121,8 @@ impl Checkpoint {
             TensorView::new(Dtype::F32, shape.clone(), bytes).map(|view| (name.as_str(), view))
         });
         let views = views.collect::<Result<Vec<_>, _>>()?;
-        let metadata =
-            HashMap::from([(CURVE.to_owned(), serde_json::to_string(curve)?), (OWNER.to_owned(), place.owner.clone())]);
+        let metadata = [(CURVE, serde_json::to_string(curve)?), (OWNER, place.owner.clone()), (DONE, done.to_string())];
+        let metadata = metadata.map(|(name, value)| (name.to_owned(), value)).into();
         let bytes = safetensors::serialize(views, Some(metadata))?;
         Ok(expression_engine::files::write_bytes(&place.path, &bytes)?)
     }
@@ -139,8 +142,8 @@ impl Checkpoint {
         )))
     }
 
-    /// Copies the weights into `store`, velocities, averages and the best epoch's weights into `optimizer`, `average` and
-    /// `best`; gives the curve.
+    /// Copies the weights into `store`, the optimiser's state, averages and the best epoch's weights into `optimizer`,
+    /// `average` and `best`; gives the curve, and the share of the schedule that is done if the file says it.
     ///
     /// # Errors
     /// Returns [`Error::BadInput`] if a tensor is missing or of another shape.
@@ -150,10 +153,10 @@ impl Checkpoint {
         optimizer: &mut Optimizer,
         average: Option<&mut Average>,
         best: Option<&mut Average>,
-    ) -> crate::Result<Curve> {
+    ) -> crate::Result<(Curve, Option<f64>)> {
         self.variables(store, WEIGHT)?;
-        for (name, velocity) in optimizer.velocities_mut() {
-            self.copy(&format!("{VELOCITY}{name}"), velocity)?;
+        for (name, state) in optimizer.state_mut().filter(|_| self.done != Some(1.0)) {
+            self.copy(&name, state)?;
         }
         for (name, average) in average.into_iter().flat_map(Average::averages_mut) {
             self.copy(&format!("{AVERAGE}{name}"), average)?;
@@ -161,7 +164,7 @@ impl Checkpoint {
         for (name, best) in best.into_iter().flat_map(Average::averages_mut) {
             self.copy(&format!("{BEST}{name}"), best)?;
         }
-        Ok(self.curve)
+        Ok((self.curve, self.done))
     }
 
     /// Copies what a finished stage gave into `store`: the averaged weights where weights were averaged.

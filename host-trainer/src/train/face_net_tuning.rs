@@ -11,6 +11,7 @@ use super::checkpoint::{Checkpoint, CheckpointPlace};
 use super::curve::Curve;
 use super::faces::{self, Faces};
 use super::loss;
+use super::optimizer::Rule;
 use super::stage::Stage;
 use super::views::{self, View, Views};
 use crate::config::{Config, Schedule};
@@ -64,10 +65,11 @@ impl FaceClassifier<'_> {
             batch: tuning.batch,
             schedule: Schedule::OneCycle,
             rate: tuning.rate,
-            momentum: tuning.momentum,
+            rule: Rule::Momentum(tuning.momentum),
             weight_decay: tuning.weight_decay,
             average: 0.0,
             patience: None,
+            deadline: None,
             seed,
             checkpoint,
         }

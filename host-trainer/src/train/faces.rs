@@ -30,13 +30,8 @@ impl Faces {
             samples.par_iter().map(|sample| sample.picture.aligned_face(whole)).collect::<Result<Vec<_>, _>>()?;
         let shape = [samples.len(), input.channels, input.aligned, input.aligned].map(|side| side as i64);
         let aligned = Tensor::from_data_size(&faces.concat(), &shape, Kind::Uint8);
-        let distribution: Vec<f32> = samples.iter().flat_map(|sample| sample.distribution).collect();
-        let label: Vec<i64> = samples.iter().map(|sample| sample.label as i64).collect();
-        Ok(Faces {
-            aligned: aligned.to_device(device),
-            distribution: Tensor::from_slice(&distribution).view([-1, Label::COUNT as i64]).to_device(device),
-            label: Tensor::from_slice(&label).to_device(device),
-        })
+        let (distribution, label) = votes(samples, device);
+        Ok(Faces { aligned: aligned.to_device(device), distribution, label })
     }
 
     /// How many.
@@ -48,6 +43,14 @@ impl Faces {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+}
+
+/// The vote distributions of samples, f32 `[n, 8]`, and their class indices, i64 `[n]`.
+pub fn votes(samples: &[Sample], device: Device) -> (Tensor, Tensor) {
+    let distribution: Vec<f32> = samples.iter().flat_map(|sample| sample.distribution).collect();
+    let label: Vec<i64> = samples.iter().map(|sample| sample.label as i64).collect();
+    let distribution = Tensor::from_slice(&distribution).view([-1, Label::COUNT as i64]);
+    (distribution.to_device(device), Tensor::from_slice(&label).to_device(device))
 }
 
 /// Pictures for the face net: f32 `[n, 3, side, side]`, RGB in `0..=255`.

@@ -8,9 +8,14 @@ use crate::config::Targets;
 
 /// What cross-entropy is taken against: f32 `[n, 8]`.
 pub fn target(faces: &Faces, rows: &Tensor, targets: Targets) -> Tensor {
+    target_of((&faces.distribution, &faces.label), rows, targets)
+}
+
+/// As [`target`], of vote distributions, f32 `[samples, 8]`, and class indices, i64 `[samples]`.
+pub fn target_of((distribution, label): (&Tensor, &Tensor), rows: &Tensor, targets: Targets) -> Tensor {
     match targets {
-        Targets::Distribution => faces.distribution.index_select(0, rows),
-        Targets::Majority => faces.label.index_select(0, rows).one_hot(Label::COUNT as i64).to_kind(Kind::Float),
+        Targets::Distribution => distribution.index_select(0, rows),
+        Targets::Majority => label.index_select(0, rows).one_hot(Label::COUNT as i64).to_kind(Kind::Float),
     }
 }
 

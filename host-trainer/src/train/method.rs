@@ -14,11 +14,12 @@ use super::faces::Faces;
 use super::start::Start;
 use super::target_maps::TargetMaps;
 use super::teacher::Teacher;
-use super::{stage_one, stage_two};
+use super::{stage_one, stage_two, teachers};
 use crate::config::{Adapt, Config};
 use crate::coverage;
 use crate::dataset::{self, DataSet, Sample, Source};
 use crate::error::Error;
+use crate::interrupt;
 use crate::net::{ExpressionNet, FaceNet};
 use crate::run::{self, Run};
 
@@ -62,7 +63,16 @@ pub fn train(run: &Run, config: &Config, data: &DataSet, mut face_net: FaceNet) 
     // Fresh weights are drawn from torch's generator: those of the tuning head here, those of the net below.
     tch::manual_seed(run.seed() as i64);
     let mut teacher = None;
-    if config.face_net_tuning.epochs > 0 {
+    if let Some(deadline) = run.deadline() {
+        interrupt::end_by(Some(deadline));
+    }
+    if !config.teachers.is_empty() {
+        let taught = teachers::teach(run, config, data, face_net)?;
+        face_net = taught.face_net;
+        teacher = Some(taught.teacher);
+        curves.extend(taught.curves);
+        clock("the teachers");
+    } else if config.face_net_tuning.epochs > 0 {
         let (train, calibration) = ((&data.train[..], &faces), (&data.calibration[..], &held_out));
         let classifier = FaceClassifier::new(&mut face_net, config, &data.train)?;
         let curve = classifier.train(train, calibration, run.seed(), &checkpoint(run::TUNED_FACE_NET))?;
@@ -126,7 +136,10 @@ pub fn train(run: &Run, config: &Config, data: &DataSet, mut face_net: FaceNet) 
     drop(face_net);
 
     let checkpoint = checkpoint(run::STAGE_TWO);
-    let curve = stage_two::train(&net, (&faces, teacher.as_ref()), &held_out, config, run.seed(), &checkpoint)?;
+    // Stage two ends in good order by itself.
+    interrupt::end_by(None);
+    let ending = (run.seed(), run.deadline());
+    let curve = stage_two::train(&net, (&faces, teacher.as_ref()), &held_out, config, ending, &checkpoint)?;
     curves.push(("stage two".to_owned(), curve));
     clock("stage two");
     net.set_kind(Kind::Float);

@@ -19,6 +19,7 @@ pub mod stage_two;
 pub mod start;
 pub mod target_maps;
 pub mod teacher;
+pub mod teachers;
 pub mod views;
 
 pub use curve::{Curve, Epoch};

@@ -10,8 +10,8 @@ use tch::{Tensor, nn};
 use super::average::Average;
 use super::checkpoint::{Checkpoint, CheckpointPlace};
 use super::curve::{self, Curve, Epoch};
-use super::optimizer::Optimizer;
-use super::schedule;
+use super::optimizer::{Optimizer, Rule};
+use super::schedule::{self, Progress};
 use crate::config::Schedule;
 use crate::error::ensure;
 use crate::progress;
@@ -30,8 +30,8 @@ pub struct Stage<'a> {
     pub schedule: Schedule,
     /// The highest rate.
     pub rate: f64,
-    /// Momentum.
-    pub momentum: f64,
+    /// How a gradient becomes a step.
+    pub rule: Rule,
     /// Weight decay.
     pub weight_decay: f64,
     /// Share of the averaged weights that a step keeps; 0 for no averaging.
@@ -39,6 +39,8 @@ pub struct Stage<'a> {
     /// Early stopping: after so many epochs without a lower held-out loss the stage ends, and the weights of the epoch with
     /// the lowest are the result, or those that it began with. `None`: every epoch is trained, and the last one counts.
     pub patience: Option<usize>,
+    /// When the stage ends at the latest: its schedule is then done sooner. `None`: after its epochs.
+    pub deadline: Option<Instant>,
     /// Seed of the run.
     pub seed: u64,
     /// Written after every epoch; an interrupted stage resumes from it.
@@ -57,7 +59,8 @@ impl Stage<'_> {
     /// uninterrupted one does.
     ///
     /// # Errors
-    /// Returns an error if the run is interrupted, the checkpoint does not fit, or the loss is not finite.
+    /// Returns an error if the run is interrupted, the checkpoint does not fit, the loss is not finite, or time is up before the
+    /// first step.
     pub fn train(
         &self,
         store: &nn::VarStore,
@@ -66,15 +69,15 @@ impl Stage<'_> {
         mut loss: impl FnMut(&[i64], &mut ChaCha8Rng) -> crate::Result<Tensor>,
         mut held_out: impl FnMut() -> crate::Result<HeldOut>,
     ) -> crate::Result<Curve> {
-        let mut optimizer = Optimizer::new(store, &factor, self.momentum, self.weight_decay);
+        let mut optimizer = Optimizer::new(store, &factor, self.rule, self.weight_decay);
         let mut average = (self.average > 0.0).then(|| Average::new(store, self.average));
         let mut best = self.patience.map(|_| Average::new(store, 0.0));
-        let mut curve = match Checkpoint::open(&self.checkpoint.path)? {
+        let (mut curve, done) = match Checkpoint::open(&self.checkpoint.path)? {
             Some(checkpoint) => {
                 let checkpoint = checkpoint.of_owner(&self.checkpoint.owner)?;
                 checkpoint.restore(store, &mut optimizer, average.as_mut(), best.as_mut())?
             }
-            None => Vec::new(),
+            None => (Vec::new(), None),
         };
         // Of the weights that the stage began with, or of the best ones in the checkpoint.
         best.iter_mut().for_each(Average::swap);
@@ -85,12 +88,24 @@ impl Stage<'_> {
         let started = Instant::now();
         let (first, bar) = (curve.len(), progress::bar((self.epochs * batches) as u64, self.name));
         bar.set_position((first * batches) as u64);
+        let clock = Progress::new(self.epochs * batches, first * batches, done, self.deadline);
         for epoch in first..self.epochs {
             if self.patience.is_some_and(|patience| epochs_since(lowest, &curve) >= patience) {
                 progress::line(&bar, &format!("{}: stopped, no lower held-out loss than {lowest:.4}", self.name));
                 break;
             }
-            let (mean, seconds) = self.epoch(epoch, samples, (&mut optimizer, average.as_mut()), &mut loss, &bar)?;
+            if clock.is_over(epoch * batches, Instant::now()) {
+                progress::line(&bar, &format!("{}: ended after {epoch} of {} epochs", self.name, self.epochs));
+                break;
+            }
+            let begun = Instant::now();
+            let (trained, mean) =
+                self.epoch(epoch, samples, (&mut optimizer, average.as_mut()), &mut loss, (&clock, &bar))?;
+            // Time was up before its first step.
+            if trained == 0 {
+                break;
+            }
+            let samples_per_second = trained as f64 / begun.elapsed().as_secs_f64();
             average.iter_mut().for_each(Average::swap);
             let (held_out_loss, held_out_accuracy) = tch::no_grad(&mut held_out)?;
             if let Some(best) = best.as_mut().filter(|_| held_out_loss < lowest) {
@@ -98,9 +113,9 @@ impl Stage<'_> {
                 lowest = held_out_loss;
             }
             average.iter_mut().for_each(Average::swap);
-            let samples_per_second = samples as f64 / seconds;
             curve.push(Epoch { loss: mean, held_out_loss, held_out_accuracy, samples_per_second });
-            Checkpoint::write(self.checkpoint, store, &optimizer, average.as_ref(), best.as_ref(), &curve)?;
+            let done = clock.share((epoch + 1) * batches, Instant::now());
+            Checkpoint::write(self.checkpoint, store, &optimizer, average.as_ref(), best.as_ref(), (&curve, done))?;
             curve::write_csv(&self.checkpoint.path.with_file_name(run::CURVES), self.name, &curve)?;
             let accuracy = held_out_accuracy.map(|share| format!(", accuracy {:.1} %", 100.0 * share));
             let left = progress::left(epoch + 1 - first, self.epochs - first, started.elapsed());
@@ -116,25 +131,27 @@ impl Stage<'_> {
             );
         }
         bar.finish_and_clear();
+        let none = "no time is left for it; resume with --resume and more --max-minutes";
+        ensure!(self.epochs == 0 || !curve.is_empty() || self.patience.is_some(), "{}: {none}", self.name);
         best.as_mut().or(average.as_mut()).into_iter().for_each(Average::swap);
         Ok(curve)
     }
 
-    /// Mean loss of one pass, and its seconds.
+    /// Trains one pass, or as much of it as there is time for: gives how many samples, and their mean loss.
     fn epoch(
         &self,
         epoch: usize,
         samples: usize,
         (optimizer, mut average): (&mut Optimizer, Option<&mut Average>),
         loss: &mut impl FnMut(&[i64], &mut ChaCha8Rng) -> crate::Result<Tensor>,
-        bar: &ProgressBar,
-    ) -> crate::Result<(f64, f64)> {
+        (clock, bar): (&Progress, &ProgressBar),
+    ) -> crate::Result<(usize, f64)> {
         let mut rng = rng(self.seed, self.name, epoch as u64);
         tch::manual_seed(rand::Rng::next_u64(&mut rng) as i64 >> 1);
         let mut order: Vec<i64> = (0..samples as i64).collect();
         order.shuffle(&mut rng);
         let batches = samples.div_ceil(self.batch);
-        let (started, mut sum) = (Instant::now(), 0.0);
+        let (mut trained, mut sum) = (0, 0.0);
         for (step, batch) in order.chunks(self.batch).enumerate() {
             crate::interrupt::check()?;
             bar.inc(1);
@@ -142,19 +159,25 @@ impl Stage<'_> {
             if batch.len() < 2 {
                 continue;
             }
-            let rate =
-                self.rate * schedule::factor(self.schedule, epoch * batches + step, self.epochs * batches, batches);
+            let step = epoch * batches + step;
+            let now = Instant::now();
+            if clock.is_over(step, now) {
+                break;
+            }
+            let at = clock.step(step, now);
+            let rate = self.rate * schedule::factor(self.schedule, at, self.epochs * batches, batches);
             let loss = loss(batch, &mut rng)?;
-            optimizer.step(&loss, rate);
+            optimizer.step(&loss, rate, step);
             if let Some(average) = &mut average {
-                average.update(epoch * batches + step);
+                average.update(step);
             }
             let value = loss.double_value(&[]);
             let advice = "lower its rate in the preset";
             ensure!(value.is_finite(), "{}: the loss is {value} in epoch {}; {advice}", self.name, epoch + 1);
             sum += value * batch.len() as f64;
+            trained += batch.len();
         }
-        Ok((sum / samples as f64, started.elapsed().as_secs_f64()))
+        Ok((trained, sum / trained.max(1) as f64))
     }
 }
 

@@ -8,6 +8,7 @@ use tch::{Kind, Tensor};
 use super::checkpoint::CheckpointPlace;
 use super::curve::Curve;
 use super::faces::Faces;
+use super::optimizer::Rule;
 use super::stage::Stage;
 use super::target_maps::TargetMaps;
 use super::views::{self, Views};
@@ -45,10 +46,11 @@ pub fn train(
         batch: stage.batch,
         schedule: stage.schedule,
         rate: stage.rate,
-        momentum: stage.momentum,
+        rule: Rule::Momentum(stage.momentum),
         weight_decay: stage.weight_decay,
         average: 0.0,
         patience: None,
+        deadline: None,
         seed,
         checkpoint,
     }

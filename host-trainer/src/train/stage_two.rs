@@ -1,6 +1,8 @@
 //! Stage two, refining: fully-connected layers are appended and everything is trained jointly with cross-entropy
 //! (paper, section III-C). The face net is gone.
 
+use std::time::Instant;
+
 use tch::{Kind, Tensor};
 
 use super::checkpoint::CheckpointPlace;
@@ -9,6 +11,7 @@ use super::degrade::degraded;
 use super::faces::Faces;
 use super::loss::{cross_entropy, share_right, shares_right, target};
 use super::mix::mixed;
+use super::optimizer::Rule;
 use super::stage::{HeldOut, Stage};
 use super::teacher::Teacher;
 use super::views::{self, Views};
@@ -19,7 +22,7 @@ use crate::net::ExpressionNet;
 const BATCH: i64 = 256;
 
 /// Trains all of `net` on `faces`; the curve is of `held_out`. `teacher`: of `faces`, for the share of the targets that the
-/// configuration gives it.
+/// configuration gives it. `deadline`: when training ends at the latest; its schedule is then done sooner.
 ///
 /// # Errors
 /// Returns the errors of [`Stage::train`].
@@ -28,7 +31,7 @@ pub fn train(
     (faces, teacher): (&Faces, Option<&Teacher>),
     held_out: &Faces,
     config: &Config,
-    seed: u64,
+    (seed, deadline): (u64, Option<Instant>),
     checkpoint: &CheckpointPlace,
 ) -> crate::Result<Curve> {
     let stage = &config.stage_two;
@@ -41,10 +44,11 @@ pub fn train(
         batch: stage.batch,
         schedule: stage.schedule,
         rate: stage.rate,
-        momentum: stage.momentum,
+        rule: Rule::Momentum(stage.momentum),
         weight_decay: stage.weight_decay,
         average: stage.average,
         patience: None,
+        deadline,
         seed,
         checkpoint,
     }

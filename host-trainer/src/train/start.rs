@@ -65,6 +65,7 @@ fn shape(layers: &FloatNet) -> crate::Result<config::Net> {
         convolutions: convolutions.iter().map(|layer| layer.shape[0] as i64).collect(),
         pools: pools.collect(),
         batch_norm: false,
+        block: config::BlockKind::Plain,
         hidden: hidden.shape[0] as i64,
         dropout: 0.0,
         low_light: None,

@@ -1,4 +1,4 @@
-//! The tuned face net as a teacher in stage two: its answers to views of the training samples, computed once and cached
+//! A teacher in stage two, the tuned face net or several nets ([`super::teachers`]): its answers to views of the training samples, computed once and cached
 //! (Hinton et al., "Distilling the Knowledge in a Neural Network", arXiv 1503.02531).
 
 use std::path::Path;
@@ -17,9 +17,9 @@ use crate::random::rng;
 /// Samples that go through the face net at once.
 const BATCH: usize = 32;
 
-/// What the tuned face net answers to the training samples.
+/// What a teacher answers to the training samples.
 pub struct Teacher {
-    /// Probabilities, f32 `[views, 8]`: of each view, the mean of the answers to it and to its mirror image.
+    /// Probabilities, f32 `[views, 8]`: of the tuned face net, the mean of the answers to each view and to its mirror image.
     answers: Tensor,
     /// Of sample `i`, view `v` at `i * per_sample + v`.
     views: Vec<View>,
@@ -50,6 +50,12 @@ impl Teacher {
         let answer = || answer(classifier, samples, &views);
         let answers = cache::or_computed(path, &key, (&shape, Kind::Float), answer)?.to_device(classifier.device());
         Ok(Teacher { answers, views, per_sample, consistent })
+    }
+
+    /// A teacher of given answers to `per_sample` views of each sample: probabilities, f32 `[views, 8]`. Of sample `i`, view `v` is at
+    /// `i * per_sample + v`.
+    pub fn of_answers(answers: Tensor, views: Vec<View>, per_sample: usize) -> Teacher {
+        Teacher { answers, views, per_sample, consistent: true }
     }
 
     /// A random view of each sample in `batch`, and the answers to them, f32 `[batch, 8]`.

@@ -134,6 +134,24 @@ pub const ASSETS: &[Asset] = &[
         unpacked_bytes: 8_000_000,
         x86_64_linux_only: false,
     },
+    // An expression net that teaches beside the face net (host-trainer's presets with [[teachers]]).
+    Asset {
+        folder: "densenet",
+        packages: &[Package {
+            registry: Registry::Npm,
+            name: "faceplugin-face-recognition-js",
+            version: "0.0.1",
+            bytes: 41_114_878,
+            sha256: "7ea06031d9a3f83753254fcff60506a07b81b46fc84d4ee024cd041f260ec1ba",
+            members: &[
+                ("package/model/fr_expression.onnx", "fr_expression.onnx"),
+                ("package/LICENSE", "LICENSE"),
+            ],
+        }],
+        written: &[],
+        unpacked_bytes: 28_500_000,
+        x86_64_linux_only: false,
+    },
     Asset {
         folder: "onnxruntime",
         packages: &[Package {
