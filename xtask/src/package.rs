@@ -68,3 +68,22 @@ pub fn pack_with(target: &str, papers: &[PathBuf]) -> Result<PathBuf> {
     let path = output.lines().map(str::trim).rfind(|line| line.ends_with(".deb"));
     Ok(root.join(path.context("cargo-deb did not print the path of the package")?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn no_two_entries_of_the_package_go_to_one_place() {
+        // The variant for arm64 merges its entry by the place where files go: of two with the same place, it keeps the last.
+        let manifest = fs::read_to_string(cargo::workspace_root().join("edge-runtime/Cargo.toml")).unwrap();
+        let manifest: toml::Table = manifest.parse().unwrap();
+        let assets = manifest["package"]["metadata"]["deb"]["assets"].as_array().unwrap();
+        let mut places = BTreeSet::new();
+        for asset in assets {
+            assert!(places.insert(asset[1].as_str().unwrap()), "{} has two entries", asset[1]);
+        }
+        assert!(places.contains("usr/bin/edge-runtime"));
+    }
+}
