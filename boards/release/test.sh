@@ -33,7 +33,10 @@ if [ "$architecture" != "$(dpkg --print-architecture)" ]; then
 fi
 
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+demo=
+# unshare itself does not heed SIGTERM while it waits; with it, its child ends.
+end() { [ -z "$demo" ] || { kill -KILL "$demo" && wait "$demo"; } 2>/dev/null || :; demo=; }
+trap 'end; rm -rf "$work"' EXIT
 roots=${ROOTS:-$work}
 base=$roots/$suite-$architecture${with:+-$with}.tar
 if [ ! -s "$base" ]; then
@@ -76,8 +79,7 @@ END
         sleep 0.2
     done
     face=$(since "$begun")
-    kill $demo 2>/dev/null || :
-    wait $demo 2>/dev/null || :
+    end
     step "unpacked after $unpacked s, page after $page s, a face in /api/state after $face s"
 }
 
