@@ -7,9 +7,9 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, ensure};
 use sha2::{Digest, Sha256};
 
-use crate::arm;
 use crate::error::bad_input;
 use crate::process::{is_installed, run};
+use crate::{arm, cargo};
 
 /// The Debian release that emulated boards and card images run.
 pub const RELEASE: &str = "bookworm";
@@ -30,44 +30,85 @@ pub fn missing_packages() -> Vec<&'static str> {
     needs.into_iter().filter(|(program, _)| !is_installed(program)).map(|(_, package)| package).collect()
 }
 
-/// Returns a tarball of a root file system with `packages` and their dependencies. It is made once and kept in `folder`.
+/// What a root file system is made of.
+pub struct Root {
+    /// Debian packages; their dependencies come with them.
+    pub packages: &'static [&'static str],
+    /// The parts of Debian's archive that are used.
+    pub components: &'static str,
+    /// Whether the packages' copyright files are kept, as they must be where the file system is passed on.
+    pub copyrights: bool,
+}
+
+/// Where a root file system has the list of its packages.
+const PACKAGES: &str = "usr/share/edge-runtime/packages.txt";
+
+/// Returns a tarball of a root file system. It is made once and kept in `folder`.
 ///
 /// # Errors
 /// Returns an error if Linux does not start the boards' programs here, or mmdebstrap fails.
-pub fn tarball(folder: &Path, packages: &[&str]) -> Result<PathBuf> {
-    let name: String = Sha256::digest(format!("{RELEASE} {}", packages.join(",")))
-        .iter()
-        .take(6)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+pub fn tarball(folder: &Path, root: &Root) -> Result<PathBuf> {
+    let mut key = format!("{RELEASE} {}", root.packages.join(","));
+    if root.copyrights {
+        key += &format!(" {} copyrights", root.components);
+    }
+    let name: String = Sha256::digest(key).iter().take(6).map(|byte| format!("{byte:02x}")).collect();
     let made = folder.join(format!("root-{name}.tar"));
     if made.exists() {
         return Ok(made);
     }
     register_emulator()?;
-    eprintln!("making a root file system of Debian {RELEASE} for arm64 (takes minutes): {}", packages.join(" "));
+    eprintln!("making a root file system of Debian {RELEASE} for arm64 (takes minutes): {}", root.packages.join(" "));
     let making = folder.join(format!("root-{name}.making.tar"));
     let mut command = Command::new("mmdebstrap");
     command.args(["--quiet", "--architectures=arm64", "--variant=minbase", "--format=tar"]);
-    command.arg(format!("--include={}", packages.join(",")));
+    command.arg(format!("--components={}", root.components)).arg(format!("--include={}", root.packages.join(",")));
     // A board does not need these, and unpacking them takes time.
     for path in ["/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*"] {
         command.arg(format!("--dpkgopt=path-exclude={path}"));
     }
-    // mmdebstrap copies these from this machine.
-    command.arg("--customize-hook=rm -f \"$1/etc/resolv.conf\" \"$1/etc/hostname\"");
+    if root.copyrights {
+        command.arg("--dpkgopt=path-include=/usr/share/doc/*/copyright");
+    }
+    // mmdebstrap copies the first two from this machine; keys that every board has protect none.
+    command.arg("--customize-hook=rm -f \"$1/etc/resolv.conf\" \"$1/etc/hostname\" \"$1\"/etc/ssh/ssh_host_*");
+    command.arg(list_packages("$(dpkg-query --root=\"$1\" --show --showformat='${Package}\\n')"));
+    if let Some(date) = cargo::source_date() {
+        command.env("SOURCE_DATE_EPOCH", date.to_string());
+    }
     command.args(["--aptopt=Apt::Install-Recommends \"false\"", RELEASE]).arg(&making);
     run(&mut command).context("Debian's root file system could not be made")?;
     fs::rename(making, &made)?;
     Ok(made)
 }
 
+/// Returns a flag of mmdebstrap that writes a list of packages into the file system: name, version, architecture, SHA-256 of the package.
+/// `names` are words of the shell.
+pub fn list_packages(names: &str) -> String {
+    format!(
+        "--customize-hook=mkdir -p \"$1/usr/share/edge-runtime\"; \
+         APT_CONFIG=\"$MMDEBSTRAP_APT_CONFIG\" apt-cache show --no-all-versions {names} | awk '{FIELDS}' > \"$1/{PACKAGES}\""
+    )
+}
+
+/// A program for awk that makes a line of each paragraph about a package.
+const FIELDS: &str = r#"/^[A-Za-z0-9]+:/ { value[$1] = $2 } /^$/ { print value["Package:"], value["Version:"], value["Architecture:"], value["SHA256:"] }"#;
+
+/// Returns the list of the packages in a tarball.
+///
+/// # Errors
+/// Returns an error if the tarball has none.
+pub fn packages(tarball: &Path) -> Result<String> {
+    run(Command::new("tar").arg("-xOf").arg(tarball).arg(format!("./{PACKAGES}")))
+        .with_context(|| format!("{} has no list of its packages", tarball.display()))
+}
+
 /// Returns the same root file system as a squashfs image.
 ///
 /// # Errors
 /// Returns an error if the tarball cannot be made or packed.
-pub fn squashfs(folder: &Path, packages: &[&str]) -> Result<PathBuf> {
-    let tar = tarball(folder, packages)?;
+pub fn squashfs(folder: &Path, packages: &'static [&'static str]) -> Result<PathBuf> {
+    let tar = tarball(folder, &Root { packages, components: "main", copyrights: false })?;
     let made = tar.with_extension("squashfs");
     if !made.exists() {
         let making = tar.with_extension("making.squashfs");

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
+use sha2::{Digest, Sha256};
 
 use super::archive::Archive;
 use crate::process::run;
@@ -14,6 +15,8 @@ use crate::process::run;
 pub const EMULATOR: &str = "qemu-system-aarch64";
 /// Debian's package that depends on the current kernel for 64-bit ARM boards.
 const KERNEL: &str = "linux-image-arm64:arm64";
+/// The list of the packages.
+const PACKAGES: &str = "packages.txt";
 /// A shell and the usual tools in one static program.
 const SHELL: &str = "busybox-static:arm64";
 
@@ -39,13 +42,16 @@ impl System {
             fs::create_dir_all(&making)?;
             let package = current_kernel()?;
             run(Command::new("apt-get").arg("download").args([package.as_str(), SHELL]).current_dir(&making))?;
+            let mut lines = String::new();
             for entry in fs::read_dir(&making)? {
                 let path = entry?.path();
                 if path.extension().is_some_and(|extension| extension == "deb") {
                     run(Command::new("dpkg-deb").arg("-x").arg(&path).arg(&making))?;
+                    lines += &package_line(&path)?;
                     fs::remove_file(path)?;
                 }
             }
+            fs::write(making.join(PACKAGES), lines)?;
             fs::rename(making, &unpacked)?;
         }
         let mut modules = BTreeMap::new();
@@ -56,6 +62,21 @@ impl System {
             }
         })?;
         Ok(System { folder: unpacked, modules })
+    }
+
+    /// Returns a line for each package that the system was taken from: name, version, architecture, SHA-256 of the package.
+    ///
+    /// # Errors
+    /// Returns an error if the list cannot be read.
+    pub fn packages(&self) -> Result<String> {
+        let list = self.folder.join(PACKAGES);
+        fs::read_to_string(&list).with_context(|| {
+            format!(
+                "{} could not be read; delete {}, which an older version made",
+                list.display(),
+                self.folder.display()
+            )
+        })
     }
 
     /// Returns the kernel's file.
@@ -155,6 +176,15 @@ fn current_kernel() -> Result<String> {
     let output = run(Command::new("apt-cache").args(["depends", "--important", KERNEL])).context(UNKNOWN)?;
     let package = output.lines().find_map(|line| line.trim().strip_prefix("Depends: ")).context(UNKNOWN)?;
     Ok(if package.contains(':') { package.to_owned() } else { format!("{package}:arm64") })
+}
+
+/// Returns the line for a package in the list.
+fn package_line(package: &Path) -> Result<String> {
+    let about = run(Command::new("dpkg-deb")
+        .args(["--show", "--showformat", "${Package} ${Version} ${Architecture}"])
+        .arg(package))?;
+    let sum: String = Sha256::digest(fs::read(package)?).iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(format!("{about} {sum}\n"))
 }
 
 /// Returns the names of the modules that a module depends on, from the description in its file.

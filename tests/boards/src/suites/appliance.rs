@@ -48,6 +48,7 @@ pub fn run(lab: &Lab) -> Result<Vec<Figures>> {
         output: &card,
     })?;
     let bytes = fs::metadata(&card)?.len();
+    add_files_of_owner(&work, &card)?;
     // The size of an emulated card must be a power of two.
     fs::OpenOptions::new().write(true).open(&card)?.set_len(bytes.next_power_of_two())?;
     if lab.has(Fault::Card) {
@@ -81,7 +82,8 @@ pub fn run(lab: &Lab) -> Result<Vec<Figures>> {
     let root = guest.run("findmnt -no FSTYPE /")?;
     ensure!(root.trim() == "overlay", "the root file system is {}", root.trim());
     let data = guest.run("findmnt -no SOURCE,FSTYPE /var/lib/edge-runtime")?;
-    ensure!(data.contains("p3 ext4"), "the journal is on {}", data.trim());
+    ensure!(data.contains("p3[/edge-runtime] ext4"), "the journal is on {}", data.trim());
+    check_files_of_card(&mut guest)?;
     guest.run("systemctl is-active edge-runtime")?;
     // The power is cut without warning; the record is there after the next boot.
     guest.cut()?;
@@ -90,11 +92,44 @@ pub fn run(lab: &Lab) -> Result<Vec<Figures>> {
     let again = first_record(&mut guest)?;
     ensure!(again == Some(first), "the first record was {first} before the power cut, and is {again:?} after it");
     let text = format!(
-        "image of {} MiB: first record {:.0} s after power on; after a power cut the journal is intact and has that record",
+        "image of {} MiB: first record {:.0} s after power on; name, page and ssh by files on the card; after a power cut the journal is intact and has that record",
         bytes >> 20,
         elapsed.as_secs_f64()
     );
     Ok(vec![Figures { board: BOARD.name(), text }])
+}
+
+/// Puts files on the card's boot partition, as its owner would.
+fn add_files_of_owner(work: &Path, card: &Path) -> Result<()> {
+    let key = work.join("key");
+    for old in [&key, &key.with_extension("pub")] {
+        let _ = fs::remove_file(old);
+    }
+    process::run(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key))?;
+    fs::write(work.join("hostname"), "hall\r\n")?;
+    fs::copy(key.with_extension("pub"), work.join("authorized_keys"))?;
+    fs::write(work.join("preview-token"), "too short")?;
+    // The guest logs in to itself with it.
+    let files = ["hostname", "authorized_keys", "preview-token", "key"].map(|name| work.join(name));
+    let partition = format!("{}@@{}", card.display(), image::FIRST_PARTITION);
+    process::run(Command::new("mcopy").args(["-o", "-i", &partition]).args(files).arg("::"))?;
+    Ok(())
+}
+
+/// Checks what the board made of these files.
+fn check_files_of_card(guest: &mut Guest) -> Result<()> {
+    let name = guest.run("uname -n")?;
+    ensure!(name.trim() == "hall", "the board's name is {}", name.trim());
+    guest.run("ip link set lo up; cp /boot/firmware/key /tmp/key && chmod 600 /tmp/key")?;
+    let login = "ssh -o StrictHostKeyChecking=no -o BatchMode=yes -i /tmp/key root@127.0.0.1 id -u";
+    let user = guest.run(&format!("for i in 1 2 3 4 5 6 7 8 9; do {login} && break; sleep 5; done 2>/dev/null"))?;
+    ensure!(user.trim() == "0", "ssh with the card's key said {}", user.trim());
+    let page = "for i in 1 2 3 4 5 6 7 8 9; do busybox wget -qO- http://127.0.0.1/ && break; sleep 5; done";
+    let page = guest.run(page)?;
+    for text in ["<h1>hall</h1>", "preview-token: too short", "authorized_keys: ssh root@hall.local"] {
+        ensure!(page.contains(text), "the page lacks {text:?}: {}", page.replace('\n', "; "));
+    }
+    Ok(())
 }
 
 /// Writes the files that the image gets in addition: frames for the camera that the emulated Pi lacks, and a shell on the
