@@ -110,8 +110,10 @@ fn rows_out_of_order_end_the_reading() {
 #[test]
 fn text_that_is_not_utf_8_is_damage_and_every_such_row_is_named() {
     let folder = tempfile::tempdir().unwrap();
-    let path =
-        journal(folder.path(), "UPDATE record SET file = CAST(x'ff' AS TEXT) WHERE id IN (SELECT id FROM record ORDER BY id LIMIT 2)");
+    let path = journal(
+        folder.path(),
+        "UPDATE record SET file = CAST(x'ff' AS TEXT) WHERE id IN (SELECT id FROM record ORDER BY id LIMIT 2)",
+    );
     let log = |command: &str| {
         let mut program = Command::new(env!("CARGO_BIN_EXE_edge-runtime"));
         program.args(["log", command]).arg("--journal").arg(&path).output().unwrap()

@@ -148,15 +148,20 @@ pub fn with_finding(page: &str, promise: &Promise, finding: &Finding, date: &str
     let mut lines: Vec<String> = page.lines().map(str::to_owned).collect();
     let beginning = row_beginning(promise);
     let row = lines.iter_mut().find(|line| line.starts_with(&beginning));
-    *row.with_context(|| format!("docs/promises.md has no row that begins with {beginning:?}"))? =
-        format!("{beginning} {} | {tried} | {lost} | [{2}](../{1}) | {date} |", promise.says, promise.file, name(promise.file));
+    *row.with_context(|| format!("docs/promises.md has no row that begins with {beginning:?}"))? = format!(
+        "{beginning} {} | {tried} | {lost} | [{2}](../{1}) | {date} |",
+        promise.says,
+        promise.file,
+        name(promise.file)
+    );
     if !finding.rows.is_empty() {
         let marker = format!("<!-- rows of {} -->", promise.name);
         let at = lines.iter().position(|line| *line == marker);
         let at = at.with_context(|| format!("docs/promises.md has no line {marker}"))? + 1;
         // The table's head and the line below it stay.
         let first = at + 2;
-        let end = lines[first..].iter().position(|line| !line.starts_with('|')).map_or(lines.len(), |rows| first + rows);
+        let end =
+            lines[first..].iter().position(|line| !line.starts_with('|')).map_or(lines.len(), |rows| first + rows);
         lines.splice(first..end, finding.rows.iter().map(|cells| format!("| {cells} |")));
     }
     Ok(lines.join("\n") + "\n")
@@ -197,7 +202,9 @@ mod tests {
     fn findings_replace_their_row_and_table_alone() {
         let promise = Promise { name: "x", says: "Holds", test: Test::Boards("x"), file: "a/b.rs", times: 1, unit: "" };
         let mut finding = Finding::default();
-        for line in ["noise", "promise row: PNG | 1 MiB", "promise measured: 3 tries | 0 of 4", "promise row: GIF | 2 MiB"] {
+        for line in
+            ["noise", "promise row: PNG | 1 MiB", "promise measured: 3 tries | 0 of 4", "promise row: GIF | 2 MiB"]
+        {
             finding.read(line);
         }
         let page = "| `w` | old |\n| `x` | old |\n\n<!-- rows of x -->\n| what | memory |\n| --- | --- |\n| old | 0 |\n\nend\n";

@@ -142,7 +142,13 @@ fn peak(name: &str, picture: &[u8]) -> (Result<(), String>, Figure) {
     assert!(figure.bytes < MAX_MEMORY, "{name}: {} MiB", figure.bytes / MIB);
     let outcome = if read.is_err() { "refused" } else { "read without it" };
     let (size, memory) = (picture.len().div_ceil(1024), figure.bytes.div_ceil(1024));
-    row(&[&name, &format!("{size} KiB"), &outcome, &format!("{memory} KiB"), &format!("{:.1} ms", figure.time.as_secs_f64() * 1e3)]);
+    row(&[
+        &name,
+        &format!("{size} KiB"),
+        &outcome,
+        &format!("{memory} KiB"),
+        &format!("{:.1} ms", figure.time.as_secs_f64() * 1e3),
+    ]);
     (read, figure)
 }
 

@@ -70,7 +70,9 @@ fn many_bad_clients_stop_nothing() {
     drop(crowd);
     let answer = http::until("an answer for somebody else", || {
         let mut stream = http::connect(run.address);
-        let _ = stream.write_all(format!("GET /icon.svg HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", run.address).as_bytes());
+        let _ = stream.write_all(
+            format!("GET /icon.svg HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", run.address).as_bytes(),
+        );
         let mut answer = Vec::new();
         let _ = stream.read_to_end(&mut answer);
         answer.starts_with(b"HTTP/1.1 200").then_some(answer)

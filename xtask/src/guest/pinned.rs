@@ -62,7 +62,8 @@ fn merged(pinned: &str, found: &str) -> Result<String> {
     let mut all = parse(pinned)?;
     all.extend(parse(found)?);
     let comments = pinned.lines().filter(|line| line.starts_with('#')).map(|line| format!("{line}\n"));
-    let lines = all.iter().map(|((name, architecture), (version, sum))| format!("{name} {version} {architecture} {sum}\n"));
+    let lines =
+        all.iter().map(|((name, architecture), (version, sum))| format!("{name} {version} {architecture} {sum}\n"));
     Ok(comments.chain(lines).collect())
 }
 

@@ -90,10 +90,7 @@ pub fn run(lab: &Lab) -> Result<Vec<Figures>> {
     ensure!(causes.contains("disk_full"), "the journal does not say that the disk was full: {causes:?}");
     let lost = events.iter().filter(|event| event.event == "records_lost").filter_map(|event| event.detail("records"));
     summary.lost = lost.filter_map(|records| records.as_u64()).sum();
-    let tried = format!(
-        "{} failures: full, read-only and I/O errors in turn",
-        summary.failures
-    );
+    let tried = format!("{} failures: full, read-only and I/O errors in turn", summary.failures);
     let kept = format!(
         "0 of {} records and events that a reader had seen; {} records did not fit into memory",
         count(summary.seen.len() as u64),
@@ -139,7 +136,9 @@ fn fail(lab: &Lab, guest: &mut Guest, failure: Failure, summary: &mut Summary) -
         Failure::ReadOnly => drop(guest.run("mount -o remount,rw /data")?),
         Failure::Errors => {
             replace(guest, "good")?;
-            guest.run(&format!("{STOP} umount /data && {{ e2fsck -fp /dev/vdb || [ $? = 1 ]; }} && mount /dev/vdb /data"))?;
+            guest.run(&format!(
+                "{STOP} umount /data && {{ e2fsck -fp /dev/vdb || [ $? = 1 ]; }} && mount /dev/vdb /data"
+            ))?;
             guest.run("edge-runtime log verify --journal /data/j.sqlite")?;
             look(guest, summary)?;
             start(guest, false)?;

@@ -2,7 +2,7 @@
 //!
 //! QEMU's `blklogwrites` logs every write and flush of the disk. A cut after some entry of the log leaves all writes up to the
 //! last flush before it, and a random half of the later ones, as a card or disk with a volatile cache may do it; the very last
-//! write may be torn between two sectors. Each such disk is repaired with `e2fsck -p`, and its journal must be intact and have
+//! write may be torn between pages of 4 KiB. Each such disk is repaired with `e2fsck -p`, and its journal must be intact and have
 //! everything that the board had reported before that entry. At the end of each boot the emulator is killed, and the board
 //! itself boots from the disk that this cut left.
 
@@ -149,7 +149,7 @@ fn record(mut guest: Guest, log: &Path, reported: &mut Reported, boot: u64) -> R
         })
     };
     guest.wait_for(COMMAND_LIMIT, &mut note).context("nothing was recorded")?;
-    let moment = Duration::from_millis(2000 + random(&format!("moment {boot}"), MAX_RECORDING_MS));
+    let moment = Duration::from_millis(4000 + random(&format!("moment {boot}"), MAX_RECORDING_MS));
     let _ = guest.wait_for(moment, |line| {
         note(line);
         None::<()>
@@ -249,6 +249,9 @@ fn random(seed: &str, bound: u64) -> u64 {
 /// The first word of a log.
 const MAGIC: u64 = 0x006a_7366_7773_6872;
 const SECTOR: u64 = 512;
+/// What a card writes as a whole or not at all, in bytes. ext4 relies on that for its superblock of 1 KiB, which no log protects: torn
+/// between its two sectors, neither the kernel nor `e2fsck -p` takes it.
+const PAGE: usize = 4096;
 // Flags of a write.
 const FLUSH: u64 = 1;
 const FUA: u64 = 2;
@@ -290,10 +293,11 @@ impl Disk {
     fn add_unflushed(&mut self, writes: &[Write], end: usize, seed: &str) -> Result<u64> {
         let mut lost = 0;
         for (at, write) in writes.iter().enumerate().take(end).skip(self.flushed) {
-            let number = random(&format!("{seed} {at}"), 2 * (write.data.len() as u64 / SECTOR + 1));
+            let pages = write.data.len().div_ceil(PAGE) as u64;
+            let number = random(&format!("{seed} {at}"), 2 * (pages + 1));
             let kept = write.flags & FUA != 0 || number % 2 == 0;
             let torn = write.flags & FUA == 0 && at + 1 == end;
-            let length = if torn { (number / 2 * SECTOR) as usize } else { write.data.len() };
+            let length = if torn { ((number / 2) as usize * PAGE).min(write.data.len()) } else { write.data.len() };
             if kept {
                 self.write(write, length)?;
             }
