@@ -49,9 +49,10 @@ pub fn flag(bytes: &[u8]) {
             Err(error) => _ = error.to_string(),
         },
         2 => {
-            if let Ok(moment) = moment::parse(text, jiff::Timestamp::UNIX_EPOCH, &jiff::tz::TimeZone::UTC) {
-                let (written, _) = (moment::text(moment), moment::brief(moment));
-                assert_eq!(moment::parse(&written, jiff::Timestamp::UNIX_EPOCH, &jiff::tz::TimeZone::UTC), Ok(moment));
+            let zone = jiff::tz::TimeZone::UTC;
+            if let Ok(moment) = moment::parse(text, jiff::Timestamp::UNIX_EPOCH, &zone) {
+                let (written, _) = (moment::text(moment), moment::short(moment, &zone));
+                assert_eq!(moment::parse(&written, jiff::Timestamp::UNIX_EPOCH, &zone), Ok(moment));
             }
         }
         _ => {
