@@ -99,7 +99,9 @@ fn turn(call: &mut Call, request: &str) -> anyhow::Result<String> {
     let (kind, amount) = request.split_once(' ').ok_or_else(wrong)?;
     let (calls, seconds) = match kind {
         "calls" => (amount.parse().map_err(|_| wrong())?, Duration::MAX),
-        "seconds" => (usize::MAX, amount.parse().ok().and_then(|s| Duration::try_from_secs_f64(s).ok()).ok_or_else(wrong)?),
+        "seconds" => {
+            (usize::MAX, amount.parse().ok().and_then(|s| Duration::try_from_secs_f64(s).ok()).ok_or_else(wrong)?)
+        }
         _ => return Err(wrong()),
     };
     let mut times = Vec::new();

@@ -64,7 +64,9 @@ impl Counter {
         arm::require(&missing)?;
         let help = run(Command::new(EMULATOR).arg("--help"))?;
         if !help.contains("-plugin") {
-            return Err(xtask::error::bad_input(format!("this {EMULATOR} takes no plugins; install Debian's qemu-user")));
+            return Err(xtask::error::bad_input(format!(
+                "this {EMULATOR} takes no plugins; install Debian's qemu-user"
+            )));
         }
         let plugin = folder.join("count.so");
         let version = interface(&run(Command::new(EMULATOR).arg("--version"))?);

@@ -48,7 +48,9 @@ impl Engine {
     /// Returns an error if the process has ended.
     pub fn turn(&mut self, request: &str) -> Result<Turn> {
         let requests = self.requests.as_mut().context("the process is running")?;
-        writeln!(requests, "{request}").and_then(|()| requests.flush()).with_context(|| format!("{} ended", self.name))?;
+        writeln!(requests, "{request}")
+            .and_then(|()| requests.flush())
+            .with_context(|| format!("{} ended", self.name))?;
         let answer = self.answer()?;
         let times = numbers(&answer).filter(|times| times.len() > 1);
         let times = times.with_context(|| format!("{} answered {answer:?}", self.name))?;

@@ -67,11 +67,12 @@ pub fn run(nets: &Nets) -> Result<()> {
             }
             let runs = (0..RUNS).map(|_| turns(&mut engines)).collect::<Result<Vec<_>>>()?;
             let names: Vec<_> = engines.iter().map(|(name, _)| *name).collect();
-            let (row, ratio) = row((title, nets.multiply_accumulates[net]), (threads, faces), &names, &runs, difference);
+            let (row, ratio) =
+                row((title, nets.multiply_accumulates[net]), (threads, faces), &names, &runs, difference);
             eprint!("{row}");
             rows += &row;
             if ratio > 1.0 {
-                behind.push(format!("{title}, {threads} threads, {faces} faces ({ratio:.2})"));
+                behind.push(format!("{title}, threads {threads}, faces {faces} ({ratio:.2})"));
             }
             engines.into_iter().try_for_each(|(_, engine)| engine.finish())?;
         }

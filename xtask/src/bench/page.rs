@@ -39,7 +39,8 @@ mod tests {
         let new = "## Boards\n\nnew\n";
         assert_eq!(replaced("# Page\n", new), "# Page\n\n## Boards\n\nnew\n");
         let old = "# Page\n\nsee ## Boards\n\n## Boards, end to end\n\nkept\n\n## Boards\n\nold\n\n## Other\n\nkept\n";
-        let expected = "# Page\n\nsee ## Boards\n\n## Boards, end to end\n\nkept\n\n## Boards\n\nnew\n\n## Other\n\nkept\n";
+        let expected =
+            "# Page\n\nsee ## Boards\n\n## Boards, end to end\n\nkept\n\n## Boards\n\nnew\n\n## Other\n\nkept\n";
         assert_eq!(replaced(old, new), expected);
         assert_eq!(replaced(expected, new), expected);
     }

@@ -79,7 +79,10 @@ mod tests {
         let [wanted, pinned] =
             ["requirements.in", "requirements.txt"].map(|name| fs::read_to_string(scripts().join(name)).unwrap());
         let packages = |text: &str| -> Vec<String> {
-            text.lines().filter(|line| line.contains("==")).map(|line| line.trim_end_matches(" \\").to_owned()).collect()
+            text.lines()
+                .filter(|line| line.contains("=="))
+                .map(|line| line.trim_end_matches(" \\").to_owned())
+                .collect()
         };
         let all = packages(&pinned);
         assert!(packages(&wanted).iter().all(|package| all.contains(package)), "requirements.txt is out of date");

@@ -130,10 +130,7 @@ mod tests {
 
     #[test]
     fn frames_per_second_follow_from_instructions() {
-        assert_eq!(
-            row("Pi", "cortex-a53", 2, 45.0, 1300.0, 900.0),
-            "| Pi | cortex-a53 | 2 | 45.0 | **20** | 1300 |\n"
-        );
+        assert_eq!(row("Pi", "cortex-a53", 2, 45.0, 1300.0, 900.0), "| Pi | cortex-a53 | 2 | 45.0 | **20** | 1300 |\n");
         assert!(section("| x |\n").ends_with("| --- |\n| x |\n"));
     }
 
