@@ -154,6 +154,12 @@ fn what_goes_to_stdout_fits_every_kind_of_stdout() {
     let refused = program().args(["completions", "bash"]).stdout(full).output().unwrap();
     assert_ne!(refused.status.code(), Some(0));
     assert_eq!(String::from_utf8_lossy(&refused.stderr).lines().count(), 1);
+    let folder = tempfile::tempdir().unwrap();
+    let path = journal(folder.path());
+    for (arguments, _) in writers() {
+        let said = self::refused(arguments, &path, Path::new("/dev/full"));
+        assert!(said.starts_with("error: cannot write /dev/full: No space left"), "{said}");
+    }
     let null = fs::OpenOptions::new().write(true).open("/dev/null").unwrap();
     assert!(program().args(["completions", "bash"]).stdout(null).status().unwrap().success());
 }

@@ -112,7 +112,9 @@ impl Cmd {
             Format::Csv => Box::new(Csv::new(columns, self.delimiter.unwrap_or(b','), zone, out)?),
             Format::Jsonl => Box::new(JsonLines { zone, out }),
             #[cfg(feature = "parquet")]
-            Format::Parquet => Box::new(super::parquet::Parquet::new(columns, out).map_err(Error::failure)?),
+            Format::Parquet => {
+                Box::new(super::parquet::Parquet::new(columns, out).map_err(super::parquet::from_parquet)?)
+            }
         })
     }
 }

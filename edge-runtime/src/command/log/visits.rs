@@ -101,7 +101,9 @@ impl Cmd {
             Format::Csv => Box::new(Csv::new(columns, b',', Some(self.zone()), out)?),
             Format::Jsonl => Box::new(Objects { columns, out }),
             #[cfg(feature = "parquet")]
-            Format::Parquet => Box::new(super::parquet::Parquet::new(columns, out).map_err(Error::failure)?),
+            Format::Parquet => {
+                Box::new(super::parquet::Parquet::new(columns, out).map_err(super::parquet::from_parquet)?)
+            }
         })
     }
 }
