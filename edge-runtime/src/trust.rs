@@ -195,7 +195,7 @@ impl Newest {
         numbers.insert(key, sequence);
         let file = File { newest: numbers.iter().map(|(key, number)| (key.to_string(), *number)).collect() };
         let text = toml::to_string(&file).map_err(io::Error::other)?;
-        files::write_bytes(&self.path, format!("{HEAD}{text}").as_bytes())?;
+        files::write_regular(&self.path, format!("{HEAD}{text}").as_bytes())?;
         self.numbers = numbers;
         let permitted = self.path.with_file_name(PERMITTED);
         match std::fs::remove_file(&permitted) {

@@ -221,6 +221,7 @@ fn a_wrong_setting_is_refused_in_one_line_that_names_file_line_and_key() {
         ("[source]\nsize = \"0x0\"", "source.size: invalid size 0x0"),
         ("[preview]\nhosts = [1]", "preview.hosts: expected a list of texts"),
         ("[journal]\nrecord = 1", "journal.record: expected true, false or a path"),
+        ("[journal]\nrecord = \"j.db\"", "journal.record: j.db does not begin with a slash"),
         ("[journal]\ncommit_every = 1", "unknown field `commit_every`"),
     ] {
         let (_folder, path) = board_file(&format!("\n{more}\n"));
@@ -278,6 +279,80 @@ fn a_variable_with_a_wrong_value_is_named_and_an_empty_one_is_none() {
     assert_eq!(line(&stdout(&output), "preview.rate"), "preview.rate = 10  # default");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(said.contains("did you mean EDGE_RUNTIME_PREVIEW_RATE?"), "{said}");
+}
+
+#[test]
+fn recording_and_kept_faces_can_be_turned_off_by_their_variables() {
+    let (_folder, path) = board_file("\n[journal]\nrecord = true\nkeep_faces = true\nkeep_faces_which = \"unsure\"\n");
+    let value = |variables: &[(&str, &str)], key: &str| {
+        let shown = stdout(&show(&path, &[], variables));
+        line(&shown, key).split_once("  #").unwrap().0.to_owned()
+    };
+    for (text, expected) in [("false", "false"), ("true", "true"), ("auto", "true"), ("/tmp/j.db", "\"/tmp/j.db\"")] {
+        let expected = format!("journal.record = {expected}");
+        assert_eq!(value(&[("EDGE_RUNTIME_JOURNAL", text)], "journal.record"), expected, "{text}");
+    }
+    for (text, keeps, which) in [
+        ("none", "false", "unsure"),
+        ("false", "false", "unsure"),
+        ("true", "true", "unsure"),
+        ("all", "true", "all"),
+        ("every=30", "true", "every=30"),
+    ] {
+        let variables = [("EDGE_RUNTIME_KEEP_FACES", text)];
+        assert_eq!(value(&variables, "journal.keep_faces"), format!("journal.keep_faces = {keeps}"), "{text}");
+        let expected = format!("journal.keep_faces_which = \"{which}\"");
+        assert_eq!(value(&variables, "journal.keep_faces_which"), expected, "{text}");
+    }
+    for text in ["no", "yes", "FALSE", "off", "0", "auto"] {
+        let refused = show(&path, &["--journal", text], &[]);
+        assert_eq!(refused.status.code(), Some(2), "{text}: {refused:?}");
+        if text != "auto" {
+            let refused = show(&path, &[], &[("EDGE_RUNTIME_JOURNAL", text)]);
+            let said = String::from_utf8_lossy(&refused.stderr);
+            assert_eq!((refused.status.code(), said.lines().count()), (Some(2), 1), "{text}: {said}");
+            assert!(said.contains(&format!("EDGE_RUNTIME_JOURNAL={text}: expected true, false or a path")), "{said}");
+        }
+    }
+}
+
+#[test]
+fn the_services_variable_leaves_recording_to_the_board_file() {
+    let auto = [("EDGE_RUNTIME_JOURNAL", "auto")];
+    for (more, expected) in [
+        ("", "journal.record = true  # EDGE_RUNTIME_JOURNAL"),
+        ("\n[journal]\nrecord = false\n", "journal.record = false"),
+        ("\n[journal]\nrecord = \"/tmp/j.db\"\n", "journal.record = \"/tmp/j.db\""),
+    ] {
+        let (_folder, path) = board_file(more);
+        let shown = stdout(&show(&path, &[], &auto));
+        assert!(line(&shown, "journal.record").starts_with(expected), "{shown}");
+        let shown = stdout(&show(&path, &["--journal=false"], &auto));
+        assert_eq!(line(&shown, "journal.record"), "journal.record = false  # --journal");
+    }
+}
+
+#[test]
+fn what_lacks_its_partner_or_has_no_variable_is_said_in_one_line() {
+    let (_folder, path) = board_file("");
+    for (name, value, expected) in [
+        ("EDGE_RUNTIME_KEEP_FACES", "unsure", "give --journal"),
+        ("EDGE_RUNTIME_PREVIEW_HOST", "cam.example", "--preview"),
+        ("EDGE_RUNTIME_JOURNAL_SIZE", "0.1", "a whole number of MiB"),
+        ("EDGE_RUNTIME_COMMIT_EVERY", "inf", "expected seconds"),
+        ("EDGE_RUNTIME_SOURCE", "bad://u:hunter2@h", "no source is called bad"),
+    ] {
+        let refused = show(&path, &[], &[(name, value)]);
+        let said = String::from_utf8_lossy(&refused.stderr);
+        assert_eq!((refused.status.code(), said.lines().count()), (Some(2), 1), "{name}: {said}");
+        assert!(said.contains(expected) && !said.contains("hunter2"), "{name}: {said}");
+    }
+    stdout(&show(&path, &["--keep-faces", "none"], &[]));
+    let output = show(&path, &["--source", "rtsp://me:hunter2@camera/1"], &[("EDGE_RUNTIME_PRINT", "1")]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("--print has no variable") && !said.contains("did you mean"), "{said}");
+    assert!(said.contains("camera.source is shown with its password"), "{said}");
+    assert!(stdout(&output).contains("hunter2"), "it is a board file");
 }
 
 #[test]

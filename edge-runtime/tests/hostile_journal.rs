@@ -89,6 +89,23 @@ fn shuffle(path: &Path, table: &str) {
 }
 
 #[test]
+fn a_wrong_value_in_a_row_is_no_reason_to_begin_a_new_journal() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = journal(folder.path(), "UPDATE record SET track = -5 WHERE id = (SELECT max(id) FROM record)");
+    let output = Command::new(env!("CARGO_BIN_EXE_edge-runtime"))
+        .args(["log", "export", "-o"])
+        .arg(folder.path().join("out.csv"))
+        .arg("--journal")
+        .arg(&path)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), said.lines().count()), (Some(2), 1), "{said}");
+    assert!(said.contains("is damaged") && said.contains("--since and --until"), "{said}");
+    assert!(!said.contains("cannot write") && !said.contains("moves it"), "{said}");
+}
+
+#[test]
 fn rows_out_of_order_end_the_reading() {
     for table in ["record", "event"] {
         let folder = tempfile::tempdir().unwrap();

@@ -104,12 +104,62 @@ fn folders_of_files_may_be_links_and_hold_links() {
     assert!(fs::read_to_string(folder.path().join("elsewhere")).unwrap().contains(".TH"));
 }
 
+fn refused(arguments: &[&str], journal: &Path, output: &Path) -> String {
+    let run =
+        program().arg("log").args(arguments).arg("-o").arg(output).arg("--journal").arg(journal).output().unwrap();
+    let said = String::from_utf8_lossy(&run.stderr).into_owned();
+    assert_eq!((run.status.code(), said.lines().count()), (Some(2), 1), "{arguments:?}: {said}");
+    said
+}
+
+#[test]
+fn the_journal_is_not_overwritten_by_what_is_read_from_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = journal(folder.path());
+    let before = fs::read(&path).unwrap();
+    let link = folder.path().join("link");
+    symlink("journal", &link).unwrap();
+    let beside = ["journal-wal", "journal-shm"].map(|name| folder.path().join(name));
+    for arguments in [&["export"][..], &["visits"], &["report"]] {
+        for output in [&path, &link, &beside[0], &beside[1]] {
+            let said = refused(arguments, &path, output);
+            assert!(said.contains("would overwrite the input"), "{said}");
+        }
+    }
+    let said = refused(&["faces"], &path, Path::new("-"));
+    assert!(said.contains("name a folder"), "{said}");
+    assert_eq!(fs::read(&path).unwrap(), before);
+    assert!(link.is_symlink());
+}
+
+#[test]
+fn a_hyphen_is_stdout_and_no_path_is_printed_into_a_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = journal(folder.path());
+    for (arguments, begins) in writers() {
+        for output in ["-", "/dev/stdout"] {
+            let mut command = program();
+            command.current_dir(folder.path()).arg("log").args(arguments).args(["-o", output, "--journal"]);
+            let run = command.arg(&path).output().unwrap();
+            assert!(run.status.success() && run.stdout.starts_with(begins), "{arguments:?} {output}");
+            assert!(!run.stdout.ends_with(b"stdout\n"), "{arguments:?}");
+        }
+    }
+    assert!(!folder.path().join("-").exists());
+}
+
 #[test]
 fn what_goes_to_stdout_fits_every_kind_of_stdout() {
     let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     let refused = program().args(["completions", "bash"]).stdout(full).output().unwrap();
     assert_ne!(refused.status.code(), Some(0));
     assert_eq!(String::from_utf8_lossy(&refused.stderr).lines().count(), 1);
+    let folder = tempfile::tempdir().unwrap();
+    let path = journal(folder.path());
+    for (arguments, _) in writers() {
+        let said = self::refused(arguments, &path, Path::new("/dev/full"));
+        assert!(said.starts_with("error: cannot write /dev/full: No space left"), "{said}");
+    }
     let null = fs::OpenOptions::new().write(true).open("/dev/null").unwrap();
     assert!(program().args(["completions", "bash"]).stdout(null).status().unwrap().success());
 }

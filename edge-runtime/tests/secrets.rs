@@ -35,11 +35,36 @@ fn a_cameras_password_is_not_in_the_command_line_that_the_journal_keeps() {
         (&["--source", "rtsp://me:hunter2@camera/1"][..], "--source rtsp://camera/1"),
         (&["--source=rtsp://me:hunter2@camera:8554/1"], "--source=rtsp://camera:8554/1"),
         (&["--source", "rtsp://me@camera/1"], "--source rtsp://me@camera/1"),
+        (&["--source", "rtsp://camera/1?pw=hunter2"], "--source rtsp://camera/1?pw=***"),
+        (&["--source", "command:curl -u me:hunter2 http://h"], "--source command:curl -u me:*** http://h"),
     ] {
         let words = [&["edge-runtime", "run", "--board", "generic-x86-64"][..], given].concat();
         let (_, settings) = settings::parse(words.iter().map(Into::into), false).unwrap();
         let line = settings.unwrap().line;
         assert!(line.starts_with(&format!("run --board generic-x86-64 {kept}")), "{line}");
+    }
+}
+
+/// What never ends must not be read to its end, and what nobody writes to must not be waited for.
+#[cfg(all(feature = "preview", feature = "mqtt-tls"))]
+#[test]
+fn secrets_are_read_from_regular_files_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe").display().to_string();
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for flags in [
+        &["--preview", "127.0.0.1:0", "--preview-token-file"][..],
+        &["--mqtt", "mqtt://me@localhost", "--mqtt-password-file"],
+        &["--mqtt", "mqtts://localhost", "--mqtt-ca-file"],
+    ] {
+        for file in [pipe.as_str(), "/dev/zero"] {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_edge-runtime"));
+            command.args(["run", "--board", "generic-x86-64", "--source", "y4m:-"]).args(flags).arg(file);
+            let output = command.output().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert_eq!((output.status.code(), said.lines().count()), (Some(2), 1), "{flags:?}: {said}");
+            assert!(said.contains("not a regular file"), "{said}");
+        }
     }
 }
 

@@ -111,6 +111,22 @@ fn viewers_who_take_all_places_do_not_keep_the_health_from_being_told() {
     assert_eq!(code, Some(0), "{lines}{error}");
 }
 
+#[test]
+fn idle_connections_do_not_keep_the_health_from_being_told_and_the_socket_goes_at_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("health.sock");
+    let telemetry = start(TelemetryOptions {
+        health: Some(socket.clone()),
+        limits: ClientLimits { connections: 4, head: LONG, ..ClientLimits::default() },
+        ..TelemetryOptions::default()
+    });
+    let idle: Vec<_> = (0..40).map(|_| std::os::unix::net::UnixStream::connect(&socket).unwrap()).collect();
+    let (code, lines, error) = health(&socket, &["--ignore", "camera", "--ignore", "ready"]);
+    assert_eq!(code, Some(0), "{lines}{error}");
+    drop((idle, telemetry));
+    assert!(!socket.exists());
+}
+
 /// The whole program, in the runtime directory that systemd would give it.
 #[test]
 fn a_run_listens_in_its_runtime_directory() {

@@ -240,6 +240,11 @@ fn a_memory_that_cannot_be_read_or_written_is_said_and_stops_nothing() {
     let said = stderr(&board.run(&[]));
     assert!(said.contains("an older bundle would not be noticed") && said.contains("trust.toml is damaged"), "{said}");
     assert!(board.remembered().contains(" = 5\n"), "it is made anew");
+    // A pipe is not waited for.
+    fs::remove_file(board.path("state/trust.toml")).unwrap();
+    assert!(Command::new("mkfifo").arg(board.path("state/trust.toml")).status().unwrap().success());
+    let said = stderr(&board.run(&[]));
+    assert!(said.contains("is not remembered") && said.contains("not a regular file"), "{said}");
     // In the place of a disk that is mounted read-only: root may write to any folder, but not where there is none.
     fs::remove_dir_all(board.path("state")).unwrap();
     let journal = board.path("elsewhere.sqlite").display().to_string();

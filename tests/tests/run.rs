@@ -151,16 +151,20 @@ fn the_service_as_its_unit_starts_it_keeps_the_boards_journal() {
     let journal = folder.path().join("journal.sqlite");
     let unit = std::fs::read_to_string(root().join("boards/edge-runtime.service")).unwrap();
     let start = unit.lines().find_map(|line| line.strip_prefix("ExecStart=/usr/bin/edge-runtime ")).unwrap();
+    let variables: Vec<_> =
+        unit.lines().filter_map(|line| line.strip_prefix("Environment=")?.split_once('=')).collect();
+    assert!(!variables.is_empty(), "nothing makes the service record");
     let given = std::fs::read_to_string(root().join("boards/generic-x86-64.toml")).unwrap();
     let here = given.replace("/var/lib/edge-runtime/journal.sqlite", journal.to_str().unwrap());
     assert_ne!(given, here);
-    std::fs::write(&board, here).unwrap();
+    std::fs::write(&board, &here).unwrap();
     let start = start.replace("/etc/edge-runtime/board.toml", board.to_str().unwrap());
     // One picture of nothing: the session is journalled, whatever is seen.
     image::GrayImage::new(64, 64).save(folder.path().join("nothing.png")).unwrap();
     let source = format!("dir:{}", folder.path().display());
     let with = |options: &[&str]| {
         let mut command = program("edge-runtime");
+        command.envs(variables.iter().copied());
         command.args(start.replace("$OPTIONS", "").split_whitespace()).args(options);
         succeed(command.args(["--source", &source, "--bundle"]).arg(&bundle));
     };
@@ -170,6 +174,11 @@ fn the_service_as_its_unit_starts_it_keeps_the_boards_journal() {
     let other = folder.path().join("other.sqlite");
     with(&["--journal", other.to_str().unwrap()]);
     assert!(other.is_file());
+    // The board file may say that nothing is recorded.
+    std::fs::remove_file(&journal).unwrap();
+    std::fs::write(&board, format!("{here}\n[journal]\nrecord = false\n")).unwrap();
+    with(&[]);
+    assert!(!journal.exists(), "the service records although its board file says that it must not");
 }
 
 /// What a run of pictures said on stderr.

@@ -78,6 +78,11 @@ fn is_same_inode(one: &Path, _: &fs::Metadata, other: &Path, _: &fs::Metadata) -
     fs::canonicalize(one).is_ok_and(|one| fs::canonicalize(other).is_ok_and(|other| one == other))
 }
 
+/// Whether a path leads to something that [`write_atomic`] opens and writes to, such as `/dev/stdout`, and does not replace.
+pub fn is_stream(path: &Path) -> bool {
+    matches!(destination(path), Ok(Destination::Stream))
+}
+
 /// Where a file that does not exist yet will lie.
 fn place(path: &Path) -> Option<PathBuf> {
     match destination(path).ok()? {

@@ -173,9 +173,9 @@ fn flags(setting: &Setting, value: &DeValue<'_>) -> Result<Vec<String>, String> 
     let wanted = match (setting.kind, value) {
         (Kind::Text | Kind::Address | Kind::SwitchOrPath, DeValue::String(text)) => return Ok(with(text)),
         (Kind::Integer | Kind::Address, DeValue::Integer(number)) => return Ok(with(&number.to_string())),
-        (Kind::Switch | Kind::SwitchOrPath, DeValue::Boolean(on)) => {
-            return Ok(if *on { vec![name] } else { Vec::new() });
-        }
+        (Kind::Switch | Kind::SwitchOrPath, DeValue::Boolean(true)) => return Ok(vec![name]),
+        (Kind::Switch, DeValue::Boolean(false)) => return Ok(Vec::new()),
+        (Kind::SwitchOrPath, DeValue::Boolean(false)) => return Ok(with("false")),
         (Kind::List, DeValue::Array(items)) => {
             let texts = items.iter().map(|item| item.get_ref().as_str().map(|text| format!("{name}={text}")));
             if let Some(flags) = texts.collect() {

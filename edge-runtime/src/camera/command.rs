@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::live::{Live, Stream};
 use super::process::Process;
 use super::reader::{Fault, Framing, Got, Raw, Reader};
+use super::secret::without_password;
 use super::shear::ShearCheck;
 use super::{CameraError, CameraOptions, Format, MAX_SIDE, clock, mjpeg, y4m};
 use crate::frame::Frame;
@@ -18,18 +19,23 @@ use crate::frame::Frame;
 /// Returns an error if it is not known what it writes, or it cannot be started.
 pub fn open(words: &[String], options: &CameraOptions) -> Result<Live, CameraError> {
     let program = words.first().map(String::as_str).unwrap_or_default();
-    open_as(&format!("command {program}"), words, "", options)
+    open_as(&format!("command {program}"), words, Vec::new(), options)
 }
 
-/// Starts such a program; `name` is what messages call it. `secret` is left out of what the program says about itself.
+/// Starts such a program; `name` is what messages call it. `secrets` are left out of what the program says about itself.
 ///
 /// # Errors
 /// As [`open`].
-pub fn open_as(name: &str, words: &[String], secret: &str, options: &CameraOptions) -> Result<Live, CameraError> {
+pub fn open_as(
+    name: &str,
+    words: &[String],
+    secrets: Vec<String>,
+    options: &CameraOptions,
+) -> Result<Live, CameraError> {
     let Some((program, arguments)) = words.split_first() else {
         return Err(CameraError::Spec { text: "command:".into(), reason: "the program is missing".into() });
     };
-    let wrong = |reason| CameraError::Spec { text: format!("command:{}", words.join(" ")), reason };
+    let wrong = |reason| CameraError::Spec { text: without_password(&format!("command:{}", words.join(" "))), reason };
     let told = Told::from_flags(program, arguments);
     let format = options.format.or(told.format);
     let size = options.size.or(told.size);
@@ -37,12 +43,12 @@ pub fn open_as(name: &str, words: &[String], secret: &str, options: &CameraOptio
     framing(format, size, stride).map_err(wrong)?;
     let (program, arguments) = (program.clone(), arguments.to_vec());
     let end_with_command = options.end_with_command;
-    let (label, secret) = (name.to_owned(), secret.to_owned());
+    let label = name.to_owned();
     let opener = move || {
         let framing =
             framing(format, size, stride).map_err(|reason| CameraError::Unavailable { what: label.clone(), reason })?;
         let program = Program::start(&label, &program, &arguments, framing, end_with_command)?;
-        Ok(Box::new(Program { secret: secret.clone(), ..program }) as Box<dyn Stream>)
+        Ok(Box::new(Program { secrets: secrets.clone(), ..program }) as Box<dyn Stream>)
     };
     Live::open(name, Arc::new(opener), options)
 }
@@ -111,7 +117,7 @@ struct Program {
     count: u64,
     end_with_command: bool,
     /// What is not to be seen in messages.
-    secret: String,
+    secrets: Vec<String>,
     /// Of raw frames: whether their size is right.
     shear: ShearCheck,
 }
@@ -138,7 +144,7 @@ impl Program {
             reader: Reader::new(framing),
             count: 0,
             end_with_command,
-            secret: String::new(),
+            secrets: Vec::new(),
             shear: ShearCheck::default(),
         })
     }
@@ -174,10 +180,9 @@ impl Stream for Program {
             Fault::Read(error) => error.to_string(),
         });
         let ended = status.map_or("it closed its stdout".into(), |status| format!("it ended ({status})"));
-        let words = self.process.last_words().map(|words| match self.secret.as_str() {
-            "" => format!("it said: {words}"),
-            secret => format!("it said: {}", words.replace(secret, "")),
-        });
+        let hide = |words: String, secret: &String| words.replace(secret.as_str(), "");
+        let words = self.process.last_words().map(|words| self.secrets.iter().fold(words, hide));
+        let words = words.map(|words| format!("it said: {words}"));
         let reason = [damage, Some(ended), words].into_iter().flatten().collect::<Vec<_>>().join("; ");
         Err(CameraError::Gone { what: self.name.clone(), reason })
     }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::secret::{secrets, shown};
 use super::{CameraError, CameraOptions, Format, command, live::Live};
 
 /// Endings of the names of video files, in lower case.
@@ -43,7 +44,7 @@ pub fn open(address: &str, options: &CameraOptions) -> Result<Live, CameraError>
         end_with_command: options.end_with_command || !is_address(address),
         ..options.clone()
     };
-    command::open_as(&format!("{shown} ({})", words[0]), &words, secret(address), &options)
+    command::open_as(&format!("{shown} ({})", words[0]), &words, secrets(address), &options)
 }
 
 /// The command that writes the luma of `address` as y4m; `None` if neither program is installed.
@@ -92,30 +93,6 @@ fn words(address: &str, realtime: bool, is_installed: impl Fn(&str) -> bool) -> 
     None
 }
 
-/// The user and password in an address with the `@` behind them; empty if there are none.
-fn secret(address: &str) -> &str {
-    let rest = address.split_once("://").map_or("", |(_, rest)| rest);
-    let host = rest.split('/').next().unwrap_or_default();
-    host.rfind('@').map_or("", |at| &host[..=at])
-}
-
-/// The address without the user and password that it may hold: it goes to logs.
-fn shown(address: &str) -> String {
-    match secret(address) {
-        "" => address.to_owned(),
-        secret => address.replacen(secret, "", 1),
-    }
-}
-
-/// Returns the text of an argument without the user and password of an address in it. An address without a password stays as it is.
-pub fn without_password(argument: &str) -> String {
-    let secret = secret(argument);
-    match secret.contains(':') && !secret.contains(char::is_whitespace) {
-        true => shown(argument),
-        false => argument.to_owned(),
-    }
-}
-
 /// Whether a program is in one of the folders of `PATH`.
 fn is_installed(program: &str) -> bool {
     let search = std::env::var_os("PATH").unwrap_or_default();
@@ -149,19 +126,11 @@ mod tests {
     }
 
     #[test]
-    fn passwords_are_not_shown() {
-        assert_eq!(shown("rtsp://me:secret@camera:554/a/b@c"), "rtsp://camera:554/a/b@c");
-        assert_eq!(shown("rtsp://camera"), "rtsp://camera");
-        assert_eq!(shown("rtsp://me:sec@ret@camera"), "rtsp://camera");
-        assert_eq!(shown("a@b.mp4"), "a@b.mp4");
-    }
-
-    #[test]
     fn a_program_that_repeats_the_address_does_not_bring_its_password_to_the_log() {
         let address = "rtsp://me:secret@camera/1";
         let words = ["sh", "-c", "echo rtsp://me:secret@camera/1: 401 Unauthorized >&2; exit 1"].map(str::to_owned);
         let options = CameraOptions { format: Some(Format::Y4m), ..CameraOptions::default() };
-        let mut source = command::open_as("x", &words, secret(address), &options).unwrap();
+        let mut source = command::open_as("x", &words, secrets(address), &options).unwrap();
         let mut frame = Frame::default();
         let reason = loop {
             match source.next(&mut frame).unwrap() {

@@ -20,6 +20,7 @@ mod pictures;
 mod pipe;
 mod process;
 pub mod reader;
+mod secret;
 mod shear;
 mod spec;
 mod turned;
@@ -34,8 +35,8 @@ pub use backoff::Backoff;
 pub use error::CameraError;
 pub use expression_engine::picture::{MAX_PIXELS, MAX_SIDE};
 pub use format::{Format, Layout};
-pub use media::without_password;
 pub use negotiate::{Choice, FormatInfo, Size, Sizes, Wish, ranked};
+pub use secret::without_password;
 pub use spec::Spec;
 pub use v4l2::{DeviceInfo, devices};
 

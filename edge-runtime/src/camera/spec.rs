@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use expression_engine::files::from_home;
 
+use super::secret::without_password;
 use super::{CameraError, Format, Wish, media};
 
 /// What frames are to come from: the parsed text of `--source`.
@@ -51,7 +52,8 @@ impl FromStr for Spec {
     type Err = CameraError;
 
     fn from_str(text: &str) -> Result<Spec, CameraError> {
-        let wrong = |reason: String| CameraError::Spec { text: text.into(), reason };
+        let wrong =
+            |reason: String| CameraError::Spec { text: without_password(text), reason: without_password(&reason) };
         const NAMES: [&str; 5] = ["v4l2", "command", "y4m", "dir", "images"];
         let known = text.split_once(':').filter(|(kind, _)| NAMES.contains(kind));
         if known.is_none() && media::is_media(text) {
@@ -208,8 +210,11 @@ mod tests {
             ("command:cat 'a' > b", "sh -c "),
             ("command:'cat", "no end"),
             ("command:''", "program is missing"),
+            ("foo://u:hunter2@h/x", "no source is called foo"),
+            ("command:curl -u me:hunter2 http://h | head", "sh -c "),
         ] {
             assert!(refused(text).contains(part), "{text}: {}", refused(text));
+            assert!(!refused(text).contains("hunter2"), "{}", refused(text));
         }
     }
 }

@@ -7,6 +7,7 @@ use expression_engine::error::{Context, Result, print};
 
 use super::settings::{self, Settings};
 use crate::board::Board;
+use crate::camera;
 
 /// The schema of board files.
 const SCHEMA: &str = include_str!("../../../boards/board.schema.json");
@@ -14,7 +15,7 @@ const SCHEMA: &str = include_str!("../../../boards/board.schema.json");
 /// Check board files, and show every setting with where it comes from
 ///
 /// Flags override variables, variables override the board file, and the board file overrides the defaults. Each flag of
-/// `run` has a variable: --preview-rate is EDGE_RUNTIME_PREVIEW_RATE.
+/// `run` that a board file can hold has a variable: --preview-rate is EDGE_RUNTIME_PREVIEW_RATE.
 #[derive(clap::Args)]
 pub struct Cmd {
     #[command(subcommand)]
@@ -63,6 +64,12 @@ impl Cmd {
             (Command::Show(show), Some(settings)) => {
                 show.run.check(&settings.board)?;
                 let rows = settings.table();
+                let is_secret = |value: &str| camera::without_password(value) != value;
+                for (key, ..) in rows.iter().filter(|(_, value, _)| value.as_deref().is_some_and(is_secret)) {
+                    tracing::warn!(
+                        "{key} is shown with its password, which a board file needs; take care who reads it"
+                    );
+                }
                 let line = |(key, value, from): &(String, Option<String>, String)| match value {
                     Some(value) => format!("{key} = {value}  # {from}"),
                     None => format!("# {key} is not set"),

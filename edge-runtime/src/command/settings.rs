@@ -26,6 +26,11 @@ const OF_TESTS: &str = "EDGE_RUNTIME_TEST_";
 /// Flags of `run` that are no settings: they are about one run, or add to what the board file trusts.
 pub const ONE_OFF: [&str; 7] = ["board", "frames", "print", "profile", "keys", "allow_older", "no_sandbox"];
 
+/// Those among them that have no variable, as they are written.
+const WITHOUT_VARIABLE: [&str; 6] = ["frames", "print", "profile", "trust-key", "allow-older-bundle", "no-sandbox"];
+/// What the variable of `--journal` says in the service's unit: record, unless the board file's `journal.record` says otherwise.
+const AUTO: &str = "auto";
+
 /// The settings of a run, as far as they are not flags.
 #[derive(Debug)]
 pub struct Settings {
@@ -47,11 +52,20 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>, variables: bool) -> 
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     match try_parse(arguments.clone(), variables)? {
         Ok(parsed) => Ok(parsed),
-        Err(error) => match of_variable(&error, &arguments).filter(|_| variables) {
+        Err(error) => match of_variable(&error, &arguments).or_else(|| of_requirement(&error)).filter(|_| variables) {
             Some(error) => Err(error),
             None => error.exit(),
         },
     }
+}
+
+/// The error about a flag that is missing while variables are set, one of which may ask for it.
+fn of_requirement(error: &clap::Error) -> Option<Error> {
+    let is_set = |name: &String| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let mut set: Vec<String> = SETTINGS.iter().map(|setting| variable(setting.flag)).filter(is_set).collect();
+    set.dedup();
+    let is_one = error.kind() == clap::error::ErrorKind::MissingRequiredArgument && !set.is_empty();
+    is_one.then(|| Error::bad_input(format!("{}; these variables are set: {}", reason(error), set.join(", "))))
 }
 
 /// What clap makes of arguments, or its error about wrong usage.
@@ -74,10 +88,21 @@ pub fn try_parse(mut arguments: Vec<OsString>, variables: bool) -> Result<Parsed
             let board = name.map_or_else(Board::detect, Board::open)?;
             let file = name.map_or_else(|| format!("{}.toml", board.name), str::to_owned);
             check(&board, &file)?;
-            let given: Vec<_> = SETTINGS.iter().filter_map(|setting| given(matches, setting)).collect();
+            let mut given: Vec<_> = SETTINGS.iter().filter_map(|setting| given(matches, setting)).collect();
+            let mut flags: Vec<OsString> = Vec::new();
+            let journal = SETTINGS.iter().find(|setting| setting.flag == "journal");
+            let journal = journal.filter(|_| variables && std::env::var_os(variable("journal")) == Some(AUTO.into()));
+            let is_said = |setting: &&Setting| {
+                given.iter().any(|(known, ..)| known == *setting)
+                    || board.settings.iter().any(|found| found.setting == **setting)
+            };
+            if let Some(journal) = journal.filter(|setting| !is_said(setting)) {
+                given.push((*journal, ValueSource::EnvVariable, String::new()));
+                flags.push("--journal".into());
+            }
             let is_given = |setting: Setting| given.iter().any(|(known, ..)| *known == setting);
             let from_file = board.settings.iter().filter(|found| !is_given(found.setting));
-            let flags: Vec<OsString> = from_file.flat_map(|found| &found.flags).map(OsString::from).collect();
+            flags.extend(from_file.flat_map(|found| &found.flags).map(OsString::from));
             // Right behind the subcommand: behind a `--` they would be no flags.
             let place = after_subcommand(&arguments);
             arguments.splice(place..place, flags);
@@ -137,6 +162,10 @@ pub fn warn_of_unknown_variables() {
     let known: Vec<String> = SETTINGS.iter().map(|setting| variable(setting.flag)).chain([variable("board")]).collect();
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy();
+        if let Some(flag) = WITHOUT_VARIABLE.iter().find(|flag| variable(&flag.replace('-', "_")) == name) {
+            tracing::warn!("the variable {name} changes nothing: --{flag} has no variable; give the flag");
+            continue;
+        }
         if !name.starts_with(PREFIX) || name.starts_with(OF_TESTS) || known.iter().any(|known| *known == name) {
             continue;
         }
@@ -170,6 +199,13 @@ pub fn check(board: &Board, file: &str) -> Result<()> {
             let line = found.line;
             return Err(Error::bad_input(format!(
                 "{file}, line {line}: {key}: {reason}; boards/README.md explains each key"
+            )));
+        }
+        let is_relative = |path: &&str| *path != "false" && !path.starts_with('/') && !path.starts_with("~/");
+        if let Some(path) = found.value().filter(|_| found.setting.flag == "journal").filter(is_relative) {
+            let line = found.line;
+            return Err(Error::bad_input(format!(
+                "{file}, line {line}: {key}: {path} does not begin with a slash; boards/README.md explains each key"
             )));
         }
         #[cfg(feature = "mqtt")]
@@ -217,8 +253,10 @@ fn with_variables(command: Command) -> Command {
             name if ONE_OFF[1..].contains(&name) => argument,
             name => {
                 let variable = variable(name);
-                match std::env::var_os(&variable).is_some_and(|value| value.is_empty()) {
-                    // As if it was not set, which is what systemd's `Environment=NAME=` is for.
+                let is_auto = |value: &OsString| name == "journal" && value == AUTO;
+                match std::env::var_os(&variable).is_some_and(|value| value.is_empty() || is_auto(&value)) {
+                    // As if it was not set, which is what systemd's `Environment=NAME=` is for. The board file decides about the
+                    // other one.
                     true => argument,
                     false => argument.env(variable).hide_env(true),
                 }
@@ -272,6 +310,9 @@ impl Settings {
     /// What a flag or a variable gave for a key, as TOML, and which.
     fn given(&self, key: &str) -> Option<(Option<String>, String)> {
         let (setting, source, text) = self.given.iter().find(|(setting, ..)| setting.key == key)?;
+        if key == "journal.keep_faces_which" && matches!(text.as_str(), "none" | "true" | "false") {
+            return None;
+        }
         let from = match source {
             ValueSource::EnvVariable => variable(setting.flag),
             _ => format!("--{}", setting.flag.replace('_', "-")),
@@ -295,14 +336,20 @@ fn as_toml(setting: &Setting, text: &str) -> String {
         Kind::OfBoard(factor) if factor > 1 => {
             text.parse::<u64>().map_or_else(|_| quoted(text), |number| (number * factor).to_string())
         }
-        Kind::Given => "true".to_owned(),
+        Kind::Given => (!matches!(text, "none" | "false")).to_string(),
         Kind::List => format!("[{}]", text.split(", ").map(quoted).collect::<Vec<_>>().join(", ")),
         // `--journal` without a file.
         Kind::SwitchOrPath if text.is_empty() => "true".to_owned(),
-        Kind::OfBoard(_) | Kind::Integer | Kind::Switch | Kind::SwitchOrPath
+        Kind::SwitchOrPath if text == "true" || text == "false" => text.to_owned(),
+        Kind::OfBoard(_) | Kind::Integer | Kind::Switch
             if text.parse::<f64>().is_ok() || text == "true" || text == "false" =>
         {
             text.to_owned()
+        }
+        // A board file has absolute paths only.
+        _ if setting.kind == Kind::SwitchOrPath || setting.key.starts_with("paths.") => {
+            let path = std::path::absolute(expression_engine::files::from_home(text));
+            quoted(&path.map_or_else(|_| text.to_owned(), |path| path.display().to_string()))
         }
         _ => quoted(text),
     }

@@ -27,12 +27,17 @@ pub enum JournalError {
         found: i64,
     },
     /// The file does not hold what SQLite or the schema demands.
-    #[error("{} is damaged ({reason}); `log verify` says where, and `run --journal` moves it out of the way and begins a new one", .path.display())]
+    #[error("{} is damaged ({reason}); `log verify` says where, and {}", .path.display(), match .in_row {
+        true => "--since and --until of `log` leave out the time of the damage",
+        false => "`run --journal` moves it out of the way and begins a new one",
+    })]
     Damaged {
         /// The journal.
         path: PathBuf,
         /// SQLite's words.
         reason: String,
+        /// Whether it is a value within a row, which stops neither a run nor a look at the other rows.
+        in_row: bool,
     },
     /// Another program holds it.
     #[error("{} is locked by another program; try again when it has finished", .0.display())]

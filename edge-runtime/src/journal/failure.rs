@@ -13,6 +13,8 @@ use super::JournalError;
 pub(super) struct Failure {
     pub kind: Kind,
     pub message: String,
+    /// Whether a value within a row is the cause.
+    pub in_row: bool,
 }
 
 /// What stands in the way.
@@ -70,7 +72,7 @@ impl Kind {
 
 impl Failure {
     pub fn new(kind: Kind, message: impl Into<String>) -> Failure {
-        Failure { kind, message: message.into() }
+        Failure { kind, message: message.into(), in_row: false }
     }
 
     /// The error of a path.
@@ -80,7 +82,7 @@ impl Failure {
             Kind::Foreign => JournalError::Foreign(path),
             Kind::Newer(found) => JournalError::Newer { path, found },
             Kind::Locked => JournalError::Locked(path),
-            Kind::Damaged => JournalError::Damaged { path, reason: self.message },
+            Kind::Damaged => JournalError::Damaged { path, reason: self.message, in_row: self.in_row },
             _ => JournalError::Unwritable { path, reason: self.message },
         }
     }
@@ -94,7 +96,17 @@ impl fmt::Display for Failure {
 
 impl From<rusqlite::Error> for Failure {
     fn from(error: rusqlite::Error) -> Failure {
+        // A value of another type than the schema's, or text that is not UTF-8.
+        let in_row = matches!(
+            error,
+            rusqlite::Error::InvalidColumnType(..)
+                | rusqlite::Error::Utf8Error(..)
+                | rusqlite::Error::IntegralValueOutOfRange(..)
+                | rusqlite::Error::QueryReturnedNoRows
+                | rusqlite::Error::FromSqlConversionFailure(..)
+        );
         let kind = match &error {
+            _ if in_row => Kind::Damaged,
             // A file that says it is a journal and lacks what the schema has.
             rusqlite::Error::SqliteFailure(_, Some(message)) | rusqlite::Error::SqlInputError { msg: message, .. }
                 if message.starts_with("no such") =>
@@ -113,15 +125,9 @@ impl From<rusqlite::Error> for Failure {
                 ErrorCode::SystemIoFailure => kind_of_system_error(&io::Error::last_os_error()),
                 _ => Kind::Other,
             },
-            // A value of another type than the schema's, or text that is not UTF-8.
-            rusqlite::Error::InvalidColumnType(..)
-            | rusqlite::Error::Utf8Error(..)
-            | rusqlite::Error::IntegralValueOutOfRange(..)
-            | rusqlite::Error::QueryReturnedNoRows
-            | rusqlite::Error::FromSqlConversionFailure(..) => Kind::Damaged,
             _ => Kind::Other,
         };
-        Failure::new(kind, error.to_string())
+        Failure { in_row, ..Failure::new(kind, error.to_string()) }
     }
 }
 

@@ -287,7 +287,7 @@ impl Reader {
         for row in &rows {
             if id(row) <= after {
                 let reason = format!("number {} comes after number {after}", id(row));
-                return Err(JournalError::Damaged { path: self.path.clone(), reason });
+                return Err(JournalError::Damaged { path: self.path.clone(), reason, in_row: true });
             }
             after = id(row);
         }

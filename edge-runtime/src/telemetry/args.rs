@@ -192,8 +192,8 @@ impl Args {
         options.discovery = Some(self.mqtt_discovery.trim_matches('/').to_owned()).filter(|prefix| !prefix.is_empty());
         #[cfg(feature = "mqtt-tls")]
         if let Some(path) = &self.mqtt_ca_file {
-            let pem = std::fs::read(path).map_err(|source| TelemetryError::Secret { path: path.clone(), source })?;
-            options.authority = Some(pem);
+            let pem = expression_engine::files::read_at_most(path, super::token::MAX_BYTES);
+            options.authority = Some(pem.map_err(TelemetryError::Secret)?);
         }
         Ok(options)
     }

@@ -17,13 +17,11 @@ pub enum TelemetryError {
         source: std::io::Error,
     },
     /// A file with a token or a password cannot be read.
-    #[error("cannot read {}: {source}; name a file that this user may read", path.display())]
-    Secret {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        source: std::io::Error,
-    },
+    #[error("{0}; name a file that this user may read")]
+    Secret(
+        /// What the system says, with the file.
+        std::io::Error,
+    ),
     /// A token is too short, or has characters that a URL would have to escape.
     #[error(
         "the first line of {} is not a token: expected 16 to 256 letters, digits, '-', '.', '_' or '~'; \

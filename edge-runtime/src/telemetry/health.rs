@@ -133,7 +133,8 @@ impl Health {
             failing.push((Part::Ready, "the run has not started yet".to_owned()));
         }
         if let Some(model) = model
-            && (model.is_empty() || !self.model.starts_with(model))
+            && (model.is_empty()
+                || !self.model.get(..model.len()).is_some_and(|start| start.eq_ignore_ascii_case(model)))
         {
             failing.push((Part::Model, format!("{} runs, not {model}", self.model)));
         }
@@ -247,7 +248,7 @@ mod tests {
     fn another_model_than_expected_fails() {
         let health = Health { ready: true, model: "0123abcd".into(), ..Health::default() };
         let model = |expected| health.failing(Some(expected)).iter().any(|(part, _)| *part == Part::Model);
-        assert!(!model("0123abcd") && !model("0123"));
-        assert!(model("0123abce") && model(""));
+        assert!(!model("0123abcd") && !model("0123") && !model("0123ABCD"));
+        assert!(model("0123abce") && model("") && model("0123abcd0"));
     }
 }

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use expression_engine::files;
+
 use super::error::TelemetryError;
 
 /// Random bytes in a generated token.
@@ -9,6 +11,9 @@ use super::error::TelemetryError;
 const RANDOM_BYTES: usize = 24;
 /// Lengths of tokens that are accepted from files.
 const LENGTHS: std::ops::RangeInclusive<usize> = 16..=256;
+
+/// Bytes of a file with a token, a password or certificates, at most.
+pub const MAX_BYTES: u64 = 1 << 20;
 
 /// A secret. It needs no escaping in a URL, a header or a cookie.
 #[derive(Clone, PartialEq, Eq)]
@@ -57,10 +62,9 @@ impl std::fmt::Debug for Token {
 /// Returns the first line of a file, without its line ending.
 ///
 /// # Errors
-/// Returns [`TelemetryError::Secret`] if the file cannot be read as text.
+/// Returns [`TelemetryError::Secret`] if the file is not a regular one or cannot be read as text.
 pub fn secret(path: &Path) -> Result<String, TelemetryError> {
-    let text =
-        std::fs::read_to_string(path).map_err(|source| TelemetryError::Secret { path: path.to_owned(), source })?;
+    let text = files::read_text(path, MAX_BYTES).map_err(TelemetryError::Secret)?;
     Ok(text.lines().next().unwrap_or("").trim_end().to_owned())
 }
 

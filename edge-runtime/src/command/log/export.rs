@@ -1,7 +1,7 @@
 //! `edge-runtime log export`
 
 use std::collections::HashMap;
-use std::io::{self, BufWriter, Write};
+use std::io::Write;
 use std::path::PathBuf;
 
 use expression_engine::Error;
@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 
 use super::Source;
 use super::columns::{self, Column};
-use super::output::{ignore_broken_pipe, write_file};
+use super::output::write_output;
 use super::sink::{Csv, InSession, JsonLines, Sink};
 use crate::journal::{JournalError, Range, Reader, Session, SessionRow};
 
@@ -40,7 +40,7 @@ pub struct Cmd {
     /// Not for Parquet, which stores instants.
     #[arg(long)]
     local_time: bool,
-    /// File to write; stdout by default. A regular file is written whole or not at all.
+    /// File to write; stdout by default, or for `-`. A regular file is written whole or not at all.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
@@ -74,10 +74,7 @@ impl Cmd {
     pub fn run(&self) -> Result<()> {
         self.check()?;
         let (reader, range) = self.source.open()?;
-        match &self.output {
-            Some(path) => write_file(path, |file| self.write(&reader, &range, file)),
-            None => ignore_broken_pipe(self.write(&reader, &range, &mut BufWriter::new(io::stdout()))),
-        }
+        write_output(self.output.as_deref(), reader.path(), |out| self.write(&reader, &range, out))
     }
 
     /// Refuses flags that do not fit the format.
@@ -115,7 +112,9 @@ impl Cmd {
             Format::Csv => Box::new(Csv::new(columns, self.delimiter.unwrap_or(b','), zone, out)?),
             Format::Jsonl => Box::new(JsonLines { zone, out }),
             #[cfg(feature = "parquet")]
-            Format::Parquet => Box::new(super::parquet::Parquet::new(columns, out).map_err(Error::failure)?),
+            Format::Parquet => {
+                Box::new(super::parquet::Parquet::new(columns, out).map_err(super::parquet::from_parquet)?)
+            }
         })
     }
 }

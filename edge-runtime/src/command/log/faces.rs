@@ -11,6 +11,7 @@ use image::codecs::png::PngEncoder;
 use image::{ExtendedColorType, ImageEncoder};
 
 use super::export::Sessions;
+use super::output::{files_of, is_stdout};
 use super::{Source, moment};
 use crate::journal::{Erased, Range, Reader, Row, SessionRow, erase_faces};
 
@@ -75,6 +76,14 @@ impl Cmd {
     /// the journal cannot be written.
     pub fn run(&self) -> Result<()> {
         let (reader, range) = self.source.open()?;
+        if let Some(folder) = &self.output {
+            if is_stdout(folder) {
+                return Err(Error::bad_input(
+                    "faces are files in a folder and cannot be written to stdout; name a folder",
+                ));
+            }
+            files::refuse_overwriting(&folder.join(TABLE), files_of(reader.path()))?;
+        }
         let chosen = self.choose(&reader, &range)?;
         if chosen.is_empty() {
             return Err(Error::bad_input(

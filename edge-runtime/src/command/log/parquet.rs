@@ -1,6 +1,6 @@
 //! Parquet files, written one group of rows at a time.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::sync::Arc;
 
 use expression_engine::Error;
@@ -37,6 +37,17 @@ enum Values {
     Float(Vec<f64>),
     Bool(Vec<bool>),
     Text(Vec<ByteArray>),
+}
+
+/// Returns the I/O error within an error of Parquet, so that its kind decides the exit code.
+pub fn from_parquet(error: ParquetError) -> Error {
+    match error {
+        ParquetError::External(inner) => match inner.downcast::<io::Error>() {
+            Ok(error) => (*error).into(),
+            Err(other) => Error::failure(other),
+        },
+        other => Error::failure(other),
+    }
 }
 
 impl<'a, R> Parquet<'a, R> {
@@ -135,13 +146,13 @@ impl<R> Sink<R> for Parquet<'_, R> {
         }
         self.rows += 1;
         if self.rows == ROWS_PER_GROUP {
-            self.write_group().map_err(Error::failure)?;
+            self.write_group().map_err(from_parquet)?;
         }
         Ok(())
     }
 
     fn finish(mut self: Box<Self>) -> Result<()> {
-        self.write_group().and_then(|()| self.writer.close()).map_err(Error::failure)?;
+        self.write_group().and_then(|()| self.writer.close()).map_err(from_parquet)?;
         Ok(())
     }
 }

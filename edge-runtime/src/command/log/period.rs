@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use expression_core::Label;
 use jiff::tz::TimeZone;
 use jiff::{RoundMode, Timestamp, ToSpan, ZonedDateTime, ZonedDateTimeRound};
 
@@ -85,9 +86,11 @@ impl Periods {
             let period = self.of(at);
             let end = period.end_us.clamp(at + 1, until_us);
             period.tracks.insert(track);
-            period.by_label[label.map_or(expression_core::Label::COUNT, |label| label as usize)] += end - at;
-            // What the smile had lasted by then, and no more than the part of it in this period.
-            let smile = (smile_us - (until_us - end)).min(end.saturating_sub(period.start_us));
+            period.by_label[label.map_or(Label::COUNT, |label| label as usize)] += end - at;
+            // What the smile had lasted by then, and no more than the part of it in this period: since its beginning, and as long as
+            // happiness was seen, which is less after the clock went back from a later one.
+            let part = end.saturating_sub(period.start_us).min(period.by_label[Label::Happiness as usize]);
+            let smile = (smile_us - (until_us - end)).min(part);
             if smile_us > 0 {
                 period.longest_smile_us = period.longest_smile_us.max(smile);
             }
@@ -127,8 +130,6 @@ impl Periods {
 
 #[cfg(test)]
 mod tests {
-    use expression_core::Label;
-
     use super::*;
 
     const SECOND: i64 = 1_000_000;
@@ -146,14 +147,32 @@ mod tests {
         let mut hours = periods(Unit::Hour, 1);
         let happy = Some(Label::Happiness);
         let from_us = at("2026-11-25T10:59:57Z");
+        for (seconds, smile) in [(12, 6), (6, 12)] {
+            let from_us = from_us - seconds * SECOND;
+            hours.add((1, 7), Step { from_us, length_us: 6 * SECOND, label: happy, smile_us: smile * SECOND });
+        }
         hours.add((1, 7), Step { from_us, length_us: 8 * SECOND, label: happy, smile_us: 20 * SECOND });
         let list: Vec<&Period> = hours.list().collect();
         assert_eq!(list.len(), 2);
         assert_eq!((list[0].start_us, list[1].start_us), (at("2026-11-25T10:00:00Z"), at("2026-11-25T11:00:00Z")));
-        assert_eq!([list[0].by_label[1], list[1].by_label[1]], [3 * SECOND, 5 * SECOND]);
+        assert_eq!([list[0].by_label[1], list[1].by_label[1]], [15 * SECOND, 5 * SECOND]);
         // 12 s before the step and 3 s of it; then what lies in the new hour.
         assert_eq!([list[0].longest_smile_us, list[1].longest_smile_us], [15 * SECOND, 5 * SECOND]);
         assert!(list.iter().all(|period| period.tracks.len() == 1));
+    }
+
+    #[test]
+    fn a_smile_is_never_longer_than_the_happiness_of_its_hour() {
+        let mut hours = periods(Unit::Hour, 0);
+        let happy = Some(Label::Happiness);
+        // The clock goes back by hours in the middle of a smile.
+        for (text, smile) in [("2026-11-25T12:30:00Z", 8), ("2026-11-25T10:30:00Z", 16)] {
+            let smile_us = smile * SECOND;
+            hours.add((1, 7), Step { from_us: at(text), length_us: 8 * SECOND, label: happy, smile_us });
+        }
+        for hour in hours.list() {
+            assert_eq!((hour.longest_smile_us, hour.by_label[Label::Happiness as usize]), (8 * SECOND, 8 * SECOND));
+        }
     }
 
     #[test]

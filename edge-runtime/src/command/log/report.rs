@@ -9,13 +9,13 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 
 use expression_core::Label;
-use expression_engine::Error;
 use expression_engine::error::{Result, print};
+use expression_engine::{Error, files};
 use expression_report::{Bar, Column, Page, Section, Tile, header, small_tiles, table, text_table};
 use jiff::tz::TimeZone;
 use maud::{Markup, html};
 
-use super::output::write_file;
+use super::output::{is_stdout, write_output};
 use super::period::{Periods, Unit};
 use super::{Source, moment, stats as figures};
 use crate::journal::stats::{Gap, Stats};
@@ -30,7 +30,7 @@ use timeline::Timeline;
 pub struct Cmd {
     #[command(flatten)]
     source: Source,
-    /// Page to write.
+    /// Page to write; `-` is stdout.
     #[arg(short, long, value_name = "FILE", default_value = "journal.html")]
     output: PathBuf,
 }
@@ -41,7 +41,7 @@ const MAX_EVENTS: usize = 200;
 const MAX_ROWS: usize = 50;
 
 impl Cmd {
-    /// Writes the page and prints its path to stdout.
+    /// Writes the page, and prints its path to stdout if it is a file.
     ///
     /// # Errors
     /// Returns an error if the journal or a time is refused, if the journal has nothing in the range, or if the page cannot
@@ -49,8 +49,10 @@ impl Cmd {
     pub fn run(&self) -> Result<()> {
         let (reader, range) = self.source.open()?;
         let page = page(&reader, &range)?;
-        write_file(&self.output, |file| Ok(file.write_all(page.as_bytes())?))?;
-        print(&self.output.display().to_string())
+        // A path on stdout would become a part of the page.
+        let is_file = !is_stdout(&self.output) && !files::is_stream(&self.output);
+        write_output(Some(&self.output), reader.path(), |out| Ok(out.write_all(page.as_bytes())?))?;
+        if is_file { print(&self.output.display().to_string()) } else { Ok(()) }
     }
 }
 

@@ -1,6 +1,6 @@
 //! `edge-runtime log visits`
 
-use std::io::{self, BufWriter, Write};
+use std::io::Write;
 use std::path::PathBuf;
 
 use expression_engine::Error;
@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 
 use super::Source;
 use super::columns::{self, Column, NO_SESSION};
-use super::output::{ignore_broken_pipe, write_file};
+use super::output::write_output;
 use super::period::{Period, Periods, Unit};
 use super::sink::{Csv, Objects, Sink, Table};
 use crate::journal::visit::{Visit, each_visit};
@@ -37,7 +37,7 @@ pub struct Cmd {
     /// Hours, days and times in UTC instead of this machine's time zone.
     #[arg(long)]
     utc: bool,
-    /// File to write; stdout by default. A regular file is written whole or not at all.
+    /// File to write; stdout by default, or for `-`. A regular file is written whole or not at all.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
@@ -67,10 +67,7 @@ impl Cmd {
             return Err(Error::bad_input("Parquet cannot be written to stdout; name a file with --output"));
         }
         let (reader, range) = self.source.open()?;
-        match &self.output {
-            Some(path) => write_file(path, |file| self.write(&reader, &range, file)),
-            None => ignore_broken_pipe(self.write(&reader, &range, &mut BufWriter::new(io::stdout()))),
-        }
+        write_output(self.output.as_deref(), reader.path(), |out| self.write(&reader, &range, out))
     }
 
     fn zone(&self) -> TimeZone {
@@ -104,7 +101,9 @@ impl Cmd {
             Format::Csv => Box::new(Csv::new(columns, b',', Some(self.zone()), out)?),
             Format::Jsonl => Box::new(Objects { columns, out }),
             #[cfg(feature = "parquet")]
-            Format::Parquet => Box::new(super::parquet::Parquet::new(columns, out).map_err(Error::failure)?),
+            Format::Parquet => {
+                Box::new(super::parquet::Parquet::new(columns, out).map_err(super::parquet::from_parquet)?)
+            }
         })
     }
 }

@@ -2,6 +2,7 @@
 
 mod keep_faces;
 mod mqtt_payload;
+mod recording;
 mod sandbox;
 mod terminal;
 
@@ -25,12 +26,13 @@ use crate::score::ScoreScale;
 use crate::service::{self, Progress, Service, Stop};
 use crate::telemetry::{self, Telemetry};
 use crate::trust::{self, Policy};
+use recording::Recording;
 
 /// Watch a camera, a video or pictures: find faces, track them, classify their expressions and record them
 ///
-/// Defaults come from the board file: the built-in one of this machine, or the one of --board. Each flag has a variable that
-/// overrides the board file: --preview-rate is EDGE_RUNTIME_PREVIEW_RATE. `config show` shows where each value comes from. SIGTERM
-/// or Ctrl-C ends the run without losing a record.
+/// Defaults come from the board file: the built-in one of this machine, or the one of --board. Each flag that a board file can
+/// hold has a variable that overrides it: --preview-rate is EDGE_RUNTIME_PREVIEW_RATE. `config show` lists them and shows where each
+/// value comes from. SIGTERM or Ctrl-C ends the run without losing a record.
 ///
 /// Examples:
 ///   edge-runtime run --journal --preview 127.0.0.1:8080
@@ -90,9 +92,17 @@ pub struct Cmd {
     /// Fail if the camera cannot be opened at the start or ends before its first frame, instead of waiting for it
     #[arg(long, help_heading = "Source")]
     require_camera: bool,
-    /// Record to this journal, which is created if it is missing; without FILE to the board's
-    #[arg(long, value_name = "FILE", num_args = 0..=1, overrides_with = "journal", help_heading = "Journal")]
-    journal: Option<Option<PathBuf>>,
+    /// Record to this journal, which is created if it is missing; without FILE, or with true, to the board's; false records nothing
+    #[arg(
+        long,
+        value_name = "FILE",
+        num_args = 0..=1,
+        overrides_with = "journal",
+        value_parser = Recording::parser(),
+        value_hint = clap::ValueHint::AnyPath,
+        help_heading = "Journal"
+    )]
+    journal: Option<Option<Recording>>,
     /// Commit the journal every SECONDS; a power cut loses at most this much [default: the board's, or 2]
     #[arg(long, value_name = "SECONDS", help_heading = "Journal")]
     commit_every: Option<f64>,
@@ -100,7 +110,7 @@ pub struct Cmd {
     #[arg(long, value_name = "N", help_heading = "Journal")]
     records_per_second: Option<f32>,
     /// Keep the journal below this size; the oldest records are deleted first [default: the board's, or 256]
-    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1_000_000), help_heading = "Journal")]
+    #[arg(long, value_name = "MIB", value_parser = mebibytes, help_heading = "Journal")]
     journal_size: Option<u64>,
     /// Do not confine the program to the files, devices and ports that this run needs. For development only
     #[arg(long)]
@@ -155,7 +165,7 @@ impl Cmd {
         // Finding pictures starts no thread, and shows which files the run has to read.
         let pictures = still.then(open_source).transpose()?;
         let folder = self.bundle.as_deref().unwrap_or(Path::new(&board.paths.bundle));
-        let path = self.journal.as_ref().map(|given| given.as_deref().unwrap_or(Path::new(&board.paths.journal)));
+        let path = self.journal(board);
         let watching = self.watching.options()?;
         let mut policy = self.policy(board)?;
         let runtime = service::runtime_directory();
@@ -201,7 +211,7 @@ impl Cmd {
         }
         #[cfg(not(feature = "preview"))]
         drop(on_preview);
-        self.warn_if_unheard();
+        self.warn_if_unheard(path.is_some());
         if let Some(warning) = policy.warning(&bundle) {
             tracing::warn!("{warning}");
         }
@@ -228,6 +238,9 @@ impl Cmd {
         };
         let outcome = run.run()?;
         terminal::summary(&outcome.summary);
+        if self.start_paused && outcome.summary.frames == 0 && outcome.summary.delivered > 0 {
+            tracing::warn!("recording was paused to the end, so no frame was looked at; leave --start-paused out");
+        }
         match self.profile {
             Some(ProfileForm::Table) => expression_engine::error::print(&outcome.profile.report().to_string())?,
             Some(ProfileForm::Json) => expression_engine::error::print(&json(&outcome.profile.report())?)?,
@@ -288,23 +301,34 @@ impl Cmd {
         }
     }
 
+    /// Where the run records to; `None` if it does not.
+    fn journal<'a>(&'a self, board: &'a Board) -> Option<&'a Path> {
+        self.journal.as_ref()?.as_ref().unwrap_or(&Recording::Board).path(board)
+    }
+
     /// The board's settings of the journal, with those of the flags above them.
     fn journal_config(&self, board: &Board) -> Result<journal::Config> {
         let mut config = board.journal.clone();
         if let Some(seconds) = self.commit_every {
             config.commit_every = Duration::try_from_secs_f64(seconds)
-                .map_err(|error| Error::bad_input(format!("--commit-every {seconds}: {error}; give seconds")))?;
+                .map_err(|_| Error::bad_input(format!("--commit-every {seconds}: expected seconds, 0 to 3600")))?;
         }
         config.max_records_per_second = self.records_per_second.unwrap_or(config.max_records_per_second);
         config.max_bytes = self.journal_size.map_or(config.max_bytes, |mib| mib << 20);
         self.keep_faces.apply(&mut config);
+        // Whoever turned recording off has turned this off as well.
+        if self.keep_faces.needs_journal() && self.journal.is_none() {
+            return Err(Error::bad_input(
+                "faces are kept in the journal, and none is recorded: give --journal (EDGE_RUNTIME_JOURNAL=true) with \
+                 --keep-faces (EDGE_RUNTIME_KEEP_FACES)",
+            ));
+        }
         config.check()?;
         Ok(config)
     }
 
     /// Says so if results go nowhere, or only to a part of where one would expect them.
-    fn warn_if_unheard(&self) {
-        let is_recorded = self.journal.is_some();
+    fn warn_if_unheard(&self, is_recorded: bool) {
         if !(is_recorded || self.print || self.profile.is_some() || self.watching.is_any()) {
             tracing::warn!(
                 "nobody will see the results: give --journal to record them, --print to write them to stdout, \
@@ -369,6 +393,11 @@ fn open_journal(
 
 fn json(value: &impl serde::Serialize) -> Result<String> {
     serde_json::to_string(value).map_err(Error::failure)
+}
+
+fn mebibytes(text: &str) -> Result<u64, String> {
+    let size = text.parse().ok().filter(|mib| (1..=1_000_000).contains(mib));
+    size.ok_or_else(|| "expected a whole number of MiB, 1 to 1000000".into())
 }
 
 fn rotation(text: &str) -> Result<Turn, String> {

@@ -11,11 +11,12 @@ mod shared;
 #[cfg(feature = "preview")]
 mod stream;
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener as StdListener};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixListener as StdUnixListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -26,6 +27,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::task::AbortHandle;
 use tokio_io_timeout::TimeoutStream;
 
 use super::args::TelemetryOptions;
@@ -52,6 +54,23 @@ pub struct Server {
     metrics: Option<SocketAddr>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
+    local: Option<LocalSocket>,
+}
+
+/// The file of a Unix socket; it is removed when dropped, unless another program has put its own there.
+struct LocalSocket {
+    path: PathBuf,
+    inode: u64,
+}
+
+impl Drop for LocalSocket {
+    fn drop(&mut self) {
+        if std::fs::symlink_metadata(&self.path).is_ok_and(|found| found.ino() == self.inode)
+            && let Err(error) = std::fs::remove_file(&self.path)
+        {
+            tracing::debug!("{} stays: {error}", self.path.display());
+        }
+    }
 }
 
 impl Server {
@@ -92,6 +111,7 @@ impl Server {
         if listeners.is_empty() && local.is_none() {
             return Ok(None);
         }
+        let (local, socket) = local.unzip();
         let (stop, stopped) = oneshot::channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let (limits, shared) = (options.limits, shared.clone());
@@ -107,6 +127,7 @@ impl Server {
             metrics,
             stop: Some(stop),
             thread: Some(thread),
+            local: socket,
         }))
     }
 
@@ -123,6 +144,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        drop(self.local.take());
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -163,7 +185,7 @@ fn invite(address: SocketAddr, generated: Option<&Token>) {
 }
 
 /// Listens at a Unix socket; `None` if that fails, since the program works without it.
-fn bind_local(path: &Path) -> Option<StdUnixListener> {
+fn bind_local(path: &Path) -> Option<(StdUnixListener, LocalSocket)> {
     let bind = || {
         // One that a killed run left behind.
         match std::fs::remove_file(path) {
@@ -174,7 +196,8 @@ fn bind_local(path: &Path) -> Option<StdUnixListener> {
         listener.set_nonblocking(true)?;
         // Whoever is on this machine may ask: that is what a loopback address allows as well.
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666))?;
-        Ok(listener)
+        let inode = std::fs::symlink_metadata(path)?.ino();
+        Ok((listener, LocalSocket { path: path.to_owned(), inode }))
     };
     let bound = bind();
     bound.map_err(|error| tracing::warn!("{}: {error}; `edge-runtime health` gets no answer", path.display())).ok()
@@ -198,9 +221,7 @@ async fn serve(
         Some(Ok(listener)) => {
             let guard = Guard::local(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), &[]);
             let site = Arc::new(Site::metrics(shared.clone(), guard));
-            // Places of its own: viewers who hold all others do not make the board look ill.
-            let places = Arc::new(Semaphore::new(limits.connections));
-            drop(tokio::spawn(accept_local(listener, site, limits, places)));
+            drop(tokio::spawn(accept_local(listener, site, limits)));
         }
         Some(Err(error)) => tracing::warn!("the health cannot be served: {error}"),
         None => {}
@@ -226,13 +247,20 @@ async fn accept(listener: TcpListener, site: Arc<Site>, limits: ClientLimits, pl
     }
 }
 
-async fn accept_local(listener: UnixListener, site: Arc<Site>, limits: ClientLimits, places: Arc<Semaphore>) {
+/// Its places are its own: viewers who hold all others do not make the board look ill. If they are full, the oldest connection
+/// ends: one that was turned away, or had to wait behind idle ones, would take the board for ill as well.
+async fn accept_local(listener: UnixListener, site: Arc<Site>, limits: ClientLimits) {
+    let mut open: VecDeque<AbortHandle> = VecDeque::new();
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                // Programs of this machine wait for a place: one that is turned away would take the board for ill.
-                let Ok(place) = places.clone().acquire_owned().await else { return };
-                tokio::spawn(connection(stream, site.clone(), limits, place));
+                open.retain(|connection| !connection.is_finished());
+                if open.len() >= limits.connections
+                    && let Some(oldest) = open.pop_front()
+                {
+                    oldest.abort();
+                }
+                open.push_back(tokio::spawn(converse(stream, site.clone(), limits)).abort_handle());
             }
             Err(error) => {
                 tracing::debug!("accept: {error}");
