@@ -249,7 +249,7 @@ impl Chain {
             maps: maps.collect(),
             scratch: (0..threads.max(1)).map(|_| scratch()).collect(),
             images,
-            progress: (0..=self.steps.len()).map(|_| Progress::default()).collect(),
+            progress: (0..=self.steps.len()).map(|_| Progress::new(threads.max(1))).collect(),
         }
     }
 }

@@ -116,7 +116,8 @@ impl Chain {
         if threads == 1 {
             Split { parts: 1, by_channels: false }
         } else if places < threads * group && channels > 1 {
-            Split { parts: channels, by_channels: true }
+            // Each part of a Winograd layer transforms all of its inputs, so a thread gets one part.
+            Split { parts: channels.min(threads), by_channels: true }
         } else {
             Split { parts: (places / group).clamp(1, PARTS * threads), by_channels: false }
         }

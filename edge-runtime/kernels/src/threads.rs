@@ -1,7 +1,9 @@
 //! Threads that run the steps of one job together.
 //!
-//! Each step is cut into parts that threads claim one by one, and is over when all parts are done. So nobody waits for a thread
-//! that the system has not yet woken, or lets wait: the others do its parts.
+//! Each step is cut into parts that threads claim one by one, and is over when all parts are done. A thread begins with its own
+//! share of the parts: in a net, most of what it reads then is what it has written in the step before, and lies in its core's
+//! cache. When its share is done it takes parts of others. So nobody waits for a thread that the system has not yet woken, or
+//! lets wait.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -30,11 +32,16 @@ pub struct Member<'a> {
 }
 
 /// How far a step has got.
-#[derive(Default)]
 pub struct Progress {
-    claimed: AtomicUsize,
+    /// How many parts of each thread's share are claimed.
+    claimed: Box<[Claimed]>,
     done: AtomicUsize,
 }
+
+/// In a cache line of its own, which only its thread writes until it is done.
+#[derive(Default)]
+#[repr(align(64))]
+struct Claimed(AtomicUsize);
 
 #[derive(Default)]
 struct Shared {
@@ -172,13 +179,16 @@ impl Member<'_> {
         if self.count == 1 {
             return (0..parts).for_each(part);
         }
-        loop {
-            let number = progress.claimed.fetch_add(1, Ordering::Relaxed);
-            if number >= parts {
-                break;
+        for owner in (self.index..self.count).chain(0..self.index) {
+            let share = share(owner, self.count, parts);
+            loop {
+                let number = share.start + progress.claimed[owner].0.fetch_add(1, Ordering::Relaxed);
+                if number >= share.end {
+                    break;
+                }
+                part(number);
+                progress.done.fetch_add(1, Ordering::Release);
             }
-            part(number);
-            progress.done.fetch_add(1, Ordering::Release);
         }
         let mut spins = 0;
         while progress.done.load(Ordering::Acquire) < parts {
@@ -195,9 +205,14 @@ impl Member<'_> {
 }
 
 impl Progress {
+    /// For steps of so many threads.
+    pub fn new(threads: usize) -> Progress {
+        Progress { claimed: (0..threads).map(|_| Claimed::default()).collect(), done: AtomicUsize::new(0) }
+    }
+
     /// Begins anew.
     pub fn reset(&self) {
-        self.claimed.store(0, Ordering::Relaxed);
+        self.claimed.iter().for_each(|claimed| claimed.0.store(0, Ordering::Relaxed));
         self.done.store(0, Ordering::Relaxed);
     }
 }
@@ -215,7 +230,7 @@ mod tests {
     fn every_part_of_every_step_is_done_once_and_in_order() {
         let threads = Threads::start(3).unwrap();
         for _ in 0..200 {
-            let progress = [const { Progress { claimed: AtomicUsize::new(0), done: AtomicUsize::new(0) } }; 5];
+            let progress: Vec<Progress> = (0..5).map(|_| Progress::new(3)).collect();
             let counts = [const { AtomicUsize::new(0) }; 5];
             threads.run(&|member| {
                 for (step, progress) in progress.iter().enumerate() {
@@ -234,12 +249,12 @@ mod tests {
         let threads = Threads::start(3).unwrap();
         let parts = AtomicUsize::new(0);
         for broken in [0, 4, 11] {
-            let progress = Progress::default();
+            let progress = Progress::new(3);
             let failed = catch_unwind(AssertUnwindSafe(|| {
                 threads.run(&|member| member.step(&progress, 12, |part| assert!(part != broken, "broken")));
             }));
             assert!(failed.is_err(), "part {broken}");
-            let progress = Progress::default();
+            let progress = Progress::new(3);
             threads.run(&|member| {
                 member.step(&progress, 12, |_| {
                     parts.fetch_add(1, Ordering::SeqCst);

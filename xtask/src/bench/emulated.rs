@@ -109,7 +109,7 @@ fn section(figures: &Figures, nets: &Nets, missing: &BTreeSet<String>) -> Result
     let mut text = format!(
         "## Emulated boards\n\nMillions of instructions per inference on one thread, of the same nets: `cargo xtask bench --emulated`. A \
          plugin of QEMU counts them (`tests/peers/count.c`). They are not cycles, but they are the same in every run. \"ours / best \
-         int8\" is the ratio to the best other engine in int8. \"Float\" is fp16 on a Cortex-A76, where ncnn and MNN have it. The last \
+         int8\" is the ratio to the best other engine in int8. Stock tract is built as for boards, small. \"Float\" is fp16 on a Cortex-A76, where ncnn and MNN have it. The last \
          columns are multiply-accumulates of the direct convolution per instruction of ours, and the maximum that the instruction set \
          allows without Winograd's algorithm. OpenVINO is not among the engines: on AArch64, its 2026.4.1 refuses u8 activations. MAC per \
          cycle was not measured, since QEMU knows no pipelines.\n\n\

@@ -98,8 +98,8 @@ pub fn checked(name: &str, ours: &[f64], theirs: &[f64]) -> Result<f64> {
     ensure!(ours.len() == theirs.len(), "{name} gives {} logits, not {}", theirs.len(), ours.len());
     let range = ours.iter().copied().fold(f64::MIN, f64::max) - ours.iter().copied().fold(f64::MAX, f64::min);
     let differences = ours.iter().zip(theirs).map(|(ours, theirs)| (ours - theirs).abs() / range);
-    // Not a number is a difference, too.
-    let difference = differences.fold(0.0, |most, one| if one <= most { most } else { one });
+    // Not a number is the largest difference of all.
+    let difference = differences.max_by(f64::total_cmp).unwrap_or(0.0);
     ensure!(
         difference <= MAX_DIFFERENCE,
         "{name} does not compute the same net: a logit differs by {:.0} % of their range (ours {ours:.2?}, its {theirs:.2?})",
