@@ -253,8 +253,10 @@ fn put_in_place(draft: TempDir, folder: &Path) -> crate::Result<()> {
 
 /// The model card: what the model is, what it is for and not for, and its figures.
 pub fn model_card(parts: &CardFacts) -> String {
-    let CardFacts { name, data, source, face_net, teachers, command, table, recall, labels, robustness, low_light } = parts;
-    let teachers = teachers.map_or(String::new(), |teachers| format!("- Teachers, whose answers it learned: {teachers}.\n"));
+    let CardFacts { name, data, source, face_net, teachers, command, table, recall, labels, robustness, low_light } =
+        parts;
+    let teachers =
+        teachers.map_or(String::new(), |teachers| format!("- Teachers, whose answers it learned: {teachers}.\n"));
     let labels = labels.iter().map(|label| label.name()).collect::<Vec<_>>().join(", ");
     let robustness = robustness.map_or(String::new(), |robustness| {
         format!("Robustness: lengths are in pixels of the aligned face, other and lost labels in shares of the confident faces.\n\n{}\n", robustness.table())

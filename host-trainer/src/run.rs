@@ -180,7 +180,8 @@ impl Run {
     pub fn open(folder: &Path, config: &Config, request: Request) -> crate::Result<Run> {
         let Request { data, preset, limit, seed, resume, overwrite, fold } = request;
         let identity = Identity { data, data_sha256: None, limit, seed, fold, config: config.clone() };
-        let mut run = Run { folder: folder.to_owned(), identity, preset, resume, started: false, lock: None, deadline: None };
+        let mut run =
+            Run { folder: folder.to_owned(), identity, preset, resume, started: false, lock: None, deadline: None };
         let place = folder.display();
         match Identity::read(folder) {
             Some(older) if resume && (Identity { data_sha256: None, ..older.clone() }) != run.identity => {
@@ -242,7 +243,8 @@ impl Run {
     }
 
     /// What a run writes beside its configuration. Cached target maps stay: they carry a key of what they depend on.
-    const OWN: [&str; 10] = [TUNED_FACE_NET, TEACHERS, STAGE_ONE, STAGE_TWO, CURVES, BUNDLE, ANSWERS, METRICS, REPORT, SAMPLES];
+    const OWN: [&str; 10] =
+        [TUNED_FACE_NET, TEACHERS, STAGE_ONE, STAGE_TWO, CURVES, BUNDLE, ANSWERS, METRICS, REPORT, SAMPLES];
 
     /// The folder of the run's files.
     pub fn folder(&self) -> &Path {

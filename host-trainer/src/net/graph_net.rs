@@ -33,16 +33,32 @@ struct Node {
 }
 
 enum Op {
-    Convolution { weight: Tensor, bias: Option<Tensor>, stride: i64, padding: i64, groups: i64 },
+    Convolution {
+        weight: Tensor,
+        bias: Option<Tensor>,
+        stride: i64,
+        padding: i64,
+        groups: i64,
+    },
     Norm(nn::BatchNorm),
     Relu,
-    MaxPool { kernel: i64, stride: i64, padding: i64 },
-    AveragePool { kernel: i64, stride: i64 },
+    MaxPool {
+        kernel: i64,
+        stride: i64,
+        padding: i64,
+    },
+    AveragePool {
+        kernel: i64,
+        stride: i64,
+    },
     Concat,
     GlobalAveragePool,
     Flatten,
     /// `x weight^T + bias`.
-    Linear { weight: Tensor, bias: Tensor },
+    Linear {
+        weight: Tensor,
+        bias: Tensor,
+    },
     Identity,
 }
 
@@ -320,9 +336,9 @@ impl Reader<'_> {
         let known = values[0].zip(values[1]).zip(values[2]).filter(|((kernel, stride), padding)| {
             (1..=64).contains(kernel) && (1..=64).contains(stride) && (0..=64).contains(padding)
         });
-        known.map(|((kernel, stride), padding)| [kernel, stride, padding]).ok_or_else(|| {
-            self.unknown("a window that is not square")
-        })
+        known
+            .map(|((kernel, stride), padding)| [kernel, stride, padding])
+            .ok_or_else(|| self.unknown("a window that is not square"))
     }
 }
 

@@ -143,10 +143,7 @@ pub const ASSETS: &[Asset] = &[
             version: "0.0.1",
             bytes: 41_114_878,
             sha256: "7ea06031d9a3f83753254fcff60506a07b81b46fc84d4ee024cd041f260ec1ba",
-            members: &[
-                ("package/model/fr_expression.onnx", "fr_expression.onnx"),
-                ("package/LICENSE", "LICENSE"),
-            ],
+            members: &[("package/model/fr_expression.onnx", "fr_expression.onnx"), ("package/LICENSE", "LICENSE")],
         }],
         written: &[],
         unpacked_bytes: 28_500_000,

@@ -20,7 +20,8 @@ fn graph() -> ModelProto {
     let mut onnx = Builder::default();
     let random = |onnx: &mut Builder, name: &str, shape: &[usize]| {
         let sides: Vec<i64> = shape.iter().map(|side| *side as i64).collect();
-        let values = Tensor::rand(&sides, (Kind::Float, Device::Cpu)) + if name.ends_with("variance") { 0.5 } else { -0.4 };
+        let values =
+            Tensor::rand(&sides, (Kind::Float, Device::Cpu)) + if name.ends_with("variance") { 0.5 } else { -0.4 };
         onnx.float(name, shape, &Vec::<f32>::try_from(values.view(-1)).unwrap())
     };
     let mut weights = Vec::new();

@@ -49,8 +49,8 @@ pub fn densenet_file() -> PathBuf {
 pub fn densenet() -> crate::Result<Vec<u8>> {
     let path = densenet_file();
     let advice = "run `cargo xtask setup`";
-    let bytes = std::fs::read(&path)
-        .map_err(|error| Error::BadInput(format!("{}: {error}; {advice}", path.display())))?;
+    let bytes =
+        std::fs::read(&path).map_err(|error| Error::BadInput(format!("{}: {error}; {advice}", path.display())))?;
     if files::sha256(&bytes) != DENSENET_SHA256 {
         return Err(Error::BadInput(format!("{}: not the file that is pinned; {advice}", path.display())));
     }

@@ -56,7 +56,9 @@ impl Mixture {
 
 /// Probabilities f64 of logits at temperatures.
 fn tempered(logits: &[Tensor], temperatures: &[f64]) -> Vec<Tensor> {
-    let of = |(logits, temperature): (&Tensor, &f64)| (logits.to_kind(Kind::Double) / *temperature).softmax(-1, Kind::Double);
+    let of = |(logits, temperature): (&Tensor, &f64)| {
+        (logits.to_kind(Kind::Double) / *temperature).softmax(-1, Kind::Double)
+    };
     logits.iter().zip(temperatures).map(of).collect()
 }
 
@@ -126,6 +128,8 @@ mod tests {
         let mixture = Mixture::fit(&[first.shallow_clone()], &votes);
         assert_eq!(mixture.weights, [1.0]);
         let expected = (first / mixture.temperatures[0]).softmax(-1, Kind::Float);
-        assert!((mixture.probabilities(&[material().1[0].shallow_clone()]) - expected).abs().max().double_value(&[]) < 1e-3);
+        assert!(
+            (mixture.probabilities(&[material().1[0].shallow_clone()]) - expected).abs().max().double_value(&[]) < 1e-3
+        );
     }
 }

@@ -89,7 +89,12 @@ pub fn teach(run: &Run, config: &Config, data: &DataSet, face_net: FaceNet) -> c
         let net = Classifier::open(settings, &mut face_net, &data.train, device)?;
         let owner = key(run, config, settings);
         let folder = shared_folder(run).join(format!("{}-{}", settings.name, &owner[..12]));
-        jobs.push_back(Job { number, settings, net, checkpoint: CheckpointPlace { path: folder.join(CHECKPOINT), owner } });
+        jobs.push_back(Job {
+            number,
+            settings,
+            net,
+            checkpoint: CheckpointPlace { path: folder.join(CHECKPOINT), owner },
+        });
     }
     let mut done = work(jobs, device, |job| tune_and_answer(job, config, data, &views, seed))?;
     done.sort_by_key(|done| done.number);
@@ -107,7 +112,8 @@ pub fn teach(run: &Run, config: &Config, data: &DataSet, face_net: FaceNet) -> c
     let train: Vec<Tensor> = done.iter().map(|done| done.train.shallow_clone()).collect();
     let per_sample = views.train.len();
     let of_samples = (0..data.train.len()).flat_map(|sample| views.train.iter().map(move |view| view[sample]));
-    let teacher = Teacher::of_answers(mixture.probabilities(&train).to_device(device), of_samples.collect(), per_sample);
+    let teacher =
+        Teacher::of_answers(mixture.probabilities(&train).to_device(device), of_samples.collect(), per_sample);
     let names = config.teachers.iter().map(|teacher| format!("teacher {}", teacher.name));
     let curves = names.zip(done.into_iter().map(|done| done.curve)).filter(|(_, curve)| !curve.is_empty()).collect();
     Ok(Taught { teacher, face_net, curves })
