@@ -100,6 +100,13 @@ fn zigbuild(target: &str) -> Result<Command> {
     command.current_dir(cargo::workspace_root()).env("CARGO_TARGET_DIR", arm::target_folder());
     let [rust, c] = path_flags(&cargo::workspace_root(), &cargo_home());
     command.env("CARGO_ENCODED_RUSTFLAGS", rust.join("\x1f")).env("CFLAGS", c.join(" "));
+    // They name the package that runs this. Build scripts ask for them, and would run again for each of our commands.
+    for (name, _) in env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&name);
+        }
+    }
     if let Some(cargo) = env::var_os("CARGO") {
         command.env("CARGO", cargo);
     }

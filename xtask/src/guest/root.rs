@@ -72,7 +72,7 @@ pub fn tarball(folder: &Path, root: &Root) -> Result<PathBuf> {
     }
     // mmdebstrap copies the first two from this machine; keys that every board has protect none.
     command.arg("--customize-hook=rm -f \"$1/etc/resolv.conf\" \"$1/etc/hostname\" \"$1\"/etc/ssh/ssh_host_*");
-    command.arg(list_packages("$(dpkg-query --root=\"$1\" --show --showformat='${Package}\\n')"));
+    command.arg(list_packages("customize", "$(dpkg-query --root=\"$1\" --show --showformat='${Package}\\n')"));
     if let Some(date) = cargo::source_date() {
         command.env("SOURCE_DATE_EPOCH", date.to_string());
     }
@@ -83,10 +83,10 @@ pub fn tarball(folder: &Path, root: &Root) -> Result<PathBuf> {
 }
 
 /// Returns a flag of mmdebstrap that writes a list of packages into the file system: name, version, architecture, SHA-256 of the package.
-/// `names` are words of the shell.
-pub fn list_packages(names: &str) -> String {
+/// `stage` is that of mmdebstrap's hooks in which it does so, `names` are words of the shell.
+pub fn list_packages(stage: &str, names: &str) -> String {
     format!(
-        "--customize-hook=mkdir -p \"$1/usr/share/edge-runtime\"; \
+        "--{stage}-hook=mkdir -p \"$1/usr/share/edge-runtime\"; \
          APT_CONFIG=\"$MMDEBSTRAP_APT_CONFIG\" apt-cache show --no-all-versions {names} | awk '{FIELDS}' > \"$1/{PACKAGES}\""
     )
 }

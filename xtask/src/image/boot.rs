@@ -109,7 +109,8 @@ pub fn firmware(assets: &Path) -> Result<std::path::PathBuf> {
         fs::create_dir_all(&making)?;
         let mut command = Command::new("mmdebstrap");
         command.args(["--quiet", "--architectures=arm64", "--variant=extract", "--components=main,non-free-firmware"]);
-        command.arg(root::list_packages("raspi-firmware"));
+        // What is only extracted is never customized.
+        command.arg(root::list_packages("extract", "raspi-firmware"));
         run(command.args(["--format=tar", "--include=raspi-firmware", root::RELEASE]).arg(&tar))
             .context("raspi-firmware could not be fetched")?;
         // As a tarball: the files of a folder would belong to other users, unless this runs as root.
