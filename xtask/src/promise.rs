@@ -66,7 +66,7 @@ pub const ALL: &[Promise] = &[
         says: "A broker that never acknowledges stops no recording, and memory stays bounded",
         test: Test::Cargo("promises", "broker::"),
         file: "edge-runtime/tests/promises/broker.rs",
-        times: 30_000,
+        times: 10_000,
         unit: "frames",
     },
     Promise {
@@ -106,7 +106,7 @@ pub const ALL: &[Promise] = &[
         says: "Pictures that claim or unpack too much are refused in less than 32 MiB",
         test: Test::Cargo("picture_bombs", ""),
         file: "edge-runtime/engine/tests/picture_bombs.rs",
-        times: 1,
+        times: 5,
         unit: "rounds",
     },
     Promise {

@@ -129,10 +129,13 @@ impl Running {
     /// Waits until it has been given this many more frames.
     pub fn await_frames(&mut self, more: u64) {
         let wanted = self.fed() + more;
-        http::until("frames to be taken", || {
-            assert!(self.process.try_wait().unwrap().is_none(), "the program has ended");
-            (self.fed() >= wanted).then_some(())
-        });
+        while self.fed() < wanted {
+            let before = self.fed();
+            http::until("a frame to be taken", || {
+                assert!(self.process.try_wait().unwrap().is_none(), "the program has ended");
+                (self.fed() > before).then_some(())
+            });
+        }
     }
 
     /// Ends the video, and waits for the program.

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 use sha2::{Digest, Sha256};
 
 use crate::error::bad_input;
+use crate::guest::pinned;
 use crate::process::{is_installed, run};
 use crate::{arm, cargo};
 
@@ -78,6 +79,7 @@ pub fn tarball(folder: &Path, root: &Root) -> Result<PathBuf> {
     }
     command.args(["--aptopt=Apt::Install-Recommends \"false\"", RELEASE]).arg(&making);
     run(&mut command).context("Debian's root file system could not be made")?;
+    pinned::check(&self::packages(&making)?)?;
     fs::rename(making, &made)?;
     Ok(made)
 }

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 use sha2::{Digest, Sha256};
 
 use super::archive::Archive;
+use super::pinned;
 use crate::process::run;
 
 /// The emulator.
@@ -51,6 +52,7 @@ impl System {
                     fs::remove_file(path)?;
                 }
             }
+            pinned::check(&lines)?;
             fs::write(making.join(PACKAGES), lines)?;
             fs::rename(making, &unpacked)?;
         }

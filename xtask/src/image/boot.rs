@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 
 use super::{MIB, date, path_with_sbin};
 use crate::cargo;
-use crate::guest::{self, Archive, System, root};
+use crate::guest::{self, Archive, System, pinned, root};
 use crate::process::run;
 
 /// Size of the partition in bytes.
@@ -118,7 +118,9 @@ pub fn firmware(assets: &Path) -> Result<std::path::PathBuf> {
         run(Command::new("tar").arg("-xf").arg(&tar).arg("-C").arg(&making).args(paths))?;
         let from = making.join("usr/lib/raspi-firmware");
         fs::rename(making.join("usr/share/doc/raspi-firmware/copyright"), from.join("LICENCE.firmware.txt"))?;
-        fs::write(from.join(PACKAGES), root::packages(&tar)?)?;
+        let packages = root::packages(&tar)?;
+        pinned::check(&packages)?;
+        fs::write(from.join(PACKAGES), packages)?;
         fs::rename(from, &made)?;
         fs::remove_dir_all(making)?;
         fs::remove_file(tar)?;

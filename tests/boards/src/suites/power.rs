@@ -12,9 +12,10 @@ use std::io::Read;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
@@ -30,12 +31,14 @@ use crate::suite::Figures;
 
 const BOARD: Board = Board::Virt("cortex-a53");
 /// Size of the disk in bytes.
-const DISK: u64 = 48 << 20;
+const DISK: u64 = 16 << 20;
 /// How many cuts the suite makes if `--times` does not say.
 const CUTS: u64 = 300;
 /// Cuts of the writes of one boot, and how many boots there are at least.
-const CUTS_PER_BOOT: u64 = 125;
+const CUTS_PER_BOOT: u64 = 250;
 const MIN_BOOTS: u64 = 4;
+/// How many disks are checked at a time.
+const LANES: usize = 4;
 /// How many milliseconds a board records at most, after its first report.
 const MAX_RECORDING_MS: u64 = 12_000;
 
@@ -176,35 +179,47 @@ fn cut_at_random(
         (0..cuts).map(|cut| random(&format!("cut {boot} {cut}"), writes.len() as u64 + 1) as usize).collect();
     moments.sort_unstable();
     let mut flushed = Disk::copy(before, &work.join("disk.flushed"))?;
-    for (cut, moment) in moments.into_iter().enumerate() {
-        let seed = format!("cut {boot} {cut}");
-        flushed.flush_until(writes, moment)?;
-        let mut left = Disk { flushed: flushed.flushed, ..Disk::copy(&flushed.path, &work.join("disk.cut"))? };
-        summary.dropped_writes += left.add_unflushed(writes, moment, &seed)?;
-        let must_be_there: Vec<u64> =
-            reported.iter().filter(|(_, entries)| **entries <= moment).map(|(id, _)| *id).collect();
-        let context = || format!("boot {boot}, cut after {moment} of {} writes", writes.len());
-        check(lab, &left.path, work, &must_be_there).with_context(context)?;
-        summary.cuts += 1;
-        summary.informative += u64::from(reported.values().any(|entries| (1..=moment).contains(entries)));
+    let lanes: Vec<PathBuf> = (0..LANES).map(|lane| work.join(format!("lane-{lane}"))).collect();
+    lanes.iter().try_for_each(fs::create_dir_all)?;
+    for (round, moments) in moments.chunks(LANES).enumerate() {
+        for (number, (moment, lane)) in moments.iter().zip(&lanes).enumerate() {
+            flushed.flush_until(writes, *moment)?;
+            let mut left = Disk { flushed: flushed.flushed, ..Disk::copy(&flushed.path, &lane.join("disk.cut"))? };
+            let seed = format!("cut {boot} {}", round * LANES + number);
+            summary.dropped_writes += left.add_unflushed(writes, *moment, &seed)?;
+            summary.cuts += 1;
+            summary.informative += u64::from(reported.values().any(|entries| (1..=*moment).contains(entries)));
+        }
+        let check_lane = |moment: usize, lane: &Path| {
+            let must_be_there = reported.iter().filter(|(_, entries)| **entries <= moment).map(|(id, _)| *id);
+            check(lab, lane, &must_be_there.collect::<Vec<u64>>())
+                .with_context(|| format!("boot {boot}, cut after {moment} of {} writes", writes.len()))
+        };
+        let check_lane = &check_lane;
+        thread::scope(|scope| {
+            let lanes = moments.iter().zip(&lanes);
+            let checks: Vec<_> = lanes.map(|(moment, lane)| scope.spawn(move || check_lane(*moment, lane))).collect();
+            checks.into_iter().try_for_each(|check| check.join().unwrap_or_else(|_| bail!("a check panicked")))
+        })?;
     }
     Ok(())
 }
 
-/// Repairs a disk as a board does at its start, and checks the journal on it.
-fn check(lab: &Lab, disk: &Path, work: &Path, must_be_there: &[u64]) -> Result<()> {
-    let repaired = Command::new("e2fsck").arg("-fp").arg(disk).stdin(Stdio::null()).output();
+/// Repairs the disk in a folder as a board does at its start, and checks the journal on it.
+fn check(lab: &Lab, folder: &Path, must_be_there: &[u64]) -> Result<()> {
+    let disk = folder.join("disk.cut");
+    let repaired = Command::new("e2fsck").arg("-fp").arg(&disk).stdin(Stdio::null()).output();
     let repaired = repaired.context("e2fsck could not be started")?;
     // 1: repaired, which includes that ext4's own log was replayed.
     let said = String::from_utf8_lossy(&repaired.stdout).into_owned();
     ensure!(matches!(repaired.status.code(), Some(0 | 1)), "the file system is damaged: {}", said.trim());
-    let journal = work.join("cut.sqlite");
+    let journal = folder.join("cut.sqlite");
     for suffix in ["", "-wal", "-shm"] {
         let copy = PathBuf::from(format!("{}{suffix}", journal.display()));
         let _ = fs::remove_file(&copy);
         if suffix != "-shm" {
             process::run(
-                Command::new("debugfs").arg("-R").arg(format!("dump /j.sqlite{suffix} {}", copy.display())).arg(disk),
+                Command::new("debugfs").arg("-R").arg(format!("dump /j.sqlite{suffix} {}", copy.display())).arg(&disk),
             )?;
         }
     }
@@ -212,7 +227,12 @@ fn check(lab: &Lab, disk: &Path, work: &Path, must_be_there: &[u64]) -> Result<(
         return Ok(());
     }
     let log = |words: &[&str]| process::run(lab.host().args(words).arg("--journal").arg(&journal));
-    log(&["log", "verify"])?;
+    match log(&["log", "verify"]) {
+        Ok(_) => {}
+        // Cut while the tables were made, before anything could be reported.
+        Err(error) if must_be_there.is_empty() && error.to_string().contains("it has no tables yet") => return Ok(()),
+        Err(error) => return Err(error),
+    }
     let found = log(&["log", "tail", "-n", "1000000", "--json"])?;
     none_lost(must_be_there.iter().copied(), &found.lines().filter_map(reported_id).collect())
 }
