@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use xtask::guest::root;
+use xtask::guest::root::{self, Root};
 use xtask::process::run;
 use xtask::{arm, process};
 
@@ -75,7 +75,8 @@ impl Counter {
         succeed(compiler.arg("-o").arg(&plugin).arg(scripts().join("count.c")))?;
         let root = folder.join("root-aarch64");
         if !root.join("usr/bin").exists() {
-            let tarball = root::tarball(folder, &PACKAGES)?;
+            let parts = Root { packages: &PACKAGES, components: "main", copyrights: false };
+            let tarball = root::tarball(folder, &parts)?;
             let making = folder.join("root-aarch64.making");
             fs::create_dir_all(&making)?;
             succeed(Command::new("tar").args(["--exclude=./dev", "-xf"]).arg(&tarball).arg("-C").arg(&making))?;
