@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::http::{has, request, until};
+use crate::http::{LONG, has, request, until};
 
 /// A browser, and the driver that was started for it.
 pub struct Browser {
@@ -38,7 +38,9 @@ impl Browser {
         ];
         let mut browser =
             Browser { driver, address: ([127, 0, 0, 1], port).into(), session: String::new(), _profile: profile };
+        // axe-core on a long page takes its time where many tests share few processors.
         let wanted = json!({ "capabilities": { "alwaysMatch": {
+            "timeouts": { "script": LONG.as_millis() as u64 },
             "goog:loggingPrefs": { "browser": "ALL" },
             "goog:chromeOptions": { "args": arguments },
         } } });
