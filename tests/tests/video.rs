@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use edge_runtime::camera::{self, CameraOptions, Next, Spec};
 use edge_runtime::frame::Frame;
 use expression_core::View;
-use expression_engine::detector::{Detector, Face};
+use expression_engine::detector::{Detector, Face, Workspace};
 use host_trainer::detector;
 use system_tests::video::{HEIGHT, RATE, Scene, Truth, WIDTH, write};
 
@@ -46,6 +46,38 @@ fn the_detector_finds_the_faces_that_are_in_full_view() {
 /// Whether the boxes are of the same face: they share a third of what they cover.
 fn is_of(detected: &Face, truth: &Truth) -> bool {
     detected.overlap(&Face { bounds: truth.bounds, ..*detected }) > 1.0 / 3.0
+}
+
+/// Faces are found again at the places that they had in the frame before. Where there is none, nothing is found.
+#[test]
+fn faces_are_found_again_at_their_places() {
+    let detector = Detector::from_onnx(&detector::file().unwrap()).unwrap();
+    let scene = Scene::new(1).unwrap();
+    let workspace = &mut Workspace::default();
+    let (mut again, mut all) = (0, 0);
+    for frame in (0..20 * RATE).step_by(4 * STEP) {
+        let (before, after) = (scene.draw(frame).0, scene.draw(frame + 1).0);
+        let [before, after] = [&before, &after].map(|luma| View::new(luma, WIDTH, HEIGHT, 1, WIDTH).unwrap());
+        let known = detector.faces(before);
+        let places: Vec<[f32; 4]> = known.iter().map(|face| face.bounds).collect();
+        all += 1;
+        if let Some(found) = detector.faces_near(after, &places, workspace) {
+            again += 1;
+            assert_eq!(found.len(), known.len());
+            assert!(found.iter().zip(&known).all(|(face, known)| face.overlap(known) > 0.5), "frame {frame}");
+        }
+        if let [place, ..] = places[..] {
+            assert_eq!(detector.faces_near(after, &[place, place], workspace), None, "one face at two places");
+        }
+    }
+    eprintln!("in {again} of {all} frames all faces were found again");
+    assert!(all > 15 && f64::from(again) >= FOUND * f64::from(all), "{again} of {all}");
+    let grey = vec![118; WIDTH * HEIGHT];
+    let grey = View::new(&grey, WIDTH, HEIGHT, 1, WIDTH).unwrap();
+    let far = [[f32::MAX; 4], [-1e9, 0.0, 50.0, 50.0], [f32::NAN; 4], [100.0, 100.0, 0.0, 0.0]];
+    for place in far.into_iter().chain([[100.0, 100.0, 80.0, 80.0]]) {
+        assert_eq!(detector.faces_near(grey, &[place], workspace), None, "{place:?}");
+    }
 }
 
 #[test]

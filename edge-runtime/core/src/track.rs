@@ -240,6 +240,12 @@ impl Tracker {
         self.faces().any(|track| track.doubtful)
     }
 
+    /// Returns whether there are faces, and all of them are confirmed, in sight and look like themselves: then the detector finds
+    /// them where they were.
+    pub fn is_settled(&self) -> bool {
+        !self.tracks.is_empty() && self.tracks.iter().all(|track| track.id > 0 && !track.hidden && !track.doubtful)
+    }
+
     /// Takes a frame at `now` (ns, monotonic) on which the detector did not run: tracks follow their patches in `view`.
     pub fn follow(&mut self, view: View<'_>, now: u64) {
         for track in &mut self.tracks {

@@ -7,8 +7,8 @@ use std::collections::HashMap;
 
 use expression_core::quality::QualityLimits;
 use expression_core::smooth::{Smoother, Smoothing};
-use expression_core::track::{self, Detection, TrackLimits, Tracker};
-use expression_core::{FaceInput, Label, Quality, Record, View};
+use expression_core::track::{self, Detection, Track, TrackLimits, Tracker};
+use expression_core::{Bounds, FaceInput, Label, Quality, Record, View};
 
 pub use profile::{Profile, ProfileStep};
 
@@ -18,10 +18,17 @@ use expression_engine::detector::{self, Detector};
 use expression_engine::expression::{Engine, EngineError};
 use expression_engine::face::{self, Aligner};
 
+/// How long detections may look only at the places of known faces, in nanoseconds of the frames' own time. The next one looks at the
+/// whole frame, for new faces.
+const MAX_NEAR_NS: u64 = 1_000_000_000;
+/// The most faces that are looked for at their places: more take as long as a look at the whole frame.
+const MAX_NEAR_FACES: usize = 3;
+
 /// How frames are processed.
 #[derive(Debug, Clone, Copy)]
 pub struct PipelineOptions {
-    /// The detector runs on every Nth frame; faces are tracked in between.
+    /// The detector runs on every Nth frame; faces are tracked in between. If all faces are known and in sight, it looks only at
+    /// their places, and at the whole frame once a second.
     pub detect_every: u32,
     /// Whether the frames are pictures that have nothing to do with each other: the detector runs on each, nothing is smoothed.
     pub still: bool,
@@ -96,6 +103,8 @@ pub struct Pipeline {
     smoothers: HashMap<u32, Smoother>,
     /// Frames since the detector ran.
     since: u32,
+    /// When the detector last looked at a whole frame (ns, monotonic).
+    whole_at: u64,
     workspace: detector::Workspace,
     found: Vec<Detection>,
     /// The aligned faces of a frame that can be read, one after the other, and their integer scores.
@@ -116,6 +125,7 @@ impl Pipeline {
             tracker: Tracker::new(options.track),
             smoothers: HashMap::new(),
             since: u32::MAX,
+            whole_at: 0,
             workspace: detector::Workspace::default(),
             found: Vec::new(),
             faces: Vec::new(),
@@ -145,10 +155,40 @@ impl Pipeline {
             }
         }
         self.since = 0;
-        let faces = profile.time(ProfileStep::Detect, || self.detector.faces_with(view, &mut self.workspace));
+        profile.time(ProfileStep::Detect, || self.detect(view, now));
+        profile.time(ProfileStep::Track, || self.tracker.detected(&self.found, view, now));
+    }
+
+    /// Fills `found` with the faces of a frame at `now`.
+    fn detect(&mut self, view: View<'_>, now: u64) {
+        if now.saturating_sub(self.whole_at) < MAX_NEAR_NS
+            && let Some(found) = self.detect_near(view)
+        {
+            self.found = found;
+            return;
+        }
+        self.whole_at = now;
+        let faces = self.detector.faces_with(view, &mut self.workspace);
         self.found.clear();
         self.found.extend(faces.iter().filter_map(face::detection));
-        profile.time(ProfileStep::Track, || self.tracker.detected(&self.found, view, now));
+    }
+
+    /// Returns the faces that are found where the tracker knows them, or `None` if the whole frame must be looked at. This depends on
+    /// the frames and their times alone, never on how long a look takes, so a file gives the same records on every machine.
+    fn detect_near(&mut self, view: View<'_>) -> Option<Vec<Detection>> {
+        let known: Vec<Detection> = self.tracker.faces().map(Track::face).collect();
+        if self.options.still || known.len() > MAX_NEAR_FACES || !self.tracker.is_settled() {
+            return None;
+        }
+        let place =
+            |Bounds { left, top, width, height }: Bounds| [left.into(), top.into(), width.into(), height.into()];
+        let places: Vec<[f32; 4]> = known.iter().map(|face| place(face.bounds)).collect();
+        let faces = self.detector.faces_near(view, &places, &mut self.workspace)?;
+        let found = faces.iter().zip(&known).map(|(face, known)| {
+            // A face does not turn on its head between two looks.
+            face::detection(face).map(|found| Detection { upside_down: known.upside_down, ..found })
+        });
+        found.collect()
     }
 
     /// Aligns the faces of a frame, and computes the scores of those that can be read. Returns the quality of each.

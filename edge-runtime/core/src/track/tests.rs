@@ -165,12 +165,31 @@ fn after_a_scene_cut_a_track_is_in_doubt_until_the_detector_has_seen_it() {
         let mut tracker = Tracker::new(TrackLimits { confirm: 1, ..TrackLimits::default() });
         tracker.detected(&[detection(100.0, 120.0)], view(&face), 0);
         tracker.follow(view(&face), SECOND / 30);
-        assert!(!tracker.in_doubt(), "scene {number}: the face is still there");
+        assert!(!tracker.in_doubt() && tracker.is_settled(), "scene {number}: the face is still there");
         tracker.follow(view(cut), 2 * SECOND / 30);
-        assert!(tracker.in_doubt(), "scene {number}: what is there is no face");
+        assert!(tracker.in_doubt() && !tracker.is_settled(), "scene {number}: what is there is no face");
         tracker.detected(&[], view(cut), 2 * SECOND / 30);
         assert!(tracker.faces().next().is_none() && !tracker.in_doubt(), "scene {number}");
     }
+}
+
+#[test]
+fn tracks_are_settled_while_every_face_is_confirmed_and_in_sight() {
+    let data = scene(&[(100.0, 120.0, 180), (220.0, 120.0, 150)]);
+    let view = View::new(&data, WIDTH, HEIGHT, 1, WIDTH).unwrap();
+    let both = [detection(100.0, 120.0), detection(220.0, 120.0)];
+    let mut tracker = Tracker::new(TrackLimits::default());
+    let mut settled = |faces: &[Detection], frame: u64| {
+        tracker.detected(faces, view, frame * SECOND / 30);
+        tracker.is_settled()
+    };
+    assert!(!settled(&[], 0), "without a face");
+    assert!(!settled(&both[..1], 1), "a face that is not confirmed");
+    assert!(settled(&both[..1], 2));
+    assert!(!settled(&both, 3), "one of two faces is not confirmed");
+    assert!(settled(&both, 4));
+    assert!(!settled(&both[1..], 5), "a face that is hidden");
+    assert!(settled(&both, 6));
 }
 
 #[test]

@@ -9,6 +9,20 @@ const MULTIPLE: usize = 32;
 /// The number of fraction bits of a weight.
 const BITS: u32 = 14;
 
+/// Horizontal sums take this many weights at once.
+const LANES: usize = 8;
+
+/// Working memory of [`Letterbox::fill`].
+#[derive(Debug, Default)]
+pub struct Rows {
+    /// The last rows of the picture.
+    pixels: Vec<u8>,
+    /// The vertical sums of a row of the canvas, for each column of the picture.
+    sums: Vec<i32>,
+    /// The same in 2^-7 grey levels.
+    row: Vec<i16>,
+}
+
 /// How a picture is placed in the detector's input: scaled to fit and centred, with mid-grey around it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Letterbox {
@@ -33,42 +47,48 @@ impl Letterbox {
         Letterbox { canvas, size, edge: [0, 1].map(|axis| (canvas[axis] - size[axis]) / 2), scale }
     }
 
-    /// Fills `input` with `canvas` floats from -1 to 1, row by row, 0 around the picture. `rows` is working memory.
-    pub fn fill(&self, picture: View<'_>, input: &mut Vec<f32>, rows: &mut Vec<i32>) {
-        let [width, height] = self.size;
+    /// Fills `input` with `canvas` floats from -1 to 1, row by row, 0 around the picture.
+    pub fn fill(&self, picture: View<'_>, input: &mut Vec<f32>, rows: &mut Rows) {
+        let ([width, height], from) = (self.size, picture.width());
         input.clear();
         input.resize(self.canvas[0] * self.canvas[1], 0.0);
-        let (across, down) = (Taps::new(picture.width(), width), Taps::new(picture.height(), height));
-        // Each row of the picture is resampled horizontally once, and kept while rows of the canvas need it.
-        let cached = down.longest() + 1;
-        rows.clear();
-        rows.resize((cached + 1) * width, 0);
-        let (rows, sums) = rows.split_at_mut(cached * width);
-        let mut line = vec![0; picture.width()];
+        let (across, down) = (Taps::new(from, width, LANES), Taps::new(picture.height(), height, 1));
+        // Rows of the picture are copied once, and kept while rows of the canvas need them.
+        let kept = down.longest() + 1;
+        rows.pixels.resize(kept * from, 0);
+        rows.sums.resize(from, 0);
+        // Taps are filled up with zeros, which may multiply what lies behind the row.
+        rows.row.clear();
+        rows.row.resize(from + across.longest(), 0);
         let mut next = 0;
         for y in 0..height {
             let (first, weights) = down.taps(y);
             let last = first + weights.len();
-            for from in next.max(first)..last {
-                picture.copy_row([0, from], None, &mut line);
-                let row = &mut rows[from % cached * width..][..width];
-                for (x, value) in row.iter_mut().enumerate() {
-                    let (left, weights) = across.taps(x);
-                    let sum: i32 = weights.iter().zip(&line[left..]).map(|(w, pixel)| w * i32::from(*pixel)).sum();
-                    // Seven fraction bits are kept, so the vertical sum stays within 31 bits.
-                    *value = (sum + (1 << (BITS - 8))) >> (BITS - 7);
-                }
+            for at in next.max(first)..last {
+                picture.copy_row([0, at], None, &mut rows.pixels[at % kept * from..][..from]);
             }
             next = next.max(last);
-            let out = &mut input[(self.edge[1] + y) * self.canvas[0] + self.edge[0]..][..width];
-            sums.fill(0);
-            for (from, weight) in (first..last).zip(weights) {
-                let row = &rows[from % cached * width..][..width];
-                sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += value * weight);
+            // Seven fraction bits are kept, so the horizontal sum stays within 31 bits.
+            rows.sums.fill(1 << (BITS - 8));
+            for (at, weight) in (first..last).zip(weights) {
+                let pixels = &rows.pixels[at % kept * from..][..from];
+                let terms = pixels.iter().map(|pixel| i32::from(*weight) * i32::from(*pixel));
+                rows.sums.iter_mut().zip(terms).for_each(|(sum, term)| *sum += term);
             }
-            for (out, sum) in out.iter_mut().zip(&*sums) {
+            rows.row.iter_mut().zip(&rows.sums).for_each(|(value, sum)| *value = (sum >> (BITS - 7)) as i16);
+            let out = &mut input[(self.edge[1] + y) * self.canvas[0] + self.edge[0]..][..width];
+            for (x, out) in out.iter_mut().enumerate() {
+                let (left, weights) = across.taps(x);
+                let values = rows.row[left..].as_chunks::<LANES>().0;
+                let terms = weights.as_chunks::<LANES>().0.iter().zip(values).map(|(weights, values)| {
+                    weights
+                        .iter()
+                        .zip(values)
+                        .map(|(weight, value)| i32::from(*weight) * i32::from(*value))
+                        .sum::<i32>()
+                });
                 // One grey level is 2^21 units.
-                *out = (f64::from(*sum) / (f64::from(1 << (BITS + 7)) * 127.5) - 1.0) as f32;
+                *out = terms.sum::<i32>() as f32 / (f32::from(255u8) * (1 << (BITS + 6)) as f32) - 1.0;
             }
         }
     }
@@ -88,11 +108,12 @@ impl Letterbox {
 struct Taps {
     /// The first input pixel of each output pixel, and the range of its weights.
     ranges: Vec<(usize, usize, usize)>,
-    weights: Vec<i32>,
+    weights: Vec<i16>,
 }
 
 impl Taps {
-    fn new(from: usize, to: usize) -> Taps {
+    /// The number of weights of each output pixel is filled up with zeros to a multiple of `multiple`.
+    fn new(from: usize, to: usize, multiple: usize) -> Taps {
         let (mut ranges, mut weights) = (Vec::with_capacity(to), Vec::new());
         let (from, to) = (from as i64, to as i64);
         // In units of 1 / (2 to) input pixels all distances are integers.
@@ -104,20 +125,21 @@ impl Taps {
             let raw = |pixel: i64| (support - ((2 * pixel + 1) * to - centre).abs()).max(0);
             let total: i64 = (first..last).map(raw).sum();
             let begin = weights.len();
-            weights.extend((first..last).map(|pixel| ((raw(pixel) << BITS) / total.max(1)) as i32));
+            weights.extend((first..last).map(|pixel| ((raw(pixel) << BITS) / total.max(1)) as i16));
             // What rounding down lost is added in the middle, so that a constant picture stays constant.
             let middle = begin + (weights.len() - begin) / 2;
-            let missing = (1 << BITS) - weights[begin..].iter().sum::<i32>();
+            let missing = (1 << BITS) - weights[begin..].iter().sum::<i16>();
             if let Some(weight) = weights.get_mut(middle) {
                 *weight += missing;
             }
+            weights.resize(begin + (weights.len() - begin).next_multiple_of(multiple), 0);
             ranges.push((first as usize, begin, weights.len()));
         }
         Taps { ranges, weights }
     }
 
     /// Returns the first input pixel of an output pixel, and the weights from there on.
-    fn taps(&self, at: usize) -> (usize, &[i32]) {
+    fn taps(&self, at: usize) -> (usize, &[i16]) {
         let (first, begin, end) = self.ranges[at];
         (first, &self.weights[begin..end])
     }
@@ -142,7 +164,7 @@ mod tests {
                 let ([w, h], [across, down]) = (letterbox.size, letterbox.canvas);
                 assert!(across % 32 == 0 && down % 32 == 0 && across >= w + 2 * margin && down >= h + 2 * margin);
                 let mut input = Vec::new();
-                letterbox.fill(picture, &mut input, &mut Vec::new());
+                letterbox.fill(picture, &mut input, &mut Rows::default());
                 assert_eq!(input.iter().filter(|v| **v == 1.0).count(), w * h);
                 assert_eq!(input.iter().filter(|v| **v == 0.0).count(), across * down - w * h);
                 let [left, top] = letterbox.edge.map(|n| n as f32);
@@ -162,7 +184,7 @@ mod tests {
             let picture = View::new(&data, width, height, 1, width).unwrap();
             let letterbox = Letterbox::new(picture, 256, 0);
             let mut input = Vec::new();
-            letterbox.fill(picture, &mut input, &mut Vec::new());
+            letterbox.fill(picture, &mut input, &mut Rows::default());
             let ([w, h], [left, top]) = (letterbox.size, letterbox.edge);
             expression_core::resample::resample(picture, w, h, true, |x, y, _, value| {
                 let found = (input[(top + y) * letterbox.canvas[0] + left + x] + 1.0) * 127.5;

@@ -14,8 +14,14 @@ impl Map {
     pub fn resize(&mut self, width: usize, height: usize, channels: usize) {
         if [self.width, self.height, self.channels] != [width, height, channels] {
             (self.width, self.height, self.channels) = (width, height, channels);
-            self.data.clear();
-            self.data.resize((width + 2) * (height + 2) * channels, 0.0);
+            let row = (width + 2) * channels;
+            self.data.resize((height + 2) * row, 0.0);
+            self.data[..row].fill(0.0);
+            for row in self.data[row..].chunks_exact_mut(row.max(1)) {
+                row[..channels].fill(0.0);
+                row[(width + 1) * channels..].fill(0.0);
+            }
+            self.data[(height + 1) * row..].fill(0.0);
         }
     }
 

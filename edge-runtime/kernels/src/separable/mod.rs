@@ -3,6 +3,7 @@
 //! Every sum runs over its terms in one fixed order, each by a fused multiply-add, and lanes hold different channels: so the
 //! floats are the same, bit by bit, on every processor and kernel.
 
+mod block;
 mod lanes;
 mod map;
 mod row;
@@ -10,9 +11,11 @@ mod row;
 pub use map::Map;
 pub use row::{Kernel, kernels};
 
+use row::Finish;
+
 /// Output channels that packed weights are filled up to a multiple of.
 pub(crate) const BLOCK: usize = 24;
-/// Floats of a register.
+/// The channels of a map are a multiple of this many.
 pub(crate) const LANES: usize = 8;
 
 /// A 1x1 convolution, packed.
@@ -121,18 +124,23 @@ impl Separable {
             [output.width(), output.height()] == [input.width() / stride, input.height() / stride],
             "size of a map"
         );
-        scratch.resize(output.width() * channels, 0.0);
+        let stored = self.pointwise.stored();
+        scratch.resize(output.width() * (channels + stored), 0.0);
+        let (deep, skipped) = scratch.split_at_mut(output.width() * channels);
         for y in 0..output.height() {
             // "Same" pads one pixel before with stride 1, and after with stride 2 on even sides.
             let first = stride * y + 1 - usize::from(stride == 1);
             let rows = [0, 1, 2].map(|tap| input.row_from(first + tap, usize::from(stride == 2)));
-            kernel.depthwise(rows, &self.depthwise, channels, stride, scratch);
-            let out = output.row_mut(y);
-            kernel.pointwise(scratch, &self.pointwise, out);
-            if self.skip == Skip::Input {
-                row::add(input, y, stride, out, self.pointwise.stored());
-            }
-            row::relu(out);
+            kernel.depthwise(rows, &self.depthwise, channels, stride, deep);
+            let finish = match self.skip {
+                Skip::None => Finish::Relu,
+                Skip::Input if stride == 1 && channels == stored => Finish::AddRelu(input.row(y)),
+                Skip::Input => {
+                    row::skip(input, y, stride, skipped, stored);
+                    Finish::AddRelu(skipped)
+                }
+            };
+            kernel.pointwise(deep, &self.pointwise, finish, output.row_mut(y));
         }
     }
 }
@@ -147,7 +155,7 @@ pub fn heads(kernel: Kernel, pointwise: &Pointwise, input: &Map, output: &mut Ve
     let row = input.width() * pointwise.stored();
     output.resize(input.height() * row, 0.0);
     for (y, out) in output.chunks_exact_mut(row).enumerate() {
-        kernel.pointwise(input.row(y), pointwise, out);
+        kernel.pointwise(input.row(y), pointwise, Finish::Plain, out);
     }
 }
 
@@ -203,9 +211,7 @@ impl Stem {
                     }
                 }
             }
-            let out = output.row_mut(y);
-            kernel.pointwise(scratch, &self.pointwise, out);
-            row::relu(out);
+            kernel.pointwise(scratch, &self.pointwise, Finish::Relu, output.row_mut(y));
         }
     }
 }

@@ -1,10 +1,24 @@
-//! Rows of separable convolutions, on each instruction set. The bodies are one; the instruction sets differ in their lanes.
+//! Rows of separable convolutions, on each instruction set. The bodies are one; the instruction sets differ in their registers.
+//!
+//! What runs in the loops is functions that are always inlined, not closures: those are compiled without the instruction set.
 
+use super::block::Block;
 use super::lanes::{Lanes, Portable};
 use super::{BLOCK, LANES, Map, Pointwise};
 
-/// Places that a pointwise convolution computes at once.
-const PLACES: usize = 4;
+/// Steps of a pointwise convolution that its loop takes at once.
+const STEPS: usize = 4;
+
+/// What becomes of the sums of a pointwise convolution.
+#[derive(Clone, Copy)]
+pub enum Finish<'a> {
+    /// They are the output.
+    Plain,
+    /// Negative ones become zero.
+    Relu,
+    /// Floats at the same places as the output are added, then negative sums become zero.
+    AddRelu(&'a [f32]),
+}
 
 type Depthwise = fn([&[f32]; 3], &[f32], usize, usize, &mut [f32]);
 
@@ -13,7 +27,7 @@ type Depthwise = fn([&[f32]; 3], &[f32], usize, usize, &mut [f32]);
 pub struct Kernel {
     name: &'static str,
     depthwise: Depthwise,
-    pointwise: fn(&[f32], &Pointwise, &mut [f32]),
+    pointwise: fn(&[f32], &Pointwise, Finish<'_>, &mut [f32]),
 }
 
 impl Kernel {
@@ -39,10 +53,13 @@ impl Kernel {
     }
 
     /// Places of `input` become places of `out`.
-    pub(super) fn pointwise(&self, input: &[f32], layer: &Pointwise, out: &mut [f32]) {
+    pub(super) fn pointwise(&self, input: &[f32], layer: &Pointwise, finish: Finish<'_>, out: &mut [f32]) {
         let places = input.len() / layer.from;
         assert!(input.len() == places * layer.from && out.len() == places * layer.stored(), "a pointwise row");
-        (self.pointwise)(input, layer, out);
+        if let Finish::AddRelu(skip) = finish {
+            assert!(skip.len() == out.len(), "a skipped row");
+        }
+        (self.pointwise)(input, layer, finish, out);
     }
 }
 
@@ -58,146 +75,217 @@ pub fn kernels() -> Vec<Kernel> {
     let mut kernels = Vec::new();
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+        if is_x86_feature_detected!("avx512f") {
+            kernels.push(Kernel {
+                name: "avx512",
+                // SAFETY: the processor has the instructions.
+                depthwise: |rows, filters, channels, stride, out| unsafe {
+                    x86::depthwise_avx512(rows, filters, channels, stride, out)
+                },
+                // SAFETY: as above.
+                pointwise: |input, layer, finish, out| unsafe { x86::pointwise_avx512(input, layer, finish, out) },
+            });
+        }
         kernels.push(Kernel {
             name: "avx2-fma",
             // SAFETY: the processor has the instructions.
             depthwise: |rows, filters, channels, stride, out| unsafe {
-                avx2::depthwise(rows, filters, channels, stride, out)
+                x86::depthwise_avx2(rows, filters, channels, stride, out)
             },
             // SAFETY: as above.
-            pointwise: |input, layer, out| unsafe { avx2::pointwise(input, layer, out) },
+            pointwise: |input, layer, finish, out| unsafe { x86::pointwise_avx2(input, layer, finish, out) },
         });
     }
     #[cfg(target_arch = "aarch64")]
     kernels.push(Kernel {
         name: "neon",
-        depthwise: depthwise::<super::lanes::Neon>,
-        pointwise: pointwise::<super::lanes::Neon>,
+        depthwise: depthwise::<super::lanes::Neon, super::lanes::Neon>,
+        pointwise: pointwise::<[super::lanes::Neon; 3], 4>,
     });
-    kernels.push(Kernel { name: "portable", depthwise: depthwise::<Portable>, pointwise: pointwise::<Portable> });
+    kernels.push(Kernel {
+        name: "portable",
+        depthwise: depthwise::<Portable, Portable>,
+        pointwise: pointwise::<[Portable; 3], 4>,
+    });
     kernels
 }
 
 #[cfg(target_arch = "x86_64")]
-mod avx2 {
-    use super::super::lanes::Avx2;
-    use super::Pointwise;
+mod x86 {
+    use super::super::lanes::{Avx2, Avx512};
+    use super::{Finish, Pointwise};
 
     /// # Safety
     /// The processor has AVX2 and FMA.
     #[target_feature(enable = "avx2,fma")]
-    pub unsafe fn depthwise(rows: [&[f32]; 3], filters: &[f32], channels: usize, stride: usize, out: &mut [f32]) {
-        super::depthwise::<Avx2>(rows, filters, channels, stride, out);
+    pub unsafe fn depthwise_avx2(rows: [&[f32]; 3], filters: &[f32], channels: usize, stride: usize, out: &mut [f32]) {
+        super::depthwise::<Avx2, Avx2>(rows, filters, channels, stride, out);
     }
 
     /// # Safety
     /// The processor has AVX2 and FMA.
     #[target_feature(enable = "avx2,fma")]
-    pub unsafe fn pointwise(input: &[f32], layer: &Pointwise, out: &mut [f32]) {
-        super::pointwise::<Avx2>(input, layer, out);
+    pub unsafe fn pointwise_avx2(input: &[f32], layer: &Pointwise, finish: Finish<'_>, out: &mut [f32]) {
+        super::pointwise::<[Avx2; 3], 4>(input, layer, finish, out);
+    }
+
+    /// # Safety
+    /// The processor has AVX-512F, AVX2 and FMA.
+    #[target_feature(enable = "avx512f,avx2,fma")]
+    pub unsafe fn depthwise_avx512(
+        rows: [&[f32]; 3],
+        filters: &[f32],
+        channels: usize,
+        stride: usize,
+        out: &mut [f32],
+    ) {
+        super::depthwise::<Avx512, Avx2>(rows, filters, channels, stride, out);
+    }
+
+    /// # Safety
+    /// The processor has AVX-512F, AVX2 and FMA.
+    #[target_feature(enable = "avx512f,avx2,fma")]
+    pub unsafe fn pointwise_avx512(input: &[f32], layer: &Pointwise, finish: Finish<'_>, out: &mut [f32]) {
+        super::pointwise::<(Avx512, Avx2), 8>(input, layer, finish, out);
     }
 }
 
+/// Takes as many channels at once as `Wide` has lanes, and the rest with `Narrow`, which has [`LANES`].
 #[inline(always)]
-fn depthwise<L: Lanes>(rows: [&[f32]; 3], filters: &[f32], channels: usize, stride: usize, out: &mut [f32]) {
+fn depthwise<Wide: Lanes, Narrow: Lanes>(
+    rows: [&[f32]; 3],
+    filters: &[f32],
+    channels: usize,
+    stride: usize,
+    out: &mut [f32],
+) {
+    let mut first = 0;
+    while first + Wide::WIDTH <= channels {
+        strip::<Wide>(rows, filters, channels, first, stride, out);
+        first += Wide::WIDTH;
+    }
+    while first < channels {
+        strip::<Narrow>(rows, filters, channels, first, stride, out);
+        first += Narrow::WIDTH;
+    }
+}
+
+/// The channels from `first` on, as many as `L` has lanes.
+#[inline(always)]
+fn strip<L: Lanes>(rows: [&[f32]; 3], filters: &[f32], channels: usize, first: usize, stride: usize, out: &mut [f32]) {
     let places = out.len() / channels;
-    for first in (0..channels).step_by(LANES) {
-        let filter: [L; 9] = std::array::from_fn(|tap| L::load(&filters[tap * channels + first..]));
-        // Two places at once: the sums of one wait for each other, those of two do not.
-        for place in (0..places).step_by(2) {
-            let at = stride * place * channels + first;
-            if place + 1 < places {
-                let next = at + stride * channels;
-                let (mut sum, mut other) = (L::zero(), L::zero());
-                for (row, filter) in rows.iter().zip(filter.chunks_exact(3)) {
-                    for (column, filter) in filter.iter().enumerate() {
-                        // SAFETY: `Kernel::depthwise` found the rows to be long enough for every place.
-                        unsafe {
-                            sum = L::load_at(row, at + column * channels).times_plus(*filter, sum);
-                            other = L::load_at(row, next + column * channels).times_plus(*filter, other);
-                        }
-                    }
-                }
-                sum.store(&mut out[place * channels + first..]);
-                other.store(&mut out[(place + 1) * channels + first..]);
-            } else {
-                let mut sum = L::zero();
-                for (row, filter) in rows.iter().zip(filter.chunks_exact(3)) {
-                    for (column, filter) in filter.iter().enumerate() {
-                        // SAFETY: as above.
-                        sum = unsafe { L::load_at(row, at + column * channels) }.times_plus(*filter, sum);
-                    }
-                }
-                sum.store(&mut out[place * channels + first..]);
-            }
+    let mut filter = [L::splat(0.0); 9];
+    for (tap, filter) in filter.iter_mut().enumerate() {
+        // SAFETY: there is a filter of all channels for each of the nine taps.
+        *filter = unsafe { L::load(filters, tap * channels + first) };
+    }
+    let at = |place: usize| stride * place * channels + first;
+    let mut place = 0;
+    // Two places at once: the sums of one wait for each other, those of two do not.
+    while place + 2 <= places {
+        // SAFETY: `Kernel::depthwise` found the rows to be long enough for every place, and `out` has their channels.
+        unsafe {
+            let here = window(rows, &filter, at(place), channels);
+            let next = window(rows, &filter, at(place + 1), channels);
+            here.store(out, place * channels + first);
+            next.store(out, (place + 1) * channels + first);
         }
+        place += 2;
+    }
+    if place < places {
+        // SAFETY: as above.
+        unsafe { window(rows, &filter, at(place), channels).store(out, place * channels + first) }
     }
 }
 
+/// The sum over a window whose first place lies at `at` in each row.
+///
+/// # Safety
+/// The rows have three places of `channels` there, the last at least as many channels as `L` has lanes.
 #[inline(always)]
-fn pointwise<L: Lanes>(input: &[f32], layer: &Pointwise, out: &mut [f32]) {
-    let stored = layer.stored();
-    let (whole, rest) = (PLACES * layer.from, PLACES * stored);
-    let mut inputs = input.chunks_exact(whole);
-    let mut outs = out.chunks_exact_mut(rest);
-    for (input, out) in inputs.by_ref().zip(outs.by_ref()) {
-        places::<L, PLACES>(input, layer, out);
+unsafe fn window<L: Lanes>(rows: [&[f32]; 3], filter: &[L; 9], at: usize, channels: usize) -> L {
+    let mut sum = L::splat(0.0);
+    for (tap, filter) in filter.iter().enumerate() {
+        // SAFETY: the caller's.
+        sum = unsafe { L::load(rows[tap / 3], at + tap % 3 * channels) }.times_plus(*filter, sum);
     }
-    let left = inputs.remainder().chunks_exact(layer.from);
-    for (input, out) in left.zip(outs.into_remainder().chunks_exact_mut(stored)) {
-        places::<L, 1>(input, layer, out);
+    sum
+}
+
+/// `N` places are computed at once.
+#[inline(always)]
+fn pointwise<B: Block, const N: usize>(input: &[f32], layer: &Pointwise, finish: Finish<'_>, out: &mut [f32]) {
+    let places = input.len() / layer.from;
+    let mut place = 0;
+    while place + N <= places {
+        tile::<B, N>(input, layer, finish, place, out);
+        place += N;
+    }
+    while place < places {
+        tile::<B, 1>(input, layer, finish, place, out);
+        place += 1;
     }
 }
 
+/// `N` places from `place` on.
 #[inline(always)]
-fn places<L: Lanes, const N: usize>(input: &[f32], layer: &Pointwise, out: &mut [f32]) {
-    const REGISTERS: usize = BLOCK / LANES;
+fn tile<B: Block, const N: usize>(input: &[f32], layer: &Pointwise, finish: Finish<'_>, place: usize, out: &mut [f32]) {
     let (from, stored) = (layer.from, layer.stored());
-    let inputs: [&[f32]; N] = std::array::from_fn(|place| &input[place * from..(place + 1) * from]);
-    let blocks = layer.weight.chunks_exact(from * BLOCK).zip(layer.bias.chunks_exact(BLOCK));
-    for (block, (weights, bias)) in blocks.enumerate() {
-        let bias: [L; REGISTERS] = std::array::from_fn(|register| L::load(&bias[register * LANES..]));
-        let mut sums = [bias; N];
-        for (step, weights) in weights.chunks_exact(BLOCK).enumerate() {
-            let weights: [L; REGISTERS] = std::array::from_fn(|register| L::load(&weights[register * LANES..]));
-            for (sums, input) in sums.iter_mut().zip(&inputs) {
-                // SAFETY: there are as many steps as input channels.
-                let value = L::splat(unsafe { *input.get_unchecked(step) });
-                for (sum, weight) in sums.iter_mut().zip(&weights) {
-                    *sum = value.times_plus(*weight, *sum);
-                }
+    let inputs: [&[f32]; N] = std::array::from_fn(|at| &input[(place + at) * from..][..from]);
+    for (block, weights) in layer.weight.chunks_exact(from * BLOCK).enumerate() {
+        // SAFETY: there is a bias for each channel of each block.
+        let mut sums = [unsafe { B::load(&layer.bias, block * BLOCK) }; N];
+        let whole = from / STEPS * STEPS;
+        for first in (0..whole).step_by(STEPS) {
+            for input in first..first + STEPS {
+                // SAFETY: there are as many steps as input channels, with a weight for each channel of the block.
+                unsafe { step(&mut sums, &inputs, weights, input) }
             }
         }
-        // Without it, sums are stored in memory at every step.
-        let sums = std::hint::black_box(sums);
-        for (place, sums) in sums.iter().enumerate() {
-            for (register, sum) in sums.iter().enumerate() {
-                sum.store(&mut out[place * stored + block * BLOCK + register * LANES..]);
-            }
+        for input in whole..from {
+            // SAFETY: as above.
+            unsafe { step(&mut sums, &inputs, weights, input) }
+        }
+        for (at, sum) in sums.into_iter().enumerate() {
+            let to = (place + at) * stored + block * BLOCK;
+            let sum = match finish {
+                Finish::Plain => sum,
+                Finish::Relu => sum.positive(),
+                // SAFETY: `Kernel::pointwise` found it to be as long as `out`.
+                Finish::AddRelu(skip) => sum.plus(unsafe { B::load(skip, to) }).positive(),
+            };
+            // SAFETY: `Kernel::pointwise` found `out` to hold every place.
+            unsafe { sum.store(out, to) }
         }
     }
 }
 
-/// Adds to `out`, row `y` of `stored` floats a place, the input there; with stride 2, the largest of each two by two places.
-pub(super) fn add(input: &Map, y: usize, stride: usize, out: &mut [f32], stored: usize) {
+/// Adds the products of one input channel.
+///
+/// # Safety
+/// Every input has the channel, and there are weights for it.
+#[inline(always)]
+unsafe fn step<B: Block, const N: usize>(sums: &mut [B; N], inputs: &[&[f32]; N], weights: &[f32], channel: usize) {
+    // SAFETY: the caller's.
+    let weights = unsafe { B::load(weights, channel * BLOCK) };
+    for (sum, input) in sums.iter_mut().zip(inputs) {
+        // SAFETY: the caller's.
+        *sum = sum.plus_scaled(unsafe { *input.get_unchecked(channel) }, weights);
+    }
+}
+
+/// Writes what a separable convolution adds to row `y` of its output to `out`, `stored` floats a place: the input there, or with
+/// stride 2 the largest of each two by two places; zeros for channels that the input lacks.
+pub(super) fn skip(input: &Map, y: usize, stride: usize, out: &mut [f32], stored: usize) {
     let channels = input.channels();
-    if stride == 1 {
-        for (out, place) in out.chunks_exact_mut(stored).zip(input.row(y).chunks_exact(channels)) {
-            out.iter_mut().zip(place).for_each(|(out, value)| *out += value);
-        }
-        return;
-    }
-    let rows = input.row(2 * y).chunks_exact(2 * channels).zip(input.row(2 * y + 1).chunks_exact(2 * channels));
-    for (out, (upper, lower)) in out.chunks_exact_mut(stored).zip(rows) {
-        let (a, b) = upper.split_at(channels);
-        let (c, d) = lower.split_at(channels);
+    let upper = input.row(stride * y).chunks_exact(stride * channels);
+    let lower = input.row(stride * y + stride - 1).chunks_exact(stride * channels);
+    for (out, (upper, lower)) in out.chunks_exact_mut(stored).zip(upper.zip(lower)) {
+        let (a, b) = (&upper[..channels], &upper[(stride - 1) * channels..]);
+        let (c, d) = (&lower[..channels], &lower[(stride - 1) * channels..]);
         for ((out, (a, b)), (c, d)) in out.iter_mut().zip(a.iter().zip(b)).zip(c.iter().zip(d)) {
-            *out += a.max(*b).max(c.max(*d));
+            *out = a.max(*b).max(c.max(*d));
         }
+        out[channels..].fill(0.0);
     }
-}
-
-/// Negative floats become zero.
-pub(super) fn relu(row: &mut [f32]) {
-    row.iter_mut().for_each(|value| *value = if *value > 0.0 { *value } else { 0.0 });
 }
