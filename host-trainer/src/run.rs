@@ -99,6 +99,8 @@ pub const STAGE_ONE: &str = "stage-one.safetensors";
 pub const STAGE_TWO: &str = "stage-two.safetensors";
 /// The learning curves of all stages, written after each epoch.
 pub const CURVES: &str = "curves.csv";
+/// What each mixture of old and adapted weights keeps and gives; see [`crate::train::mixing`].
+pub const MIXTURES: &str = "mixtures.csv";
 /// The folder of the bundle.
 pub const BUNDLE: &str = "bundle";
 /// The report.
@@ -243,8 +245,8 @@ impl Run {
     }
 
     /// What a run writes beside its configuration. Cached target maps stay: they carry a key of what they depend on.
-    const OWN: [&str; 10] =
-        [TUNED_FACE_NET, TEACHERS, STAGE_ONE, STAGE_TWO, CURVES, BUNDLE, ANSWERS, METRICS, REPORT, SAMPLES];
+    const OWN: [&str; 11] =
+        [TUNED_FACE_NET, TEACHERS, STAGE_ONE, STAGE_TWO, CURVES, MIXTURES, BUNDLE, ANSWERS, METRICS, REPORT, SAMPLES];
 
     /// The folder of the run's files.
     pub fn folder(&self) -> &Path {

@@ -15,7 +15,7 @@ fn shipped() -> PathBuf {
 /// them are what is to be mended.
 fn preset(folder: &Path, changes: &[(&str, &str)]) -> PathBuf {
     let mut text = std::fs::read_to_string(root().join("host-trainer/presets/adapt.toml")).unwrap();
-    for (from, to) in [("rehearsal = 1.0", "rehearsal = 0.0"), ("rehearsal_faces = 512", "rehearsal_faces = 64")]
+    for (from, to) in [("rehearsal = 8.0", "rehearsal = 0.0"), ("rehearsal_faces = 4096", "rehearsal_faces = 64")]
         .iter()
         .chain(changes)
     {
@@ -38,7 +38,7 @@ fn adapt(folder: &Path, preset: &Path, arguments: &[&str]) -> Command {
 #[test]
 fn a_hundred_labelled_faces_mend_what_the_shipped_model_gets_wrong() {
     let folder = tempfile::tempdir().unwrap();
-    let preset = preset(folder.path(), &[("epochs = 40 ", "epochs = 24 ")]);
+    let preset = preset(folder.path(), &[("epochs = 15 ", "epochs = 8 ")]);
     let output = succeed(&mut adapt(folder.path(), &preset, &["--limit", "100"]));
     let table = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(table.contains("better on your pictures and no worse on the old test"), "{table}");
@@ -96,6 +96,48 @@ fn two_bundles_are_compared(new: &Path, folder: &Path) {
     all.args(["evaluate", "--data", "rendered:400", "--split", "all", "--json", "--bundle"]).arg(shipped());
     let all: Value = json_lines(&succeed(&mut all).stdout)[0].clone();
     assert_eq!(all["int8"]["samples"], 500);
+}
+
+/// The table of docs/adapt.md, with a few steps of training.
+#[test]
+fn methods_are_compared_in_a_room_and_on_the_old_test() {
+    let folder = tempfile::tempdir().unwrap();
+    let preset = preset(folder.path(), &[("epochs = 15 ", "epochs = 1 "), ("draws = 320", "draws = 32")]);
+    let text = std::fs::read_to_string(&preset).unwrap().replace("rehearsal = 0.0", "rehearsal = 1.0");
+    std::fs::write(&preset, text).unwrap();
+    let study = |arguments: &[&str]| {
+        let mut command = program("host-trainer");
+        command.args(["study", "--device", "cpu", "--seeds", "1", "--name", "room", "--from"]).arg(shipped());
+        command.arg("--preset").arg(&preset).arg("--runs").arg(folder.path()).args(arguments);
+        command
+    };
+    let rooms = ["--data", "rendered:64", "--old-test", "rendered:128", "--samples", "20"];
+    let output = succeed(study(&rooms).args(["--methods", "fine-tuned,adapted"]));
+    let table = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(["before ", "fine-tuned ", "adapted ", "errors gone"].iter().all(|part| table.contains(part)), "{table}");
+
+    let bytes = std::fs::read(folder.path().join("room/adaptation.json")).unwrap();
+    let cells = serde_json::from_slice::<Value>(&bytes).unwrap()["cells"].clone();
+    assert_eq!(cells.as_array().unwrap().len(), 3);
+    for cell in cells.as_array().unwrap() {
+        for test in ["own", "old"] {
+            let change = &cell[format!("{test}_change")];
+            let right = change["both"].as_f64().unwrap() + change["gained"].as_f64().unwrap();
+            assert_eq!(right / change["samples"].as_f64().unwrap(), cell[test]["accuracy"].as_f64().unwrap());
+        }
+    }
+    // From none to all of what was learnt; the old net keeps all. Without rehearsal nothing is measured, and nothing mixed.
+    let mixtures = |method: &str| folder.path().join("room/20-samples/seed-1").join(method).join("mixtures.csv");
+    let text = std::fs::read_to_string(mixtures("adapted")).unwrap();
+    assert!(text.lines().count() == 12 && text.lines().nth(1).unwrap().starts_with("0,1.0000,"), "{text}");
+    assert!(!mixtures("fine-tuned").exists());
+
+    let ferplus = folder.path().join("ferplus");
+    let mut draw = program("host-trainer");
+    succeed(draw.args(["draw", "--layout", "ferplus", "--subjects", "2", "--size", "48", "--out"]).arg(&ferplus));
+    let data = format!("ferplus:{}", ferplus.display());
+    let few = refuse(&mut study(&["--data", &data, "--look", "darkest", "--samples", "20", "--overwrite"]));
+    assert!(few.contains("the darkest tenth of FER+") && few.contains("--samples"), "{few}");
 }
 
 #[test]

@@ -9,7 +9,9 @@ use crate::config::{Config, Net};
 use crate::dataset::{self, Part, Source, Split};
 use crate::device;
 use crate::report;
-use crate::study::{Plan, adaptation};
+use crate::study::Plan;
+use crate::study::adaptation::{self, Method};
+use crate::study::look::Look;
 
 /// Repeat the paper's comparison of three methods: from scratch, fine-tuned face net, FaceNet2ExpNet.
 ///
@@ -33,6 +35,14 @@ pub struct Cmd {
     /// With --from: data set of the old test, whose test part (of FER+ the validation part) must not get worse.
     #[arg(long, value_name = "SOURCE", default_value = "rendered", requires = "from")]
     old_test: Source,
+    /// With --from: simulate a room by the photographs of this look in the test part of --data (of FER+ the validation part). The
+    /// labelled pictures are drawn from them, the rest of them is the test, and the photographs of other looks are the old test.
+    #[arg(long, value_enum, requires = "from", conflicts_with = "old_test")]
+    look: Option<Look>,
+    /// With --from: methods to compare with the bundle as it is, separated by commas.
+    #[arg(long, value_enum, value_name = "METHOD,...", value_delimiter = ',', requires = "from",
+          default_values = ["from-nothing", "fine-tuned", "without-face-net", "adapted"])]
+    methods: Vec<Method>,
 }
 
 impl Cmd {
@@ -80,12 +90,24 @@ impl Cmd {
         let net = Net { batch_norm: true, ..config.net.clone() };
         let run = config.run.clone();
         let scratch = Config { net, run, quantize: config.quantize.clone(), ..edge };
+        let calibration = config.quantize.calibration_samples;
+        let room = self.look.map(|look| look.split(test_part(data)?, config.face_input())).transpose()?;
+        let of_room = |size, seed| match &room {
+            Some((room, _)) => room.data(size, calibration, seed),
+            None => dataset::load(data, dataset::Request { rendered: RENDERED, limit: Some(size), calibration, seed }),
+        };
+        let old = match &room {
+            Some((_, old)) => old.clone(),
+            None => old_test(&self.old_test)?,
+        };
         let plan = adaptation::Plan {
             folder,
             config,
             scratch: &scratch,
-            data,
-            old: &old_test(&self.old_test)?,
+            name: self.look.map_or(data.to_string(), |look| format!("{data}, {look}")),
+            data: &of_room,
+            old: &old,
+            methods: &self.methods,
             sizes,
             seeds: self.seeds.into(),
             resume: self.training.resume,
@@ -105,10 +127,7 @@ impl Cmd {
 /// # Errors
 /// Returns an error if the data set is bad input.
 pub(super) fn old_test(source: &Source) -> crate::Result<Part> {
-    let split = if matches!(source, Source::FerPlus(_)) { Split::Valid } else { Split::Test };
-    let request = dataset::Request { rendered: OLD_TEST, limit: Some(16), calibration: 2, seed: OLD_TEST_SEED };
-    // Of a rendered set the test part alone is drawn in full.
-    let mut part = dataset::part(source, split, request)?;
+    let mut part = test_part(source)?;
     if matches!(source, Source::Rendered(_)) {
         // The name would tell of the training faces, which are not looked at.
         part.name = "rendered test".into();
@@ -116,6 +135,16 @@ pub(super) fn old_test(source: &Source) -> crate::Result<Part> {
     Ok(part)
 }
 
+/// The test part of a data set; of FER+ the validation part.
+fn test_part(source: &Source) -> crate::Result<Part> {
+    let split = if matches!(source, Source::FerPlus(_)) { Split::Valid } else { Split::Test };
+    let request = dataset::Request { rendered: OLD_TEST, limit: Some(16), calibration: 2, seed: OLD_TEST_SEED };
+    // Of a rendered set the test part alone is drawn in full.
+    dataset::part(source, split, request)
+}
+
+/// Faces of `--data rendered`: a quarter as many people are tested on, however few are labelled.
+const RENDERED: usize = 4000;
 /// Faces of a rendered old test, times four.
 const OLD_TEST: usize = 4000;
 /// Keeps its rendered people apart from those of any data set.

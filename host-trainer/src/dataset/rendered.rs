@@ -14,7 +14,7 @@ use crate::render::Renderer;
 /// Side of a drawn face in pixels.
 const SIDE: u32 = 112;
 /// Faces of one identity: each of the expressions twice.
-const FACES_PER_IDENTITY: usize = 2 * Label::COUNT;
+pub const FACES_PER_IDENTITY: usize = 2 * Label::COUNT;
 
 /// Draws `count` faces for training and calibration, or fewer if the request limits them, and a quarter of `count` for test,
 /// each part of identities of its own.

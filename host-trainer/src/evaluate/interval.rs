@@ -16,6 +16,15 @@ pub fn wilson(part: usize, whole: usize) -> [f64; 2] {
     [(middle - half) / (1.0 + z2 / n), (middle + half) / (1.0 + z2 / n)].map(|bound| bound.clamp(0.0, 1.0))
 }
 
+/// Returns the change of a share between two models on the same `whole` samples, and half of its 95 % interval, by the normal
+/// approximation for paired proportions: `gained` are right by the new one alone, `lost` by the old one alone.
+pub fn paired(gained: f64, lost: f64, whole: f64) -> (f64, f64) {
+    let whole = whole.max(1.0);
+    let change = (gained - lost) / whole;
+    let variance = ((gained + lost) / whole - change * change).max(0.0) / whole;
+    (change, Z * variance.sqrt())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -30,5 +39,14 @@ mod tests {
             assert!(found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 5e-5), "{part} of {whole}: {found:?}");
         }
         assert_eq!(wilson(0, 0), [0.0, 1.0]);
+    }
+
+    #[test]
+    fn a_paired_change_depends_on_what_changed_alone() {
+        // 32 gained and 12 lost of 400: (32 - 12) / 400, and 1.96 sqrt(44 - 400 / 400) / 400.
+        let (change, half) = paired(32.0, 12.0, 400.0);
+        assert!((change - 0.05).abs() < 1e-12 && (half - Z * 43f64.sqrt() / 400.0).abs() < 1e-12);
+        assert_eq!(paired(0.0, 0.0, 400.0), (0.0, 0.0));
+        assert_eq!(paired(0.0, 0.0, 0.0), (0.0, 0.0));
     }
 }

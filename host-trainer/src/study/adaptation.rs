@@ -10,24 +10,27 @@ use tch::{Device, Tensor};
 
 use crate::config::{Adapt, Config};
 use crate::crossval::Spread;
-use crate::dataset::{self, DataSet, Part, Source};
+use crate::dataset::{DataSet, Part, Sample};
 use crate::error::{Context, Error};
-use crate::evaluate::Metrics;
-use crate::net::FaceNet;
+use crate::evaluate::interval::{self, wilson};
+use crate::evaluate::{Comparison, Metrics};
+use crate::net::{ExpressionNet, FaceNet};
 use crate::run::{self, Run};
 use crate::train::faces::Faces;
 use crate::train::start::Start;
 use crate::train::{method, stage_two};
 
 /// What is compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Method {
     /// The net as it was.
     Before,
-    /// A net of the same shape that starts from nothing, by `--scratch`.
+    /// A net of the same shape that starts from nothing, with the preset `edge`.
+    #[value(name = "from-nothing")]
     Scratch,
     /// The old net refined on the pictures alone: the preset with every part of `[adapt]` off.
+    #[value(name = "fine-tuned")]
     Plain,
     /// The preset without the distance to the face net.
     WithoutFaceNet,
@@ -65,6 +68,10 @@ pub struct Cell {
     pub own: Metrics,
     /// On the old test.
     pub old: Metrics,
+    /// The net before and this one on the look.
+    pub own_change: Comparison,
+    /// The net before and this one on the old test.
+    pub old_change: Comparison,
     /// Of training.
     pub seconds: f64,
 }
@@ -77,10 +84,14 @@ pub struct Plan<'a> {
     pub config: &'a Config,
     /// How a net is trained from nothing.
     pub scratch: &'a Config,
-    /// `--data`: the look.
-    pub data: &'a Source,
+    /// `--data`, and of which look: for reports.
+    pub name: String,
+    /// The look, with a number of labelled pictures and a seed.
+    pub data: &'a dyn Fn(usize, u64) -> crate::Result<DataSet>,
     /// What must not get worse.
     pub old: &'a Part,
+    /// What is compared with the net as it was.
+    pub methods: &'a [Method],
     /// Numbers of labelled pictures.
     pub sizes: &'a [usize],
     /// How many seeds, from 1.
@@ -108,17 +119,18 @@ impl Plan<'_> {
         let mut cells = Vec::new();
         for &size in self.sizes {
             for seed in 1..=self.seeds {
-                let calibration = self.config.quantize.calibration_samples;
-                let request = dataset::Request { rendered: RENDERED, limit: Some(size), calibration, seed };
-                let data = dataset::load(self.data, request)?;
-                let before = Start::open(start)?.net(&self.config.net, tch::Kind::Float, self.device)?;
-                cells.push(self.cell(Method::Before, size, seed, &data, &before, 0.0)?);
-                for method in &Method::ALL[1..] {
-                    cells.push(self.trained(*method, size, seed, &data, adapt)?);
+                let data = (self.data)(size, seed)?;
+                let net = Start::open(start)?.net(&self.config.net, tch::Kind::Float, self.device)?;
+                let before = self.answers(&net, &data)?;
+                cells.push(self.cell(Method::Before, [size, seed as usize], &data, [&before, &before], 0.0));
+                for method in Method::ALL.into_iter().filter(|method| self.methods.contains(method)) {
+                    if method != Method::Before {
+                        cells.push(self.trained(method, [size, seed as usize], &data, &before, adapt)?);
+                    }
                 }
             }
         }
-        Ok(Adaptation { data: self.data.to_string(), old: self.old.name.clone(), start: start.bundle.clone(), cells })
+        Ok(Adaptation { data: self.name.clone(), old: self.old.name.clone(), start: start.bundle.clone(), cells })
     }
 
     fn configuration(&self, method: Method, adapt: &Adapt) -> Config {
@@ -131,14 +143,21 @@ impl Plan<'_> {
         }
     }
 
-    fn trained(&self, method: Method, size: usize, seed: u64, data: &DataSet, adapt: &Adapt) -> crate::Result<Cell> {
+    fn trained(
+        &self,
+        method: Method,
+        [size, seed]: [usize; 2],
+        data: &DataSet,
+        before: &Answers,
+        adapt: &Adapt,
+    ) -> crate::Result<Cell> {
         let config = self.configuration(method, adapt);
         let folder = self.folder.join(format!("{size}-samples")).join(format!("seed-{seed}")).join(method.name());
         let asked = run::Request {
-            data: self.data.to_string(),
+            data: self.name.clone(),
             preset: String::new(),
             limit: Some(size as u32),
-            seed,
+            seed: seed as u64,
             resume: self.resume && run::Identity::read(&folder).is_some(),
             overwrite: self.overwrite,
             fold: None,
@@ -152,35 +171,46 @@ impl Plan<'_> {
         run.say(&format!("{size} labelled pictures, seed {seed}: {}", method.name()));
         let trained = method::train(&run, &config, data, FaceNet::open(&config.face_net, self.device)?)?;
         let seconds = trained.seconds.iter().map(|(_, seconds)| seconds).sum();
-        let cell = self.cell(method, size, seed, data, &trained.net, seconds)?;
+        let answers = self.answers(&trained.net, data)?;
+        let cell = self.cell(method, [size, seed], data, [before, &answers], seconds);
         let [own, old] = [&cell.own, &cell.old].map(|metrics| 100.0 * metrics.accuracy);
         run.say(&format!("{}: {own:.2} % right on held-out pictures, {old:.2} % on the old test", method.name()));
         files::write_bytes(&run.path(RESULT), &serde_json::to_vec_pretty(&cell)?)?;
         Ok(cell)
     }
 
-    fn cell(
-        &self,
-        method: Method,
-        samples: usize,
-        seed: u64,
-        data: &DataSet,
-        net: &crate::net::ExpressionNet,
-        seconds: f64,
-    ) -> crate::Result<Cell> {
-        let measured = |samples: &[dataset::Sample]| -> crate::Result<Metrics> {
+    /// The classes that a net gives to the look's test and to the old test.
+    fn answers(&self, net: &ExpressionNet, data: &DataSet) -> crate::Result<Answers> {
+        let classes = |samples: &[Sample]| -> crate::Result<Vec<usize>> {
             let faces = Faces::new(samples, self.config.face_input(), self.device)?;
             let logits: Tensor = stage_two::logits(net, &faces.aligned, self.config.net.size as i64);
             let classes: Vec<i64> = logits.argmax(-1, false).to_device(Device::Cpu).try_into()?;
-            let classes: Vec<usize> = classes.into_iter().map(|class| class as usize).collect();
-            Ok(Metrics::new(samples, &classes))
+            Ok(classes.into_iter().map(|class| class as usize).collect())
         };
-        Ok(Cell { method, samples, seed, own: measured(&data.test)?, old: measured(&self.old.samples)?, seconds })
+        Ok([classes(&data.test)?, classes(&self.old.samples)?])
+    }
+
+    fn cell(
+        &self,
+        method: Method,
+        [samples, seed]: [usize; 2],
+        data: &DataSet,
+        [before, now]: [&Answers; 2],
+        seconds: f64,
+    ) -> Cell {
+        let tests = [&data.test[..], &self.old.samples];
+        let change = |test: usize| {
+            let right = |answers: &Answers, place: usize| answers[test][place] == tests[test][place].label as usize;
+            Comparison::new((0..tests[test].len()).map(|place| (right(before, place), right(now, place))))
+        };
+        let [own, old] = [0, 1].map(|test| Metrics::new(tests[test], &now[test]));
+        let (own_change, old_change) = (change(0), change(1));
+        Cell { method, samples, seed: seed as u64, own, old, own_change, old_change, seconds }
     }
 }
 
-/// Faces of `--data rendered`: a quarter as many people are tested on, however few are labelled.
-const RENDERED: usize = 4000;
+/// Classes of the look's test and of the old test.
+type Answers = [Vec<usize>; 2];
 
 /// A finished study.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -197,7 +227,7 @@ pub struct Adaptation {
 
 impl Adaptation {
     /// Returns mean and sample deviation over seeds of a figure of one method with `size` labelled pictures.
-    pub fn over_seeds(&self, size: usize, method: Method, figure: impl Fn(&Cell) -> f64) -> Spread {
+    pub fn over_seeds(&self, size: usize, method: Method, figure: &dyn Fn(&Cell) -> f64) -> Spread {
         let cells = self.cells.iter().filter(|cell| (cell.samples, cell.method) == (size, method));
         Spread::of(&cells.map(figure).collect::<Vec<_>>())
     }
@@ -206,24 +236,49 @@ impl Adaptation {
     pub fn table(&self) -> String {
         let seeds = self.cells.iter().map(|cell| cell.seed).collect::<BTreeSet<_>>().len();
         let sizes: BTreeSet<usize> = self.cells.iter().map(|cell| cell.samples).collect();
-        let tested = self.cells.first().map_or([0; 2], |cell| [cell.own.samples, cell.old.samples]);
-        let share = |spread: Spread| {
-            let deviation = spread.deviation.map_or(String::new(), |share| format!(" +- {:.2}", 100.0 * share));
-            format!("{:.2}{deviation} %", 100.0 * spread.mean)
-        };
+        let tested = self.cells.last().map_or([0; 2], |cell| [cell.own.samples, cell.old.samples]);
         let Adaptation { data, old, start, .. } = self;
-        let mut text = format!("{start} adapted to {data}: mean and sample deviation over {seeds} seeds\n");
+        let mut text =
+            format!("{start} adapted to {data}: means over {seeds} seeds, with 95 % intervals of one seed's test\n");
         text += &format!("held-out pictures: {}; old test: {old}, {}\n", tested[0], tested[1]);
-        let head = ["labelled", "method", "the look", "old test", "seconds"];
-        text += &format!("  {:>8}  {:<17} {:>17} {:>17} {:>8}\n", head[0], head[1], head[2], head[3], head[4]);
+        let head = ["labelled", "method", "the look", "errors gone", "old test", "change", "seconds"];
+        let [labelled, method, look, gone, old, change, seconds] = head;
+        text += &format!("  {labelled:>8}  {method:<17} {look:>22} {gone:>12} {old:>9} {change:>14} {seconds:>8}\n");
         for size in sizes {
             for method in Method::ALL {
-                let own = share(self.over_seeds(size, method, |cell| cell.own.accuracy));
-                let old = share(self.over_seeds(size, method, |cell| cell.old.accuracy));
-                let seconds = self.over_seeds(size, method, |cell| cell.seconds).mean;
-                text += &format!("  {size:>8}  {:<17} {own:>17} {old:>17} {seconds:>8.0}\n", method.name());
+                if self.cells.iter().any(|cell| (cell.samples, cell.method) == (size, method)) {
+                    text += &self.row(size, method);
+                }
             }
         }
         text
+    }
+
+    fn row(&self, size: usize, method: Method) -> String {
+        let mean = |figure: &dyn Fn(&Cell) -> f64| self.over_seeds(size, method, figure).mean;
+        let own = mean(&|cell| cell.own.accuracy);
+        let tested = mean(&|cell| cell.own.samples as f64);
+        let [low, high] = wilson((own * tested).round() as usize, tested as usize).map(|share| 100.0 * share);
+        let look = format!("{:.1} % [{low:.1}, {high:.1}]", 100.0 * own);
+        let wrong = |cell: &Cell| {
+            let [before, now] = cell.own_change.accuracies();
+            [1.0 - before, 1.0 - now]
+        };
+        let [before, now] = [0, 1].map(|when| mean(&|cell| wrong(cell)[when]));
+        let gone = format!("{:.0} %", 100.0 * (1.0 - now / before.max(f64::EPSILON)));
+        let old = format!("{:.2} %", 100.0 * mean(&|cell| cell.old.accuracy));
+        let [gained, lost, all] = [
+            mean(&|cell| cell.old_change.gained as f64),
+            mean(&|cell| cell.old_change.lost as f64),
+            mean(&|cell| cell.old_change.samples as f64),
+        ];
+        let (change, half) = interval::paired(gained, lost, all);
+        let change = match method {
+            Method::Before => String::new(),
+            _ => format!("{:+.2} +- {:.2}", 100.0 * change, 100.0 * half),
+        };
+        let gone = if method == Method::Before { String::new() } else { gone };
+        let (name, seconds) = (method.name(), mean(&|cell| cell.seconds));
+        format!("  {size:>8}  {name:<17} {look:>22} {gone:>12} {old:>9} {change:>14} {seconds:>8.0}\n")
     }
 }

@@ -2,6 +2,7 @@
 //! FaceNet2ExpNet; over seeds and over numbers of training samples.
 
 pub mod adaptation;
+pub mod look;
 mod table;
 
 use std::path::{Path, PathBuf};

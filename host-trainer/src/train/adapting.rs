@@ -5,6 +5,8 @@
 //! answers to other faces) + anchor / 2 * ||w - w_0||^2`; each part has its key in `[adapt]`. The second is the paper's stage one
 //! at work during stage two: the face net, which has seen far more people than one's own pictures show, says which of a face's
 //! features are worth responding to.
+//!
+//! What was learnt is then mixed with the old weights, so that `keep` of the old net's answers to held-out rehearsal faces stay.
 
 use tch::{Kind, Tensor};
 
@@ -12,15 +14,17 @@ use super::checkpoint::CheckpointPlace;
 use super::curve::Curve;
 use super::faces::Faces;
 use super::loss::{cross_entropy, target};
+use super::mixing::{self, Mixture};
 use super::optimizer::Rule;
 use super::stage::Stage;
 use super::stage_one::distance;
-use super::stage_two::{class_weights, measure, shift};
+use super::stage_two::{self, class_weights, measure, shift};
 use super::target_maps::TargetMaps;
 use super::views::{self, Views};
 use crate::config::{Adapt, Config};
 use crate::net::ExpressionNet;
-use rand::RngExt;
+use crate::run;
+use rand::{Rng, RngExt};
 
 /// Share of the mean of the diagonal that steadies the fit of the face net's maps.
 const RIDGE: f64 = 0.1;
@@ -31,8 +35,8 @@ pub struct Memory<'a> {
     pub old: &'a ExpressionNet,
     /// The face net's target maps of one's own pictures.
     pub targets: Option<&'a TargetMaps>,
-    /// Aligned faces for rehearsal, u8 `[n, channels, aligned, aligned]`.
-    pub rehearsal: Option<&'a Tensor>,
+    /// Aligned faces for rehearsal, and those that are held out from it, u8 `[n, channels, aligned, aligned]` each.
+    pub rehearsal: Option<(&'a Tensor, &'a Tensor)>,
 }
 
 /// A linear map from the expression net's maps to the face net's, fitted to the old net and then kept. After stage two they are no
@@ -76,7 +80,36 @@ impl Bridge {
     }
 }
 
-/// Trains `net`, which has the old net's weights, on `faces`; the epoch with the lowest loss on `held_out` is the result.
+/// Rehearsal faces, and what the old net answers to them. Both nets see them as the board does, without augmentation, because
+/// it is those answers that are to stay.
+struct Rehearsal {
+    /// u8 `[n, channels, side, side]`.
+    faces: Tensor,
+    /// To the faces and to their mirror images, f32 `[n, 8]` each.
+    answers: [Tensor; 2],
+}
+
+impl Rehearsal {
+    fn new(old: &ExpressionNet, aligned: &Tensor, side: i64) -> Rehearsal {
+        let faces = views::centre(aligned, side).contiguous();
+        let answers = |faces: &Tensor| stage_two::logits(old, faces, side).softmax(-1, Kind::Float);
+        let answers = [answers(&faces), answers(&faces.flip([3]))];
+        Rehearsal { faces, answers }
+    }
+
+    /// Draws `count` faces, half of them mirrored, and the answers to them.
+    fn draw(&self, count: usize, rng: &mut impl Rng) -> (Tensor, Tensor) {
+        let rows: Vec<i64> = (0..count).map(|_| rng.random_range(0..self.faces.size()[0])).collect();
+        let (plain, mirrored) = rows.split_at(count / 2);
+        let [plain, mirrored] = [plain, mirrored].map(|rows| views::indices(rows, self.faces.device()));
+        let faces = [self.faces.index_select(0, &plain), self.faces.index_select(0, &mirrored).flip([3])];
+        let answers = [self.answers[0].index_select(0, &plain), self.answers[1].index_select(0, &mirrored)];
+        (Tensor::cat(&faces, 0), Tensor::cat(&answers, 0))
+    }
+}
+
+/// Trains `net`, which has the old net's weights, on `faces`. The epoch with the lowest loss on `held_out`, mixed with the old
+/// weights, is the result. What each mixture keeps and gives is written beside the checkpoint.
 ///
 /// # Errors
 /// Returns the errors of [`Stage::train`].
@@ -100,7 +133,16 @@ pub fn train(
         .into_iter()
         .map(|weight| (weight.shallow_clone(), weight.detach().copy()))
         .collect();
+    let rehearsal = memory.rehearsal.map(|(faces, _)| Rehearsal::new(memory.old, faces, side));
     let layers = config.net.convolutions.len();
+    let factor = |name: &str| match is_frozen(name, adapt.frozen) {
+        true => 0.0,
+        false => adapt.layer_decay.powi(distance_to_classifier(name, layers)),
+    };
+    // Nothing is computed backwards through layers that stay as they are.
+    for (name, mut variable) in net.store().variables() {
+        let _ = variable.requires_grad_(factor(&name) > 0.0);
+    }
     let answers = |input: &Tensor| tch::no_grad(|| memory.old.logits(input, false).softmax(-1, Kind::Float));
     let curve = Stage {
         name: "adapting",
@@ -118,9 +160,10 @@ pub fn train(
     }
     .train(
         net.store(),
-        |name| adapt.layer_decay.powi(distance_to_classifier(name, layers)),
-        faces.len(),
-        |batch, rng| {
+        factor,
+        faces.len() * adapt.draws.div_ceil(faces.len()),
+        |draws, rng| {
+            let batch: &Vec<i64> = &draws.iter().map(|draw| draw % faces.len() as i64).collect();
             let device = faces.aligned.device();
             let drawn: Vec<_> = match memory.targets {
                 Some(targets) => batch
@@ -144,12 +187,10 @@ pub fn train(
                 let apart = distance(&bridge.cross(&maps), &targets.rows(&map_rows), config.stage_one.power);
                 loss += apart / targets.spread() * adapt.face_net;
             }
-            if let Some(rehearsal) = memory.rehearsal {
-                let others: Vec<i64> = batch.iter().map(|_| rng.random_range(0..rehearsal.size()[0])).collect();
-                let of_others: Vec<_> = others.iter().map(|_| ranges.random(rng)).collect();
-                let others = rehearsal.index_select(0, &views::indices(&others, device));
-                let input = ranges.light(&net.input(&views::sample(&others, &of_others, side)), rng);
-                loss += cross_entropy(&net.logits(&input, true), &answers(&input)) * adapt.rehearsal;
+            if let Some(rehearsal) = &rehearsal {
+                let (others, of_old) = rehearsal.draw(adapt.rehearsal_batch, rng);
+                let of_new = net.logits(&net.input(&others.to_kind(Kind::Float)), false);
+                loss += cross_entropy(&of_new, &of_old) * adapt.rehearsal;
             }
             if adapt.anchor > 0.0 {
                 let apart = anchors.iter().map(|(weight, old)| (weight - old).square().sum(Kind::Float));
@@ -164,7 +205,20 @@ pub fn train(
     {
         tch::no_grad(|| drop(bias.shallow_clone().g_add_(&shift(&weights, stage.prior))));
     }
+    if let Some((_, rehearsal)) = memory.rehearsal {
+        let (mixtures, chosen) = mixing::mix(net, &anchors, (held_out, rehearsal), adapt.keep, side)?;
+        let Mixture { share, kept, .. } = mixtures[chosen];
+        let kept = format!("which keeps {:.1} % of the old answers to held-out rehearsal faces", 100.0 * kept);
+        eprintln!("adapting: {:.0} % of what was learnt is mixed with the old net, {kept}", 100.0 * share);
+        mixing::write_csv(&checkpoint.path.with_file_name(run::MIXTURES), &mixtures)?;
+    }
     Ok(curve)
+}
+
+/// Whether a variable belongs to the first `frozen` convolutions.
+fn is_frozen(name: &str, frozen: usize) -> bool {
+    let layer = name.split('.').next().and_then(|layer| layer.strip_prefix("conv"));
+    layer.and_then(|number| number.parse::<usize>().ok()).is_some_and(|number| number <= frozen)
 }
 
 /// Layers between the classifier and the layer of a variable, by its name.
@@ -188,5 +242,22 @@ mod tests {
     fn the_deepest_layers_learn_fastest() {
         let names = ["classifier.weight", "hidden.bias", "adapter.weight", "conv5.weight", "conv1.weight"];
         assert_eq!(names.map(|name| distance_to_classifier(name, 5)), [0, 1, 2, 3, 7]);
+        assert_eq!(names.map(|name| is_frozen(name, 1)), [false, false, false, false, true]);
+        assert_eq!(names.map(|name| is_frozen(name, 5)), [false, false, false, true, true]);
+    }
+
+    #[test]
+    fn rehearsal_draws_faces_with_the_answers_to_them() {
+        let config = Config::preset("smoke").unwrap().net;
+        tch::manual_seed(1);
+        let old = ExpressionNet::new(&config, 3, 8, Kind::Float, tch::Device::Cpu);
+        let [aligned, side] = [config.aligned, config.size].map(|side| side as i64);
+        let shape = [20, config.channels as i64, aligned, aligned];
+        let faces = Tensor::randint(256, shape, (Kind::Uint8, tch::Device::Cpu));
+        let rehearsal = Rehearsal::new(&old, &faces, side);
+        let (drawn, answers) = rehearsal.draw(9, &mut crate::random::rng(1, "draw", 0));
+        let again = stage_two::logits(&old, &drawn, side).softmax(-1, Kind::Float);
+        assert_eq!(drawn.size()[0], 9);
+        assert!((again - answers).abs().max().double_value(&[]) < 1e-5);
     }
 }

@@ -107,9 +107,17 @@ pub fn train(run: &Run, config: &Config, data: &DataSet, mut face_net: FaceNet) 
             .transpose()?;
         drop(face_net);
         clock("target maps");
-        let rehearsal = Faces::new(&rehearsal(config, adapt, run.seed())?, input, device)?.aligned;
+        let others = Faces::new(&rehearsal(config, adapt, run.seed())?, input, device)?.aligned;
+        let count = others.size()[0];
+        if adapt.rehearsal > 0.0 && count < MIN_REHEARSAL {
+            return Err(Error::BadInput(format!(
+                "{count} faces to rehearse; give --rehearse a set of at least {MIN_REHEARSAL}"
+            )));
+        }
+        let rehearsal = others.narrow(0, count / 5, count - count / 5);
         clock("rehearsal faces");
-        let rehearse = (adapt.rehearsal > 0.0).then_some(&rehearsal);
+        let held_back = others.narrow(0, 0, count / 5);
+        let rehearse = (adapt.rehearsal > 0.0).then_some((&rehearsal, &held_back));
         let memory = Memory { old: &old, targets: targets.as_ref(), rehearsal: rehearse };
         let checkpoint = checkpoint(run::STAGE_TWO);
         let curve = adapting::train(&net, &memory, &faces, &held_out, (config, adapt), run.seed(), &checkpoint)?;
@@ -154,6 +162,11 @@ fn rehearsal(config: &Config, adapt: &Adapt, seed: u64) -> crate::Result<Vec<Sam
     let count = adapt.rehearsal_faces;
     // Rendered people of a seed of their own: none of them is among the samples of `--data rendered`.
     let seed = seed ^ REHEARSAL_SEED;
+    if let Source::Rendered(number) = source {
+        let faces = number.map_or(count, |number| number.min(count));
+        let people = faces.div_ceil(dataset::rendered::FACES_PER_IDENTITY) as u64;
+        return Ok(dataset::rendered::draw(&dataset::rendered::open()?, seed, 0..people));
+    }
     let request = dataset::Request { rendered: count, limit: Some(count), calibration: 2, seed };
     let data = dataset::load(&source, request)?;
     Ok(data.train.into_iter().chain(data.calibration).collect())
@@ -161,5 +174,7 @@ fn rehearsal(config: &Config, adapt: &Adapt, seed: u64) -> crate::Result<Vec<Sam
 
 /// Rehearsal faces on which activation ranges are measured.
 const RANGE_FACES: i64 = 256;
+/// The fewest rehearsal faces: a fifth of them tells what is kept.
+const MIN_REHEARSAL: i64 = 10;
 /// Keeps the rehearsal's rendered people apart from those of any data set.
 const REHEARSAL_SEED: u64 = 0x0E4E_A25A << 32;

@@ -11,6 +11,7 @@ pub mod faces;
 pub mod loss;
 pub mod method;
 pub mod mix;
+pub mod mixing;
 pub mod optimizer;
 pub mod schedule;
 pub mod stage;
