@@ -93,7 +93,8 @@ pub fn write(layer: &Path, recipe: &Recipe, system: &System) -> Result<()> {
         run(Command::new("depmod").arg("-b").arg(layer).arg(&name).env("PATH", path_with_sbin()))?;
     }
     let _ = fs::remove_file(layer.join("lib"));
-    // Whatever the umask is.
+    // Whatever the umask is: depmod heeds it too.
+    run(Command::new("find").arg(&modules).args(["-type", "f", "-exec", "chmod", "644", "{}", "+"]))?;
     run(Command::new("find").arg(layer).args(["-type", "d", "-exec", "chmod", "755", "{}", "+"]))?;
     if let Some(files) = recipe.files {
         copy_tree(files, layer)?;
