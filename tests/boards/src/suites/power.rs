@@ -315,7 +315,7 @@ impl Disk {
         for (at, write) in writes.iter().enumerate().take(end).skip(self.flushed) {
             let pages = write.data.len().div_ceil(PAGE) as u64;
             let number = random(&format!("{seed} {at}"), 2 * (pages + 1));
-            let kept = write.flags & FUA != 0 || number % 2 == 0;
+            let kept = write.flags & FUA != 0 || number.is_multiple_of(2);
             let torn = write.flags & FUA == 0 && at + 1 == end;
             let length = if torn { ((number / 2) as usize * PAGE).min(write.data.len()) } else { write.data.len() };
             if kept {
