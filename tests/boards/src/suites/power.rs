@@ -39,6 +39,8 @@ const CUTS_PER_BOOT: u64 = 250;
 const MIN_BOOTS: u64 = 4;
 /// How many disks are checked at a time.
 const LANES: usize = 4;
+/// How many new records and events a board reports at least before it is killed.
+const MIN_REPORTS: u32 = 25;
 /// How many milliseconds a board records at most, after its first report.
 const MAX_RECORDING_MS: u64 = 12_000;
 
@@ -151,7 +153,10 @@ fn record(mut guest: Guest, log: &Path, reported: &mut Reported, boot: u64) -> R
             reported.insert(id, entries);
         })
     };
-    guest.wait_for(COMMAND_LIMIT, &mut note).context("nothing was recorded")?;
+    // On a busy host a board records little in the time below, and cuts before its first reports show nothing.
+    for _ in 0..MIN_REPORTS {
+        guest.wait_for(COMMAND_LIMIT, &mut note).context("too little was recorded")?;
+    }
     let moment = Duration::from_millis(4000 + random(&format!("moment {boot}"), MAX_RECORDING_MS));
     let _ = guest.wait_for(moment, |line| {
         note(line);
