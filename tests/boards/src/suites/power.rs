@@ -39,6 +39,8 @@ const CUTS_PER_BOOT: u64 = 250;
 const MIN_BOOTS: u64 = 4;
 /// How many disks are checked at a time.
 const LANES: usize = 4;
+/// How many new records and events a board reports at least before it is killed.
+const MIN_REPORTS: u32 = 25;
 /// How many milliseconds a board records at most, after its first report.
 const MAX_RECORDING_MS: u64 = 12_000;
 
@@ -151,7 +153,10 @@ fn record(mut guest: Guest, log: &Path, reported: &mut Reported, boot: u64) -> R
             reported.insert(id, entries);
         })
     };
-    guest.wait_for(COMMAND_LIMIT, &mut note).context("nothing was recorded")?;
+    // On a busy host a board records little in the time below, and cuts before its first reports show nothing.
+    for _ in 0..MIN_REPORTS {
+        guest.wait_for(COMMAND_LIMIT, &mut note).context("too little was recorded")?;
+    }
     let moment = Duration::from_millis(4000 + random(&format!("moment {boot}"), MAX_RECORDING_MS));
     let _ = guest.wait_for(moment, |line| {
         note(line);
@@ -315,7 +320,7 @@ impl Disk {
         for (at, write) in writes.iter().enumerate().take(end).skip(self.flushed) {
             let pages = write.data.len().div_ceil(PAGE) as u64;
             let number = random(&format!("{seed} {at}"), 2 * (pages + 1));
-            let kept = write.flags & FUA != 0 || number % 2 == 0;
+            let kept = write.flags & FUA != 0 || number.is_multiple_of(2);
             let torn = write.flags & FUA == 0 && at + 1 == end;
             let length = if torn { ((number / 2) as usize * PAGE).min(write.data.len()) } else { write.data.len() };
             if kept {
