@@ -1,5 +1,6 @@
 use std::io::Write;
 
+use tch::Tensor;
 use tract_onnx::pb::attribute_proto::AttributeType;
 use tract_onnx::prelude::*;
 
