@@ -25,9 +25,9 @@ struct Layer {
 
 enum Block {
     /// Two convolutions whose result is added to their input, or to a 1x1 convolution of it (He et al., CVPR 2016).
-    Residual { convolutions: [Layer; 2], shortcut: Option<Layer> },
+    Residual { convolutions: Box<[Layer; 2]>, shortcut: Option<Box<Layer>> },
     /// One convolution with branches.
-    Rep(Layer),
+    Rep(Box<Layer>),
 }
 
 impl ResidualNet {
@@ -44,14 +44,14 @@ impl ResidualNet {
                 let stride = if stage > 0 && place == 0 { 2 } else { 1 };
                 blocks.push(match config.block {
                     ScratchBlock::Residual => Block::Residual {
-                        convolutions: [
+                        convolutions: Box::new([
                             Layer::new(&path.sub("conv1"), [to, from, 3], stride, false),
                             Layer::new(&path.sub("conv2"), [to, to, 3], 1, false),
-                        ],
+                        ]),
                         shortcut: (stride > 1 || from != to)
-                            .then(|| Layer::new(&path.sub("shortcut"), [to, from, 1], stride, false)),
+                            .then(|| Box::new(Layer::new(&path.sub("shortcut"), [to, from, 1], stride, false))),
                     },
-                    ScratchBlock::QaRepVgg => Block::Rep(Layer::new(&path, [to, from, 3], stride, true)),
+                    ScratchBlock::QaRepVgg => Block::Rep(Box::new(Layer::new(&path, [to, from, 3], stride, true))),
                 });
                 from = to;
             }
@@ -68,7 +68,8 @@ impl ResidualNet {
         for block in &self.blocks {
             maps = match block {
                 Block::Rep(layer) => layer.apply(&maps, train).relu(),
-                Block::Residual { convolutions: [first, second], shortcut } => {
+                Block::Residual { convolutions, shortcut } => {
+                    let [first, second] = &**convolutions;
                     let out = second.apply(&first.apply(&maps, train).relu(), train);
                     let beside = shortcut.as_ref().map_or(maps.shallow_clone(), |layer| layer.apply(&maps, train));
                     (out + beside).relu()

@@ -165,7 +165,7 @@ mod tests {
                 if name.contains("norm.weight") {
                     let _ = variable.uniform_(0.5, 1.5);
                 } else if name.contains("norm.bias") {
-                    let _ = variable.copy_(&(variable.randn_like() * 0.2 + &mean));
+                    variable.copy_(&(variable.randn_like() * 0.2 + &mean));
                 }
             }
             (0..5).for_each(|_| drop(net.logits(&net.input(&faces), true)));

@@ -17,11 +17,11 @@ use crate::train::faces;
 /// A net that classifies faces by the eight labels.
 pub enum Classifier {
     /// The face net, with a linear classifier on the mean of its deepest maps.
-    Face { net: FaceNet, head: nn::Linear },
+    Face { net: Box<FaceNet>, head: nn::Linear },
     /// DenseNet-121.
     Dense(GraphNet),
     /// A net from scratch.
-    Scratch(ResidualNet),
+    Scratch(Box<ResidualNet>),
 }
 
 /// sha256 of the pinned file of DenseNet-121.
@@ -90,7 +90,7 @@ impl Classifier {
                 net.normalise(&faces::face_net_input(&some, settings.size, device)?);
                 let channels = net.channels(net.last())?;
                 let head = nn::linear(net.store().root().sub(HEAD), channels, classes, Default::default());
-                Ok(Classifier::Face { net, head })
+                Ok(Classifier::Face { net: Box::new(net), head })
             }
             TeacherSource::DenseNet121 => {
                 let mut net = GraphNet::read(&densenet()?, Some(&DENSENET_OUTPUTS), device)?;
@@ -99,7 +99,7 @@ impl Classifier {
             }
             TeacherSource::Scratch => {
                 let shape = settings.scratch.as_ref().context("a net from scratch has a shape")?;
-                Ok(Classifier::Scratch(ResidualNet::new(shape, classes, device)))
+                Ok(Classifier::Scratch(Box::new(ResidualNet::new(shape, classes, device))))
             }
         }
     }
@@ -141,7 +141,7 @@ impl Classifier {
     /// The face net, if it is that.
     pub fn into_face_net(self) -> Option<FaceNet> {
         match self {
-            Classifier::Face { net, .. } => Some(net),
+            Classifier::Face { net, .. } => Some(*net),
             _ => None,
         }
     }
