@@ -72,7 +72,7 @@ impl People {
     fn answers(&self) -> Vec<Answered> {
         let answer = |number: usize| {
             let label = Label::ALL[number % 8];
-            let answer = if number % 5 == 0 { Label::ALL[(number + 1 + number / 8) % 8] } else { label };
+            let answer = if number.is_multiple_of(5) { Label::ALL[(number + 1 + number / 8) % 8] } else { label };
             Answered {
                 name: format!("person-{number:02}/{label}.png", label = label.name()),
                 png: png(&self.picture(number % 8, number as u64, 64)).unwrap(),
