@@ -95,3 +95,28 @@ fn a_pipe_or_a_device_is_refused_and_not_waited_for() {
         assert!(matches!(error, JournalError::Foreign(_)), "{error}");
     }
 }
+
+/// The first program that wrote to the file was killed between its first page and its first table.
+#[test]
+fn a_file_that_was_cut_off_while_it_was_made_becomes_a_journal() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal");
+    let made = Connection::open(&path).unwrap();
+    made.execute_batch("PRAGMA page_size = 1024; CREATE TABLE other (x); DROP TABLE other; VACUUM").unwrap();
+    drop(made);
+    assert_eq!(fs::metadata(&path).unwrap().len(), 1024);
+    // The head of a rollback journal: no record, and no page in the file before; sectors of 512 bytes, pages of 1,024.
+    let mut rollback = b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7".to_vec();
+    for number in [0, 0x7c9a_9315, 0, 512, 1024_u32] {
+        rollback.extend(number.to_be_bytes());
+    }
+    rollback.resize(512, 0);
+    fs::write(folder.path().join("journal-journal"), rollback).unwrap();
+
+    let writer = open(&path, config());
+    writer.observe(&observation(0, 1));
+    assert!(writer.flush(PATIENCE), "it waits for ever");
+    writer.close("test").unwrap();
+    assert_eq!(damage(&path), [""; 0]);
+    assert!(!folder.path().join("journal.damaged-1").exists());
+}
