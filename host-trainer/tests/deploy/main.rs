@@ -333,7 +333,7 @@ fn an_ssh_that_runs_nothing_is_no_success() {
 
 #[test]
 fn a_silent_board_is_given_up() {
-    let outcome = with_ssh("#!/bin/sh\nexec cat >/dev/null\n", &["--status", "--patience", "1", "--settle", "1"]);
+    let outcome = with_ssh("#!/bin/sh\nexec sleep 100\n", &["--status", "--patience", "1", "--settle", "1"]);
     assert_eq!(outcome.talk.lines().count(), 1, "{outcome:#?}");
     let error = outcome.error(1);
     assert!(error.contains("no answer for 2 s"), "{error}");
