@@ -128,7 +128,8 @@ mod tests {
         let mixture = Mixture::fit(&[first.shallow_clone()], &votes);
         assert_eq!(mixture.weights, [1.0]);
         let found = mixture.probabilities(&[first.shallow_clone()]);
-        let expected = (first / mixture.temperatures[0]).softmax(-1, Kind::Float);
+        // Two temperatures one after the other: the second goes on where the first comes to its limit.
+        let expected = (first / (mixture.temperatures[0] * mixture.temperature)).softmax(-1, Kind::Float);
         assert!((found - expected).abs().max().double_value(&[]) < 1e-3);
     }
 }
