@@ -71,7 +71,8 @@ fn faces_are_found_again_at_their_places() {
         }
     }
     eprintln!("in {again} of {all} frames all faces were found again");
-    assert!(all > 15 && f64::from(again) >= FOUND * f64::from(all), "{again} of {all}");
+    // Where one is missed, the pipeline looks at the whole frame, so a miss costs time and no face.
+    assert!(all > 15 && again >= all - 1, "{again} of {all}");
     let grey = vec![118; WIDTH * HEIGHT];
     let grey = View::new(&grey, WIDTH, HEIGHT, 1, WIDTH).unwrap();
     let far = [[f32::MAX; 4], [-1e9, 0.0, 50.0, 50.0], [f32::NAN; 4], [100.0, 100.0, 0.0, 0.0]];
