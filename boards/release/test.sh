@@ -90,7 +90,9 @@ case $file in
     container dpkg --install /package.deb >"$work/log" 2>&1 || { cat "$work/log" >&2; fail "dpkg --install"; }
     unpacked=$(since "$begun")
     demo edge-runtime
-    papers=$root/usr/share/doc/edge-runtime
+    # Looked up in the package: a Debian can be set to leave /usr/share/doc out.
+    dpkg-deb --extract "$file" "$work/unpacked"
+    papers=$work/unpacked/usr/share/doc/edge-runtime
     ;;
 *)
     tar -xf "$file" -C "$root/opt"
