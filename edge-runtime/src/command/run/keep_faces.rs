@@ -73,3 +73,34 @@ impl Args {
         config.keep_faces_days = self.keep_faces_days.or(config.keep_faces_days);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Flags {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    #[test]
+    fn kept_faces_can_be_turned_off_and_on_over_the_board_file() {
+        let board = |keep_faces| Config { keep_faces, keep_faces_which: Which::Unsure, ..Config::default() };
+        for (flag, keeps, which) in [
+            ("none", false, Which::Unsure),
+            ("false", false, Which::Unsure),
+            ("true", true, Which::Unsure),
+            ("all", true, Which::All),
+            ("every=30", true, Which::Every(30.0)),
+        ] {
+            for mut config in [board(true), board(false)] {
+                let flags = Flags::try_parse_from(["run", "--keep-faces", flag]).unwrap();
+                flags.args.apply(&mut config);
+                assert_eq!((config.keep_faces, config.keep_faces_which), (keeps, which), "{flag}");
+            }
+        }
+    }
+}
