@@ -6,6 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use indicatif::HumanCount;
 use toml::{Table, Value};
 
 /// What stands around the table.
@@ -66,7 +67,8 @@ impl Record {
     pub fn table(&self) -> String {
         let mut table = String::from("| target | CPU hours | executions | findings |\n| --- | ---: | ---: | --- |\n");
         let mut row = |name: &str, cpu: u64, executions: u64, findings: &str| {
-            let _ = writeln!(table, "| {name} | {:.2} | {} | {findings} |", cpu as f64 / 3600.0, grouped(executions));
+            let _ =
+                writeln!(table, "| {name} | {:.2} | {} | {findings} |", cpu as f64 / 3600.0, HumanCount(executions));
         };
         for (name, runs) in &self.0 {
             let findings = if runs.findings.is_empty() { "none".to_owned() } else { runs.findings.join("; ") };
@@ -109,19 +111,6 @@ pub fn write(folder: &Path, record: &Record) -> Result<()> {
     let page = record.in_readme(&fs::read_to_string(&readme)?)?;
     fs::write(folder.join("runs.toml"), record.text())?;
     Ok(fs::write(&readme, page)?)
-}
-
-/// A number with a comma between each three digits.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 #[cfg(test)]

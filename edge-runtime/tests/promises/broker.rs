@@ -11,7 +11,7 @@ use edge_runtime::journal::Reader;
 use test_support::promise::{count, measured, times};
 
 use super::journal_common::damage;
-use super::scene::{Held, Running, STDIN, Scene, metric, recorder};
+use super::scene::{Held, Running, Scene, metric, recorder_of_all};
 
 /// By how many KiB memory may grow while nothing is acknowledged: the program may wait for 64 entries.
 const MEMORY_TOLERANCE: u64 = 2048;
@@ -94,8 +94,7 @@ fn a_broker_that_acknowledges_no_publication_stops_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let journal = folder.path().join("journal");
     let broker = Deaf::start();
-    let mut run = recorder(STDIN, &journal);
-    run.args(["--records-per-second", "inf", "--commit-every", "0.2"]);
+    let mut run = recorder_of_all(&journal);
     run.args(["--mqtt", &format!("mqtt://127.0.0.1:{}/test", broker.port)]);
     let mut run = Running::start(run, scene, Duration::from_millis(1));
     run.await_frames(frames / 5);

@@ -9,7 +9,7 @@ use test_support::http;
 use test_support::promise::{count, measured, times};
 
 use super::journal_common::damage;
-use super::scene::{Held, Random, Running, STDIN, Scene, metric, recorder};
+use super::scene::{Held, Random, Running, Scene, metric, recorder_of_all};
 
 /// Clients at a time: more than have a place.
 const CROWD: u64 = 40;
@@ -43,8 +43,7 @@ fn many_bad_clients_stop_nothing() {
     let Some(scene) = Scene::load() else { return };
     let folder = tempfile::tempdir().unwrap();
     let journal = folder.path().join("journal");
-    let mut run = recorder(STDIN, &journal);
-    run.args(["--records-per-second", "inf", "--commit-every", "0.2"]);
+    let run = recorder_of_all(&journal);
     let mut run = Running::start(run, scene, Duration::from_millis(20));
     let mut random = Random::seeded();
     run.await_frames(20);

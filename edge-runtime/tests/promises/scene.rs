@@ -64,6 +64,13 @@ pub fn recorder(source: &str, journal: &Path) -> Command {
     run
 }
 
+/// Returns [`recorder`] of frames from standard input, which records each face of each frame and commits five times a second.
+pub fn recorder_of_all(journal: &Path) -> Command {
+    let mut run = recorder(STDIN, journal);
+    run.args(["--records-per-second", "inf", "--commit-every", "0.2"]);
+    run
+}
+
 /// Starts `run` with a preview, and returns its address.
 pub fn watched(mut run: Command) -> (Child, SocketAddr) {
     let mut process = run.args(["--preview", "127.0.0.1:0"]).stderr(Stdio::piped()).spawn().unwrap();
