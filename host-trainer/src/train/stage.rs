@@ -181,7 +181,7 @@ impl Stage<'_> {
     }
 }
 
-/// Returns a held-out loss as a resumed curve holds it, which may differ in the last bits: it has been through JSON.
+/// Returns a held-out loss as a resumed curve holds it, which may differ in the last bits: another processor adds in another order.
 fn as_in_curve(loss: f64, curve: &Curve) -> f64 {
     let same = |epoch: &&Epoch| (epoch.held_out_loss - loss).abs() <= 1e-6 * loss.abs();
     curve.iter().find(same).map_or(loss, |epoch| epoch.held_out_loss)
@@ -201,7 +201,7 @@ mod tests {
         let epoch =
             |held_out_loss| Epoch { loss: 1.0, held_out_loss, held_out_accuracy: None, samples_per_second: 9.0 };
         let curve = vec![epoch(0.9), epoch(0.7), epoch(0.8)];
-        // As it was measured before it was written and read.
+        // As another processor measures it.
         let measured = f64::from_bits(0.7f64.to_bits() - 1);
         assert_eq!(epochs_since(as_in_curve(measured, &curve), &curve), 1);
         assert_eq!(epochs_since(as_in_curve(0.5, &curve), &curve), 3, "before the first epoch");
