@@ -10,7 +10,7 @@ use super::training::{Numbering, Training};
 use crate::coverage;
 use crate::dataset::{self, DataSet, Source, contact_sheet};
 use crate::device;
-use crate::error::ensure;
+use crate::error::{Error, ensure};
 use crate::export;
 use crate::measurement::Measurement;
 use crate::net::FaceNet;
@@ -43,7 +43,7 @@ pub struct Cmd {
     final_of: Option<PathBuf>,
     /// End training at most MINUTES after the start: stage two's learning rate falls sooner, so that its result is whole. Measuring
     /// and export come after that. If time is up before stage two, the run stops, and --resume continues it.
-    #[arg(long, value_name = "MINUTES", value_parser = clap::value_parser!(u64).range(1..=100_000), conflicts_with = "from")]
+    #[arg(long, value_name = "MINUTES", value_parser = clap::value_parser!(u64).range(1..=100_000))]
     max_minutes: Option<u64>,
     /// With --from: data set of the old test, whose test part (of FER+ the validation part) must not get worse. The bundle
     /// carries the comparison, and deploy reads it.
@@ -61,6 +61,10 @@ impl Cmd {
         let Training { seed, resume, overwrite, .. } = &self.training;
         let data = &self.training.source()?;
         let (config, device) = self.training.configuration()?;
+        if self.max_minutes.is_some() && config.adapt.is_some() {
+            let what = "adapting ends by itself (adapt.patience, stage_two.epochs)";
+            return Err(Error::BadInput(format!("--max-minutes: {what}; leave it out")));
+        }
         let asked = run::Request {
             data: data.to_string(),
             preset: self.training.preset().to_owned(),

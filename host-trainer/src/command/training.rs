@@ -81,6 +81,10 @@ impl Training {
                 let what = "has a section [adapt], which needs a trained net; give --from BUNDLE";
                 return Err(Error::BadInput(format!("preset {} {what}", self.preset())));
             }
+            None if !config.net.deepen.is_empty() => {
+                let what = "has net.deepen, which needs a trained net; give --from BUNDLE";
+                return Err(Error::BadInput(format!("preset {} {what}", self.preset())));
+            }
             None => {}
         }
         if let Some(weights) = &self.face_net_weights {

@@ -23,6 +23,42 @@ impl FloatNet {
         FloatNet::from_onnx(&bundle.read(name)?, input.channels, input.size).with_context(|| name)
     }
 
+    /// The net with another convolution after each of those of these numbers, from 1. It is the identity, which changes no answer
+    /// because its input, behind a ReLU, has no negative values. A pool moves behind it.
+    ///
+    /// # Errors
+    /// Returns [`Error::BadInput`] if there is no such convolution.
+    pub fn deepened(mut self, after: &[usize]) -> crate::Result<FloatNet> {
+        let convolutions = self.layers.len().saturating_sub(3);
+        if !after.is_sorted_by(|a, b| a < b) || !after.iter().all(|number| (1..=convolutions).contains(number)) {
+            let what = "numbers of the bundle's convolutions, ascending";
+            return Err(Error::BadInput(format!("net.deepen: {what}, 1 to {convolutions}")));
+        }
+        for number in after.iter().rev() {
+            let before = &mut self.layers[number - 1];
+            let channels = before.shape[0];
+            let mut weight = vec![0.0; channels * channels * 9];
+            // The centre of the filter from each channel to itself.
+            (0..channels).for_each(|channel| weight[(channel * channels + channel) * 9 + 4] = 1.0);
+            let pool = std::mem::take(&mut before.pool);
+            let added = Layer {
+                name: String::new(),
+                shape: [channels, channels, 3, 3],
+                weight,
+                bias: vec![0.0; channels],
+                padding: 1,
+                relu: true,
+                pool,
+            };
+            self.layers.insert(*number, added);
+        }
+        let convolutions = convolutions + after.len();
+        for (number, layer) in self.layers[..convolutions].iter_mut().enumerate() {
+            layer.name = format!("conv{}", number + 1);
+        }
+        Ok(self)
+    }
+
     /// Reads a float or an int8 graph that [`super::graph`] wrote. `channels`, `size`: of the aligned face that the net sees.
     ///
     /// # Errors
@@ -181,6 +217,21 @@ mod tests {
         let read = FloatNet::from_onnx(&builder::bytes(&graph::float(&net)), net.channels, net.size).unwrap();
         assert!(logits(&read, &faces) == logits(&net, &faces));
         assert_eq!(read.layers.last().unwrap().name, "classifier");
+    }
+
+    #[test]
+    fn a_deeper_net_begins_with_the_same_answers() {
+        let (net, faces, _) = net();
+        let deeper = net.clone().deepened(&[1, 3]).unwrap();
+        assert!(logits(&deeper, &faces) == logits(&net, &faces));
+        let names: Vec<&str> = deeper.layers.iter().map(|layer| layer.name.as_str()).collect();
+        assert_eq!(names, ["conv1", "conv2", "conv3", "conv4", "conv5", "conv6", "adapter", "hidden", "classifier"]);
+        let pools = |net: &FloatNet| net.layers.iter().map(|layer| layer.pool).collect::<Vec<_>>();
+        assert!(pools(&net)[0] && !pools(&deeper)[0] && pools(&deeper)[1], "the pool moves behind the added one");
+        for after in [&[0][..], &[5], &[2, 2], &[3, 1]] {
+            let error = net.clone().deepened(after).unwrap_err();
+            assert!(error.kind() == ErrorKind::BadInput && error.to_string().contains("1 to 4"), "{error}");
+        }
     }
 
     #[test]

@@ -120,7 +120,7 @@ impl Plan<'_> {
         for &size in self.sizes {
             for seed in 1..=self.seeds {
                 let data = (self.data)(size, seed)?;
-                let net = Start::open(start)?.net(&self.config.net, tch::Kind::Float, self.device)?;
+                let net = Start::open(start, &self.config.net)?.net(&self.config.net, tch::Kind::Float, self.device)?;
                 let before = self.answers(&net, &data)?;
                 cells.push(self.cell(Method::Before, [size, seed as usize], &data, [&before, &before], 0.0));
                 for method in Method::ALL.into_iter().filter(|method| self.methods.contains(method)) {

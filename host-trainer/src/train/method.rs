@@ -87,7 +87,7 @@ pub fn train(run: &Run, config: &Config, data: &DataSet, mut face_net: FaceNet) 
 
     tch::manual_seed(run.seed() as i64);
     let kind = config.run.precision.kind();
-    let start = config.start.as_ref().map(Start::open).transpose()?;
+    let start = config.start.as_ref().map(|start| Start::open(start, &config.net)).transpose()?;
     let mut net = match &start {
         Some(start) => start.net(&config.net, kind, device)?,
         None => ExpressionNet::new(&config.net, channels, Label::COUNT as i64, kind, device),

@@ -41,12 +41,12 @@ pub fn configure(config: &mut config::Config, from: &Path, rehearse: Option<Stri
     let folder = bundle_folder(from);
     let bundle = Bundle::open(&folder)?;
     let sha256 = files::sha256(&bundle.read(bundle::INT8)?);
-    let layers = FloatNet::of_bundle(&bundle).with_context(|| folder.display().to_string())?;
+    let config::Net { dropout, deepen, .. } = config.net.clone();
+    let layers = FloatNet::of_bundle(&bundle).with_context(|| folder.display().to_string())?.deepened(&deepen)?;
     let input = bundle.manifest().input;
-    let dropout = config.net.dropout;
     let low_light = bundle.manifest().low_light;
     config.net =
-        config::Net { channels: input.channels, aligned: input.aligned, dropout, low_light, ..shape(&layers)? };
+        config::Net { channels: input.channels, aligned: input.aligned, dropout, low_light, deepen, ..shape(&layers)? };
     config.stage_one.epochs = 0;
     config.start = Some(config::Start { bundle: folder.display().to_string(), sha256, rehearse });
     Ok(())
@@ -66,6 +66,7 @@ fn shape(layers: &FloatNet) -> crate::Result<config::Net> {
         pools: pools.collect(),
         batch_norm: false,
         block: config::BlockKind::Plain,
+        deepen: Vec::new(),
         hidden: hidden.shape[0] as i64,
         dropout: 0.0,
         low_light: None,
@@ -73,18 +74,18 @@ fn shape(layers: &FloatNet) -> crate::Result<config::Net> {
 }
 
 impl Start {
-    /// Opens the bundle that a configuration starts from.
+    /// Opens the bundle that a configuration starts from, and deepens its net as `net.deepen` says.
     ///
     /// # Errors
     /// Returns [`Error::BadInput`] if it is missing, damaged, or another one than when the run was configured.
-    pub fn open(start: &config::Start) -> crate::Result<Start> {
+    pub fn open(start: &config::Start, net: &config::Net) -> crate::Result<Start> {
         let folder = Path::new(&start.bundle);
         let bundle = Bundle::open(folder)?;
         if files::sha256(&bundle.read(bundle::INT8)?) != start.sha256 {
             let advice = "give the bundle that the run was started from, or start a new run";
             return Err(Error::BadInput(format!("{}: holds another net than before; {advice}", start.bundle)));
         }
-        let layers = FloatNet::of_bundle(&bundle).with_context(|| &start.bundle)?;
+        let layers = FloatNet::of_bundle(&bundle).with_context(|| &start.bundle)?.deepened(&net.deepen)?;
         let labels: Vec<Label> = bundle.manifest().label_set().map(|set| set.to_vec()).unwrap_or_default();
         if labels.len() != layers.classes() {
             let (named, outputs) = (labels.len(), layers.classes());
