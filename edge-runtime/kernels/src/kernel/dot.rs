@@ -4,9 +4,9 @@ use std::arch::aarch64::*;
 use std::arch::{asm, is_aarch64_feature_detected};
 
 use super::neon::blocks;
-use super::neon_output::{Requantized, load};
+use super::neon_output::Requantized;
 use super::{Kernel, MAX_CHANNELS, Tile};
-use crate::unroll::each;
+use crate::panel::Reduction;
 use crate::winograd;
 
 /// Dot products: a block is four registers of four sums.
@@ -60,20 +60,26 @@ impl Kernel for Dot {
 
     unsafe fn tile(&self, tile: &Tile) {
         macro_rules! by_places {
-            ($whole:literal, $($places:literal)*) => {
+            ($quads:literal) => {
                 match tile.places {
                     // SAFETY: the caller's.
-                    $($places => unsafe { places::<$places, $whole>(tile) },)*
-                    _ => {}
+                    1 => unsafe { Places::<1>::tile::<$quads>(tile) },
+                    // SAFETY: the caller's.
+                    2 => unsafe { Places::<2>::tile::<$quads>(tile) },
+                    // SAFETY: the caller's.
+                    3 => unsafe { Places::<3>::tile::<$quads>(tile) },
+                    // SAFETY: the caller's.
+                    4 => unsafe { Places::<4>::tile::<$quads>(tile) },
+                    // SAFETY: the caller's.
+                    5 => unsafe { Places::<5>::tile::<$quads>(tile) },
+                    // SAFETY: the caller's.
+                    _ => unsafe { Places::<6>::tile::<$quads>(tile) },
                 }
             };
         }
-        // The last granule of a run may have a quad that does not count: a window of 3x3 over one channel has three in all.
-        if tile.reduction.run.div_ceil(QUAD) % 4 == 3 {
-            by_places!(false, 1 2 3 4 5 6);
-        } else {
-            by_places!(true, 1 2 3 4 5 6);
-        }
+        // A window of 3x3 over one channel has three quads in all.
+        let Reduction { steps, run, .. } = tile.reduction;
+        if steps == 1 && run.div_ceil(QUAD) == 3 { by_places!(3) } else { by_places!(4) }
     }
 
     fn winograd(&self) -> &'static dyn winograd::Arithmetic {
@@ -85,92 +91,103 @@ impl Kernel for Dot {
     }
 }
 
-/// Unless runs are `WHOLE`, the last quad of each is left out.
-///
-/// # Safety
-/// As [`Kernel::tile`].
-#[target_feature(enable = "neon,dotprod")]
-unsafe fn places<const PLACES: usize, const WHOLE: bool>(tile: &Tile) {
-    let panel = tile.panel;
-    let mut weights: *const u8 = panel.weight.as_ptr().cast();
-    for block in 0..panel.blocks {
-        let mut bias = [vdupq_n_s32(0); REGISTERS];
-        for (register, bias) in bias.iter_mut().enumerate() {
-            // SAFETY: the caller's: as many biases as the blocks have channels.
-            *bias =
-                unsafe { panel.bias.as_ptr().add(BLOCK * block + 4 * register).cast::<int32x4_t>().read_unaligned() };
-        }
-        let mut sums = [bias; PLACES];
-        for row in 0..tile.reduction.rows {
-            let mut runs = [tile.input; PLACES];
-            for (run, at) in runs.iter_mut().zip(tile.input_at) {
-                // SAFETY: the caller's: rows of the input.
-                *run = unsafe { run.add(at + row * tile.reduction.stride) };
-            }
-            for step in 0..tile.reduction.steps {
-                let mut values = [vdupq_n_s8(0); PLACES];
-                for (values, run) in values.iter_mut().zip(runs) {
-                    // SAFETY: the caller's: steps of a granule lie in the input.
-                    *values = unsafe { load(run.add(GRANULE * step)) };
-                }
-                // SAFETY: the caller's: four quads for each step and channel.
-                unsafe {
-                    quad::<0, PLACES>(&mut sums, &values, weights);
-                    quad::<1, PLACES>(&mut sums, &values, weights.add(QUAD * BLOCK));
-                    quad::<2, PLACES>(&mut sums, &values, weights.add(2 * QUAD * BLOCK));
-                    if WHOLE || step + 1 < tile.reduction.steps {
-                        quad::<3, PLACES>(&mut sums, &values, weights.add(3 * QUAD * BLOCK));
+/// Computes tiles of so many places.
+struct Places<const COUNT: usize>;
+
+/// The instructions that multiply quad `$quad` of places, each of which has its bytes in `$values` and its sums in four registers, by
+/// the weights of a block.
+macro_rules! quad {
+    ($quad:literal: $($values:ident $a:ident $b:ident $c:ident $d:ident)*) => {
+        concat!(
+            "ldp {even:q}, {odd:q}, [{weights}], #32\n",
+            $("sdot {", stringify!($a), ":v}.4s, {even:v}.16b, {", stringify!($values), ":v}.4b[", $quad, "]\n",)*
+            $("sdot {", stringify!($b), ":v}.4s, {odd:v}.16b, {", stringify!($values), ":v}.4b[", $quad, "]\n",)*
+            "ldp {even:q}, {odd:q}, [{weights}], #32\n",
+            $("sdot {", stringify!($c), ":v}.4s, {even:v}.16b, {", stringify!($values), ":v}.4b[", $quad, "]\n",)*
+            $("sdot {", stringify!($d), ":v}.4s, {odd:v}.16b, {", stringify!($values), ":v}.4b[", $quad, "]\n",)*
+        )
+    };
+}
+
+/// Defines how tiles are computed whose places these are: of each its number, the pointer to its bytes, the bytes, and its sums.
+macro_rules! places {
+    ($(($place:literal $at:ident $values:ident $a:ident $b:ident $c:ident $d:ident))*) => {
+        impl Places<{ [$($place),*].len() }> {
+            /// Each step multiplies `QUADS` quads: 4, or 3 if a run has a single step.
+            ///
+            /// As text: the compiler would keep some of 24 sums in memory, where 32 registers are just enough.
+            ///
+            /// # Safety
+            /// As [`Kernel::tile`].
+            #[target_feature(enable = "neon,dotprod")]
+            unsafe fn tile<const QUADS: usize>(tile: &Tile) {
+                let panel = tile.panel;
+                let Reduction { rows, steps, stride, .. } = tile.reduction;
+                debug_assert!(rows > 0 && steps > 0, "a window has bytes");
+                let mut weights: *const u8 = panel.weight.as_ptr().cast();
+                for block in 0..panel.blocks {
+                    let mut bias = [vdupq_n_s32(0); REGISTERS];
+                    for (register, bias) in bias.iter_mut().enumerate() {
+                        // SAFETY: the caller's: as many biases as the blocks have channels.
+                        let first = unsafe { panel.bias.as_ptr().add(BLOCK * block + 4 * register) };
+                        // SAFETY: as above.
+                        *bias = unsafe { first.cast::<int32x4_t>().read_unaligned() };
                     }
+                    let mut sums = [$({ let _ = $place; bias }),*];
+                    // SAFETY: the caller's: the processor has the instructions; at each place, `rows` runs of `steps` granules
+                    // can be read, `stride` apart, and as many weights for each channel of the block.
+                    unsafe {
+                        asm!(
+                            "2:",
+                            "mov {left}, {steps}",
+                            "3:",
+                            $(concat!("ldr {", stringify!($values), ":q}, [{", stringify!($at), "}], #16"),)*
+                            quad!(0: $($values $a $b $c $d)*),
+                            quad!(1: $($values $a $b $c $d)*),
+                            quad!(2: $($values $a $b $c $d)*),
+                            ".if {quads} == 4",
+                            quad!(3: $($values $a $b $c $d)*),
+                            ".else",
+                            "add {weights}, {weights}, #64",
+                            ".endif",
+                            "subs {left}, {left}, #1",
+                            "b.ne 3b",
+                            $(concat!("add {", stringify!($at), "}, {", stringify!($at), "}, {gap}"),)*
+                            "subs {rows}, {rows}, #1",
+                            "b.ne 2b",
+                            $(
+                                $at = inout(reg) tile.input.wrapping_add(tile.input_at[$place]) => _,
+                                $values = out(vreg) _,
+                                $a = inout(vreg) sums[$place][0],
+                                $b = inout(vreg) sums[$place][1],
+                                $c = inout(vreg) sums[$place][2],
+                                $d = inout(vreg) sums[$place][3],
+                            )*
+                            even = out(vreg) _,
+                            odd = out(vreg) _,
+                            weights = inout(reg) weights,
+                            left = out(reg) _,
+                            steps = in(reg) steps,
+                            gap = in(reg) stride.wrapping_sub(GRANULE * steps),
+                            rows = inout(reg) rows => _,
+                            quads = const QUADS,
+                            options(readonly, nostack),
+                        );
+                    }
+                    // SAFETY: the caller's.
+                    unsafe { Requantized::new(tile, block).write_all(&sums) };
                 }
-                // SAFETY: at most one past the end of the weights.
-                weights = unsafe { weights.add(GRANULE * BLOCK) };
             }
         }
-        // SAFETY: the caller's.
-        let requantized = unsafe { Requantized::new(tile, block) };
-        each!(PLACE in 0 1 2 3 4 5 => {
-            if PLACE < PLACES {
-                // SAFETY: the caller's.
-                unsafe { requantized.write(PLACE, &sums[PLACE]) };
-            }
-        });
-    }
+    };
 }
 
-/// Adds the products of one quad of every place.
-///
-/// # Safety
-/// The processor has the instructions, and the weights of a quad can be read.
-#[inline]
-#[target_feature(enable = "neon,dotprod")]
-unsafe fn quad<const NUMBER: usize, const PLACES: usize>(
-    sums: &mut [[int32x4_t; REGISTERS]; PLACES],
-    values: &[int8x16_t; PLACES],
-    weights: *const u8,
-) {
-    for register in 0..REGISTERS {
-        // SAFETY: as for this function.
-        let filters = unsafe { load(weights.add(16 * register)) };
-        for (sums, values) in sums.iter_mut().zip(values) {
-            sums[register] = dot::<NUMBER>(sums[register], filters, *values);
-        }
-    }
-}
-
-/// Adds to each sum the dot product of its four weights and quad `NUMBER` of `values`. As text: the intrinsic is not stable.
-#[inline]
-#[target_feature(enable = "neon,dotprod")]
-fn dot<const NUMBER: usize>(mut sums: int32x4_t, weights: int8x16_t, values: int8x16_t) -> int32x4_t {
-    // SAFETY: it changes this register alone.
-    unsafe {
-        asm!(
-            "sdot {sums:v}.4s, {weights:v}.16b, {values:v}.4b[{quad}]",
-            sums = inout(vreg) sums,
-            weights = in(vreg) weights,
-            values = in(vreg) values,
-            quad = const NUMBER,
-            options(pure, nomem, nostack, preserves_flags),
-        );
-    }
-    sums
-}
+places!((0 at0 v0 a0 b0 c0 d0));
+places!((0 at0 v0 a0 b0 c0 d0)(1 at1 v1 a1 b1 c1 d1));
+places!((0 at0 v0 a0 b0 c0 d0)(1 at1 v1 a1 b1 c1 d1)(2 at2 v2 a2 b2 c2 d2));
+places!((0 at0 v0 a0 b0 c0 d0)(1 at1 v1 a1 b1 c1 d1)(2 at2 v2 a2 b2 c2 d2)(3 at3 v3 a3 b3 c3 d3));
+places!((0 at0 v0 a0 b0 c0 d0)(1 at1 v1 a1 b1 c1 d1)(2 at2 v2 a2 b2 c2 d2)(3 at3 v3 a3 b3 c3 d3)(4 at4 v4 a4 b4 c4 d4));
+places!(
+    (0 at0 v0 a0 b0 c0 d0)(1 at1 v1 a1 b1 c1 d1)(2 at2 v2 a2 b2 c2 d2)
+    (3 at3 v3 a3 b3 c3 d3)(4 at4 v4 a4 b4 c4 d4)(5 at5 v5 a5 b5 c5 d5)
+);

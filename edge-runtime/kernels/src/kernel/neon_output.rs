@@ -4,6 +4,7 @@ use std::arch::aarch64::*;
 
 use super::{MAX_PLACES, Tile};
 use crate::panel::PADDING;
+use crate::unroll::each;
 
 /// Sixteen bytes, wherever they lie.
 #[repr(C, packed)]
@@ -69,19 +70,38 @@ impl Requantized<'_> {
         }
     }
 
-    /// Requantises sixteen sums of a place and writes them. They are clamped after they are rounded, and not before as in
-    /// [`crate::reference`]: the bounds are whole numbers, so it makes no difference.
+    /// Requantises sixteen sums of each of the first places and writes them.
+    ///
+    /// # Safety
+    /// As [`super::Kernel::tile`].
+    #[inline]
+    #[target_feature(enable = "neon")]
+    pub unsafe fn write_all<const PLACES: usize>(&self, sums: &[[int32x4_t; 4]; PLACES]) {
+        // Apart from each other: a call in between would have all sums put aside.
+        if self.channels >= PADDING {
+            each!(PLACE in 0 1 2 3 4 5 => {
+                if PLACE < PLACES {
+                    let into = self.output.wrapping_add(self.output_at[PLACE]).cast::<uint8x16_t>();
+                    // SAFETY: the caller's: the channels can be written.
+                    unsafe { into.write_unaligned(self.bytes(&sums[PLACE])) };
+                }
+            });
+        } else {
+            for (place, sums) in sums.iter().enumerate() {
+                // SAFETY: the caller's.
+                unsafe { self.write(place, sums) };
+            }
+        }
+    }
+
+    /// Requantises sixteen sums of a place and writes them.
     ///
     /// # Safety
     /// As [`super::Kernel::tile`].
     #[inline]
     #[target_feature(enable = "neon")]
     pub unsafe fn write(&self, place: usize, sums: &[int32x4_t; 4]) {
-        // Rounds half to even; what is beyond an i32, an i16 or a byte becomes the nearest that is not.
-        let value = |part: usize| vcvtnq_s32_f32(vmulq_f32(vcvtq_f32_s32(sums[part]), self.multiplier[part]));
-        let words = |low, high| vqaddq_s16(vqmovn_high_s32(vqmovn_s32(low), high), self.zero);
-        let (low, high) = (words(value(0), value(1)), words(value(2), value(3)));
-        let bytes = veorq_u8(vqmovun_high_s16(vqmovun_s16(low), high), self.flip);
+        let bytes = self.bytes(sums);
         // SAFETY: the caller's: the channels that exist can be written.
         unsafe {
             let into = self.output.add(self.output_at[place]);
@@ -91,5 +111,17 @@ impl Requantized<'_> {
                 into.copy_from_nonoverlapping((&raw const bytes).cast(), self.channels);
             }
         }
+    }
+
+    /// Requantises sixteen sums. They are clamped after they are rounded, and not before as in [`crate::reference`]: the bounds are
+    /// whole numbers, so it makes no difference.
+    #[inline]
+    #[target_feature(enable = "neon")]
+    fn bytes(&self, sums: &[int32x4_t; 4]) -> uint8x16_t {
+        // Rounds half to even; what is beyond an i32, an i16 or a byte becomes the nearest that is not.
+        let value = |part: usize| vcvtnq_s32_f32(vmulq_f32(vcvtq_f32_s32(sums[part]), self.multiplier[part]));
+        let words = |low, high| vqaddq_s16(vqmovn_high_s32(vqmovn_s32(low), high), self.zero);
+        let (low, high) = (words(value(0), value(1)), words(value(2), value(3)));
+        veorq_u8(vqmovun_high_s16(vqmovun_s16(low), high), self.flip)
     }
 }

@@ -79,13 +79,7 @@ unsafe fn count<const PLACES: usize>(tile: &Tile) {
             }
         });
         // SAFETY: the caller's.
-        let requantized = unsafe { Requantized::new(tile, block) };
-        each!(PLACE in 0 1 2 3 => {
-            if PLACE < PLACES {
-                // SAFETY: the caller's.
-                unsafe { requantized.write(PLACE, &sums[PLACE]) };
-            }
-        });
+        unsafe { Requantized::new(tile, block).write_all(&sums) };
         weights = weights.wrapping_add(BLOCK * LENGTH);
     }
 }
