@@ -1,6 +1,7 @@
 //! `fleet.toml`: the boards of a fleet, and how each is reached and filled. docs/fleet.md explains each key.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -57,7 +58,7 @@ pub struct Settings {
     host: Option<String>,
     groups: Option<Vec<String>>,
     user: Option<String>,
-    port: Option<u16>,
+    port: Option<Port>,
     jump: Option<String>,
     identity: Option<String>,
     ssh_config: Option<PathBuf>,
@@ -66,8 +67,8 @@ pub struct Settings {
     binary: Option<PathBuf>,
     bundle: Option<PathBuf>,
     service: Option<bool>,
-    settle: Option<u16>,
-    health: Option<u16>,
+    settle: Option<Seconds>,
+    health: Option<Seconds>,
     ignore: Option<Vec<Part>>,
     metrics: Option<Metrics>,
     root: Option<String>,
@@ -79,6 +80,25 @@ pub struct Settings {
 enum Part {
     Camera,
     Journal,
+}
+
+/// Untagged, like the next: so that the message is ours.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(untagged, expecting = "port: expected a number from 1 to 65535")]
+enum Port {
+    Number(NonZeroU16),
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(untagged, expecting = "expected seconds, a whole number from 0 to 65535")]
+enum Seconds {
+    Number(u16),
+}
+
+impl Seconds {
+    fn or(seconds: Option<Seconds>, default: u16) -> u16 {
+        seconds.map_or(default, |Seconds::Number(number)| number)
+    }
 }
 
 /// A port of the board's host, or another address.
@@ -181,7 +201,7 @@ fn member(name: &str, own: &Settings, file: &File, folder: &Path) -> Result<Memb
     let settings = settings.under(own);
     let host = settings.host.as_deref().ok_or("host is missing; give the board's address, as for ssh")?;
     let health = HealthCheck {
-        within: settings.health.unwrap_or(HEALTH),
+        within: Seconds::or(settings.health, HEALTH),
         ignore: settings.ignore.iter().flatten().map(|part| format!("{part:?}").to_lowercase()).collect(),
     };
     Ok(Member {
@@ -195,7 +215,7 @@ fn member(name: &str, own: &Settings, file: &File, folder: &Path) -> Result<Memb
         binary: settings.binary.map(|path| folder.join(path)),
         bundle: settings.bundle.map(|path| folder.join(path)),
         service: settings.service.unwrap_or(true),
-        settle: settings.settle.unwrap_or(SETTLE),
+        settle: Seconds::or(settings.settle, SETTLE),
         health: (health.within > 0).then_some(health),
         metrics: settings.metrics.map(|metrics| metrics.address(host)).transpose()?,
     })
@@ -204,14 +224,20 @@ fn member(name: &str, own: &Settings, file: &File, folder: &Path) -> Result<Memb
 impl Metrics {
     /// Where Prometheus reaches the metrics of this host.
     fn address(self, host: &str) -> Result<String, String> {
+        let of_host = |port: u16| match host.rsplit('@').next().unwrap_or(host) {
+            // An IPv6 address has colons of its own.
+            address if address.contains(':') => format!("[{address}]:{port}"),
+            address => format!("{address}:{port}"),
+        };
+        // As `edge-runtime run --metrics` takes it.
+        let short = |text: &str| text.strip_prefix(':')?.parse().ok().filter(|port| *port > 0);
         match self {
             Metrics::Port(0) => Err("invalid metrics 0: give a port, or \"ADDRESS:PORT\"".into()),
-            Metrics::Port(port) => Ok(match host.rsplit('@').next().unwrap_or(host) {
-                // An IPv6 address has colons of its own.
-                address if address.contains(':') => format!("[{address}]:{port}"),
-                address => format!("{address}:{port}"),
-            }),
+            Metrics::Port(port) => Ok(of_host(port)),
             Metrics::Address(text) => {
+                if let Some(port) = short(&text) {
+                    return Ok(of_host(port));
+                }
                 let is_host = |host: &str| {
                     let is_ipv6 = host.starts_with('[') && host.ends_with(']');
                     !host.is_empty() && !host.contains(['/', ' ']) && (is_ipv6 || !host.contains(':'))
@@ -270,7 +296,7 @@ impl Settings {
         if let Some(path) = &self.ssh_config {
             add("-F", folder.join(path).display().to_string());
         }
-        if let Some(port) = self.port {
+        if let Some(Port::Number(port)) = self.port {
             add("-p", port.to_string());
         }
         if let Some(jump) = &self.jump {
@@ -359,6 +385,17 @@ mod tests {
     }
 
     #[test]
+    fn metrics_are_a_port_of_the_host_or_another_address() {
+        for (metrics, expected) in [
+            (Metrics::Port(9464), "192.0.2.1:9464"),
+            (Metrics::Address(":9464".into()), "192.0.2.1:9464"),
+            (Metrics::Address("10.0.0.1:9464".into()), "10.0.0.1:9464"),
+        ] {
+            assert_eq!(metrics.address("pi@192.0.2.1").unwrap(), expected);
+        }
+    }
+
+    #[test]
     fn mistakes_are_named_with_what_was_meant() {
         for (from, to, words) in [
             ("bundle = \"runs", "bundel = \"runs", vec!["line 8", "`bundel`", "did you mean `bundle`"]),
@@ -377,7 +414,10 @@ mod tests {
             ("board = \"raspberry-pi-4b\"", "", vec!["board is missing"]),
             ("raspberry-pi-4b", "pi4", vec!["no board is called \"pi4\"", "raspberry-pi-4b"]),
             ("[boards.hall]", "[boards.\"a hall\"]", vec!["\"a hall\""]),
-            ("port = 2222", "port = \"ssh\"", vec!["line", "u16"]),
+            ("port = 2222", "port = \"ssh\"", vec!["line", "port: expected a number from 1 to 65535"]),
+            ("port = 2222", "port = 99999", vec!["line", "port: expected a number from 1 to 65535"]),
+            ("settle = 30", "settle = -1", vec!["line", "expected seconds"]),
+            ("metrics = 9090", "metrics = \":0\"", vec!["invalid metrics \":0\""]),
         ] {
             assert!(FLEET.contains(from), "{from}");
             let said = error(&FLEET.replacen(from, to, 1));

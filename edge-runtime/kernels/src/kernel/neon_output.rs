@@ -74,22 +74,35 @@ impl Requantized<'_> {
     ///
     /// # Safety
     /// As [`super::Kernel::tile`].
-    #[inline]
-    #[target_feature(enable = "neon")]
+    #[inline(always)]
     pub unsafe fn write_all<const PLACES: usize>(&self, sums: &[[int32x4_t; 4]; PLACES]) {
-        // Apart from each other: a call in between would have all sums put aside.
-        if self.channels >= PADDING {
-            each!(PLACE in 0 1 2 3 4 5 => {
-                if PLACE < PLACES {
-                    let into = self.output.wrapping_add(self.output_at[PLACE]).cast::<uint8x16_t>();
-                    // SAFETY: the caller's: the channels can be written.
-                    unsafe { into.write_unaligned(self.bytes(&sums[PLACE])) };
-                }
-            });
-        } else {
-            for (place, sums) in sums.iter().enumerate() {
-                // SAFETY: the caller's.
-                unsafe { self.write(place, sums) };
+        if self.channels < PADDING {
+            // SAFETY: the caller's.
+            return unsafe { self.write_some(*sums) };
+        }
+        each!(PLACE in 0 1 2 3 4 5 => {
+            if PLACE < PLACES {
+                let into = self.output.wrapping_add(self.output_at[PLACE]).cast::<uint8x16_t>();
+                // SAFETY: the caller's: the channels can be written.
+                unsafe { into.write_unaligned(self.bytes(&sums[PLACE])) };
+            }
+        });
+    }
+
+    /// As [`Requantized::write_all`], of a block that has fewer channels. It takes a copy, and is not inlined, so that sums of other
+    /// blocks stay in registers.
+    ///
+    /// # Safety
+    /// As [`super::Kernel::tile`].
+    #[cold]
+    #[inline(never)]
+    unsafe fn write_some<const PLACES: usize>(&self, sums: [[int32x4_t; 4]; PLACES]) {
+        for (place, sums) in sums.iter().enumerate() {
+            let bytes = self.bytes(sums);
+            // SAFETY: the caller's: the channels that exist can be written.
+            unsafe {
+                let into = self.output.add(self.output_at[place]);
+                into.copy_from_nonoverlapping((&raw const bytes).cast(), self.channels);
             }
         }
     }
@@ -115,13 +128,15 @@ impl Requantized<'_> {
 
     /// Requantises sixteen sums. They are clamped after they are rounded, and not before as in [`crate::reference`]: the bounds are
     /// whole numbers, so it makes no difference.
-    #[inline]
-    #[target_feature(enable = "neon")]
+    #[inline(always)]
     fn bytes(&self, sums: &[int32x4_t; 4]) -> uint8x16_t {
-        // Rounds half to even; what is beyond an i32, an i16 or a byte becomes the nearest that is not.
-        let value = |part: usize| vcvtnq_s32_f32(vmulq_f32(vcvtq_f32_s32(sums[part]), self.multiplier[part]));
-        let words = |low, high| vqaddq_s16(vqmovn_high_s32(vqmovn_s32(low), high), self.zero);
-        let (low, high) = (words(value(0), value(1)), words(value(2), value(3)));
-        veorq_u8(vqmovun_high_s16(vqmovun_s16(low), high), self.flip)
+        // SAFETY: every AArch64 processor has the instructions.
+        unsafe {
+            // Rounds half to even; what is beyond an i32, an i16 or a byte becomes the nearest that is not.
+            let value = |part: usize| vcvtnq_s32_f32(vmulq_f32(vcvtq_f32_s32(sums[part]), self.multiplier[part]));
+            let words = |low, high| vqaddq_s16(vqmovn_high_s32(vqmovn_s32(low), high), self.zero);
+            let (low, high) = (words(value(0), value(1)), words(value(2), value(3)));
+            veorq_u8(vqmovun_high_s16(vqmovun_s16(low), high), self.flip)
+        }
     }
 }
