@@ -25,6 +25,16 @@ pub trait Block: Copy {
 
     /// Returns the floats above zero, and zero for the others.
     fn positive(self) -> Self;
+
+    /// Adds the products of the first input channels where the instruction set has a way of its own, and returns how many they were.
+    /// `weights`: a block for each channel.
+    ///
+    /// # Safety
+    /// Every input has as many channels as there are weights for.
+    #[inline(always)]
+    unsafe fn products<const N: usize>(_sums: &mut [Self; N], _inputs: &[&[f32]; N], _weights: &[f32]) -> usize {
+        0
+    }
 }
 
 /// Three registers of eight floats.

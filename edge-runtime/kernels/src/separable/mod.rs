@@ -6,6 +6,8 @@
 mod block;
 mod lanes;
 mod map;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod row;
 
 pub use map::Map;

@@ -100,7 +100,7 @@ pub fn kernels() -> Vec<Kernel> {
     kernels.push(Kernel {
         name: "neon",
         depthwise: depthwise::<super::lanes::Neon, super::lanes::Neon>,
-        pointwise: pointwise::<[super::lanes::Neon; 3], 4>,
+        pointwise: pointwise::<super::neon::NeonBlock, 4>,
     });
     kernels.push(Kernel {
         name: "portable",
@@ -159,34 +159,52 @@ fn depthwise<Wide: Lanes, Narrow: Lanes>(
     stride: usize,
     out: &mut [f32],
 ) {
+    match stride {
+        1 => strips::<Wide, Narrow, 1>(rows, filters, channels, out),
+        _ => strips::<Wide, Narrow, 2>(rows, filters, channels, out),
+    }
+}
+
+#[inline(always)]
+fn strips<Wide: Lanes, Narrow: Lanes, const STRIDE: usize>(
+    rows: [&[f32]; 3],
+    filters: &[f32],
+    channels: usize,
+    out: &mut [f32],
+) {
     let mut first = 0;
     while first + Wide::WIDTH <= channels {
-        strip::<Wide>(rows, filters, channels, first, stride, out);
+        strip::<Wide, STRIDE>(rows, filters, channels, first, out);
         first += Wide::WIDTH;
     }
     while first < channels {
-        strip::<Narrow>(rows, filters, channels, first, stride, out);
+        strip::<Narrow, STRIDE>(rows, filters, channels, first, out);
         first += Narrow::WIDTH;
     }
 }
 
 /// The channels from `first` on, as many as `L` has lanes.
 #[inline(always)]
-fn strip<L: Lanes>(rows: [&[f32]; 3], filters: &[f32], channels: usize, first: usize, stride: usize, out: &mut [f32]) {
+fn strip<L: Lanes, const STRIDE: usize>(
+    rows: [&[f32]; 3],
+    filters: &[f32],
+    channels: usize,
+    first: usize,
+    out: &mut [f32],
+) {
     let places = out.len() / channels;
     let mut filter = [L::splat(0.0); 9];
     for (tap, filter) in filter.iter_mut().enumerate() {
         // SAFETY: there is a filter of all channels for each of the nine taps.
         *filter = unsafe { L::load(filters, tap * channels + first) };
     }
-    let at = |place: usize| stride * place * channels + first;
+    let at = |place: usize| STRIDE * place * channels + first;
     let mut place = 0;
-    // Two places at once: the sums of one wait for each other, those of two do not.
+    // Two places at once: the sums of one wait for each other, those of two do not, and their windows share columns.
     while place + 2 <= places {
         // SAFETY: `Kernel::depthwise` found the rows to be long enough for every place, and `out` has their channels.
         unsafe {
-            let here = window(rows, &filter, at(place), channels);
-            let next = window(rows, &filter, at(place + 1), channels);
+            let [here, next] = windows::<L, STRIDE, 2>(rows, &filter, at(place), channels);
             here.store(out, place * channels + first);
             next.store(out, (place + 1) * channels + first);
         }
@@ -194,22 +212,37 @@ fn strip<L: Lanes>(rows: [&[f32]; 3], filters: &[f32], channels: usize, first: u
     }
     if place < places {
         // SAFETY: as above.
-        unsafe { window(rows, &filter, at(place), channels).store(out, place * channels + first) }
+        unsafe {
+            let [sum] = windows::<L, STRIDE, 1>(rows, &filter, at(place), channels);
+            sum.store(out, place * channels + first);
+        }
     }
 }
 
-/// The sum over a window whose first place lies at `at` in each row.
+/// The sums over `N` windows, the first of which begins at `at` in each row. Each sum takes its taps in the same order.
 ///
 /// # Safety
-/// The rows have three places of `channels` there, the last at least as many channels as `L` has lanes.
+/// The rows have three places of `channels` for each window, the last at least as many channels as `L` has lanes.
 #[inline(always)]
-unsafe fn window<L: Lanes>(rows: [&[f32]; 3], filter: &[L; 9], at: usize, channels: usize) -> L {
-    let mut sum = L::splat(0.0);
-    for (tap, filter) in filter.iter().enumerate() {
-        // SAFETY: the caller's.
-        sum = unsafe { L::load(rows[tap / 3], at + tap % 3 * channels) }.times_plus(*filter, sum);
+unsafe fn windows<L: Lanes, const STRIDE: usize, const N: usize>(
+    rows: [&[f32]; 3],
+    filter: &[L; 9],
+    at: usize,
+    channels: usize,
+) -> [L; N] {
+    let mut sums = [L::splat(0.0); N];
+    for (row, filter) in rows.into_iter().zip(filter.as_chunks::<3>().0) {
+        for column in 0..STRIDE * (N - 1) + 3 {
+            // SAFETY: the caller's.
+            let value = unsafe { L::load(row, at + column * channels) };
+            for (window, sum) in sums.iter_mut().enumerate() {
+                if (STRIDE * window..STRIDE * window + 3).contains(&column) {
+                    *sum = value.times_plus(filter[column - STRIDE * window], *sum);
+                }
+            }
+        }
     }
-    sum
+    sums
 }
 
 /// `N` places are computed at once.
@@ -235,8 +268,10 @@ fn tile<B: Block, const N: usize>(input: &[f32], layer: &Pointwise, finish: Fini
     for (block, weights) in layer.weight.chunks_exact(from * BLOCK).enumerate() {
         // SAFETY: there is a bias for each channel of each block.
         let mut sums = [unsafe { B::load(&layer.bias, block * BLOCK) }; N];
+        // SAFETY: there are weights for each of the input's channels.
+        let done = unsafe { B::products(&mut sums, &inputs, weights) };
         let whole = from / STEPS * STEPS;
-        for first in (0..whole).step_by(STEPS) {
+        for first in (done..whole).step_by(STEPS) {
             for input in first..first + STEPS {
                 // SAFETY: there are as many steps as input channels, with a weight for each channel of the block.
                 unsafe { step(&mut sums, &inputs, weights, input) }
