@@ -120,7 +120,11 @@ fn list(folder: &Path, list: &Path, left_out: &mut listing::LeftOut) -> crate::R
             continue;
         }
         if record.len() < COLUMNS {
-            return Err(Error::BadInput(format!("{}: {} columns, not {COLUMNS}", line(), record.len())));
+            return Err(Error::BadInput(format!(
+                "{}: {} columns separated by commas, not {COLUMNS}",
+                line(),
+                record.len()
+            )));
         }
         let name = &record[0];
         if Path::new(name).components().any(|part| !matches!(part, std::path::Component::Normal(_))) {

@@ -7,6 +7,8 @@ use std::str::FromStr;
 use expression_core::Label;
 use unicode_normalization::UnicodeNormalization;
 
+use super::table;
+
 /// What the names of class folders mean. A class may be left out on purpose; its label is `None` then.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum ClassNames {
@@ -324,8 +326,7 @@ impl FromStr for ClassNames {
         if text.contains('=') && !Path::new(text).is_file() {
             return ClassNames::pairs(text);
         }
-        let read = expression_engine::files::read_text(Path::new(text), MAX_BYTES);
-        let text = read.map_err(|error| {
+        let text = table::text(Path::new(text), MAX_BYTES).map_err(|error| {
             format!("{error}; give a file of NAME=LABEL lines, NAME=LABEL,..., fer2013, raf-db or affectnet")
         })?;
         ClassNames::pairs(&text)
@@ -387,9 +388,20 @@ mod tests {
         assert_eq!(labels(&own, &["Lachen", "böse", "blurred", "fear"]), Ok(expected));
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("classes.txt");
-        std::fs::write(&file, "# mine\nA=neutral\n\nB=sad\n").unwrap();
-        let own: ClassNames = file.to_str().unwrap().parse().unwrap();
-        assert_eq!(labels(&own, &["a", "B"]), Ok(vec![Some(Label::Neutral), Some(Label::Sadness)]));
+        let read = |text: &[u8]| -> Result<ClassNames, String> {
+            std::fs::write(&file, text).unwrap();
+            file.to_str().unwrap().parse()
+        };
+        for text in ["# mine\nA=neutral\n\nB=sad\n", "\u{feff}A;neutral\r\nB;sad\r\n", "A\tneutral\nB\tsad"] {
+            let own = read(text.as_bytes()).unwrap();
+            assert_eq!(labels(&own, &["a", "B"]), Ok(vec![Some(Label::Neutral), Some(Label::Sadness)]), "{text:?}");
+        }
+        for text in ["A,neutral\nB,sad\n", "A neutral"] {
+            let error = read(text.as_bytes()).unwrap_err();
+            assert!(error.contains("is not NAME=LABEL"), "{error}");
+        }
+        let utf16: Vec<u8> = "A=neutral".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert!(read(&utf16).unwrap_err().contains("text in UTF-16; save it as UTF-8"));
         for (text, told) in
             [("a=bored", "bored"), ("nowhere.txt", "nowhere.txt"), ("a=fear,a=sad", "twice"), ("=", "\"\"")]
         {

@@ -17,7 +17,7 @@ const SOURCE: &str = "FER2013 (Goodfellow et al. 2013); pictures for research on
 const MAX_SIDE: usize = 512;
 
 /// The parts by their name in the column `Usage`. Other releases call the validation part differently.
-fn split_named(usage: &str) -> Option<Split> {
+pub(super) fn split_named(usage: &str) -> Option<Split> {
     Some(match usage.trim().to_lowercase().as_str() {
         "training" | "train" => Split::Train,
         "publictest" | "validation" | "valid" | "val" => Split::Valid,
@@ -71,6 +71,16 @@ pub fn part(file: &Path, split: Split) -> crate::Result<Option<Part>> {
     }))
 }
 
+/// All rows of FER2013, in the order of the file.
+///
+/// # Errors
+/// As [`load`].
+pub fn whole(file: &Path) -> crate::Result<Part> {
+    let samples = read(file)?.into_iter().map(|row| row.sample).collect();
+    let name = format!("{NAME} all");
+    Ok(Part { name, source: SOURCE.into(), samples, skipped: Vec::new(), copies: Vec::new() })
+}
+
 struct Row {
     split: Option<Split>,
     sample: Sample,
@@ -84,13 +94,14 @@ fn samples(rows: &[Row], split: Option<Split>) -> Vec<Sample> {
 fn read(file: &Path) -> crate::Result<Vec<Row>> {
     let place = file.display();
     let advice = "give fer2013.csv or icml_face_data.csv with the columns emotion, pixels and Usage";
-    let mut table = csv::ReaderBuilder::new()
-        .trim(csv::Trim::All)
-        .from_reader(table::open(file).map_err(|error| Error::BadInput(format!("{place}: {error}; {advice}")))?);
+    let mut table = table::with_header(file).map_err(|error| Error::BadInput(format!("{place}: {error}; {advice}")))?;
     let header = table.headers().map_err(|error| Error::BadInput(format!("{place}: {error}; {advice}")))?.clone();
     let column = |name: &str| header.iter().position(|known| known.eq_ignore_ascii_case(name));
-    let needed =
-        |name: &str| column(name).ok_or_else(|| Error::BadInput(format!("{place}: no column {name}; {advice}")));
+    let needed = |name: &str| {
+        column(name).ok_or_else(|| {
+            Error::BadInput(format!("{place}: no column {name}, separated by commas, semicolons or tabs; {advice}"))
+        })
+    };
     let (emotion, pixels, usage) = (needed("emotion")?, needed("pixels")?, column("usage"));
     let mut rows = Vec::new();
     for (number, record) in table.records().enumerate() {
@@ -166,6 +177,11 @@ mod tests {
         let test = part(&path, Split::Test).unwrap().unwrap();
         assert_eq!((test.samples.len(), test.samples[0].label), (1, Label::Happiness));
         assert_eq!(test.samples[0].picture.data, [1, 2, 3, 4]);
+        let (_folder, semicolons) = file("\u{feff}emotion;pixels;Usage\r\n3;1 2 3 4;PrivateTest\r\n");
+        let (_folder_too, tabs) = file("Usage\temotion\tpixels\nPrivateTest\t3\t1 2 3 4\n");
+        for path in [semicolons, tabs] {
+            assert_eq!(part(&path, Split::Test).unwrap().unwrap().samples[0].picture.data, [1, 2, 3, 4]);
+        }
         let rows: String = (0..70).map(|row| format!("{},\"0 0 0 {row}\"\n", row % 7)).collect();
         let (_folder, path) = file(&format!("emotion,pixels\n{rows}"));
         assert!(part(&path, Split::Test).unwrap().is_none());
@@ -184,6 +200,7 @@ mod tests {
             ("emotion,pixels,Usage\n1,0 0 0 0\n", "fer2013.csv:2"),
             ("pixels,Usage\n", "no column emotion"),
             ("emotion,pixels\n", "no rows"),
+            ("emotion|pixels|Usage\n", "no column emotion, separated by commas, semicolons or tabs"),
             ("", "no column"),
         ] {
             assert_refused(load(&file(text).1, REQUEST), &[told]);

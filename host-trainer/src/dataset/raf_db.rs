@@ -8,7 +8,7 @@ use expression_core::Label;
 
 use super::class_names::Numbering;
 use super::cut::Finder;
-use super::{Collection, Fold, Sample, sample};
+use super::{Collection, Fold, Sample, sample, table};
 use crate::error::Error;
 
 /// Where the list of labels may lie; the first spelling is that of the owners.
@@ -18,6 +18,8 @@ const LISTS: [&str; 4] = [
     "list_patition_label.txt",
     "list_partition_label.txt",
 ];
+/// The most bytes of the list; the owners' takes half a MiB.
+const MAX_LIST: u64 = 64 << 20;
 /// Folder of the basic part in the whole distribution.
 const BASIC: &str = "basic";
 
@@ -55,6 +57,8 @@ pub fn collect(folder: &Path) -> crate::Result<Collection> {
         (None, Some((stem, ending))) => aligned.join(format!("{stem}_aligned.{ending}")),
         _ => original.join(&row.name),
     };
+    let advice = "unpack the set's pictures there, under these names";
+    sample::require_any(&list, rows.iter().map(path), advice)?;
     let (mut samples, mut skipped, mut ends) = (Vec::new(), Vec::new(), Vec::new());
     for test in [false, true] {
         let of_part: Vec<&Row> = rows.iter().filter(|row| row.test == test).collect();
@@ -77,10 +81,11 @@ pub fn collect(folder: &Path) -> crate::Result<Collection> {
 
 /// The lines of the list of labels.
 fn rows(list: &Path) -> crate::Result<Vec<Row>> {
-    let text = String::from_utf8_lossy(&expression_engine::files::read(list)?).into_owned();
+    let text = table::text(list, MAX_LIST).map_err(|error| Error::BadInput(error.to_string()))?;
     let lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
     let rows = lines.map(|(number, line)| {
-        let words: Vec<&str> = line.split_whitespace().collect();
+        let separators = |letter: char| letter.is_whitespace() || [',', ';'].contains(&letter);
+        let words: Vec<&str> = line.split(separators).filter(|word| !word.is_empty()).collect();
         let row = match words[..] {
             [name, code] if !name.contains(['/', '\\']) => {
                 let label = code.parse().ok().and_then(|code| Numbering::RafDb.label(code));
@@ -137,6 +142,30 @@ mod tests {
         assert!(set.samples.iter().all(|sample| sample.picture.width != 128));
         fs::remove_dir_all(image.join("original")).unwrap();
         assert_refused(collect(folder.path()), &["neither Image/aligned nor Image/original"]);
+    }
+
+    #[test]
+    fn lists_are_read_as_editors_write_them_and_need_their_pictures() {
+        let folder = drawn(Layout::RafDb, 2, 32);
+        let list = folder.path().join("basic").join(LISTS[0]);
+        let text = fs::read_to_string(&list).unwrap();
+        let before = collect(folder.path()).unwrap();
+        for text in [format!("\u{feff}{text}"), text.replace(' ', "\t"), text.replace(' ', ";").replace('\n', "\r\n")] {
+            fs::write(&list, text).unwrap();
+            assert_eq!(counts(&collect(folder.path()).unwrap()), counts(&before));
+        }
+        fs::write(&list, text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>()).unwrap();
+        assert_refused(collect(folder.path()), &["list_patition_label.txt: text in UTF-16"]);
+        fs::write(&list, &text).unwrap();
+        // One picture, then all of them, are gone.
+        let aligned = folder.path().join("basic/Image/aligned");
+        fs::remove_file(aligned.join("test_00000_aligned.jpg")).unwrap();
+        let set = collect(folder.path()).unwrap().fold(0, REQUEST);
+        assert_refused(set, &["1 of 20 pictures", "Image/aligned/test_00000_aligned.jpg: no such picture", "put the"]);
+        fs::remove_dir_all(&aligned).unwrap();
+        fs::create_dir(&aligned).unwrap();
+        let told = ["Image/aligned: no pictures", "none of the 20", "list_patition_label.txt", "unpack"];
+        assert_refused(collect(folder.path()), &told);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A labelled face picture, and a data set split for one run.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use expression_core::Label;
 use expression_engine::Picture;
@@ -9,7 +9,9 @@ use sha2::{Digest, Sha256};
 use crate::error::Error;
 
 /// Unreadable pictures that are named one by one; the rest is counted.
-const MAX_NAMED: usize = 10;
+const MAX_NAMED: usize = 3;
+/// Why a picture that a list names is left out.
+const MISSING: &str = "no such picture";
 
 /// A labelled face picture.
 #[derive(Debug, Clone)]
@@ -75,6 +77,7 @@ impl DataSet {
     /// # Errors
     /// [`Error::BadInput`] where a part is empty or more than 1 % of the pictures could not be read.
     pub fn checked(self) -> crate::Result<DataSet> {
+        few_skipped(&self.name, &self.skipped, self.len())?;
         for (part, samples) in [("training", &self.train), ("calibration", &self.calibration), ("test", &self.test)] {
             if samples.len() < 2 {
                 return Err(Error::BadInput(format!(
@@ -84,7 +87,6 @@ impl DataSet {
                 )));
             }
         }
-        few_skipped(&self.name, &self.skipped, self.len())?;
         Ok(self)
     }
 }
@@ -119,14 +121,36 @@ impl Part {
 }
 
 /// Refuses a set of which more than 1 % could not be read.
-fn few_skipped(name: &str, skipped: &[String], read: usize) -> crate::Result<()> {
+///
+/// # Errors
+/// Returns [`Error::BadInput`] with the first of the pictures and what to do.
+pub fn few_skipped(name: &str, skipped: &[String], read: usize) -> crate::Result<()> {
     let (count, all) = (skipped.len(), read + skipped.len());
-    match skipped.first() {
-        Some(first) if count * 100 > all => Err(Error::BadInput(format!(
-            "{name}: {count} of {all} pictures could not be read, more than 1 %; the first: {first}"
-        ))),
-        _ => Ok(()),
-    }
+    let Some(first) = skipped.first().filter(|_| count * 100 > all) else { return Ok(()) };
+    let missing = skipped.iter().filter(|reason| reason.ends_with(MISSING)).count();
+    let advice = match missing {
+        0 => "mend or remove them".to_owned(),
+        _ => format!("put the {missing} missing ones in place, or take them off the list"),
+    };
+    Err(Error::BadInput(format!(
+        "{name}: {count} of {all} pictures could not be read, more than 1 %; the first: {first}; {advice}"
+    )))
+}
+
+/// Refuses a list of which no picture is there, as when the pictures were never unpacked or have other names.
+///
+/// # Errors
+/// Returns [`Error::BadInput`] with the folder of the first picture, its name and `advice`.
+pub fn require_any(list: &Path, pictures: impl Iterator<Item = PathBuf>, advice: &str) -> crate::Result<()> {
+    let pictures: Vec<PathBuf> = pictures.collect();
+    let Some(first) = pictures.first().filter(|_| !pictures.iter().any(|path| path.exists())) else { return Ok(()) };
+    let (folder, count) = (first.parent().unwrap_or(first).display(), pictures.len());
+    let (first, list) = (first.file_name().unwrap_or_default(), list.file_name().unwrap_or_default());
+    Err(Error::BadInput(format!(
+        "{folder}: no pictures: none of the {count} that {} names is there, such as {}; {advice}",
+        list.display(),
+        first.display()
+    )))
 }
 
 /// sha256 of names, subjects, labels and pictures of parts of a data set, in their order.
@@ -147,7 +171,7 @@ pub fn sha256<const PARTS: usize>(parts: [&[Sample]; PARTS]) -> String {
 /// Reads pictures in parallel; the unreadable ones, and those that `sample` refuses, are named instead.
 pub fn read_all<T: Sync>(
     items: &[T],
-    path: impl Fn(&T) -> std::path::PathBuf + Sync,
+    path: impl Fn(&T) -> PathBuf + Sync,
     sample: impl Fn(&T, &Path, Picture) -> Result<Sample, String> + Sync,
 ) -> (Vec<Sample>, Vec<String>) {
     use rayon::prelude::*;
@@ -155,6 +179,9 @@ pub fn read_all<T: Sync>(
         .par_iter()
         .map(|item| {
             let path = path(item);
+            if !path.exists() {
+                return Err(format!("{}: {MISSING}", path.display()));
+            }
             let picture = Picture::open(&path).map_err(|error| error.to_string())?;
             sample(item, &path, picture).map_err(|reason| format!("{}: {reason}", path.display()))
         })

@@ -1,19 +1,76 @@
-//! CSV files whose rows have a longest length. The crate `csv` reads a row as a whole, however long it is, so one quotation mark
-//! that is never closed would take as much memory as the file is large.
+//! CSV files whose rows have a longest length, and other lists of text, as editors and spreadsheets write them. The crate
+//! `csv` reads a row as a whole, however long it is, so one quotation mark that is never closed would take as much memory as
+//! the file is large.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
+
+use expression_engine::files;
 
 /// The longest row, in bytes: a picture of 512x512 grey values takes 1 MiB.
 const MAX_ROW: usize = 2 << 20;
 
+/// What stands between the columns of a table; of those that are equally frequent the last counts.
+const SEPARATORS: [u8; 3] = [b'\t', b';', b','];
+/// What some editors put at the start of text in UTF-8.
+const BYTE_ORDER_MARK: &str = "\u{feff}";
+
 /// Opens a file to be read as CSV.
 ///
 /// # Errors
-/// Returns an error if it cannot be opened, and reading returns one in a row of more than 2 MiB.
-pub fn open(path: &Path) -> io::Result<Rows<File>> {
-    Ok(Rows { file: File::open(path)?, row: 0, quoted: false })
+/// Returns an error if it cannot be opened or is text in UTF-16, and reading returns one in a row of more than 2 MiB.
+pub fn open(path: &Path) -> io::Result<Rows<BufReader<File>>> {
+    let mut file = BufReader::new(File::open(path)?);
+    refuse_utf16(file.fill_buf()?)?;
+    Ok(Rows { file, row: 0, quoted: false })
+}
+
+/// Opens a table whose first row names its columns. They are separated by commas, semicolons or tabs: by what stands most
+/// often in the first row.
+///
+/// # Errors
+/// As [`open`].
+pub fn with_header(path: &Path) -> io::Result<csv::Reader<Rows<BufReader<File>>>> {
+    let mut rows = open(path)?;
+    let separator = separator(rows.file.fill_buf()?);
+    Ok(csv::ReaderBuilder::new().delimiter(separator).trim(csv::Trim::All).flexible(true).from_reader(rows))
+}
+
+fn separator(head: &[u8]) -> u8 {
+    let mut quoted = false;
+    let of_header = |byte: &&u8| {
+        quoted ^= **byte == b'"';
+        quoted || **byte != b'\n'
+    };
+    let header: Vec<u8> = head.iter().take_while(of_header).copied().collect();
+    let count = |separator: &u8| header.iter().filter(|byte| *byte == separator).count();
+    SEPARATORS.into_iter().max_by_key(count).unwrap_or(b',')
+}
+
+/// Reads a text of at most `max` bytes, without a byte order mark.
+///
+/// # Errors
+/// Returns an error that names the path if the file cannot be read, is longer, or is not text in UTF-8.
+pub fn text(path: &Path, max: u64) -> io::Result<String> {
+    let bytes = files::read_at_most(path, max)?;
+    let named = |error: io::Error| io::Error::new(error.kind(), format!("cannot read {}: {error}", path.display()));
+    refuse_utf16(&bytes).map_err(named)?;
+    let text = String::from_utf8(bytes);
+    let text =
+        text.map_err(|_| named(io::Error::new(io::ErrorKind::InvalidData, "not text in UTF-8; save it as UTF-8")))?;
+    Ok(text.strip_prefix(BYTE_ORDER_MARK).map_or_else(|| text.clone(), str::to_owned))
+}
+
+/// Refuses text in UTF-16, with a byte order mark or a first letter of ASCII.
+fn refuse_utf16(head: &[u8]) -> io::Result<()> {
+    match head {
+        [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] | [0, 1..=u8::MAX, ..] | [1..=u8::MAX, 0, ..] => {
+            let reason = "text in UTF-16; save it as UTF-8, which Excel calls \"CSV UTF-8\"";
+            Err(io::Error::new(io::ErrorKind::InvalidData, reason))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The bytes of a file, until a row of it is too long.
@@ -53,6 +110,35 @@ mod tests {
     fn length(bytes: impl Read) -> io::Result<usize> {
         let mut read = Vec::new();
         Rows { file: bytes, row: 0, quoted: false }.read_to_end(&mut read)
+    }
+
+    #[test]
+    fn tables_are_read_as_spreadsheets_write_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("table.csv");
+        let read = |bytes: &[u8]| -> io::Result<Vec<Vec<String>>> {
+            std::fs::write(&path, bytes).unwrap();
+            let mut table = with_header(&path)?;
+            let cells = |row: &csv::StringRecord| row.iter().map(str::to_owned).collect();
+            let header = cells(table.headers()?);
+            Ok(std::iter::once(header).chain(table.records().map(|row| cells(&row.unwrap()))).collect())
+        };
+        for text in
+            ["a,b c\n1;2,3 4", "\u{feff}a;b c\r\n1;2;3 4", "a\t\"b c\"\n1;2\t3 4\n", "\"a\",\"b c\"\n\"1;2\",3 4"]
+        {
+            let rows = read(text.as_bytes()).unwrap();
+            assert_eq!(rows[0], ["a", "b c"], "{text:?}");
+            assert_eq!(rows[1].concat(), if text.contains("a;") { "123 4" } else { "1;23 4" }, "{text:?}");
+        }
+        for order in [u16::to_le_bytes, u16::to_be_bytes] {
+            for mark in ["\u{feff}", ""] {
+                let bytes: Vec<u8> = format!("{mark}a\tb\n").encode_utf16().flat_map(order).collect();
+                assert!(read(&bytes).unwrap_err().to_string().contains("save it as UTF-8"));
+                assert!(text(&path, 100).unwrap_err().to_string().contains("table.csv: text in UTF-16"));
+            }
+        }
+        std::fs::write(&path, "\u{feff}A=1").unwrap();
+        assert_eq!(text(&path, 100).unwrap(), "A=1");
     }
 
     #[test]
