@@ -22,6 +22,7 @@ mod process;
 pub mod reader;
 mod secret;
 mod shear;
+mod shell;
 mod spec;
 mod turned;
 mod v4l2;
