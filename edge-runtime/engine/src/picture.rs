@@ -4,6 +4,7 @@
 //! is too large is refused before memory is set aside for it.
 
 mod exif;
+mod huffman;
 pub mod jpeg;
 mod kind;
 
@@ -172,6 +173,13 @@ fn decode(mut file: impl BufRead + Seek) -> Result<(DynamicImage, Orientation), 
         Kind::Readable(format) => format,
         Kind::Other(what, advice) => return Err(format!("it is {what}; {advice}")),
     };
+    if let (ImageFormat::Png, Some(&[b'I', b'H', b'D', b'R', w1, w2, w3, w4, h1, h2, h3, h4])) =
+        (format, head.get(12..24))
+    {
+        // Before the decoder, which only says that it needs too much memory.
+        let side = |bytes| usize::try_from(u32::from_be_bytes(bytes)).unwrap_or(usize::MAX);
+        check_size(side([w1, w2, w3, w4]), side([h1, h2, h3, h4]))?;
+    }
     file.seek(SeekFrom::Start(start)).map_err(failed)?;
     let told = match format {
         ImageFormat::Png => exif::in_png(&mut file),

@@ -1,10 +1,13 @@
 //! Frames from the stdout of a program, such as `rpicam-vid`, `libcamera-vid`, `gst-launch-1.0` or `ffmpeg`.
 
-use std::io;
-use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
+mod told;
 
+use std::io;
+use std::process::ExitStatus;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use self::told::{Told, Written};
 use super::live::{Live, Stream};
 use super::process::Process;
 use super::reader::{Fault, Framing, Got, Raw, Reader};
@@ -19,16 +22,18 @@ use crate::frame::Frame;
 /// Returns an error if it is not known what it writes, or it cannot be started.
 pub fn open(words: &[String], options: &CameraOptions) -> Result<Live, CameraError> {
     let program = words.first().map(String::as_str).unwrap_or_default();
-    open_as(&format!("command {program}"), words, Vec::new(), options)
+    open_as(&format!("command {program}"), words, &[], Vec::new(), options)
 }
 
-/// Starts such a program; `name` is what messages call it. `secrets` are left out of what the program says about itself.
+/// Starts such a program; `name` is what messages call it. `others` are other ways to call it, tried one after another if it gives
+/// no frame. `secrets` are left out of what the program says about itself.
 ///
 /// # Errors
 /// As [`open`].
 pub fn open_as(
     name: &str,
     words: &[String],
+    others: &[Vec<String>],
     secrets: Vec<String>,
     options: &CameraOptions,
 ) -> Result<Live, CameraError> {
@@ -37,24 +42,49 @@ pub fn open_as(
     };
     let wrong = |reason| CameraError::Spec { text: without_password(&format!("command:{}", words.join(" "))), reason };
     let told = Told::from_flags(program, arguments);
-    let format = options.format.or(told.format);
-    let size = options.size.or(told.size);
-    let stride = options.stride.or(told.stride);
-    framing(format, size, stride).map_err(wrong)?;
-    let (program, arguments) = (program.clone(), arguments.to_vec());
-    let end_with_command = options.end_with_command;
-    let label = name.to_owned();
+    let written = told.and_then(|told| told.with(options)).map_err(wrong)?;
+    framing(written).map_err(wrong)?;
+    let calls: Vec<Vec<String>> =
+        std::iter::once(words).chain(others.iter().map(Vec::as_slice)).map(<[_]>::to_vec).collect();
+    let (once, end_with_command) = (options.once, options.end_with_command);
+    // Before it is given up.
+    let (label, patience) = (name.to_owned(), options.first_frame / 2);
     let opener = move || {
-        let framing =
-            framing(format, size, stride).map_err(|reason| CameraError::Unavailable { what: label.clone(), reason })?;
-        let program = Program::start(&label, &program, &arguments, framing, end_with_command)?;
-        Ok(Box::new(Program { secrets: secrets.clone(), ..program }) as Box<dyn Stream>)
+        let framing = framing(written).map_err(|reason| CameraError::Unavailable { what: label.clone(), reason })?;
+        let mut calls = calls.clone().into_iter();
+        let process = start(&label, &calls.next().unwrap_or_default())?;
+        Ok(Box::new(Program {
+            name: label.clone(),
+            process,
+            reader: Reader::new(framing),
+            count: 0,
+            once,
+            end_with_command,
+            secrets: secrets.clone(),
+            written,
+            shear: ShearCheck::for_format(written.format),
+            others: calls,
+            reason: None,
+            until: Instant::now() + patience,
+        }) as Box<dyn Stream>)
     };
     Live::open(name, Arc::new(opener), options)
 }
 
+fn start(name: &str, words: &[String]) -> Result<Process, CameraError> {
+    let (program, arguments) = words.split_first().map_or(("", &[][..]), |(program, rest)| (program.as_str(), rest));
+    Process::start(program, arguments).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => CameraError::Unavailable {
+            what: name.to_owned(),
+            reason: "there is no such program; install it, or give its path".into(),
+        },
+        _ => CameraError::unavailable(name, &error),
+    })
+}
+
 /// How the frames follow one another.
-fn framing(format: Option<Format>, size: Option<[u32; 2]>, stride: Option<usize>) -> Result<Box<dyn Framing>, String> {
+fn framing(written: Written) -> Result<Box<dyn Framing>, String> {
+    let Written { format, size, stride } = written;
     let names = Format::ALL.map(Format::name).join("|");
     let format = format.ok_or_else(|| format!("what the program writes is not known; add --frame-format {names}"))?;
     match format {
@@ -74,40 +104,8 @@ fn framing(format: Option<Format>, size: Option<[u32; 2]>, stride: Option<usize>
     Ok(Box::new(Raw(layout)))
 }
 
-/// What the flags of the Raspberry Pi's camera programs tell of what they write.
-#[derive(Debug, Default, PartialEq)]
-struct Told {
-    size: Option<[u32; 2]>,
-    format: Option<Format>,
-    stride: Option<usize>,
-}
-
-/// The Raspberry Pi's camera pads the rows of raw frames to a multiple of this many bytes.
-const PI_ALIGNMENT: usize = 64;
-
-impl Told {
-    fn from_flags(program: &str, arguments: &[String]) -> Told {
-        let name = Path::new(program).file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if !matches!(name, "rpicam-vid" | "libcamera-vid") {
-            return Told::default();
-        }
-        let value = |flag: &str| {
-            let with = |argument: &String| Some(argument.strip_prefix(flag)?.strip_prefix('=')?.to_owned());
-            let joined = arguments.iter().rev().find_map(with);
-            let apart = || arguments.windows(2).rev().find(|pair| pair[0] == flag).map(|pair| pair[1].clone());
-            joined.or_else(apart)
-        };
-        let side = |flag: &str| value(flag)?.parse::<u32>().ok();
-        let format = match value("--codec").as_deref() {
-            Some("yuv420") => Some(Format::I420),
-            Some("mjpeg") => Some(Format::Mjpeg),
-            _ => None,
-        };
-        let size = side("--width").zip(side("--height")).map(|(width, height)| [width, height]);
-        let padded = size.filter(|_| format == Some(Format::I420));
-        Told { size, format, stride: padded.map(|[width, _]| (width as usize).next_multiple_of(PI_ALIGNMENT)) }
-    }
-}
+/// So many bytes without a picture are enough to say that there are none.
+const MAX_WITHOUT_PICTURE: u64 = 32 << 20;
 
 /// A running program.
 struct Program {
@@ -115,38 +113,55 @@ struct Program {
     process: Process,
     reader: Reader<Box<dyn Framing>>,
     count: u64,
+    /// It reads a recording: it ends once, with success or with an error.
+    once: bool,
     end_with_command: bool,
     /// What is not to be seen in messages.
     secrets: Vec<String>,
+    written: Written,
     /// Of raw frames: whether their size is right.
-    shear: ShearCheck,
+    shear: Option<ShearCheck>,
+    /// Other ways to call it, if it gives no frame.
+    others: std::vec::IntoIter<Vec<String>>,
+    /// Why the first of them gave none.
+    reason: Option<String>,
+    /// When the first frame is late enough to try another.
+    until: Instant,
 }
 
 impl Program {
-    fn start(
-        name: &str,
-        program: &str,
-        arguments: &[String],
-        framing: Box<dyn Framing>,
-        end_with_command: bool,
-    ) -> Result<Program, CameraError> {
-        let name = name.to_owned();
-        let process = Process::start(program, arguments).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => CameraError::Unavailable {
-                what: name.clone(),
-                reason: "there is no such program; install it, or give its path".into(),
-            },
-            _ => CameraError::unavailable(&name, &error),
-        })?;
-        Ok(Program {
-            name,
-            process,
-            reader: Reader::new(framing),
-            count: 0,
-            end_with_command,
-            secrets: Vec::new(),
-            shear: ShearCheck::default(),
+    /// Says why there are no more frames, with what the program said last.
+    fn reason(&mut self, fault: Option<Fault>, status: Option<ExitStatus>) -> String {
+        let damage = fault.map(|fault| match fault {
+            Fault::Damaged(reason) => format!("what it writes: {reason}"),
+            Fault::Read(error) => error.to_string(),
+        });
+        let ended = status.map_or("it closed its stdout".into(), |status| format!("it ended ({status})"));
+        let hide = |words: String, secret: &String| words.replace(secret.as_str(), "");
+        let words = self.process.last_words().map(|words| self.secrets.iter().fold(words, hide));
+        let words = words.map(|words| format!("it said: {words}"));
+        [damage, self.lacks_pictures(0), Some(ended), words].into_iter().flatten().collect::<Vec<_>>().join("; ")
+    }
+
+    /// Says that what it writes are no pictures, if it should and there was none in more bytes than these.
+    fn lacks_pictures(&self, bytes: u64) -> Option<String> {
+        let passed = self.reader.passed;
+        (self.written.format == Some(Format::Mjpeg) && self.count == 0 && passed > bytes).then(|| {
+            format!("no whole JPEG picture was found in {passed} bytes; check what it writes, or --frame-format")
         })
+    }
+
+    /// Calls the program in another way, if there is one and it gave no frame yet.
+    fn try_other(&mut self, reason: Option<String>) -> bool {
+        if self.count > 0 {
+            return false;
+        }
+        let process = self.others.next().and_then(|words| start(&self.name, &words).ok());
+        let (Some(process), Ok(framing)) = (process, framing(self.written)) else { return false };
+        tracing::debug!("no frame from {}; it is called in another way", self.name);
+        self.reason = self.reason.take().or(reason);
+        (self.process, self.reader) = (process, Reader::new(framing));
+        true
     }
 }
 
@@ -158,7 +173,7 @@ impl Stream for Program {
                 frame.sequence = self.count;
                 frame.name = None;
                 self.count += 1;
-                if let Some(stride) = self.shear.look(frame) {
+                if let Some(stride) = self.shear.as_mut().and_then(|shear| shear.look(frame)) {
                     let (name, rows) = (&self.name, frame.luma.stride);
                     tracing::warn!(
                         "the frames of {name} look sheared: their rows seem to be {stride} bytes long, not {rows}; \
@@ -167,23 +182,41 @@ impl Stream for Program {
                 }
                 return Ok(Got::Frame);
             }
-            Ok(Got::Waiting) => return Ok(Got::Waiting),
+            Ok(Got::Waiting) => {
+                if let Some(reason) = self.lacks_pictures(MAX_WITHOUT_PICTURE) {
+                    return Err(CameraError::Gone { what: self.name.clone(), reason });
+                }
+                if Instant::now() >= self.until {
+                    self.try_other(None);
+                }
+                return Ok(Got::Waiting);
+            }
             Ok(Got::End) => None,
             Err(fault) => Some(fault),
         };
         let status = self.process.end();
-        if fault.is_none() && self.end_with_command && status.is_some_and(|status| status.success()) {
+        let succeeded = fault.is_none() && status.is_some_and(|status| status.success());
+        let reason = self.reason(fault, status);
+        if succeeded && self.end_with_command && (self.count > 0 || !self.once) {
+            if self.once
+                && let Some(words) = self.process.last_words()
+            {
+                tracing::warn!("{}: it may be damaged: {words}", self.name);
+            }
             return Ok(Got::End);
         }
-        let damage = fault.map(|fault| match fault {
-            Fault::Damaged(reason) => format!("what it writes: {reason}"),
-            Fault::Read(error) => error.to_string(),
-        });
-        let ended = status.map_or("it closed its stdout".into(), |status| format!("it ended ({status})"));
-        let hide = |words: String, secret: &String| words.replace(secret.as_str(), "");
-        let words = self.process.last_words().map(|words| self.secrets.iter().fold(words, hide));
-        let words = words.map(|words| format!("it said: {words}"));
-        let reason = [damage, Some(ended), words].into_iter().flatten().collect::<Vec<_>>().join("; ");
+        if self.once {
+            let reason = match self.count {
+                0 => format!("no frame of it can be read: {reason}"),
+                count => format!("frame {count}: {reason}"),
+            };
+            return Err(CameraError::Damaged { what: self.name.clone(), reason });
+        }
+        if self.try_other(Some(reason.clone())) {
+            return Ok(Got::Waiting);
+        }
+        // What went wrong first tells more than what did not help.
+        let reason = self.reason.take().unwrap_or(reason);
         Err(CameraError::Gone { what: self.name.clone(), reason })
     }
 

@@ -57,8 +57,10 @@ pub enum Scan {
 /// How a JPEG picture is written: devices leave out much.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct JpegForm {
-    /// It has Huffman tables of its own.
+    /// It has the Huffman tables that it needs.
     pub tables: bool,
+    /// Its scans bring its coefficients bit by bit.
+    pub progressive: bool,
     /// Nothing lies between its segments.
     pub tidy: bool,
     /// It has an end marker.

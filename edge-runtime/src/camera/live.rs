@@ -45,6 +45,7 @@ pub struct Live {
     stall: Option<Duration>,
     first_frame: Duration,
     fail_without_frame: bool,
+    once: bool,
     pace: Pace,
     backoff: Backoff,
     state: State,
@@ -73,6 +74,16 @@ enum State {
 const MIN_STALL: Duration = Duration::from_secs(3);
 /// Silence for this many intervals between frames is a stall.
 const STALL_INTERVALS: u32 = 5;
+/// The longest that is waited because waiting was given up too early before: a camera may give one frame an hour.
+const MAX_STALL: Duration = Duration::from_secs(2 * 3600);
+/// The same for the first frame of a stream.
+const MAX_FIRST: Duration = Duration::from_secs(600);
+/// The same for a stream that gave frames for more than [`LONG_RUN`] times what was waited: it is more likely to hang.
+const MAX_STALL_AFTER_RUN: Duration = Duration::from_secs(30);
+/// See [`MAX_STALL_AFTER_RUN`].
+const LONG_RUN: u32 = 10;
+/// A stream that ran for this long without a pause that would have been too long is judged by its rate alone again.
+const TRUSTED: Duration = Duration::from_secs(600);
 
 /// How fast frames came so far.
 #[derive(Debug, Default)]
@@ -85,6 +96,13 @@ struct Pace {
     frames: u64,
     /// Whether it was said that the first frame is late.
     warned: bool,
+    /// Silence is allowed for at least so long between frames, as a stream was given up after half of it: a burst of frames at
+    /// the start tells a rate that the camera does not keep.
+    least: Duration,
+    /// The same for the first frame.
+    least_first: Duration,
+    /// How long the stream has given frames without a pause that only [`Pace::least`] allowed.
+    ran: Duration,
 }
 
 impl Pace {
@@ -92,15 +110,35 @@ impl Pace {
     fn note(&mut self, waited: Duration) {
         if self.frames == 0 {
             self.start = Some(self.start.unwrap_or_default().max(waited));
+            self.least_first = Duration::ZERO;
         } else {
+            let was_needed = self.by_interval().is_some_and(|allowed| waited >= allowed);
+            self.ran = if was_needed { Duration::ZERO } else { self.ran + waited };
+            if self.ran >= TRUSTED {
+                self.least = Duration::ZERO;
+            }
             self.interval = Some(self.interval.map_or(waited, |interval| waited.max(interval - interval / 8)));
         }
         self.frames += 1;
     }
 
+    /// How long the frames seen so far allow for the next one.
+    fn by_interval(&self) -> Option<Duration> {
+        self.interval.map(|interval| (interval * STALL_INTERVALS).max(MIN_STALL))
+    }
+
     /// A stream was opened.
     fn restart(&mut self) {
-        (self.frames, self.warned) = (0, false);
+        (self.frames, self.warned, self.ran) = (0, false, Duration::ZERO);
+    }
+
+    /// A stream is given up, as it was silent for so long: the next one is given twice the time.
+    fn give_up(&mut self, waited: Duration) {
+        let most = if self.ran > LONG_RUN * waited { MAX_STALL_AFTER_RUN } else { MAX_STALL };
+        match self.frames {
+            0 => self.least_first = (2 * waited).min(MAX_FIRST),
+            _ => self.least = (2 * waited).min(most),
+        }
     }
 }
 
@@ -127,7 +165,7 @@ impl Live {
     /// Returns the opener's error, unless [`CameraOptions::wait_for_camera`] says to wait: then the first answer is [`Next::Lost`].
     pub fn open(name: &str, opener: Opener, options: &CameraOptions) -> Result<Live, CameraError> {
         let now = Instant::now();
-        let state = match options.wait_for_camera {
+        let state = match options.wait_for_camera && !options.once {
             true => State::Resting(now, None),
             false => State::Running(opener()?, now),
         };
@@ -136,6 +174,7 @@ impl Live {
             stall: options.stall,
             first_frame: options.first_frame,
             fail_without_frame: options.fail_without_frame,
+            once: options.once,
             pace: Pace::default(),
             backoff: Backoff::new(options.first_retry, options.longest_retry),
             state,
@@ -174,13 +213,17 @@ impl Live {
 
     /// How long the running stream may be silent; `None` for as long as it takes.
     fn patience(&self, is_video: bool) -> Option<Duration> {
-        let Pace { start, interval, frames, .. } = self.pace;
-        let by_interval = interval.map(|interval| (interval * STALL_INTERVALS).max(MIN_STALL));
+        let Pace { start, frames, least, least_first, .. } = self.pace;
+        let by_interval = self.pace.by_interval().map(|allowed| allowed.max(least));
         match (frames, self.stall) {
+            (_, None) if self.once => None,
             // A stream that was opened again may take as long for its first frame as others took.
-            (0, Some(stall)) => start.map(|start| stall.max(2 * start)),
+            (0, Some(stall)) => start.map(|start| stall.max(2 * start).max(least_first)),
             (0, None) if start.is_none() && !is_video => None,
-            (0, None) => Some(self.first_frame.max(2 * start.unwrap_or_default()).max(by_interval.unwrap_or_default())),
+            (0, None) => {
+                let usual = self.first_frame.max(2 * start.unwrap_or_default()).max(least_first);
+                Some(usual.max(self.pace.by_interval().unwrap_or_default()))
+            }
             (_, Some(stall)) => Some(stall),
             // One frame tells no rate yet.
             (_, None) => by_interval.or(is_video.then_some(self.first_frame)),
@@ -217,7 +260,9 @@ impl Live {
             Ok(Got::Waiting) => {
                 let silent = since.elapsed();
                 if patience.is_some_and(|patience| silent >= patience) {
-                    let reason = format!("{} gave no frame for {:.1?}", self.description, patience.unwrap_or_default());
+                    let patience = patience.unwrap_or_default();
+                    let reason = format!("{} gave no frame for {patience:.1?}", self.description);
+                    self.pace.give_up(patience);
                     return Ok(self.lose(reason));
                 }
                 if self.pace.frames == 0
@@ -234,7 +279,7 @@ impl Live {
                 self.state = State::Ended;
                 Next::End
             }
-            Err(error) if self.fail_without_frame && self.pace.start.is_none() => {
+            Err(error) if self.once || (self.fail_without_frame && self.pace.start.is_none()) => {
                 self.state = State::Ended;
                 return Err(error);
             }

@@ -34,21 +34,54 @@ pub fn open(address: &str, options: &CameraOptions) -> Result<Live, CameraError>
     if !is_address(address) && !Path::new(address).is_file() {
         return Err(CameraError::Unavailable { what: shown, reason: "there is no such file".into() });
     }
-    let Some(words) = words(address, options.realtime, is_installed) else {
+    let call = |demuxer| words(address, options.realtime, demuxer, is_installed);
+    let Some(words) = call(None) else {
         let reason =
             "ffmpeg reads it and is not installed; install it, for example with `sudo apt install ffmpeg`".into();
         return Err(CameraError::Unavailable { what: shown, reason });
     };
     let options = CameraOptions {
         format: Some(Format::Y4m),
+        once: !is_address(address),
         end_with_command: options.end_with_command || !is_address(address),
         ..options.clone()
     };
-    command::open_as(&format!("{shown} ({})", words[0]), &words, secrets(address), &options)
+    // Parts of a stream that do not say that they are JPEG, or end their lines in another way, are found by their pictures alone.
+    let others = is_address(address) && address.starts_with("http") && words[0] == "ffmpeg";
+    let others: Vec<_> = others.then(|| call(Some("mjpeg"))).flatten().into_iter().collect();
+    command::open_as(&format!("{shown} ({})", words[0]), &words, &others, secrets(address), &options)
 }
 
-/// The command that writes the luma of `address` as y4m; `None` if neither program is installed.
-fn words(address: &str, realtime: bool, is_installed: impl Fn(&str) -> bool) -> Option<Vec<String>> {
+/// Returns the path in a `file:` address such as `file:///films/a%20b.mp4`.
+pub fn from_file_address(text: &str) -> Option<String> {
+    let rest = text.strip_prefix("file:")?;
+    let Some(path) = rest.strip_prefix("//") else { return Some(rest.to_owned()) };
+    let path = path.strip_prefix("localhost").filter(|path| path.starts_with('/')).unwrap_or(path);
+    let (mut bytes, mut rest) = (Vec::new(), path.as_bytes());
+    while let [byte, after @ ..] = rest {
+        let code = (*byte == b'%').then(|| after.get(..2)).flatten().and_then(|code| std::str::from_utf8(code).ok());
+        match code.and_then(|code| u8::from_str_radix(code, 16).ok()) {
+            Some(code) => {
+                bytes.push(code);
+                rest = &after[2..];
+            }
+            None => {
+                bytes.push(*byte);
+                rest = after;
+            }
+        }
+    }
+    // Paths of sources are text.
+    Some(String::from_utf8(bytes).unwrap_or_else(|_| path.to_owned()))
+}
+
+/// The command that writes the luma of `address` as y4m, read as a format if one is given; `None` if neither program is installed.
+fn words(
+    address: &str,
+    realtime: bool,
+    demuxer: Option<&str>,
+    is_installed: impl Fn(&str) -> bool,
+) -> Option<Vec<String>> {
     let begins = |scheme: &str| is_address(address) && address.starts_with(scheme);
     let rtsp = begins("rtsp");
     let split = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<String>>();
@@ -67,8 +100,9 @@ fn words(address: &str, realtime: bool, is_installed: impl Fn(&str) -> bool) -> 
         if realtime && !is_address(address) {
             words.push("-re".into());
         }
-        // A name that begins with a hyphen is no flag.
-        let input = if address.starts_with('-') { format!("./{address}") } else { address.to_owned() };
+        words.extend(demuxer.into_iter().flat_map(|demuxer| ["-f".to_owned(), demuxer.to_owned()]));
+        // A name that begins with a hyphen is no flag, and one with a colon no address.
+        let input = if is_address(address) { address.to_owned() } else { format!("file:{address}") };
         words.extend(["-i".to_owned(), input]);
         words.extend(split("-an -sn -dn -pix_fmt gray -f yuv4mpegpipe -"));
         return Some(words);
@@ -108,7 +142,7 @@ mod tests {
     #[test]
     fn streams_and_videos_are_read_by_what_is_installed() {
         let line = |address: &str, realtime, installed: &[&str]| {
-            words(address, realtime, |program| installed.contains(&program)).map(|words| words.join(" "))
+            words(address, realtime, None, |program| installed.contains(&program)).map(|words| words.join(" "))
         };
         let both = ["ffmpeg", "gst-launch-1.0"];
         let rtsp = line("rtsp://camera/1", false, &both).unwrap();
@@ -118,7 +152,7 @@ mod tests {
         assert!(http.contains("-flags low_delay -i http://") && !http.contains("nobuffer"), "{http}");
         assert!(!http.contains("rtsp"), "{http}");
         let file = line("-a film.mp4", true, &both).unwrap();
-        assert!(file.contains("-re -i ./-a film.mp4") && !file.contains("nobuffer"), "{file}");
+        assert!(file.contains("-re -i file:-a film.mp4 ") && !file.contains("nobuffer"), "{file}");
         let gst = line("rtsp://camera/1", false, &both[1..]).unwrap();
         assert!(gst.starts_with("gst-launch-1.0 -q rtspsrc location=rtsp://camera/1 latency=0"), "{gst}");
         assert!(line("a.mp4", false, &both[1..]).unwrap().contains("filesrc location=a.mp4 ! decodebin"));
@@ -130,7 +164,7 @@ mod tests {
         let address = "rtsp://me:secret@camera/1";
         let words = ["sh", "-c", "echo rtsp://me:secret@camera/1: 401 Unauthorized >&2; exit 1"].map(str::to_owned);
         let options = CameraOptions { format: Some(Format::Y4m), ..CameraOptions::default() };
-        let mut source = command::open_as("x", &words, secrets(address), &options).unwrap();
+        let mut source = command::open_as("x", &words, &[], secrets(address), &options).unwrap();
         let mut frame = Frame::default();
         let reason = loop {
             match source.next(&mut frame).unwrap() {
@@ -139,6 +173,39 @@ mod tests {
             }
         };
         assert!(reason.ends_with("it said: rtsp://camera/1: 401 Unauthorized"), "{reason}");
+    }
+
+    #[test]
+    fn a_file_may_be_written_as_an_address() {
+        for (text, path) in [
+            ("file:///films/a%20b.mp4", "/films/a b.mp4"),
+            ("file://localhost/a.mp4", "/a.mp4"),
+            ("file:///100%/%zz%c3%a9%.mp4", "/100%/%zz\u{e9}%.mp4"),
+            ("file://a.mp4", "a.mp4"),
+            ("file:a%20b.mp4", "a%20b.mp4"),
+        ] {
+            assert_eq!(from_file_address(text).as_deref(), Some(path), "{text}");
+        }
+        assert_eq!(from_file_address("/file:/a.mp4"), None);
+    }
+
+    #[test]
+    fn a_video_file_that_cannot_be_read_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("co:lon.mp4");
+        std::fs::write(&path, b"text").unwrap();
+        let options = CameraOptions { wait_for_camera: true, ..CameraOptions::default() };
+        // Without a program that reads it there is nothing to be seen.
+        let Ok(mut source) = open(path.to_str().unwrap(), &options) else { return };
+        let mut frame = Frame::default();
+        let error = loop {
+            match source.next(&mut frame) {
+                Ok(next) => assert_eq!(next, Next::Waiting),
+                Err(error) => break error.to_string(),
+            }
+        };
+        assert!(error.contains("co:lon.mp4") && error.contains("no frame of it can be read"), "{error}");
+        assert_eq!(source.next(&mut frame).unwrap(), Next::End);
     }
 
     #[test]

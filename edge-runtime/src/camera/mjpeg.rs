@@ -3,7 +3,7 @@
 //! Cameras leave out the Huffman tables or the end, cut pictures off and put garbage around them. What libjpeg or ffmpeg would
 //! make a frame of becomes one here, unless more than half of its rows are missing.
 
-use expression_engine::picture::jpeg::{Part, Walker, end_strictly, rebuild};
+use expression_engine::picture::jpeg::{Part, STANDARD, Walker, end_strictly, huffman_tables, rebuild};
 use expression_engine::picture::{MAX_SIDE, is_size_supported};
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::zune_core::bytestream::ZCursor;
@@ -69,7 +69,10 @@ impl Framing for Framer {
 }
 
 fn jpeg(walker: &Walker, bytes: usize, ended: bool) -> Scan {
-    Scan::Jpeg { bytes, form: JpegForm { tables: walker.tables, tidy: walker.tidy, ended } }
+    Scan::Jpeg {
+        bytes,
+        form: JpegForm { tables: walker.tables, progressive: walker.progressive, tidy: walker.tidy, ended },
+    }
 }
 
 /// How much of a picture was there.
@@ -86,6 +89,10 @@ pub enum Decoded {
 pub struct Decoder {
     /// A picture whose form the decoder does not understand, put right.
     rebuilt: Vec<u8>,
+    /// The Huffman tables of an earlier picture, which hold for those that lack them.
+    tables: Vec<u8>,
+    /// Those of the last one.
+    found: Vec<u8>,
 }
 
 impl Decoder {
@@ -96,14 +103,36 @@ impl Decoder {
     /// # Errors
     /// Says what is wrong if the picture is damaged or too large; `frame` is then of no use.
     pub fn decode(&mut self, jpeg: &[u8], form: JpegForm, frame: &mut Frame) -> Result<Decoded, String> {
-        if matches!(form, JpegForm { tables: true, tidy: true, ended: true }) {
+        let JpegForm { tables, progressive, tidy, ended } = form;
+        if progressive && tables && tidy && ended {
+            // Nothing tells how many of its rows were there.
             return decode_luma(jpeg, false, frame).map(|()| Decoded::Whole);
         }
-        rebuild(jpeg, form.tables, &mut self.rebuilt);
-        if form.ended {
+        if tables && tidy && ended {
+            self.rebuilt.clear();
+            self.rebuilt.extend_from_slice(jpeg.strip_suffix(&END).unwrap_or(jpeg));
+        } else if tables {
+            rebuild(jpeg, &[], &mut self.rebuilt);
+        } else {
+            self.found.clear();
+            self.found.extend_from_slice(&STANDARD);
+            self.found.extend_from_slice(&self.tables);
+            rebuild(jpeg, &self.found, &mut self.rebuilt);
+        }
+        let decoded = self.decode_rebuilt(progressive && ended, frame)?;
+        if tables && decoded == Decoded::Whole {
+            huffman_tables(jpeg, &mut self.found);
+            std::mem::swap(&mut self.found, &mut self.tables);
+        }
+        Ok(decoded)
+    }
+
+    fn decode_rebuilt(&mut self, has_end: bool, frame: &mut Frame) -> Result<Decoded, String> {
+        if has_end {
             self.rebuilt.extend_from_slice(&END);
             return decode_luma(&self.rebuilt, false, frame).map(|()| Decoded::Whole);
         }
+        // Behind an end marker the decoder makes up rows that are missing: it is left out.
         let length = self.rebuilt.len();
         end_strictly(&mut self.rebuilt);
         if decode_luma(&self.rebuilt, true, frame).is_ok() {

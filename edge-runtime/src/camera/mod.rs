@@ -22,6 +22,7 @@ mod process;
 pub mod reader;
 mod secret;
 mod shear;
+mod shell;
 mod spec;
 mod turned;
 mod v4l2;
@@ -106,6 +107,8 @@ pub struct CameraOptions {
     pub wait_for_camera: bool,
     /// A camera that is lost before its first frame is an error, instead of being opened again.
     pub fail_without_frame: bool,
+    /// It is a recording and not a camera: it is opened once, may be silent for as long as it takes, and an error is the end.
+    pub once: bool,
     /// A program that ends with success ends the source, instead of being started again.
     pub end_with_command: bool,
     /// How the frames are to be turned to be upright.
@@ -132,6 +135,7 @@ impl Default for CameraOptions {
             realtime: false,
             wait_for_camera: false,
             fail_without_frame: false,
+            once: false,
             end_with_command: false,
             turn: Turn::default(),
             stride: None,

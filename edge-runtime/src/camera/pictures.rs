@@ -1,8 +1,9 @@
 //! Picture files as frames: those of a folder, or those that a pattern names.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use expression_engine::Picture;
 use expression_engine::picture::looks_like_picture;
@@ -33,7 +34,7 @@ impl Pictures {
         let mut files = Vec::new();
         for entry in std::fs::read_dir(folder).map_err(unreadable)? {
             let path = entry.map_err(unreadable)?.path();
-            if looks_like_picture(&path) {
+            if !is_hidden(path.file_name()) && looks_like_picture(&path) {
                 files.push(path);
             }
         }
@@ -41,7 +42,8 @@ impl Pictures {
     }
 
     /// Finds the files that a pattern names; `*`, `?`, `[abc]`, and `**` for folders within folders. Brackets that match nothing
-    /// stand for themselves.
+    /// stand for themselves. A pattern that ends with `**` means all files in these folders. Names that begin with a dot are only
+    /// found by patterns that do.
     ///
     /// # Errors
     /// Returns an error if the pattern makes no sense, or names no file.
@@ -50,6 +52,12 @@ impl Pictures {
             text: format!("images:{pattern}"),
             reason: format!("{error}; write a pattern such as faces/*.png"),
         };
+        if Path::new(pattern).is_dir() {
+            let reason = format!("it is a folder; write dir:{pattern}, or images:{}/**", pattern.trim_end_matches('/'));
+            return Err(CameraError::Unavailable { what: pattern.to_owned(), reason });
+        }
+        let all = format!("{pattern}/*");
+        let pattern = if pattern == "**" || pattern.ends_with("/**") { &all } else { pattern };
         let found = files_of(pattern);
         let files = match found.as_ref().is_ok_and(|files| !files.is_empty()) || !pattern.contains(['[', ']']) {
             true => found.map_err(wrong)?,
@@ -85,7 +93,25 @@ impl Pictures {
 
 /// The files that a pattern names. Folders that may not be read have no pictures for us.
 fn files_of(pattern: &str) -> Result<Vec<PathBuf>, glob::PatternError> {
-    Ok(glob::glob(pattern)?.filter_map(Result::ok).filter(|path| !path.is_dir()).collect())
+    let dotted: Vec<glob::Pattern> = pattern
+        .split('/')
+        .filter(|part| part.starts_with('.'))
+        .filter_map(|part| glob::Pattern::new(part).ok())
+        .collect();
+    // The crate's own option for this takes every name for UTF-8.
+    let is_meant =
+        |name: &OsStr| !is_hidden(Some(name)) || dotted.iter().any(|part| part.matches(&name.to_string_lossy()));
+    let is_wanted = |path: &PathBuf| {
+        let mut names =
+            path.components().filter_map(|part| if let Component::Normal(name) = part { Some(name) } else { None });
+        names.all(is_meant) && !path.is_dir()
+    };
+    Ok(glob::glob(pattern)?.filter_map(Result::ok).filter(is_wanted).collect())
+}
+
+/// Whether a name begins with a dot, as those of hidden files and of what macOS puts beside pictures on other disks.
+fn is_hidden(name: Option<&OsStr>) -> bool {
+    name.is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
 }
 
 impl Source for Pictures {
@@ -208,6 +234,47 @@ mod tests {
         for (bad, part) in [("z*", "no pictures"), ("a[", "such as faces/*.png")] {
             let error = pattern(bad).err().unwrap().to_string();
             assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn two_stars_at_the_end_mean_all_files_below() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(folder.path().join("a/b")).unwrap();
+        for name in ["x.png", "a/y.png", "a/b/z.png"] {
+            GrayImage::from_pixel(3, 2, Grey([7])).save(folder.path().join(name)).unwrap();
+        }
+        let text = folder.path().to_str().unwrap();
+        let names = |pattern: &str| all(&mut Pictures::matching(&format!("{text}/{pattern}")).unwrap()).0;
+        assert_eq!(names("**"), ["z.png", "y.png", "x.png"]);
+        assert_eq!(names("a/**"), ["z.png", "y.png"]);
+        for folder in ["a", "a/"] {
+            let error = Pictures::matching(&format!("{text}/{folder}")).err().unwrap().to_string();
+            assert!(error.contains("write dir:") && error.contains("/a/**"), "{error}");
+        }
+    }
+
+    #[test]
+    fn hidden_files_are_passed_over_unless_they_are_asked_for() {
+        use std::os::unix::ffi::OsStrExt;
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(folder.path().join(".cache")).unwrap();
+        for name in ["a.png", ".hidden.png", ".cache/b.png"] {
+            GrayImage::from_pixel(3, 2, Grey([7])).save(folder.path().join(name)).unwrap();
+        }
+        std::fs::write(folder.path().join("._a.png"), b"Mac OS X").unwrap();
+        std::fs::write(folder.path().join(OsStr::from_bytes(b"\xe9.txt")), b"text").unwrap();
+        let mut source = Pictures::in_folder(folder.path()).unwrap();
+        assert_eq!((all(&mut source).0, source.skipped()), (vec!["a.png".into()], 0));
+        for (pattern, wanted) in [
+            ("*.png", "a.png"),
+            ("**/*.png", "a.png"),
+            (".h*", ".hidden.png"),
+            (".cache/*", "b.png"),
+            (".*/b*", "b.png"),
+        ] {
+            let mut source = Pictures::matching(folder.path().join(pattern).to_str().unwrap()).unwrap();
+            assert_eq!((all(&mut source).0, source.skipped()), (vec![wanted.to_owned()], 0), "{pattern}");
         }
     }
 

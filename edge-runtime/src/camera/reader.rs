@@ -61,6 +61,8 @@ pub struct Reader<F> {
     pub framing: F,
     /// Frames that were damaged and left out.
     pub skipped: u64,
+    /// Bytes that belonged to no frame.
+    pub passed: u64,
     buffer: Vec<u8>,
     filled: usize,
     decoder: mjpeg::Decoder,
@@ -69,7 +71,7 @@ pub struct Reader<F> {
 impl<F: Framing> Reader<F> {
     /// Starts at the beginning of a stream.
     pub fn new(framing: F) -> Reader<F> {
-        Reader { framing, skipped: 0, buffer: Vec::new(), filled: 0, decoder: mjpeg::Decoder::default() }
+        Reader { framing, skipped: 0, passed: 0, buffer: Vec::new(), filled: 0, decoder: mjpeg::Decoder::default() }
     }
 
     /// Fills the bytes and the luma of `frame` with the next frame, unless it takes longer than `wait`.
@@ -104,9 +106,13 @@ impl<F: Framing> Reader<F> {
             };
             match scan {
                 Scan::Need(_) => {}
-                Scan::Skip(bytes) => self.drop_first(bytes),
+                Scan::Skip(bytes) => {
+                    self.passed += bytes as u64;
+                    self.drop_first(bytes);
+                }
                 Scan::Damaged(bytes) => {
                     self.skipped += 1;
+                    self.passed += bytes as u64;
                     self.drop_first(bytes);
                 }
                 Scan::Frame { bytes, luma, depth } => {
@@ -127,7 +133,10 @@ impl<F: Framing> Reader<F> {
                     self.drop_first(bytes);
                     match decoded {
                         Ok(_) => return Ok(Got::Frame),
-                        Err(_) => self.skipped += 1,
+                        Err(_) => {
+                            self.skipped += 1;
+                            self.passed += bytes as u64;
+                        }
                     }
                 }
             }

@@ -1,5 +1,6 @@
 //! Whether raw frames lie in memory as is believed: a wrong length of a row shears them, which looks like no error at all.
 
+use super::Format;
 use crate::frame::{Frame, Luma};
 
 /// Frames that are looked at, at most: the first may be dark.
@@ -18,6 +19,11 @@ pub struct ShearCheck {
 }
 
 impl ShearCheck {
+    /// Starts before the first frame of a format; `None` if its frames carry their size themselves.
+    pub fn for_format(format: Option<Format>) -> Option<ShearCheck> {
+        (!matches!(format, Some(Format::Mjpeg | Format::Y4m))).then(ShearCheck::default)
+    }
+
     /// Returns the bytes from a row to the next as the pixels have it, if that is clearly not what the frame says. Says it once.
     pub fn look(&mut self, frame: &Frame) -> Option<usize> {
         if self.frames >= MAX_FRAMES {
@@ -63,7 +69,6 @@ fn difference(frame: &Frame, stride: usize) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::camera::Format;
 
     /// A picture of blobs, rows of `stride` bytes, read as rows of `believed` bytes.
     fn frame(width: usize, stride: usize, believed: usize) -> Frame {
@@ -79,6 +84,14 @@ mod tests {
         let bytes = (0..height).flat_map(|y| (0..stride).map(move |x| pixel(x, y))).collect();
         let layout = Format::Grey.layout(width.min(believed), 100, Some(believed)).unwrap();
         Frame { bytes, luma: layout.luma, ..Frame::default() }
+    }
+
+    #[test]
+    fn only_raw_frames_are_looked_at() {
+        for format in Format::ALL {
+            let is_raw = format.layout(64, 64, None).is_some();
+            assert_eq!(ShearCheck::for_format(Some(format)).is_some(), is_raw, "{format}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use expression_engine::files::from_home;
 
 use super::secret::without_password;
-use super::{CameraError, Format, Wish, media};
+use super::{CameraError, Format, Wish, media, shell};
 
 /// What frames are to come from: the parsed text of `--source`.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,8 +56,10 @@ impl FromStr for Spec {
             |reason: String| CameraError::Spec { text: without_password(text), reason: without_password(&reason) };
         const NAMES: [&str; 5] = ["v4l2", "command", "y4m", "dir", "images"];
         let known = text.split_once(':').filter(|(kind, _)| NAMES.contains(kind));
-        if known.is_none() && media::is_media(text) {
-            return Ok(Spec::Media { address: from_home(text) });
+        let file = media::from_file_address(text);
+        let named = file.as_deref().unwrap_or(text);
+        if known.is_none() && media::is_media(named) {
+            return Ok(Spec::Media { address: from_home(named) });
         }
         let Some((kind, rest)) = text.split_once(':') else { return Err(wrong(KINDS.into())) };
         if rest.is_empty() {
@@ -114,19 +116,18 @@ fn parse_rate(text: &str) -> Result<u32, String> {
 /// The words of a command. The whole may stand in quotes of its own, as it does in a configuration file.
 fn words(text: &str) -> Result<Vec<String>, String> {
     let split = |text: &str| shlex::split(text).ok_or("a quote or backslash has no end; write them as for a shell");
-    let mut words = split(text)?;
+    let (mut words, mut text) = (split(text)?, text.to_owned());
     if let [whole] = words.as_slice()
         && whole.contains(char::is_whitespace)
     {
+        text.clone_from(whole);
         words = split(whole)?;
     }
-    let shell = |word: &&String| {
-        matches!(word.as_str(), "|" | "||" | "&&" | ";" | "&" | ">" | ">>" | "<" | "2>" | "2>&1" | "2>/dev/null")
-    };
-    if let Some(word) = words.iter().find(shell) {
-        let line = shlex::try_quote(text).unwrap_or_default();
+    if let Some(syntax) = shell::syntax(&text) {
+        let line = shlex::try_quote(&text).unwrap_or_default();
         return Err(format!(
-            "no shell reads the command, so {word} would go to the program; write command:sh -c {line}"
+            "no shell reads the command, so {syntax} would go to the program; write command:sh -c {line}, or put {syntax} in \
+             quotes if it is meant for the program"
         ));
     }
     let words: Vec<String> = words.iter().map(|word| from_home(word)).collect();
@@ -162,6 +163,9 @@ mod tests {
         for text in ["rtsp://me:secret@camera/1", "http://camera/video.mjpg", "film.mp4", "/films/a b.MKV", "a:b.avi"] {
             assert_eq!(text.parse::<Spec>().unwrap(), Spec::Media { address: text.into() });
         }
+        let film = |path: &str| Spec::Media { address: path.into() };
+        assert_eq!("file:///films/a%20b.mp4".parse::<Spec>().unwrap(), film("/films/a b.mp4"));
+        assert_eq!("file:film.mp4".parse::<Spec>().unwrap(), film("film.mp4"));
         assert_eq!("y4m:film.mp4".parse::<Spec>().unwrap(), Spec::Y4m { file: Some("film.mp4".into()) });
     }
 
@@ -189,6 +193,8 @@ mod tests {
         assert_eq!(words("command:cat a.yuv"), ["cat", "a.yuv"]);
         assert_eq!(words("command:\"cat a.yuv\""), ["cat", "a.yuv"]);
         assert_eq!(words("command:sh -c 'cat a.yuv; echo $HOME'"), ["sh", "-c", "cat a.yuv; echo $HOME"]);
+        assert_eq!(words("command:\"sh -c 'cat a|head'\""), ["sh", "-c", "cat a|head"]);
+        assert_eq!(words("command:ffmpeg -i rtsp://h/x?a=1&b=2 -"), ["ffmpeg", "-i", "rtsp://h/x?a=1&b=2", "-"]);
     }
 
     #[test]
@@ -208,6 +214,11 @@ mod tests {
             ("v4l2:/dev/video0?zoom=2", "size=640x480"),
             ("command:cat a | head", "sh -c 'cat a | head'"),
             ("command:cat 'a' > b", "sh -c "),
+            (
+                "command:cat a|head",
+                "so | would go to the program; write command:sh -c 'cat a|head', or put | in quotes",
+            ),
+            ("command:\"cat 'a'; head\"", "write command:sh -c \"cat 'a'; head\""),
             ("command:'cat", "no end"),
             ("command:''", "program is missing"),
             ("foo://u:hunter2@h/x", "no source is called foo"),

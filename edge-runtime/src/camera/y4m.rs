@@ -13,8 +13,12 @@ use crate::frame::Luma;
 const MAGIC: &[u8] = b"YUV4MPEG2";
 /// How a frame begins.
 const FRAME: &[u8] = b"FRAME";
-/// The longest line, bytes; real ones have about 80.
-const LONGEST_LINE: usize = 4096;
+/// The comment that tells the colour space.
+const YSCSS: &[u8] = b"XYSCSS=";
+/// The longest first line, bytes; real ones have about 80 and comments.
+const LONGEST_LINE: usize = 64 << 10;
+/// The longest line of a frame, bytes.
+const LONGEST_FRAME_LINE: usize = 4096;
 /// Taken for the frame rate of a video that does not say.
 const USUAL_RATE: [u32; 2] = [25, 1];
 
@@ -40,23 +44,27 @@ impl Header {
     /// Says what is wrong if it is not such a line, or describes what cannot be read.
     pub fn parse(line: &[u8]) -> Result<Header, String> {
         let fields = line.strip_prefix(MAGIC).ok_or("no YUV4MPEG2 video (it does not begin so)")?;
-        let fields = std::str::from_utf8(fields).map_err(|_| "the first line is no text")?;
-        if !(fields.is_empty() || fields.starts_with(' ')) {
+        let fields = fields.strip_suffix(b"\r").unwrap_or(fields);
+        if !(fields.is_empty() || fields.starts_with(b" ")) {
             return Err("no YUV4MPEG2 video (it does not begin so)".into());
         }
-        let (mut width, mut height, mut rate, mut chroma) = (None, None, USUAL_RATE, "420");
-        for field in fields.split(' ').filter(|field| !field.is_empty()) {
-            let mut characters = field.chars();
-            let (tag, value) = (characters.next(), characters.as_str());
-            match tag {
-                Some('W') => width = Some(side(value)?),
-                Some('H') => height = Some(side(value)?),
-                Some('F') => rate = fraction(value)?,
-                Some('C') => chroma = value,
+        let (mut width, mut height, mut rate, mut chroma, mut comment) = (None, None, USUAL_RATE, None, None);
+        for field in fields.split(|byte| *byte == b' ') {
+            let text = || std::str::from_utf8(&field[1..]).map_err(|_| format!("{} is no text", shown(field)));
+            match field.first() {
+                Some(b'W') => width = Some(side(text()?)?),
+                Some(b'H') => height = Some(side(text()?)?),
+                Some(b'F') => rate = fraction(text()?)?,
+                Some(b'C') => chroma = Some(text()?.to_owned()),
+                // What mjpegtools and ffmpeg write for readers that do not know C.
+                Some(b'X') if field.starts_with(YSCSS) => {
+                    comment = Some(String::from_utf8_lossy(&field[YSCSS.len()..]).to_ascii_lowercase());
+                }
                 // Interlacing, aspect of the pixels, comments: luma lies the same.
                 _ => {}
             }
         }
+        let chroma = chroma.or(comment).unwrap_or_else(|| "420".into());
         let width = width.ok_or("the first line gives no width (W)")?;
         let height = height.ok_or("the first line gives no height (H)")?;
         if !is_size_supported(width, height) {
@@ -64,7 +72,7 @@ impl Header {
                 "a frame cannot have {width}x{height} pixels; sides up to {MAX_SIDE} and {MAX_PIXELS} pixels can be read"
             ));
         }
-        let (samples, depth) = samples(width, height, chroma)?;
+        let (samples, depth) = samples(width, height, &chroma)?;
         Ok(Header { width, height, rate, depth, bytes: if depth > 8 { 2 * samples } else { samples } })
     }
 
@@ -77,14 +85,20 @@ impl Header {
     }
 }
 
+/// Text of a file as it may be shown: it may hold anything.
+fn shown(text: impl AsRef<[u8]>) -> String {
+    let text: String = String::from_utf8_lossy(text.as_ref()).chars().take(20).collect();
+    text.escape_debug().to_string()
+}
+
 fn side(text: &str) -> Result<usize, String> {
-    text.parse().map_err(|_| format!("{text} is no width or height"))
+    text.parse().map_err(|_| format!("{} is no width or height", shown(text)))
 }
 
 /// Frames a second; 0 stands for unknown.
 fn fraction(text: &str) -> Result<[u32; 2], String> {
     let parsed = text.split_once(':').and_then(|(frames, seconds)| Some([frames.parse().ok()?, seconds.parse().ok()?]));
-    match parsed.ok_or_else(|| format!("invalid frame rate {text}: expected two numbers such as 30:1"))? {
+    match parsed.ok_or_else(|| format!("invalid frame rate {}: expected two numbers such as 30:1", shown(text)))? {
         [0, _] | [_, 0] => Ok(USUAL_RATE),
         rate => Ok(rate),
     }
@@ -106,10 +120,7 @@ fn samples(width: usize, height: usize, chroma: &str) -> Result<(usize, u8), Str
         "422" => luma + 2 * width.div_ceil(2) * height,
         "444" => 3 * luma,
         "444alpha" => 4 * luma,
-        _ => {
-            let shown: String = chroma.chars().take(20).collect();
-            return Err(format!("colour space C{} cannot be read; convert it to 8-bit 420", shown.escape_debug()));
-        }
+        _ => return Err(format!("colour space C{} cannot be read; convert it to 8-bit 420", shown(chroma))),
     };
     Ok((samples, depth))
 }
@@ -118,6 +129,8 @@ fn samples(width: usize, height: usize, chroma: &str) -> Result<(usize, u8), Str
 #[derive(Debug, Default)]
 pub struct Framer {
     header: Option<Header>,
+    /// Bytes of the first line in which its end was looked for.
+    searched: usize,
 }
 
 impl Framer {
@@ -132,12 +145,16 @@ impl Framer {
         if bytes[..begun] != MAGIC[..begun] {
             return Err("no YUV4MPEG2 video (it does not begin so)".into());
         }
-        match bytes.iter().position(|byte| *byte == b'\n') {
+        let found = bytes.iter().skip(self.searched).position(|byte| *byte == b'\n').map(|end| self.searched + end);
+        self.searched = bytes.len();
+        match found {
             Some(end) => {
                 self.header = Some(Header::parse(&bytes[..end])?);
                 Ok(Scan::Skip(end + 1))
             }
-            None if bytes.len() > LONGEST_LINE => Err("the first line does not end".into()),
+            None if bytes.len() > LONGEST_LINE => {
+                Err(format!("the first line does not end within {LONGEST_LINE} bytes"))
+            }
             None => Ok(Scan::Need(bytes.len().max(MAGIC.len()) + 1)),
         }
     }
@@ -156,9 +173,13 @@ impl Framing for Framer {
         let newline = match after.first() {
             None => return Ok(Scan::Need(shortest)),
             Some(b'\n') => FRAME.len(),
-            Some(b' ') => match after.iter().take(LONGEST_LINE).position(|byte| *byte == b'\n') {
+            Some(b'\r') if after.len() < 2 => return Ok(Scan::Need(shortest)),
+            Some(b'\r') if after[1] == b'\n' => FRAME.len() + 1,
+            Some(b' ') => match after.iter().take(LONGEST_FRAME_LINE).position(|byte| *byte == b'\n') {
                 Some(end) => FRAME.len() + end,
-                None if after.len() >= LONGEST_LINE => return Err("damaged: the line of a frame does not end".into()),
+                None if after.len() >= LONGEST_FRAME_LINE => {
+                    return Err("damaged: the line of a frame does not end".into());
+                }
                 None => return Ok(Scan::Need(shortest.max(bytes.len() + 1))),
             },
             Some(_) => return Err("damaged: a frame does not begin with FRAME".into()),

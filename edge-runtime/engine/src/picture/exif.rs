@@ -9,9 +9,36 @@ const MAX_CHUNK: u64 = 1 << 20;
 /// More chunks than these are not looked at.
 const MAX_CHUNKS: usize = 10_000;
 
+/// The tag.
+const ORIENTATION: u32 = 0x0112;
+
 /// Returns the orientation that EXIF data tells, with or without the prefix that JPEG files have; `None` if it tells none.
+///
+/// The standard has it as SHORT; some programs write BYTE or LONG, and others read these as well.
 pub fn orientation(exif: &[u8]) -> Option<Orientation> {
-    Orientation::from_exif_chunk(exif.strip_prefix(b"Exif\0\0").unwrap_or(exif))
+    let exif = exif.strip_prefix(b"Exif\0\0").unwrap_or(exif);
+    let is_little = match exif.get(..4)? {
+        b"II*\0" => true,
+        b"MM\0*" => false,
+        _ => return None,
+    };
+    let number = |at: usize, length: usize| {
+        let bytes = exif.get(at..at.checked_add(length)?)?;
+        let add = |sum: u32, byte: &u8| sum << 8 | u32::from(*byte);
+        Some(if is_little { bytes.iter().rev().fold(0, add) } else { bytes.iter().fold(0, add) })
+    };
+    let start = usize::try_from(number(4, 4)?).ok()?.checked_add(2)?;
+    for entry in 0..number(start - 2, 2)? as usize {
+        let at = start.checked_add(12 * entry)?;
+        let length = match (number(at, 2)?, number(at + 2, 2)?, number(at + 4, 4)?) {
+            (ORIENTATION, 1 | 6, 1) => 1,
+            (ORIENTATION, 3 | 8, 1) => 2,
+            (ORIENTATION, 4 | 9, 1) => 4,
+            _ => continue,
+        };
+        return Orientation::from_exif(u8::try_from(number(at + 8, length)?).ok()?);
+    }
+    None
 }
 
 /// Finds the EXIF chunk of a PNG file, also behind its pixels, where some programs put it.

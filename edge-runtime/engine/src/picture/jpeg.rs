@@ -12,6 +12,9 @@ use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
+pub use super::huffman::STANDARD;
+use super::huffman::Tables;
+use super::kind::CONVERT;
 use super::{MAX_SIDE, check_size, exif};
 
 /// The marker that starts a picture.
@@ -27,9 +30,6 @@ const SOF2: u8 = 0xC2;
 /// The marker of EXIF metadata.
 const APP1: u8 = 0xE1;
 
-/// Tells the decoder that a picture without Huffman tables means the standard ones (ITU-T T.81, annex K.3), as frames of many
-/// cameras do: the segment that marks such frames in AVI files.
-const AVI1: [u8; 18] = *b"\xFF\xE0\x00\x10AVI1\0\0\0\0\0\0\0\0\0\0";
 /// Zeros in place of the end marker: enough for what the decoder reads ahead, too few to make up for missing rows.
 const READ_AHEAD: [u8; 8] = [0; 8];
 /// Ones behind the last scan of a progressive picture: no Huffman code has only ones, so that a scan that is cut off runs into a
@@ -78,8 +78,10 @@ pub enum Part {
 /// Walks through the parts of one picture. Thumbnails within segments are passed over.
 #[derive(Debug, Clone)]
 pub struct Walker {
-    /// Whether the picture has Huffman tables of its own.
+    /// Whether the picture has the Huffman tables that its scans name, or has no scan yet.
     pub tables: bool,
+    /// Whether its scans bring its coefficients bit by bit.
+    pub progressive: bool,
     /// Whether a scan has begun: without one there is nothing to decode.
     pub scan: bool,
     /// Whether nothing but segments and pixels was found so far, so that the bytes can be decoded as they are.
@@ -89,12 +91,22 @@ pub struct Walker {
     pixels: Option<usize>,
     /// The start of the last segment, if another picture that begins within it means that it was cut off.
     segment: Option<usize>,
+    defined: Tables,
 }
 
 impl Walker {
     /// Starts behind the start marker, which must be the first two bytes.
     pub fn new() -> Walker {
-        Walker { tables: false, scan: false, tidy: true, at: 2, pixels: None, segment: None }
+        Walker {
+            tables: true,
+            progressive: false,
+            scan: false,
+            tidy: true,
+            at: 2,
+            pixels: None,
+            segment: None,
+            defined: Tables::default(),
+        }
     }
 
     /// Returns the next part of the picture in `bytes`, which begin with its start marker and may have grown since the last
@@ -146,11 +158,17 @@ impl Walker {
                 return Part::More;
             }
             self.at = end;
-            self.tables |= code == DHT;
             // Metadata may hold thumbnails.
             self.segment = (!matches!(code, 0xE0..=0xEF)).then_some(start);
-            if code == SOS {
-                (self.scan, self.pixels) = (true, Some(end));
+            let content = bytes.get(start + 4..end).unwrap_or_default();
+            match code {
+                DHT => self.defined.define(content),
+                SOF2 => self.progressive = true,
+                SOS => {
+                    (self.scan, self.pixels) = (true, Some(end));
+                    self.tables &= self.defined.suffice(content, self.progressive);
+                }
+                _ => {}
             }
             return Part::Segment { code, start, end };
         }
@@ -191,13 +209,11 @@ fn start_within(bytes: &[u8], from: usize, to: usize) -> Option<usize> {
 }
 
 /// Writes to `into` what a decoder understands of the first picture in `jpeg`: its segments and pixels without what lies between
-/// them, with the standard Huffman tables if it has none, and without its end marker.
-pub fn rebuild(jpeg: &[u8], tables: bool, into: &mut Vec<u8>) {
+/// them, behind `tables`, which are segments of Huffman tables that it lacks, and without its end marker.
+pub fn rebuild(jpeg: &[u8], tables: &[u8], into: &mut Vec<u8>) {
     into.clear();
     into.extend_from_slice(&[0xFF, SOI]);
-    if !tables {
-        into.extend_from_slice(&AVI1);
-    }
+    into.extend_from_slice(tables);
     let mut walker = Walker::new();
     loop {
         match walker.next(jpeg) {
@@ -208,6 +224,19 @@ pub fn rebuild(jpeg: &[u8], tables: bool, into: &mut Vec<u8>) {
                 return;
             }
             Part::End { .. } | Part::Start { .. } => return,
+        }
+    }
+}
+
+/// Writes to `into` the segments of Huffman tables in the first picture in `jpeg`, up to its first scan.
+pub fn huffman_tables(jpeg: &[u8], into: &mut Vec<u8>) {
+    into.clear();
+    let mut walker = Walker::new();
+    loop {
+        match walker.next(jpeg) {
+            Part::Segment { code: DHT, start, end } => into.extend_from_slice(&jpeg[start..end]),
+            Part::Segment { code, .. } if code != SOS => {}
+            _ => return,
         }
     }
 }
@@ -223,9 +252,20 @@ pub(super) fn read(mut file: impl Read) -> Result<Vec<u8>, String> {
     let (mut bytes, mut walker) = (Vec::new(), Walker::new());
     loop {
         match walker.next(&bytes) {
-            // SOF0 to SOF15; the others in this range are tables.
-            Part::Segment { code: code @ 0xC0..=0xCF, start, .. } if !matches!(code, DHT | 0xC8 | 0xCC) => {
-                if let Some(&[h1, h2, w1, w2]) = bytes.get(start + 5..start + 9) {
+            // SOF0 to SOF15; the others in this range are tables. JPEG-LS has one of its own.
+            Part::Segment { code: code @ (0xC0..=0xCF | 0xF7), start, .. } if !matches!(code, DHT | 0xC8 | 0xCC) => {
+                if let Some(&[bits, h1, h2, w1, w2]) = bytes.get(start + 4..start + 9) {
+                    let what = match code {
+                        0xC0..=0xC2 if bits == 8 => None,
+                        0xC0..=0xC2 => Some(format!("a JPEG picture with {bits} bits per sample")),
+                        0xC3 => Some("a lossless JPEG picture".into()),
+                        0xC9..=0xCF => Some("a JPEG picture with arithmetic coding".into()),
+                        0xF7 => Some("a JPEG-LS picture".into()),
+                        _ => Some("a hierarchical JPEG picture".into()),
+                    };
+                    if let Some(what) = what {
+                        return Err(format!("it is {what}, which is not read; {CONVERT}"));
+                    }
                     check_size(u16::from_be_bytes([w1, w2]).into(), u16::from_be_bytes([h1, h2]).into())?;
                 }
                 break;
@@ -273,8 +313,9 @@ pub(super) fn decode(mut bytes: Vec<u8>) -> Result<(DynamicImage, Orientation), 
     if walker.tables && walker.tidy {
         bytes.truncate(end.unwrap_or(bytes.len()));
     } else {
-        let mut clean = Vec::with_capacity(bytes.len() + AVI1.len() + READ_AHEAD.len());
-        rebuild(&bytes, walker.tables, &mut clean);
+        let tables = if walker.tables { &[][..] } else { &STANDARD };
+        let mut clean = Vec::with_capacity(bytes.len() + tables.len() + READ_AHEAD.len());
+        rebuild(&bytes, tables, &mut clean);
         bytes = clean;
     }
     match (scans, end) {

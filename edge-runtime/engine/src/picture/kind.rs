@@ -18,7 +18,8 @@ pub enum Kind {
     Unknown,
 }
 
-const CONVERT: &str = "convert it to JPEG or PNG, for example with `magick FILE out.png`";
+/// What to do about a picture in another format.
+pub const CONVERT: &str = "convert it to JPEG or PNG, for example with `magick FILE out.png`";
 const DOWNLOAD: &str = "download the picture itself";
 
 impl Kind {
@@ -46,7 +47,9 @@ impl Kind {
             _ if begins(b"GIF87a") || begins(b"GIF89a") => Kind::Readable(ImageFormat::Gif),
             _ if begins(b"RIFF") && head.get(8..12) == Some(b"WEBP") => Kind::Readable(ImageFormat::WebP),
             _ if begins(b"RIFF") => Kind::Other("a video or sound file", "give pictures, or convert it with ffmpeg"),
-            _ if begins(b"II*\0") || begins(b"MM\0*") => Kind::Readable(ImageFormat::Tiff),
+            _ if begins(b"II*\0") || begins(b"MM\0*") || begins(b"II+\0") || begins(b"MM\0+") => {
+                Kind::Readable(ImageFormat::Tiff)
+            }
             _ if begins(b"BM") => Kind::Readable(ImageFormat::Bmp),
             _ if begins(b"%PDF") => {
                 Kind::Other("a PDF document", "extract its pictures, for example with `pdfimages -png`")

@@ -90,9 +90,30 @@ fn every_orientation_of_every_format_with_exif_is_applied() {
 }
 
 #[test]
+fn an_orientation_of_another_type_than_the_standard_has_counts() {
+    for (kind, little, big) in
+        [(1u8, [6, 0, 0, 0], [6, 0, 0, 0]), (4, [6, 0, 0, 0], [0, 0, 0, 6]), (9, [6, 0, 0, 0], [0, 0, 0, 6])]
+    {
+        let data = [b"II*\0\x08\0\0\0\x01\0\x12\x01".as_slice(), &[kind, 0, 1, 0, 0, 0], &little].concat();
+        assert_eq!(exif::orientation(&data), Some(Orientation::Rotate90), "{kind}");
+        let data = [b"MM\0*\0\0\0\x08\0\x01\x01\x12".as_slice(), &[0, kind, 0, 0, 0, 1], &big].concat();
+        assert_eq!(exif::orientation(&data), Some(Orientation::Rotate90), "{kind}");
+        for cut in 0..data.len() {
+            exif::orientation(&data[..cut]);
+        }
+    }
+    // Text, two values, and a place beyond the end.
+    for entry in [[2u8, 0, 1, 0, 0, 0, 6, 0, 0, 0], [3, 0, 2, 0, 0, 0, 6, 0, 6, 0], [4, 0, 1, 0, 0, 0, 0, 0, 0, 6]] {
+        let data = [b"II*\0\x08\0\0\0\x01\0\x12\x01".as_slice(), &entry].concat();
+        assert_eq!(exif::orientation(&data), None);
+    }
+    assert_eq!(exif::orientation(b"II*\0\xFF\xFF\xFF\xFF"), None);
+}
+
+#[test]
 fn the_orientation_of_a_tiff_file_is_applied() {
     // Two grey pixels in one strip.
-    let tiff = |orientation: u16| {
+    let tiff = |kind: u16, orientation: u16| {
         let entries: [(u16, u16, u32); 8] = [
             (256, 3, 2),
             (257, 3, 1),
@@ -100,7 +121,7 @@ fn the_orientation_of_a_tiff_file_is_applied() {
             (259, 3, 1),
             (262, 3, 1),
             (273, 4, 8),
-            (274, 3, orientation.into()),
+            (274, kind, orientation.into()),
             (279, 4, 2),
         ];
         let mut bytes = b"II*\0\x0C\0\0\0\x0A\xF0\0\0".to_vec();
@@ -114,9 +135,11 @@ fn the_orientation_of_a_tiff_file_is_applied() {
         bytes.extend([0; 4]);
         read(&bytes).unwrap()
     };
-    assert_eq!(tiff(1).data, [10, 240]);
-    assert_eq!(tiff(3).data, [240, 10]);
-    assert_eq!([tiff(6).width, tiff(6).height], [1, 2]);
+    assert_eq!(tiff(3, 1).data, [10, 240]);
+    for kind in [1, 3, 4] {
+        assert_eq!(tiff(kind, 3).data, [240, 10], "{kind}");
+        assert_eq!([tiff(kind, 6).width, tiff(kind, 6).height], [1, 2], "{kind}");
+    }
 }
 
 #[test]
@@ -185,6 +208,51 @@ fn what_cannot_be_read_is_named_with_what_to_do() {
 }
 
 #[test]
+fn jpeg_that_is_coded_in_another_way_is_named() {
+    let whole = file(ImageFormat::Jpeg, None);
+    let frame = whole.windows(2).position(|pair| pair == [0xFF, 0xC0]).unwrap();
+    for (code, bits, part) in [
+        (0xC9, 8, "arithmetic coding"),
+        (0xCA, 8, "arithmetic coding"),
+        (0xC3, 8, "a lossless JPEG picture"),
+        (0xC5, 8, "hierarchical"),
+        (0xF7, 8, "JPEG-LS"),
+        (0xC1, 12, "12 bits per sample"),
+    ] {
+        let mut bytes = whole.clone();
+        (bytes[frame + 1], bytes[frame + 4]) = (code, bits);
+        let error = read(&bytes).unwrap_err();
+        assert!(error.contains(part) && error.contains("magick") && !error.contains("cut off"), "{error}");
+    }
+}
+
+#[test]
+fn a_png_file_that_claims_too_much_is_told_its_size() {
+    let mut bytes = file(ImageFormat::Png, None);
+    bytes[16..24].copy_from_slice(&[0x7F, 0xFF, 0xFF, 0xFF, 0x7F, 0xFF, 0xFF, 0xFF]);
+    let error = read(&bytes).unwrap_err();
+    assert!(error.contains("2147483647x2147483647 pixels; scale it"), "{error}");
+}
+
+#[test]
+fn big_tiff_is_read() {
+    let mut bytes = b"II+\0\x08\0\0\0".to_vec();
+    bytes.extend(18u64.to_le_bytes());
+    bytes.extend([10, 240]);
+    let entries: [(u16, u16, u64); 7] =
+        [(256, 3, 2), (257, 3, 1), (258, 3, 8), (259, 3, 1), (262, 3, 1), (273, 16, 16), (279, 16, 2)];
+    bytes.extend((entries.len() as u64).to_le_bytes());
+    for (tag, kind, value) in entries {
+        bytes.extend(tag.to_le_bytes());
+        bytes.extend(kind.to_le_bytes());
+        bytes.extend(1u64.to_le_bytes());
+        bytes.extend(value.to_le_bytes());
+    }
+    bytes.extend([0; 8]);
+    assert_eq!(read(&bytes).unwrap().data, [10, 240]);
+}
+
+#[test]
 fn files_that_are_cut_off_are_refused_in_every_format() {
     let jpeg = file(ImageFormat::Jpeg, Some(1));
     // Only its end marker, or nothing but padding, is missing: the picture is whole.
@@ -231,6 +299,13 @@ fn jpeg_files_as_devices_save_them_are_read() {
         read(&[&[0xFF, 0xD8], head.as_slice(), &pixels, after].concat()).unwrap()
     };
     assert_eq!(build(b"", |code| code != 0xC4, b""), wanted, "no Huffman tables");
+    let tables: Vec<&Vec<u8>> = parts.iter().filter(|part| part[1] == 0xC4).collect();
+    assert!(tables.len() > 1);
+    for kept in tables {
+        let head: Vec<u8> = parts.iter().filter(|part| part[1] != 0xC4 || *part == kept).flatten().copied().collect();
+        let some = [&[0xFF, 0xD8], head.as_slice(), &pixels].concat();
+        assert_eq!(read(&some).unwrap(), wanted, "one of its Huffman tables");
+    }
     assert_eq!(build(b"\xFF\xFF\xFF", |_| true, b""), wanted, "fill bytes");
     assert_eq!(build(b"\0\0", |_| true, b""), wanted, "zeros between segments");
     assert_eq!(build(b"garbage \xFF\0", |_| true, b""), wanted, "garbage between segments");

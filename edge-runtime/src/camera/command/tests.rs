@@ -1,8 +1,8 @@
 use std::fs;
-use std::time::Instant;
+use std::path::Path;
 
 use super::*;
-use crate::camera::{Next, Source, Spec};
+use crate::camera::{Next, Source};
 
 /// A folder with a script `camera`: shell text that can use the functions `frame BYTE` (writes a grey frame of 8x4 pixels)
 /// and `run` (how often the script ran before).
@@ -143,20 +143,6 @@ fn what_cannot_be_started_or_is_not_known_is_refused() {
 }
 
 #[test]
-fn the_flags_of_rpicam_vid_tell_size_and_format() {
-    let told = |text: &str| match text.parse().unwrap() {
-        Spec::Command { words } => Told::from_flags(&words[0], &words[1..]),
-        other => panic!("{other:?}"),
-    };
-    let wanted = Told { size: Some([640, 480]), format: Some(Format::I420), stride: Some(640) };
-    assert_eq!(told("command:rpicam-vid --codec yuv420 --width 640 --height 480 -t 0 -o -"), wanted);
-    assert_eq!(told("command:/usr/bin/libcamera-vid --codec=yuv420 --width=640 --height=480"), wanted);
-    assert_eq!(told("command:rpicam-vid --codec mjpeg -o -").format, Some(Format::Mjpeg));
-    assert_eq!(told("command:rpicam-vid -o -"), Told::default());
-    assert_eq!(told("command:cat --codec yuv420 --width 640 --height 480"), Told::default());
-}
-
-#[test]
 fn the_padded_rows_of_rpicam_vid_are_read_as_they_lie() {
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().join("rpicam-vid");
@@ -197,4 +183,77 @@ fn a_required_program_that_ends_without_a_frame_is_an_error() {
     };
     assert!(error.contains("exit status: 3"), "{error}");
     assert_eq!(source.next(&mut frame).unwrap(), Next::End);
+}
+
+/// What a source answers in the end.
+fn outcome(source: &mut dyn Source) -> Result<u64, String> {
+    let (mut frame, mut count) = (Frame::default(), 0);
+    loop {
+        match source.next(&mut frame) {
+            Ok(Next::Frame) => count += 1,
+            Ok(Next::Waiting) => {}
+            Ok(Next::End) => return Ok(count),
+            Ok(other) => return Err(format!("{other:?}")),
+            Err(error) => return Err(error.to_string()),
+        }
+    }
+}
+
+#[test]
+fn a_program_that_reads_a_recording_ends_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = CameraOptions { once: true, end_with_command: true, wait_for_camera: true, ..options() };
+    for (body, wanted) in [
+        ("frame a; frame b", Ok(2)),
+        // It went on, but said that something is wrong.
+        ("frame a; echo overread >&2", Ok(1)),
+        ("frame a; echo cut off >&2; exit 1", Err("frame 1: it ended (exit status: 1); it said: cut off")),
+        ("frame a; printf aaa", Err("frame 1: what it writes: ends within a frame; it ended")),
+        (
+            "echo no stream >&2; exit 1",
+            Err("no frame of it can be read: it ended (exit status: 1); it said: no stream"),
+        ),
+        ("exit 0", Err("no frame of it can be read")),
+    ] {
+        let mut source = open(&script(folder.path(), body), &options).unwrap();
+        match (outcome(&mut source), wanted) {
+            (Ok(count), Ok(wanted)) => assert_eq!(count, wanted, "{body}"),
+            (Err(error), Err(part)) => assert!(error.contains(part), "{body}: {error}"),
+            (got, _) => panic!("{body}: {got:?}"),
+        }
+        assert_eq!(source.next(&mut Frame::default()).unwrap(), Next::End, "{body}");
+    }
+}
+
+#[test]
+fn another_way_to_call_a_program_is_tried_before_it_counts_as_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = script(folder.path(), "if [ \"$1\" = again ]; then frame b; sleep 60; fi; echo no stream >&2; exit 1");
+    let other = [first.clone(), vec!["again".into()]].concat();
+    let options = CameraOptions { fail_without_frame: true, ..options() };
+    let mut source = open_as("x", &first, std::slice::from_ref(&other), Vec::new(), &options).unwrap();
+    assert_eq!(said(&mut source, 1), ["0 b"]);
+    // One that is silent.
+    let silent = CameraOptions { first_frame: Duration::from_millis(1), ..options.clone() };
+    let words = ["sleep", "60"].map(str::to_owned);
+    let mut source = open_as("x", &words, std::slice::from_ref(&other), Vec::new(), &silent).unwrap();
+    assert_eq!(said(&mut source, 1), ["0 b"]);
+    // If none helps, the reason is that of the first.
+    let mut source = open_as("x", &first, &[vec!["false".into()]], Vec::new(), &options).unwrap();
+    let error = outcome(&mut source).unwrap_err();
+    assert!(error.contains("it said: no stream"), "{error}");
+}
+
+#[test]
+fn jpeg_that_is_none_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = CameraOptions { format: Some(Format::Mjpeg), fail_without_frame: true, ..options() };
+    for (body, part) in [
+        ("frame a; frame b", "no whole JPEG picture was found in 64 bytes; check what it writes, or --frame-format"),
+        ("printf '\\377\\330'; frame a; printf '\\377\\331'", "found in 36 bytes"),
+        ("yes", "no whole JPEG picture was found in "),
+    ] {
+        let error = outcome(&mut open(&script(folder.path(), body), &options).unwrap()).unwrap_err();
+        assert!(error.contains(part), "{body}: {error}");
+    }
 }

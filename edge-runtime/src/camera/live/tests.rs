@@ -174,6 +174,96 @@ fn a_stream_that_was_opened_again_is_given_its_time() {
     assert_eq!(live.patience(false), Some(Duration::from_secs(500)));
 }
 
+/// How often a camera is lost that begins each stream with frames so many seconds apart and goes on with one every `slow`
+/// seconds, until it has given three of those in a row.
+fn losses(burst: &[f64], slow: f64, stall: Option<f64>) -> usize {
+    let options = CameraOptions { stall: stall.map(Duration::from_secs_f64), ..CameraOptions::default() };
+    let mut live = camera(vec![Some(vec![])], &options).unwrap();
+    for losses in 0..30 {
+        live.pace.restart();
+        let waits = burst.iter().chain([&slow; 3]).map(|seconds| Duration::from_secs_f64(*seconds));
+        let lost = waits.into_iter().find_map(|wait| match live.patience(false) {
+            Some(patience) if wait >= patience => Some(patience),
+            _ => {
+                live.pace.note(wait);
+                None
+            }
+        });
+        match lost {
+            Some(patience) => live.pace.give_up(patience),
+            None => return losses,
+        }
+    }
+    usize::MAX
+}
+
+#[test]
+fn a_camera_that_slows_down_after_a_burst_is_given_more_and_more_time() {
+    let long: Vec<f64> = std::iter::once(0.2).chain([0.1; 20]).collect();
+    for burst in [&[0.2, 0.03, 0.03][..], &long[..]] {
+        for (slow, most) in [(0.5, 0), (4.0, 1), (10.0, 2), (60.0, 5), (3600.0, 11)] {
+            assert!(losses(burst, slow, None) <= most, "{slow}: {}", losses(burst, slow, None));
+        }
+    }
+    // Frames that came fast for minutes before each pause.
+    let minutes: Vec<f64> = std::iter::once(0.2).chain([0.1; 3000]).collect();
+    assert_eq!(losses(&minutes, 4.0, None), 1);
+    // What --stall says is kept to.
+    assert_eq!(losses(&long, 4.0, Some(3.5)), usize::MAX);
+    assert_eq!(losses(&long, 4.0, Some(5.0)), 0);
+}
+
+#[test]
+fn a_first_frame_that_comes_late_only_after_a_restart_is_waited_for() {
+    let mut live = camera(vec![Some(vec![])], &CameraOptions::default()).unwrap();
+    live.pace.note(Duration::from_secs(1));
+    live.pace.restart();
+    let mut waits = Vec::new();
+    for _ in 0..7 {
+        let patience = live.patience(false).unwrap();
+        waits.push(patience.as_secs());
+        live.pace.give_up(patience);
+        live.pace.restart();
+    }
+    assert_eq!(waits, [30, 60, 120, 240, 480, 600, 600]);
+    // Once it came, the next restart is judged by how long it took.
+    live.pace.note(Duration::from_secs(20));
+    live.pace.restart();
+    assert_eq!(live.patience(false), Some(Duration::from_secs(40)));
+}
+
+#[test]
+fn a_camera_that_hangs_after_it_ran_well_is_not_waited_for_ever_longer() {
+    let mut live = camera(vec![Some(vec![])], &CameraOptions::default()).unwrap();
+    let mut run = |seconds: u64| {
+        live.pace.restart();
+        (0..seconds * 10).for_each(|_| live.pace.note(Duration::from_millis(100)));
+        let patience = live.patience(false).unwrap();
+        live.pace.give_up(patience);
+        patience.as_secs()
+    };
+    assert_eq!([run(300), run(300), run(300), run(300)], [3, 6, 12, 24]);
+    assert_eq!([run(400), run(400), run(400)], [30, 30, 30]);
+    // Ten minutes without a long pause, and its rate alone counts.
+    assert_eq!(run(700), 3);
+}
+
+#[test]
+fn a_recording_is_opened_once_and_an_error_ends_it() {
+    use Act::{Fail, Frame, Wait};
+    let options = CameraOptions { once: true, wait_for_camera: true, stall: None, ..quick() };
+    assert!(camera(vec![None, Some(vec![Frame(0)])], &options).is_err());
+    let mut live = camera(vec![Some(vec![Frame(0), Wait(20), Fail]), Some(vec![Frame(0)])], &options).unwrap();
+    assert_eq!(said(&mut live, 1), ["0"]);
+    let mut frame = crate::frame::Frame::default();
+    assert_eq!(live.next(&mut frame).unwrap(), Next::Waiting);
+    assert!(live.next(&mut frame).is_err());
+    assert_eq!(live.next(&mut frame).unwrap(), Next::End);
+    live.pace.frames = 5;
+    live.pace.interval = Some(Duration::from_millis(1));
+    assert_eq!(live.patience(false), None);
+}
+
 #[test]
 fn a_camera_that_was_not_asked_is_not_silent() {
     let options = CameraOptions { stall: Some(Duration::from_secs(1)), ..quick() };

@@ -111,10 +111,13 @@ fn with_between(jpeg: &[u8], between: &[u8]) -> Vec<u8> {
     [&START, segments.as_slice(), &pixels].concat()
 }
 
-fn decoded(buffer: &[u8]) -> Vec<u8> {
+fn try_decoded(buffer: &[u8]) -> Option<Vec<u8>> {
     let mut frame = Frame::default();
-    Decoder::default().decode_first(buffer, &mut frame).unwrap();
-    frame.bytes
+    Decoder::default().decode_first(buffer, &mut frame).ok().map(|()| frame.bytes)
+}
+
+fn decoded(buffer: &[u8]) -> Vec<u8> {
+    try_decoded(buffer).unwrap()
 }
 
 #[test]
@@ -126,6 +129,75 @@ fn a_picture_that_is_cut_off_is_left_out() {
         assert!(skipped >= 1 || cut < 4, "{skipped} after a cut at {cut}");
         assert!(Decoder::default().decode_first(&first[..cut], &mut Frame::default()).is_err(), "{cut}");
     }
+}
+
+#[test]
+fn a_picture_that_is_cut_off_and_then_ended_is_left_out() {
+    let flat = jpeg(&[128; (SIZE[0] * SIZE[1]) as usize], image::ExtendedColorType::L8);
+    let mut frame = Frame::default();
+    Decoder::default().decode_first(&flat, &mut frame).unwrap();
+    for first in [grey_jpeg(0), colour_jpeg(0), without_tables(&colour_jpeg(0)), with_between(&colour_jpeg(0), b"\xFF")]
+    {
+        let (head, pixels) = (first.len() - parts(&first).1.len(), parts(&first).1.len() - END.len());
+        for share in [0, 1, 10, 25] {
+            let cut = [&first[..head + pixels * share / 100], &END].concat();
+            let (found, skipped) = stream(&[&cut[..], &grey_jpeg(40)].concat());
+            assert_eq!((found, skipped), (vec![40], 1), "{share} %");
+            assert!(Decoder::default().decode_first(&cut, &mut frame).is_err(), "{share} %");
+        }
+        let most = [&first[..head + pixels * 9 / 10], &END].concat();
+        assert!(Decoder::default().decode_first(&most, &mut frame).is_ok());
+        assert_eq!(stream(&[&most[..], &first].concat()).1, 0);
+    }
+}
+
+/// The picture with the Huffman tables that `keep` chooses by their number, luma before chroma.
+fn with_tables(jpeg: &[u8], keep: &dyn Fn(u8) -> bool) -> Vec<u8> {
+    let (segments, pixels) = parts(jpeg);
+    let kept = segments.iter().filter(|segment| segment[1] != 0xC4 || keep(segment[4]));
+    [&START, kept.flatten().copied().collect::<Vec<u8>>().as_slice(), &pixels].concat()
+}
+
+#[test]
+fn missing_huffman_tables_are_the_usual_ones() {
+    let whole = colour_jpeg(20);
+    let choices: [&dyn Fn(u8) -> bool; 4] = [&|id| id & 1 == 0, &|id| id >= 0x10, &|id| id < 0x10, &|id| id == 0x11];
+    for keep in choices {
+        let some = with_tables(&whole, keep);
+        assert!(some.len() < whole.len());
+        assert_eq!(decoded(&some), decoded(&whole));
+        assert_eq!(stream(&[&some[..], &some].concat()), (vec![20, 20], 0));
+    }
+}
+
+#[test]
+fn huffman_tables_of_the_first_picture_hold_for_those_that_have_none() {
+    // Its tables have the numbers of the usual ones for chroma, which are others.
+    let usual = grey_jpeg(40);
+    let (mut segments, pixels) = parts(&usual);
+    for segment in &mut segments {
+        match segment[1] {
+            0xC4 => segment[4] |= 1,
+            0xDA => segment[6] = 0x11,
+            _ => {}
+        }
+    }
+    let other = [&START, segments.concat().as_slice(), &pixels].concat();
+    assert_eq!(decoded(&other), decoded(&usual));
+    let bare = with_tables(&other, &|_| false);
+    assert_ne!(Some(decoded(&usual)), try_decoded(&bare));
+    assert_eq!(stream(&[&other[..], &bare, &bare].concat()), (vec![40, 40, 40], 0));
+    // The last ones hold, of pictures that were whole.
+    let cut = &usual[..usual.len() - pixels.len() / 2];
+    assert_eq!(stream(&[&other[..], cut, &bare].concat()).0.last(), Some(&40));
+    let mut decoder = Decoder::default();
+    let mut frame = Frame::default();
+    for jpeg in [&other, &grey_jpeg(80)] {
+        decoder.decode_first(jpeg, &mut frame).unwrap();
+    }
+    let plain = with_tables(&usual, &|_| false);
+    decoder.decode_first(&plain, &mut frame).unwrap();
+    assert_eq!(frame.bytes, decoded(&usual));
 }
 
 #[test]

@@ -80,6 +80,32 @@ fn deep_videos_give_their_highest_eight_bits() {
 }
 
 #[test]
+fn lines_may_end_as_on_windows() {
+    let video = b"YUV4MPEG2 W2 H1 Cmono F25:1\r\nFRAME\r\nabFRAME\ncdFRAME Ip\r\nef";
+    assert_eq!(frames(video), (vec![b"ab".to_vec(), b"cd".to_vec(), b"ef".to_vec()], Ok(())));
+    // Frames as short as that: the end of a line is not looked for in the pixels.
+    assert_eq!(frames(b"YUV4MPEG2 W1 H1 Cmono\r\nFRAME\r\nxFRAME\n\n").0, [b"x", b"\n"]);
+    assert!(frames(b"YUV4MPEG2 W1 H1 Cmono\nFRAME\rx\ny").1.unwrap_err().contains("does not begin with FRAME"));
+}
+
+#[test]
+fn comments_may_hold_anything_and_are_as_long_as_they_like() {
+    let long =
+        [b"YUV4MPEG2 W2 H1 X\xe9t\xe9\x1b X".as_slice(), &[b'x'; 60_000], b" Cmono XYSCSS=\xff\nFRAME\nab"].concat();
+    assert_eq!(frames(&long), (vec![b"ab".to_vec()], Ok(())));
+}
+
+#[test]
+fn a_comment_tells_the_colour_space_if_nothing_else_does() {
+    let bytes = |fields: &str| parse(&format!("YUV4MPEG2 W4 H2 {fields}")).map(|header| header.bytes);
+    assert_eq!(bytes("XYSCSS=444"), Ok(24));
+    assert_eq!(bytes("XYSCSS=420JPEG"), Ok(12));
+    assert_eq!(bytes("XYSCSS=422P10"), Ok(32));
+    assert_eq!(bytes("Cmono XYSCSS=444"), Ok(8));
+    assert!(bytes("XYSCSS=RGB").unwrap_err().contains("convert"));
+}
+
+#[test]
 fn frames_have_times() {
     let header = parse("YUV4MPEG2 W5 H3 F30000:1001").unwrap();
     assert_eq!(header.time(0), Duration::ZERO);
@@ -109,7 +135,12 @@ fn bad_headers_are_refused_with_the_reason() {
         let reason = parse(line).unwrap_err();
         assert!(reason.contains(part), "{line}: {reason}");
     }
-    assert!(Header::parse(b"YUV4MPEG2 W\xff H3").is_err());
+    for line in
+        [&b"YUV4MPEG2 W\xff H3"[..], b"YUV4MPEG2 W5\x1b[2J H3", b"YUV4MPEG2 W5 H3 F25:1\x07", b"YUV4MPEG2 W5 H3 C\r4"]
+    {
+        let reason = Header::parse(line).unwrap_err();
+        assert!(!reason.contains(char::is_control), "{reason:?}");
+    }
 }
 
 #[test]
