@@ -151,7 +151,7 @@ fn rows(folder: &Path) -> crate::Result<Vec<Row>> {
 }
 
 /// The votes of a row in FER+'s columns, each at most `most`.
-pub(super) fn counts(record: &csv::StringRecord, most: u32) -> Result<Counts, String> {
+pub(crate) fn counts(record: &csv::StringRecord, most: u32) -> Result<Counts, String> {
     if record.len() != COLUMNS.len() {
         return Err(format!("{} columns; expected the {} of FER+", record.len(), COLUMNS.len()));
     }
