@@ -8,9 +8,9 @@ use std::time::Duration;
 use expression_engine::files;
 use serde::{Deserialize, Serialize};
 
-use super::keys::{explained, nearest};
 use crate::deploy::{Board, HealthCheck, Ssh, is_host};
 use crate::error::Error;
+use crate::toml_error::{explained, nearest};
 
 /// Seconds that a service must stay up, unless the file says otherwise.
 const SETTLE: u16 = 10;
