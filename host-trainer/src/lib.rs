@@ -35,6 +35,7 @@ pub mod render;
 pub mod report;
 pub mod run;
 pub mod study;
+mod toml_error;
 pub mod train;
 pub mod upgrade;
 

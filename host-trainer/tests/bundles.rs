@@ -1,4 +1,5 @@
-//! Bundles that `deploy` refuses before it connects, and those that `upgrade` mends.
+//! Bundles that `deploy` refuses before it connects, those that `upgrade` mends, and outputs that would destroy a bundle or another
+//! input.
 
 use std::fs;
 use std::path::Path;
@@ -130,4 +131,64 @@ fn upgrade_adds_labels_and_keeps_faces_and_scores() {
     edit_manifest(&path, swap_labels);
     assert!(refused(&host_trainer(&["upgrade"], &path)).contains("manifest.toml: labels = "));
     assert_eq!(fs::read(path.join(bundle::SELFTEST)).unwrap(), shipped);
+}
+
+#[test]
+fn outputs_that_would_destroy_an_input_are_refused_before_anything_runs() {
+    let folder = copy();
+    let at = |name: &str| folder.path().join(name);
+    fs::create_dir_all(at("two/happy")).unwrap();
+    for name in ["faces.csv", "two/happy/0.png", "names.txt"] {
+        fs::write(at(name), "a=happiness").unwrap();
+    }
+    std::os::unix::fs::symlink("faces.csv", at("link.csv")).unwrap();
+    let tree = || {
+        let list = Command::new("find").arg(folder.path()).args(["-type", "f", "-exec", "cksum", "{}", "+"]).output();
+        String::from_utf8(list.unwrap().stdout).unwrap()
+    };
+    let before = tree();
+    let (table, pictures) = ("fer2013:faces.csv", "folder:two");
+    for (data, flag, output) in [
+        (table, "--csv", "faces.csv"),
+        (table, "--gallery", "./two/../faces.csv"),
+        (table, "--csv", "link.csv"),
+        (table, "--csv", "bundle/manifest.toml"),
+        (pictures, "--gallery", "two/happy/0.png"),
+        (pictures, "--csv", "names.txt"),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_host-trainer"));
+        command.current_dir(folder.path()).args([
+            "evaluate",
+            "--bundle",
+            "other",
+            "--against",
+            "bundle",
+            "--data",
+            data,
+        ]);
+        command.args(["--classes", "names.txt", flag, output]);
+        let told = refused(&command.output().unwrap());
+        assert!(told.contains("it would overwrite the input"), "{told}");
+    }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_host-trainer"));
+    command.current_dir(folder.path()).args(["evaluate", "--bundle", "bundle", "--data", pictures]);
+    let told = refused(&command.args(["--csv", "new", "--gallery", "./new"]).output().unwrap());
+    assert!(told.contains("--csv and --gallery are both new"), "{told}");
+    for (out, words) in [("bundle/MODEL_CARD.md", "overwrite the input"), ("two", "it is a folder")] {
+        let told =
+            refused(&host_trainer(&["export", "--format", "qdq", "--out", at(out).to_str().unwrap()], &at("bundle")));
+        assert!(told.contains(words), "{told}");
+    }
+    assert_eq!(tree(), before);
+}
+
+#[test]
+fn the_results_of_another_study_are_not_overwritten() {
+    let folder = tempfile::tempdir().unwrap();
+    let study = folder.path().join("mine/study.json");
+    fs::create_dir(folder.path().join("mine")).unwrap();
+    fs::write(&study, "{}").unwrap();
+    let told = refused(&host_trainer(&["study", "--device", "cpu", "--name", "mine", "--runs"], folder.path()));
+    assert!(told.contains("study.json is there already; give another --name"), "{told}");
+    assert_eq!(fs::read_to_string(study).unwrap(), "{}");
 }

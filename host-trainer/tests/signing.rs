@@ -85,6 +85,12 @@ fn a_key_is_made_for_its_owner_alone_and_shown_as_a_board_file_takes_it() {
     assert_eq!((public.len(), &public[..2]), (56, "RW"));
     assert_eq!(desk.public("maker.key"), public);
     assert!(desk.refused(&["key", "new", "maker.key", "--no-password"]).contains("exists already"));
+    // A key in the place of the signature.
+    desk.program();
+    fs::rename(desk.path("maker.key"), desk.path("edge-runtime.minisig")).unwrap();
+    let told = desk.refused(&["sign", "edge-runtime", "--key", "edge-runtime.minisig"]);
+    assert!(told.contains("it would overwrite the input"), "{told}");
+    fs::rename(desk.path("edge-runtime.minisig"), desk.path("maker.key")).unwrap();
     // Without a terminal there is nobody to ask.
     assert!(desk.refused(&["key", "new", "other.key"]).contains("--password-file"));
     assert!(!desk.path("other.key").exists());

@@ -35,6 +35,7 @@ impl Cmd {
         // Folds that are trained apart share a folder.
         let numbering = if self.fold.is_some() { Numbering::None } else { Numbering::Next };
         let folder = self.training.folder("-crossval", numbering);
+        self.training.spare_inputs(&folder, None)?;
         eprintln!("cross-validation {} on {}", folder.display(), device::name(device));
         let protocol = self.protocol.unwrap_or_else(|| Protocol::of(data));
         let request = self.training.request(&config, None);

@@ -11,12 +11,14 @@ use indicatif::{HumanBytes, ProgressBar};
 use super::fleet::{Permissions, RollOut};
 use super::key::PasswordArgs;
 use crate::assets;
-use crate::deploy::{Action, HealthCheck, News, Ssh, Version, evidence, is_host};
+use crate::deploy::{Action, HealthCheck, News, Ssh, Version, evidence, is_host, port_of_host};
 use crate::error::Error;
 use crate::progress;
 
 /// The bundle that the repository carries.
 const SHIPPED: &str = "models/ferplus-edge";
+/// Why [`shipped`] finds nothing.
+pub(super) const NOT_SHIPPED: &str = "no models/ferplus-edge in this folder, the program's or above";
 
 /// Deploy the runtime to a board over ssh: program, bundle, board file and service, as one version.
 ///
@@ -32,7 +34,7 @@ pub struct Cmd {
     #[arg(long, value_name = "USER@ADDRESS", value_parser = host, required_unless_present = "fleet")]
     host: Option<String>,
     /// Port of the board's ssh server.
-    #[arg(long, value_name = "N", conflicts_with = "fleet")]
+    #[arg(long, value_name = "N", conflicts_with = "fleet", value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
     /// Private key to log in with.
     #[arg(long, value_name = "FILE")]
@@ -91,12 +93,10 @@ impl Cmd {
     /// stay up.
     pub fn run(&self) -> crate::Result<()> {
         if let Some(fleet) = &self.roll_out.fleet {
-            let shipped = self.bundle.is_none().then(shipped).transpose()?.unwrap_or_default();
             return self.roll_out.run(
                 fleet,
                 self.binary.as_deref(),
                 self.bundle.as_deref(),
-                &shipped,
                 Permissions {
                     accept_worse: self.accept_worse,
                     older: self.allow_older_bundle,
@@ -117,7 +117,7 @@ impl Cmd {
             Some(board) => {
                 let bundle = match &self.bundle {
                     Some(folder) => folder.clone(),
-                    None => shipped()?,
+                    None => shipped().ok_or_else(|| Error::BadInput(format!("{NOT_SHIPPED}; give --bundle DIR")))?,
                 };
                 let key = self.sign.as_deref().map(|file| self.password.open(file)).transpose()?;
                 let version = Version::gather(board, self.binary.as_deref(), &bundle, key.as_ref())?;
@@ -146,9 +146,9 @@ impl Cmd {
     }
 }
 
-fn shipped() -> crate::Result<PathBuf> {
-    let missing = || format!("no {SHIPPED} in this folder, the program's or above; give --bundle DIR");
-    assets::find(SHIPPED).ok_or_else(|| Error::BadInput(missing()))
+/// The bundle that the repository carries; `None` outside of it.
+pub(super) fn shipped() -> Option<PathBuf> {
+    assets::find(SHIPPED)
 }
 
 /// Shows on stderr what happens on one board.
@@ -190,7 +190,11 @@ fn check_evidence(ssh: &Ssh, bundle: &Path) -> crate::Result<()> {
 
 /// A host that ssh does not take for an option.
 fn host(text: &str) -> Result<String, String> {
-    if is_host(text) { Ok(text.to_owned()) } else { Err("give USER@ADDRESS".into()) }
+    match port_of_host(text) {
+        Some((host, port)) => Err(format!("a port does not belong here; give --host {host} --port {port}")),
+        None if is_host(text) => Ok(text.to_owned()),
+        None => Err("give USER@ADDRESS".into()),
+    }
 }
 
 /// A path that every shell reads as one word.

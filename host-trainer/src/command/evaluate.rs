@@ -1,12 +1,13 @@
 //! `host-trainer evaluate`
 
-use std::fs::File;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use expression_engine::{EngineOptions, files, selftest};
 
+use super::output;
 use crate::dataset::{self, ClassNames, Part, Request, Source, Split, contact_sheet};
-use crate::error::Context;
+use crate::error::Error;
 use crate::evaluate::Evaluation;
 use crate::report::{self, Answered};
 
@@ -29,7 +30,7 @@ pub struct Cmd {
     /// What the names of class folders mean, for folder:DIR: NAME=LABEL,... (LABEL - leaves a class out), a file with such
     /// lines, or the numbering of fer2013, raf-db or affectnet. Common spellings are understood without it.
     #[arg(long, value_name = "NAMES")]
-    classes: Option<ClassNames>,
+    classes: Option<Classes>,
     /// Part to measure on. For FER+, valid is its PublicTest and test its PrivateTest.
     #[arg(long, value_enum, default_value_t = Parts::Test)]
     split: Parts,
@@ -48,6 +49,23 @@ pub struct Cmd {
     /// Seed that decides which samples are drawn and held out. Give that of the run that made the bundle.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+}
+
+/// `--classes`.
+#[derive(Debug, Clone)]
+struct Classes {
+    names: ClassNames,
+    /// The file that they are from, if they are from one.
+    file: Option<PathBuf>,
+}
+
+impl FromStr for Classes {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Classes, String> {
+        let file = Some(PathBuf::from(text)).filter(|path| path.is_file());
+        Ok(Classes { names: text.parse()?, file })
+    }
 }
 
 /// `--split`.
@@ -79,6 +97,7 @@ impl Cmd {
     /// # Errors
     /// Returns an error if a bundle is refused, the data set is bad input or a file cannot be written.
     pub fn run(&self) -> crate::Result<()> {
+        self.check_outputs()?;
         let (bundle, engine) = selftest::open(&self.bundle, EngineOptions::default())?;
         let old = self.against.as_ref().map(|folder| selftest::open(folder, EngineOptions::default())).transpose()?;
         let part = self.part(bundle.manifest().quantization.calibration_samples)?;
@@ -100,9 +119,24 @@ impl Cmd {
         crate::error::print(text.trim_end())
     }
 
+    /// Refuses outputs that would destroy an input or each other.
+    fn check_outputs(&self) -> crate::Result<()> {
+        let classes = self.classes.as_ref().and_then(|classes| classes.file.as_deref());
+        let inputs = [Some(self.bundle.as_path()), self.against.as_deref(), self.data.path(), classes];
+        for output in [&self.csv, &self.gallery].into_iter().flatten() {
+            output::refuse_overwriting(output, inputs.into_iter().flatten())?;
+        }
+        match (&self.csv, &self.gallery) {
+            (Some(csv), Some(gallery)) if files::refuse_overwriting(gallery, [csv]).is_err() => {
+                Err(Error::BadInput(format!("--csv and --gallery are both {}; name two files", csv.display())))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn part(&self, calibration: usize) -> crate::Result<Part> {
         let request = Request { rendered: DRAWN, limit: None, calibration, seed: self.seed };
-        let source = self.data.clone().with_classes(self.classes.clone())?;
+        let source = self.data.clone().with_classes(self.classes.as_ref().map(|classes| classes.names.clone()))?;
         match self.split {
             Parts::Train => dataset::part(&source, Split::Train, request),
             Parts::Valid => dataset::part(&source, Split::Valid, request),
@@ -124,8 +158,9 @@ impl Cmd {
 
     fn write_files(&self, evaluation: &Evaluation, part: &Part) -> crate::Result<()> {
         if let Some(path) = &self.csv {
-            let place = || format!("cannot write {}", path.display());
-            evaluation.csv(&part.samples, File::create(path).with_context(place)?).with_context(place)?;
+            let mut table = Vec::new();
+            evaluation.csv(&part.samples, &mut table)?;
+            files::write_bytes(path, &table)?;
         }
         if let Some(path) = &self.gallery {
             let mistakes = evaluation.mistakes(&part.samples).into_iter().take(SHOWN);

@@ -1,10 +1,15 @@
 //! `host-trainer export`
 
+use std::fs;
 use std::path::PathBuf;
 
 use expression_engine::{EngineOptions, bundle, files, selftest};
 
+use super::output;
 use crate::onnx::qdq;
+
+/// File that is written by default.
+const OUT: &str = "expression-qdq.onnx";
 
 /// Export a bundle's int8 net in another format, for engines other than edge-runtime.
 ///
@@ -20,7 +25,7 @@ pub struct Cmd {
     #[arg(long, value_enum)]
     format: Format,
     /// File to write. By default expression-qdq.onnx in this folder.
-    #[arg(long, value_name = "FILE", default_value = "expression-qdq.onnx")]
+    #[arg(long, value_name = "FILE", default_value = OUT)]
     out: PathBuf,
 }
 
@@ -39,8 +44,11 @@ impl Cmd {
     pub fn run(&self) -> crate::Result<()> {
         let (bundle, _) = selftest::open(&self.bundle, EngineOptions::default())?;
         let Format::Qdq = self.format;
-        let files_of_bundle = bundle.manifest().files.keys().map(String::as_str).chain([bundle::MANIFEST]);
-        files::refuse_overwriting(&self.out, files_of_bundle.map(|name| self.bundle.join(name)))?;
+        let files_there = fs::read_dir(&self.bundle)?.collect::<Result<Vec<_>, _>>()?;
+        let parts: Vec<PathBuf> =
+            files_there.iter().map(fs::DirEntry::path).filter(|path| !path.ends_with(OUT)).collect();
+        // An earlier export may lie in the bundle's folder, and is no part of it.
+        output::refuse_overwriting(&self.out, parts.iter().map(PathBuf::as_path))?;
         files::write_bytes(&self.out, &qdq::from_int8(&bundle.read(bundle::INT8)?)?)?;
         crate::error::print(&self.out.display().to_string())
     }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use expression_engine::{Bundle, files};
 
+use super::deploy::{NOT_SHIPPED, shipped};
 use crate::deploy::{News, Step, Version, evidence};
 use crate::error::{Context, Error, print};
 use crate::fleet::{self, Fleet, Kind, Ledger, Member, Outcome, Plan};
@@ -149,7 +150,6 @@ impl RollOut {
         path: &Path,
         binary: Option<&Path>,
         bundle: Option<&Path>,
-        shipped: &Path,
         permissions: Permissions,
     ) -> crate::Result<()> {
         let begun = Instant::now();
@@ -159,13 +159,14 @@ impl RollOut {
         let parts = |member: &Member| {
             let bundle = bundle.map(Path::to_owned).or_else(|| member.bundle.clone());
             let binary = binary.map(Path::to_owned).or_else(|| member.binary.clone());
-            (member.board.clone(), binary, bundle.unwrap_or_else(|| shipped.to_owned()))
+            (member.board.clone(), binary, bundle)
         };
         let mut versions = HashMap::new();
         for member in &members {
             if let Entry::Vacant(place) = versions.entry(parts(member)) {
                 let (board, binary, bundle) = place.key();
                 let gather = || -> crate::Result<Version> {
+                    let bundle = &bundle_of(bundle.clone(), path, shipped)?;
                     if !accept_worse {
                         // Which of many bundles the boards run is not asked: the evidence itself must not be against it.
                         evidence::check(Bundle::open(bundle)?.manifest(), || Ok(None))?;
@@ -215,9 +216,37 @@ impl RollOut {
     }
 }
 
+/// The bundle of a board: the one that is named, or else the shipped one, which need not be there if it is not needed.
+fn bundle_of(
+    named: Option<PathBuf>,
+    fleet: &Path,
+    shipped: impl FnOnce() -> Option<PathBuf>,
+) -> crate::Result<PathBuf> {
+    let missing = || Error::BadInput(format!("{NOT_SHIPPED}; set bundle in {}", fleet.display()));
+    named.or_else(shipped).ok_or_else(missing)
+}
+
 fn line(outcome: &Outcome) -> String {
     match outcome.kind {
         Kind::Runs => outcome.kind.name().to_owned(),
         kind => format!("{}: {}", kind.name(), outcome.reason),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shipped_bundle_is_looked_for_only_if_it_is_needed() {
+        let fleet = Path::new("site/fleet.toml");
+        let named = bundle_of(Some("kitchen".into()), fleet, || unreachable!("looked for")).unwrap();
+        assert_eq!(named, Path::new("kitchen"));
+        assert_eq!(bundle_of(None, fleet, || Some("shipped".into())).unwrap(), Path::new("shipped"));
+        let error = bundle_of(None, fleet, || None).unwrap_err().to_string();
+        assert!(
+            error.contains("no models/ferplus-edge") && error.ends_with("set bundle in site/fleet.toml"),
+            "{error}"
+        );
     }
 }

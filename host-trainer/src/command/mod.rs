@@ -11,6 +11,7 @@ pub mod inspect;
 pub mod key;
 pub mod label;
 pub mod manual;
+mod output;
 pub mod predict;
 pub mod report;
 pub mod robustness;

@@ -74,7 +74,9 @@ impl Cmd {
             overwrite: *overwrite,
             fold: None,
         };
-        let mut run = Run::open(&self.training.folder("", Numbering::Next), &config, asked)?;
+        let folder = self.training.folder("", Numbering::Next);
+        self.training.spare_inputs(&folder, self.final_of.as_deref())?;
+        let mut run = Run::open(&folder, &config, asked)?;
         if let Some(minutes) = self.max_minutes {
             run.end_by(begun + Duration::from_secs(60 * minutes));
         }

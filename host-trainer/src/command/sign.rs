@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use expression_engine::{Bundle, bundle};
+use expression_engine::trust::signature_path;
+use expression_engine::{Bundle, bundle, files};
 use expression_signing::sign_file;
 
 use super::key::PasswordArgs;
@@ -35,10 +36,14 @@ impl Cmd {
     /// # Errors
     /// Returns an error if a bundle is damaged, a file cannot be read or written, or the key cannot be used.
     pub fn run(&self) -> crate::Result<()> {
-        let files = self.paths.iter().map(|path| signed_file(path)).collect::<crate::Result<Vec<_>>>()?;
+        let signed = self.paths.iter().map(|path| signed_file(path)).collect::<crate::Result<Vec<_>>>()?;
         let key = self.password.open(&self.key)?;
         let sequence = self.sequence.unwrap_or_else(expression_signing::now);
-        for file in files {
+        for file in &signed {
+            // Before anything is signed: the key may be called FILE.minisig.
+            files::refuse_overwriting(&signature_path(file), [&self.key])?;
+        }
+        for file in signed {
             let signature = sign_file(&key, &file, sequence)?;
             crate::error::print(&format!("{} signs sequence number {sequence}", signature.display()))?;
         }

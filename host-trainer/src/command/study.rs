@@ -8,6 +8,7 @@ use super::training::{Numbering, Training};
 use crate::config::{Config, Net};
 use crate::dataset::{self, Part, Source, Split};
 use crate::device;
+use crate::error::Error;
 use crate::report;
 use crate::study::Plan;
 use crate::study::adaptation::{self, Method};
@@ -54,6 +55,13 @@ impl Cmd {
         let (config, device) = self.training.configuration()?;
         let data = self.training.source()?;
         let folder = self.training.folder("-study", Numbering::Next);
+        self.training.spare_inputs(&folder, None)?;
+        let earlier =
+            ["study.json", "adaptation.json"].map(|name| folder.join(name)).into_iter().find(|path| path.exists());
+        if let Some(earlier) = earlier.filter(|_| !self.training.resume && !self.training.overwrite) {
+            let advice = "give another --name, --resume to continue it, or --overwrite to replace it";
+            return Err(Error::BadInput(format!("{} is there already; {advice}", earlier.display())));
+        }
         eprintln!("study {} on {}", folder.display(), device::name(device));
         let sizes: Vec<usize> = self.samples.iter().map(|count| *count as usize).collect();
         if self.training.from.is_some() && config.adapt.is_some() {

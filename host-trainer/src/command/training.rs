@@ -110,6 +110,26 @@ impl Training {
         }
     }
 
+    /// Refuses to overwrite a run that is read: `also` is a further input of the command.
+    ///
+    /// # Errors
+    /// Returns [`Error::BadInput`] if the trained net, the face net's weights or `also` lie in the run's folder.
+    pub fn spare_inputs(&self, folder: &Path, also: Option<&Path>) -> crate::Result<()> {
+        let inputs = [self.from.as_deref(), self.face_net_weights.as_deref().map(Path::new), also];
+        let is_inside = |input: &&Path| {
+            let whole = |path: &Path| path.canonicalize().ok();
+            whole(input).zip(whole(folder)).is_some_and(|(input, folder)| input.starts_with(folder))
+        };
+        match inputs.into_iter().flatten().find(is_inside).filter(|_| self.overwrite) {
+            Some(input) => {
+                let advice = "give another --name, or leave --overwrite out";
+                let (folder, input) = (folder.display(), input.display());
+                Err(Error::BadInput(format!("cannot overwrite {folder}: it holds the input {input}; {advice}")))
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Returns the folder RUNS/NAME. A name that was not given is made of the data set's name, the preset's and `suffix`, and
     /// gets a number if runs of that name exist: a new one, or with --resume and --overwrite the last one.
     pub fn folder(&self, suffix: &str, numbering: Numbering) -> PathBuf {
@@ -162,6 +182,33 @@ mod tests {
         for name in ["faces-edge-2", "a..b", "Über uns", "1.5"] {
             assert_eq!(run_name(name).as_deref(), Ok(name));
         }
+    }
+
+    #[derive(clap::Parser)]
+    struct Flags {
+        #[command(flatten)]
+        training: Training,
+    }
+
+    #[test]
+    fn a_run_that_is_read_is_not_overwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        let [run, other] = ["run", "run-2"].map(|name| folder.path().join(name));
+        std::fs::create_dir_all(run.join("bundle")).unwrap();
+        std::fs::create_dir(&other).unwrap();
+        std::os::unix::fs::symlink("run", folder.path().join("link")).unwrap();
+        let spared = |more: &[&str], folder: &Path, also: Option<&Path>| {
+            let flags: Flags = clap::Parser::parse_from([&["x"], more].concat());
+            flags.training.spare_inputs(folder, also).map_err(|error| error.to_string())
+        };
+        let from = folder.path().join("link/bundle");
+        let from = from.to_str().unwrap();
+        let told = spared(&["--from", from, "--overwrite"], &run, None).unwrap_err();
+        assert!(told.contains("it holds the input") && told.contains("another --name"), "{told}");
+        assert!(spared(&["--overwrite"], &run, Some(&run)).is_err());
+        spared(&["--from", from, "--overwrite"], &other, None).unwrap();
+        spared(&["--from", from, "--resume"], &run, None).unwrap();
+        spared(&["--overwrite"], &run, Some(&folder.path().join("missing"))).unwrap();
     }
 
     #[test]

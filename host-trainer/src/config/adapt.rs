@@ -55,8 +55,8 @@ impl Adapt {
         require(weights.iter().all(|weight| (0.0..=1000.0).contains(weight)), "adapt: a weight is 0 to 1000")?;
         require((0.0..1.0).contains(&self.old), "adapt.old: a share, 0 to less than 1")?;
         require(self.layer_decay > 0.0 && self.layer_decay <= 1.0, "adapt.layer_decay: more than 0, at most 1")?;
-        require(self.patience > 0, "adapt.patience: at least 1 epoch")?;
-        require(self.rehearsal_faces >= 10, "adapt.rehearsal_faces: at least 10")?;
+        require((1..=100_000).contains(&self.patience), "adapt.patience: 1 to 100000 epochs")?;
+        require((10..=1_000_000).contains(&self.rehearsal_faces), "adapt.rehearsal_faces: 10 to 1000000")?;
         require((1..=10_000).contains(&self.rehearsal_batch), "adapt.rehearsal_batch: 1 to 10000")?;
         require((0.0..=1.0).contains(&self.keep), "adapt.keep: a share, 0 to 1")?;
         require((1..=1_000_000).contains(&self.draws), "adapt.draws: 1 to 1000000")

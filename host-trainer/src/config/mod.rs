@@ -8,11 +8,15 @@ use expression_engine::files;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Context, Error};
+use crate::toml_error::explained;
 
 mod adapt;
 mod disturbance;
+mod range;
 mod schedule;
 mod teachers;
+
+use range::{MAX_BATCH, MAX_EPOCHS, MAX_MOMENTUM, MAX_RATE, MAX_SAMPLES, MAX_VIEWS, MIN_RATE, Range};
 
 pub use adapt::{Adapt, Start};
 pub use disturbance::{Degrade, Mix};
@@ -345,8 +349,7 @@ impl Config {
     /// # Errors
     /// Returns [`Error::BadInput`] if a key is missing, unknown or out of range.
     pub fn parse(text: &str) -> crate::Result<Config> {
-        let config: Config = toml::from_str(text)
-            .map_err(|error: toml::de::Error| Error::BadInput(error.to_string().replace('\n', " ")))?;
+        let config: Config = toml::from_str(text).map_err(|error| Error::BadInput(explained(&error, text)))?;
         config.check().map_err(Error::BadInput)?;
         Ok(config)
     }
@@ -357,7 +360,7 @@ impl Config {
     }
 
     fn check(&self) -> Result<(), String> {
-        let Net { channels, aligned, size, convolutions, pools, hidden, dropout, .. } = &self.net;
+        let Net { channels, aligned, size, convolutions, pools, .. } = &self.net;
         let require = |holds: bool, what: &str| holds.then_some(()).ok_or_else(|| what.to_owned());
         require(matches!(channels, 1 | 3), "net.channels must be 1 or 3")?;
         require((8..=*aligned).contains(size) && *aligned <= 1024, "net: 8 <= size <= aligned <= 1024")?;
@@ -365,14 +368,13 @@ impl Config {
         require(norm, "net.block: qarepvgg needs net.batch_norm = true")?;
         let gain = self.net.low_light.is_none_or(|gain| gain.checked().is_some());
         require(gain, "net.low_light: 1 <= below <= to <= 255")?;
-        require(!convolutions.is_empty() && convolutions.iter().all(|n| (1..=4096).contains(n)), "net.convolutions")?;
+        require(
+            (1..=64).contains(&convolutions.len()) && convolutions.iter().all(|n| (1..=4096).contains(n)),
+            "net.convolutions: 1 to 64 numbers of channels, each 1 to 4096",
+        )?;
         let ascending = pools.is_sorted_by(|a, b| a < b) && pools.iter().all(|n| (1..=convolutions.len()).contains(n));
         require(ascending && self.net.map_size() > 0, "net.pools: numbers of convolutions, ascending, not too many")?;
-        require((32..=1024).contains(&self.face_net.size), "face_net.size: 32 to 1024 pixels")?;
-        require((0.0..=1.0).contains(&self.stage_two.balance), "stage_two.balance: a power, 0 to 1")?;
-        require((0.0..=1.0).contains(&self.stage_two.prior), "stage_two.prior: a share, 0 to 1")?;
-        require((0.0..=1.0).contains(&self.stage_two.teacher), "stage_two.teacher: a share, 0 to 1")?;
-        require((0.0..=1.0).contains(&self.augment.erase), "augment.erase: a share, 0 to 1")?;
+        range::check(&self.ranges())?;
         self.augment.degrade.as_ref().map_or(Ok(()), Degrade::check)?;
         self.augment.mix.as_ref().map_or(Ok(()), Mix::check)?;
         require((0.0..1.0).contains(&self.stage_two.average), "stage_two.average: a share, 0 to less than 1")?;
@@ -394,19 +396,47 @@ impl Config {
             self.stage_two.teacher_views == 0 || self.stage_two.teacher > 0.0,
             "stage_two.teacher_views: without a teacher, 0",
         )?;
-        require(
-            (1..=65536).contains(hidden) && (0.0..1.0).contains(dropout),
-            "net.hidden or net.dropout is out of range",
-        )?;
-        require(self.stage_one.batch > 1 && self.stage_two.batch > 1, "a batch has at least 2 samples")?;
-        require(self.face_net_tuning.batch > 1, "a batch has at least 2 samples")?;
-        require(self.stage_one.views > 0, "stage_one.views must be at least 1")?;
-        require(self.stage_one.power >= 1.0, "stage_one.power must be at least 1")?;
-        require(self.stage_two.epochs > 0, "stage_two.epochs must be at least 1")?;
-        self.adapt.as_ref().map_or(Ok(()), Adapt::check)?;
-        require((50.0..=100.0).contains(&self.quantize.percentile), "quantize.percentile: 50 to 100")?;
-        require(self.quantize.calibration_samples >= 8, "quantize.calibration_samples: at least 8")?;
-        Ok(())
+        self.adapt.as_ref().map_or(Ok(()), Adapt::check)
+    }
+
+    /// The numbers that need no others to be judged, each with its key and range.
+    fn ranges(&self) -> Vec<Range> {
+        let Config { net, face_net, face_net_tuning: tuning, stage_one: one, stage_two: two, augment, .. } = self;
+        vec![
+            ("net.hidden", net.hidden as f64, 1.0, 65536.0),
+            ("net.dropout", net.dropout, 0.0, 0.99),
+            ("face_net.size", face_net.size as f64, 32.0, 1024.0),
+            ("face_net_tuning.epochs", tuning.epochs as f64, 0.0, MAX_EPOCHS),
+            ("face_net_tuning.batch", tuning.batch as f64, 2.0, MAX_BATCH),
+            ("face_net_tuning.rate", tuning.rate, MIN_RATE, MAX_RATE),
+            ("face_net_tuning.momentum", tuning.momentum, 0.0, MAX_MOMENTUM),
+            ("face_net_tuning.weight_decay", tuning.weight_decay, 0.0, 1.0),
+            ("stage_one.epochs", one.epochs as f64, 0.0, MAX_EPOCHS),
+            ("stage_one.batch", one.batch as f64, 2.0, MAX_BATCH),
+            ("stage_one.power", one.power, 1.0, 10.0),
+            ("stage_one.views", one.views as f64, 1.0, MAX_VIEWS),
+            ("stage_one.rate", one.rate, MIN_RATE, MAX_RATE),
+            ("stage_one.momentum", one.momentum, 0.0, MAX_MOMENTUM),
+            ("stage_one.weight_decay", one.weight_decay, 0.0, 1.0),
+            ("stage_two.epochs", two.epochs as f64, 1.0, MAX_EPOCHS),
+            ("stage_two.batch", two.batch as f64, 2.0, MAX_BATCH),
+            ("stage_two.rate", two.rate, MIN_RATE, MAX_RATE),
+            ("stage_two.momentum", two.momentum, 0.0, MAX_MOMENTUM),
+            ("stage_two.weight_decay", two.weight_decay, 0.0, 1.0),
+            ("stage_two.balance", two.balance, 0.0, 1.0),
+            ("stage_two.prior", two.prior, 0.0, 1.0),
+            ("stage_two.teacher", two.teacher, 0.0, 1.0),
+            ("stage_two.teacher_views", two.teacher_views as f64, 0.0, MAX_VIEWS),
+            ("augment.rotation", augment.rotation, 0.0, 180.0),
+            ("augment.scale", augment.scale, 0.0, 0.9),
+            ("augment.shift", augment.shift, 0.0, 1.0),
+            ("augment.brightness", augment.brightness, 0.0, 10.0),
+            ("augment.contrast", augment.contrast, 0.0, 1.0),
+            ("augment.erase", augment.erase, 0.0, 1.0),
+            ("quantize.calibration_samples", self.quantize.calibration_samples as f64, 8.0, MAX_SAMPLES),
+            ("quantize.percentile", self.quantize.percentile, 50.0, 100.0),
+            ("run.rendered", self.run.rendered as f64, 1.0, MAX_SAMPLES),
+        ]
     }
 }
 

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use super::range::{self, MAX_BATCH, MAX_EPOCHS, MAX_RATE, MIN_RATE};
+
 /// A net that is tuned on the expression set, and answers in stage two with the others: a table of `[[teachers]]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -90,14 +92,16 @@ impl TeacherNet {
         let named = !self.name.is_empty() && self.name.len() <= 40 && self.name.chars().all(plain);
         let of_scratch = (self.source == TeacherSource::Scratch) == self.scratch.is_some();
         let frozen = self.frozen == 0 || self.source == TeacherSource::DenseNet121;
-        let positive = |value: f64| value.is_finite() && value > 0.0;
+        range::check(&[
+            ("teachers.epochs", self.epochs as f64, 1.0, MAX_EPOCHS),
+            ("teachers.batch", self.batch as f64, 2.0, MAX_BATCH),
+            ("teachers.rate", self.rate, MIN_RATE, MAX_RATE),
+            ("teachers.head_rate", self.head_rate, MIN_RATE, 1000.0),
+            ("teachers.weight_decay", self.weight_decay, 0.0, 1.0),
+        ])?;
         let wrong = match () {
             () if !named => "name: lower-case letters, digits and -",
             () if !(32..=512).contains(&self.size) => "size: 32 to 512 pixels",
-            () if self.epochs == 0 => "epochs: at least 1",
-            () if self.batch < 2 => "batch: at least 2 samples",
-            () if !positive(self.rate) || !positive(self.head_rate) => "rate and head_rate: more than 0",
-            () if !(0.0..=1.0).contains(&self.weight_decay) => "weight_decay: 0 to 1",
             () if !(0.0..1.0).contains(&self.average) => "average: a share, 0 to less than 1",
             () if !frozen || self.frozen > 3 => "frozen: 0 to 3 blocks of densenet-121; 0 for the others",
             () if !of_scratch => "scratch: the shape of a net with source = \"scratch\", and of no other",

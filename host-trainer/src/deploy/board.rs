@@ -6,6 +6,7 @@ use expression_engine::trust::{Settings, Trust};
 use serde::Deserialize;
 
 use crate::error::{Context, Error};
+use crate::toml_error::explained;
 
 /// A board, as far as deploying needs to know it.
 pub struct Board {
@@ -73,7 +74,7 @@ impl Board {
             }
         };
         let file: File = toml::from_str(&text).map_err(|error| {
-            let reason = error.message().replace('\n', " ");
+            let reason = explained(&error, &text);
             Error::BadInput(format!("{}: {reason}; boards/README.md explains each key", path.display()))
         })?;
         let trust =

@@ -13,5 +13,5 @@ mod version;
 pub use board::Board;
 pub use failure::{Cause, Failure};
 pub use news::{News, Step, Tell};
-pub use ssh::{Action, HealthCheck, Ssh, is_host};
+pub use ssh::{Action, HealthCheck, Ssh, is_host, port_of_host};
 pub use version::Version;

@@ -297,6 +297,16 @@ pub fn is_host(text: &str) -> bool {
     is_name(user) && is_name(address) && !text.contains(|c: char| c.is_whitespace() || c.is_control())
 }
 
+/// The two parts of HOST:PORT, which ssh takes for a name; `None` if there is no port. IPv6 addresses have several colons, and
+/// ssh reads the port of `ssh://HOST:PORT` itself.
+pub fn port_of_host(text: &str) -> Option<(&str, &str)> {
+    let (host, port) = text.rsplit_once(':').filter(|_| !text.starts_with("ssh://"))?;
+    let address = host.rsplit('@').next().unwrap_or(host);
+    let is_whole = !address.contains(':') || (address.starts_with('[') && address.ends_with(']'));
+    let is_port = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    (is_whole && is_port).then_some((host, port))
+}
+
 /// What was heard on stderr.
 #[derive(Default)]
 struct Heard {
@@ -339,5 +349,27 @@ fn send(mut to: impl Write, archive: &[u8], watched: &Watched) {
         }
         bytes += piece.len() as u64;
         watched.tell(News::Sent { bytes, all });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_is_told_from_an_ipv6_address() {
+        for (text, parts) in [
+            ("pi@127.0.0.1:29", Some(("pi@127.0.0.1", "29"))),
+            ("board.local:2222", Some(("board.local", "2222"))),
+            ("pi@[2001:db8::6]:22", Some(("pi@[2001:db8::6]", "22"))),
+            ("pi@2001:db8::6", None),
+            ("2001:db8::22", None),
+            ("pi@[::1]", None),
+            ("ssh://pi@board:22", None),
+            ("pi@board", None),
+            ("12:34@board", None),
+        ] {
+            assert_eq!(port_of_host(text), parts, "{text}");
+        }
     }
 }

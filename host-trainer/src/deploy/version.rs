@@ -144,8 +144,9 @@ const MAX_PROGRAM: u64 = 256 << 20;
 
 fn read_binary(board: &Board, path: &Path) -> crate::Result<Vec<u8>> {
     let build = format!("cargo xtask build --board {}", board.path.display());
-    let bytes = files::read_at_most(path, MAX_PROGRAM)
-        .map_err(|error| Error::BadInput(format!("{error}; build it with `{build}`, or give --binary")))?;
+    let bytes = files::read_at_most(path, MAX_PROGRAM).map_err(|error| {
+        Error::BadInput(format!("{error}; build it with `{build}`, or give --binary (in fleet.toml: binary)"))
+    })?;
     let wanted = board.target.split('-').next().unwrap_or_default();
     let found = match elf::processor(&bytes) {
         Some(found) if found == wanted => return Ok(bytes),

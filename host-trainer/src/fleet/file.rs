@@ -8,9 +8,9 @@ use std::time::Duration;
 use expression_engine::files;
 use serde::{Deserialize, Serialize};
 
-use super::keys::{explained, nearest};
-use crate::deploy::{Board, HealthCheck, Ssh, is_host};
+use crate::deploy::{Board, HealthCheck, Ssh, is_host, port_of_host};
 use crate::error::Error;
+use crate::toml_error::{explained, nearest};
 
 /// Seconds that a service must stay up, unless the file says otherwise.
 const SETTLE: u16 = 10;
@@ -200,6 +200,14 @@ fn member(name: &str, own: &Settings, file: &File, folder: &Path) -> Result<Memb
     }
     let settings = settings.under(own);
     let host = settings.host.as_deref().ok_or("host is missing; give the board's address, as for ssh")?;
+    if let Some((host, port)) = port_of_host(host) {
+        return Err(format!("a port does not belong into host; write host = {host:?} and port = {port}"));
+    }
+    if let (Some(user), Some((other, _))) = (&own.user, host.rsplit_once('@'))
+        && user != other
+    {
+        return Err(format!("user is {user:?}, and host names {other:?}; remove one"));
+    }
     let health = HealthCheck {
         within: Seconds::or(settings.health, HEALTH),
         ignore: settings.ignore.iter().flatten().map(|part| format!("{part:?}").to_lowercase()).collect(),
@@ -385,6 +393,13 @@ mod tests {
     }
 
     #[test]
+    fn a_user_may_be_named_twice() {
+        let twice = FLEET.replace("host = \"hall\"", "host = \"ann@hall\"\nuser = \"ann\"");
+        let fleet = Fleet::parse(Path::new("fleet.toml"), &twice).unwrap();
+        assert_eq!(fleet.members[0].ssh.host, "ann@hall");
+    }
+
+    #[test]
     fn metrics_are_a_port_of_the_host_or_another_address() {
         for (metrics, expected) in [
             (Metrics::Port(9464), "192.0.2.1:9464"),
@@ -405,6 +420,8 @@ mod tests {
             ("host = \"hall\"", "host = \"pi@192.0.2.1\"", vec!["boards.hall and boards.kitchen-1 are both"]),
             ("host = \"hall\"", "host = \"-oProxyCommand=reboot\"\nuser = \"@\"", vec!["boards.hall", "host"]),
             ("host = \"hall\"", "", vec!["boards.hall: host is missing"]),
+            ("host = \"hall\"", "host = \"hall:29\"", vec!["boards.hall: a port", "host = \"hall\" and port = 29"]),
+            ("host = \"hall\"", "host = \"pi@hall\"\nuser = \"root\"", vec!["boards.hall: user is \"root\"", "\"pi\""]),
             ("user = \"pi\"", "user = \"pi\"\nhost = \"x\"", vec!["host and groups belong to a board"]),
             ("[\"camera\"]", "[\"model\"]", vec!["line", "camera"]),
             ("metrics = 9090", "metrics = 90900", vec!["expected a port"]),

@@ -4,7 +4,6 @@
 //! [`crate::deploy::Ssh`], as a single one is.
 
 mod file;
-mod keys;
 mod ledger;
 mod outcome;
 mod prometheus;

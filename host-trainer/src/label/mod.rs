@@ -7,9 +7,10 @@ mod faces;
 mod page;
 mod server;
 mod suggestion;
+mod table;
 mod vote;
 
 pub use faces::{Face, Faces};
 pub use server::Server;
 pub use suggestion::{Suggester, Suggestion};
-pub use vote::{MAX_NAME, VOTES, Vote, VoteBook};
+pub use vote::{EARLIER, MAX_NAME, VOTES, Vote, VoteBook};

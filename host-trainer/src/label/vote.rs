@@ -1,6 +1,6 @@
 //! What people said of faces: an append-only log, and the table that is made from it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -10,12 +10,15 @@ use expression_core::Label;
 use expression_engine::files;
 use serde::{Deserialize, Serialize};
 
+use super::table::{self, Row, Table};
 use crate::dataset::labelled::{TABLE, TRAINING};
 use crate::dataset::votes::{ANSWERS, COLUMNS, Counts};
 use crate::error::{Context, Error};
 
 /// The log of votes, one JSON object per line.
 pub const VOTES: &str = "votes.jsonl";
+/// The table that a folder had before its log: votes from elsewhere, which count with those of the log.
+pub const EARLIER: &str = "votes-earlier.csv";
 /// Longest name of a labeller, in characters.
 pub const MAX_NAME: usize = 40;
 
@@ -83,14 +86,20 @@ pub struct VoteBook {
     /// Votes by face and labeller, each with its place in the order of votes.
     votes: BTreeMap<String, BTreeMap<String, (Vote, u64)>>,
     count: u64,
+    /// The votes of [`EARLIER`], and the parts that the table gives its faces.
+    earlier: Table,
 }
 
 impl VoteBook {
-    /// Opens the log of a folder, or makes one, and locks it against a second program. The table is made anew.
+    /// Opens the log of a folder, or makes one, and locks it against a second program. The table is made anew. One that was
+    /// there before the log is kept as [`EARLIER`], and its votes count.
     ///
     /// # Errors
-    /// Returns an error if the folder cannot be written, another program has the log, or a line of it does not parse.
+    /// Returns an error if the folder cannot be written, another program has the log, or a line of it does not parse; if the
+    /// table is not one of votes, or holds others than the log.
     pub fn open(folder: &Path) -> crate::Result<VoteBook> {
+        // Before anything is written.
+        table::read(&folder.join(TABLE))?;
         let path = folder.join(VOTES);
         let open = OpenOptions::new().read(true).append(true).create(true).open(&path);
         let mut log = open.with_context(|| format!("cannot write {}", path.display()))?;
@@ -101,16 +110,38 @@ impl VoteBook {
         let mut text = Vec::new();
         log.read_to_end(&mut text).with_context(|| format!("cannot read {}", path.display()))?;
         let length = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-        text.truncate(length);
-        let mut book =
-            VoteBook { folder: folder.to_owned(), log, length: length as u64, votes: BTreeMap::new(), count: 0 };
+        let rest = text.split_off(length);
+        if !is_cut_off(&rest) {
+            let advice = "end it with a line break if it is a vote, or remove it";
+            return Err(Error::BadInput(format!("{}: its last line is not finished; {advice}", path.display())));
+        }
+        let there = table::read(&folder.join(TABLE))?;
+        let earlier = match table::read(&folder.join(EARLIER))? {
+            Some(earlier) => earlier,
+            None if length == 0 && there.as_ref().is_some_and(|table| !table.is_empty()) => {
+                files::write_bytes(&folder.join(EARLIER), &files::read(&folder.join(TABLE))?)?;
+                there.clone().unwrap_or_default()
+            }
+            None => Table::new(),
+        };
+        let (folder, length) = (folder.to_owned(), length as u64);
+        let mut book = VoteBook { folder, log, length, votes: BTreeMap::new(), count: 0, earlier };
+        let mut unlike = Unlike::new(&book, there.as_ref());
         for (number, line) in text.split(|byte| *byte == b'\n').enumerate().filter(|(_, line)| !line.is_empty()) {
             let line: Line = serde_json::from_slice(line).map_err(|error| {
                 let advice = "remove the line; earlier and later ones stay";
                 Error::BadInput(format!("{}:{}: not a vote: {error}; {advice}", path.display(), number + 1))
             })?;
+            let face = line.face.clone();
             book.remember(line);
+            unlike.look(&book, face);
         }
+        if !unlike.was_none {
+            let advice = "move one of the two to another folder";
+            let what = format!("{}: its votes are not those of {VOTES}; {advice}", book.folder.join(TABLE).display());
+            return Err(Error::BadInput(what));
+        }
+        book.take_parts(there.unwrap_or_default());
         book.cut()?;
         if !book.votes.is_empty() {
             book.write_table()?;
@@ -147,19 +178,34 @@ impl VoteBook {
 
     /// Whether anybody has voted on a face.
     pub fn has(&self, face: &str) -> bool {
-        self.votes.get(face).is_some_and(|votes| !votes.is_empty())
+        self.row(face).counts != Counts::default()
     }
 
     /// The names of all labellers.
     pub fn labellers(&self) -> Vec<&str> {
-        let names: std::collections::BTreeSet<&str> =
-            self.votes.values().flat_map(|votes| votes.keys().map(String::as_str)).collect();
+        let names: BTreeSet<&str> = self.votes.values().flat_map(|votes| votes.keys().map(String::as_str)).collect();
         names.into_iter().collect()
     }
 
-    /// Number of votes that count, of all labellers.
+    /// Number of votes that count, of all labellers and from elsewhere.
     pub fn votes(&self) -> usize {
-        self.votes.values().map(BTreeMap::len).sum()
+        let earlier: usize = self.earlier.values().flat_map(|row| row.counts).map(|count| count as usize).sum();
+        self.votes.values().map(BTreeMap::len).sum::<usize>() + earlier
+    }
+
+    /// The row of a face, which has no votes if nobody voted on it.
+    fn row(&self, face: &str) -> Row {
+        let mut row = self.earlier.get(face).cloned().unwrap_or_default();
+        let votes = self.votes.get(face).into_iter().flat_map(BTreeMap::values);
+        votes.for_each(|(vote, _)| row.counts[vote.place()] = row.counts[vote.place()].saturating_add(1));
+        row
+    }
+
+    /// Keeps the parts that somebody wrote into the table.
+    fn take_parts(&mut self, table: Table) {
+        for (face, row) in table.into_iter().filter(|(_, row)| row.usage != TRAINING) {
+            self.earlier.entry(face).or_default().usage = row.usage;
+        }
     }
 
     fn remember(&mut self, line: Line) {
@@ -179,16 +225,52 @@ impl VoteBook {
 
     /// Writes the table in FER+'s columns, whole or not at all.
     fn write_table(&self) -> crate::Result<()> {
-        let mut table = csv::Writer::from_writer(Vec::new());
-        table.write_record(COLUMNS)?;
-        for (face, votes) in self.votes.iter().filter(|(_, votes)| !votes.is_empty()) {
-            let mut counts = Counts::default();
-            votes.values().for_each(|(vote, _)| counts[vote.place()] += 1);
-            let counts: [String; ANSWERS] = counts.map(|count| count.to_string());
-            table.write_record([TRAINING, face].into_iter().chain(counts.iter().map(String::as_str)))?;
-        }
-        let bytes = table.into_inner().map_err(|error| Error::Failed(error.to_string()))?;
+        let voted = self.votes.iter().filter(|(_, votes)| !votes.is_empty()).map(|(face, _)| face);
+        let faces: BTreeSet<&String> = self.earlier.keys().chain(voted).collect();
+        let bytes = table::bytes(faces.into_iter().map(|face| (face.as_str(), self.row(face))))?;
         Ok(files::write_bytes(&self.folder.join(TABLE), &bytes)?)
+    }
+}
+
+/// Whether this can be the beginning of a line, without the end, as a kill leaves it. An editor, for instance, may leave a
+/// whole line without its line break.
+fn is_cut_off(text: &[u8]) -> bool {
+    let begin = b"{\"face\":\"";
+    let same = begin.len().min(text.len());
+    text[..same] == begin[..same] && !text.ends_with(b"}")
+}
+
+/// Whether the table came from the log that is being read. It may be some votes behind, if the program was killed or the disk
+/// was full, so it is compared after each line.
+struct Unlike {
+    table: Table,
+    /// The faces on which the votes of the two differ.
+    faces: BTreeSet<String>,
+    /// Whether there was a time without any.
+    was_none: bool,
+}
+
+impl Unlike {
+    fn new(book: &VoteBook, table: Option<&Table>) -> Unlike {
+        let Some(table) = table.cloned() else {
+            return Unlike { table: Table::new(), faces: BTreeSet::new(), was_none: true };
+        };
+        let all = book.earlier.keys().chain(table.keys());
+        let counts = |table: &Table, face: &String| table.get(face).map_or(Counts::default(), |row| row.counts);
+        let faces = all.filter(|face| counts(&table, face) != counts(&book.earlier, face)).cloned().collect();
+        let was_none = BTreeSet::is_empty(&faces);
+        Unlike { table, faces, was_none }
+    }
+
+    /// Compares what the two say of a face.
+    fn look(&mut self, book: &VoteBook, face: String) {
+        let counts = self.table.get(&face).map_or(Counts::default(), |row| row.counts);
+        if counts == book.row(&face).counts {
+            self.faces.remove(&face);
+        } else {
+            self.faces.insert(face);
+        }
+        self.was_none |= self.faces.is_empty();
     }
 }
 
@@ -226,9 +308,85 @@ mod tests {
         assert_eq!(VoteBook::open(folder.path()).unwrap().votes(), 4);
     }
 
+    /// A folder with a table of these rows.
+    fn with_table(rows: &str) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(TABLE), format!("{}\n{rows}", COLUMNS.join(","))).unwrap();
+        folder
+    }
+
+    fn rows(folder: &Path) -> String {
+        let table = std::fs::read_to_string(folder.join(TABLE)).unwrap();
+        table.split_once('\n').unwrap().1.to_owned()
+    }
+
+    #[test]
+    fn votes_from_elsewhere_count() {
+        let folder = with_table("PrivateTest,b.png,0,9,0,0,0,0,0,0,0,0\nTraining,a.png,8,0,0,0,0,0,0,0,1,0\n");
+        let folder = folder.path();
+        let told = "Training,a.png,8,0,0,0,0,0,0,0,1,0\nPrivateTest,b.png,0,9,0,0,0,0,0,0,0,0\n";
+        // Also after a kill before the first vote.
+        drop(VoteBook::open(folder).unwrap());
+        let mut book = VoteBook::open(folder).unwrap();
+        assert!(book.has("a.png") && !book.has("c.png"));
+        book.cast("b.png", "anna", HAPPY).unwrap();
+        book.cast("c.png", "anna", HAPPY).unwrap();
+        book.cast("c.png", "anna", None).unwrap();
+        let more = told.replace(",9,", ",10,");
+        assert_eq!((rows(folder), book.votes()), (more.clone(), 19));
+        drop(book);
+        assert_eq!(VoteBook::open(folder).unwrap().votes(), 19);
+        assert_eq!(rows(folder), more);
+
+        // A part that somebody writes into the table stays too.
+        let marked = more.replace("Training", "PublicTest");
+        std::fs::write(folder.join(TABLE), format!("{}\n{marked}", COLUMNS.join(","))).unwrap();
+        let mut book = VoteBook::open(folder).unwrap();
+        book.cast("b.png", "anna", None).unwrap();
+        assert_eq!(rows(folder), marked.replace(",10,", ",9,"));
+        drop(book);
+        // Killed after the vote was logged, or with a full disk: the table is behind.
+        std::fs::write(folder.join(TABLE), format!("{}\n{marked}", COLUMNS.join(","))).unwrap();
+        assert_eq!(VoteBook::open(folder).unwrap().votes(), 18);
+    }
+
+    #[test]
+    fn a_table_that_would_be_lost_is_refused_and_stays() {
+        for (table, reason) in [
+            ("name,label\na.png,happy\n".to_owned(), "not a table of votes"),
+            (format!("{}\nTraining,a.png,x,0,0,0,0,0,0,0,0,0\n", COLUMNS.join(",")), "votes.csv:2: \"x\" is not"),
+            (format!("{}\nTraining,a.png,1\n", COLUMNS.join(",")), "votes.csv:2: 3 columns"),
+            ("\u{0}\u{1}".to_owned(), "not a table of votes"),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            std::fs::write(folder.path().join(TABLE), &table).unwrap();
+            let error = VoteBook::open(folder.path()).unwrap_err().to_string();
+            assert!(error.contains(reason) && error.lines().count() == 1, "{error}");
+            assert_eq!(std::fs::read_to_string(folder.path().join(TABLE)).unwrap(), table);
+            assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        }
+        // Of another folder, beside a log of this one.
+        let folder = with_table("");
+        let mut book = VoteBook::open(folder.path()).unwrap();
+        book.cast("a.png", "anna", HAPPY).unwrap();
+        drop(book);
+        let other = format!("{}\nTraining,a.png,8,0,0,0,0,0,0,0,1,0\n", COLUMNS.join(","));
+        std::fs::write(folder.path().join(TABLE), &other).unwrap();
+        let error = VoteBook::open(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("its votes are not those of votes.jsonl; move"), "{error}");
+        assert_eq!(std::fs::read_to_string(folder.path().join(TABLE)).unwrap(), other);
+    }
+
     #[test]
     fn a_line_that_is_not_a_vote_is_named() {
         let folder = tempfile::tempdir().unwrap();
+        for unfinished in ["{\"face\":\"b.png\",\"by\":\"anna\",\"vote\":\"happiness\",\"time\":0}", "a shopping list"]
+        {
+            std::fs::write(folder.path().join(VOTES), unfinished).unwrap();
+            let error = VoteBook::open(folder.path()).unwrap_err().to_string();
+            assert!(error.contains("votes.jsonl: its last line is not finished"), "{error}");
+            assert_eq!(std::fs::read_to_string(folder.path().join(VOTES)).unwrap(), unfinished);
+        }
         let good = "{\"face\":\"b.png\",\"by\":\"anna\",\"vote\":\"happiness\",\"time\":0}\n";
         std::fs::write(folder.path().join(VOTES), format!("{good}{}", good.replace("happiness", "joy"))).unwrap();
         let error = VoteBook::open(folder.path()).unwrap_err().to_string();

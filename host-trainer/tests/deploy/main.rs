@@ -355,6 +355,14 @@ fn who_cannot_be_reached_is_told_in_one_line() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_host-trainer"));
     command.args(["deploy", "--host", "-oProxyCommand=reboot", "--status"]);
     assert_eq!(Outcome::of(&mut command).code, Some(2));
+    for (arguments, told) in [
+        (["--host", "pi@127.0.0.1:29", "--port", "22"], "give --host pi@127.0.0.1 --port 29"),
+        (["--host", "pi@127.0.0.1", "--port", "0"], "1..=65535"),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_host-trainer"));
+        let outcome = Outcome::of(command.args(["deploy", "--status"]).args(arguments));
+        assert!(outcome.code == Some(2) && outcome.talk.contains(told), "{outcome:#?}");
+    }
 
     let Some(board) = Board::start() else { return };
     let strange = Outcome::of(&mut board.command(&["--status", "--ssh-option", "PubkeyAuthentication=no"]));
