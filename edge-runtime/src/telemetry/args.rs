@@ -13,7 +13,7 @@ use super::listen::parse_address;
 #[cfg(feature = "preview")]
 use super::listen::{Origin, parse_host_name};
 #[cfg(feature = "mqtt")]
-use super::mqtt::{Address, BrokerOptions};
+use super::mqtt::{Address, BrokerOptions, parse_prefix};
 #[cfg(feature = "http")]
 use super::token::Token;
 
@@ -80,7 +80,7 @@ pub struct Args {
 
     /// Announce the board to Home Assistant under this topic prefix; "" announces nothing.
     #[cfg(feature = "mqtt")]
-    #[arg(long, value_name = "PREFIX", default_value = "homeassistant")]
+    #[arg(long, value_name = "PREFIX", default_value = "homeassistant", value_parser = parse_discovery)]
     pub mqtt_discovery: String,
 }
 
@@ -189,7 +189,7 @@ impl Args {
         let mut options = BrokerOptions::new(address);
         options.password = password;
         options.pauses = !self.local_pause_only;
-        options.discovery = Some(self.mqtt_discovery.trim_matches('/').to_owned()).filter(|prefix| !prefix.is_empty());
+        options.discovery = Some(self.mqtt_discovery.clone()).filter(|prefix| !prefix.is_empty());
         #[cfg(feature = "mqtt-tls")]
         if let Some(path) = &self.mqtt_ca_file {
             let pem = expression_engine::files::read_at_most(path, super::token::MAX_BYTES);
@@ -197,4 +197,12 @@ impl Args {
         }
         Ok(options)
     }
+}
+
+/// Reads the prefix under which Home Assistant looks for devices; empty if nothing is announced.
+#[cfg(feature = "mqtt")]
+fn parse_discovery(text: &str) -> Result<String, String> {
+    let prefix = parse_prefix(text)
+        .map_err(|why| format!("{why}; write the discovery prefix of Home Assistant's MQTT settings"));
+    prefix.map(Option::unwrap_or_default)
 }
