@@ -9,7 +9,7 @@ use super::error::TelemetryError;
 #[cfg(feature = "http")]
 use super::limits::ClientLimits;
 #[cfg(feature = "http")]
-use super::listen::parse_address;
+use super::listen::{Listen, parse_listen};
 #[cfg(feature = "preview")]
 use super::listen::{Origin, parse_host_name};
 #[cfg(feature = "mqtt")]
@@ -24,10 +24,10 @@ pub struct Args {
     /// Serve a page with the live picture, face boxes and scores at this address.
     ///
     /// 8080 and localhost:8080 can be reached from this machine only. :8080 is every network interface, 192.168.1.7:8080 one of
-    /// them; both ask visitors for a token.
+    /// them; both ask visitors for a token. off serves none, whatever the board file says.
     #[cfg(feature = "preview")]
-    #[arg(long, value_name = "[ADDR:]PORT", value_parser = parse_address)]
-    pub preview: Option<SocketAddr>,
+    #[arg(long, value_name = "[ADDR:]PORT", value_parser = parse_listen)]
+    pub preview: Option<Listen>,
 
     /// Send at most N pictures per second to each visitor of the preview.
     #[cfg(feature = "preview")]
@@ -51,10 +51,10 @@ pub struct Args {
 
     /// Serve /metrics for Prometheus at this address; --preview serves it as well.
     ///
-    /// Addresses are written as for --preview. Other machines must send the token, as `Authorization: Bearer TOKEN`.
+    /// Addresses, and off, are written as for --preview. Other machines must send the token, as `Authorization: Bearer TOKEN`.
     #[cfg(feature = "metrics")]
-    #[arg(long, value_name = "[ADDR:]PORT", value_parser = parse_address)]
-    pub metrics: Option<SocketAddr>,
+    #[arg(long, value_name = "[ADDR:]PORT", value_parser = parse_listen)]
+    pub metrics: Option<Listen>,
 
     /// Publish records and status to this MQTT broker, such as mqtt://USER@HOST:1883/PREFIX, or mqtts:// for TLS.
     ///
@@ -120,11 +120,11 @@ impl Args {
     /// Whether anybody can watch.
     pub fn is_any(&self) -> bool {
         #[cfg(feature = "preview")]
-        if self.preview.is_some() {
+        if self.preview.and_then(Listen::address).is_some() {
             return true;
         }
         #[cfg(feature = "metrics")]
-        if self.metrics.is_some() {
+        if self.metrics.and_then(Listen::address).is_some() {
             return true;
         }
         self.publishes()
@@ -156,7 +156,7 @@ impl Args {
         std::sync::LazyLock::force(&super::today::ZONE);
         Ok(TelemetryOptions {
             #[cfg(feature = "preview")]
-            preview: self.preview,
+            preview: self.preview.and_then(Listen::address),
             #[cfg(feature = "preview")]
             preview_rate: self.preview_rate,
             #[cfg(feature = "preview")]
@@ -164,7 +164,7 @@ impl Args {
             #[cfg(feature = "preview")]
             preview_embedders: self.preview_embed.clone(),
             #[cfg(feature = "metrics")]
-            metrics: self.metrics,
+            metrics: self.metrics.and_then(Listen::address),
             #[cfg(feature = "http")]
             token: self.preview_token_file.as_deref().map(Token::from_file).transpose()?,
             #[cfg(feature = "http")]
