@@ -16,6 +16,8 @@ use super::listen::{Origin, parse_host_name};
 use super::mqtt::{Address, BrokerOptions, parse_prefix};
 #[cfg(feature = "http")]
 use super::token::Token;
+#[cfg(feature = "preview")]
+use crate::number::whole;
 
 /// The flags about watching a run. Flatten them into a command.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -31,7 +33,7 @@ pub struct Args {
 
     /// Send at most N pictures per second to each visitor of the preview.
     #[cfg(feature = "preview")]
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u8).range(1..=60))]
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = whole::<u8>("whole pictures per second", 1..=60))]
     pub preview_rate: u8,
 
     /// Also answer requests for this host name on a loopback address, for a reverse proxy; may be repeated.
