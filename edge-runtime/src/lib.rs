@@ -9,6 +9,7 @@ pub mod doctor;
 pub mod event;
 pub mod frame;
 pub mod journal;
+mod number;
 pub mod pipeline;
 pub mod record;
 pub mod run;

@@ -207,13 +207,62 @@ fn what_a_flag_requires_may_be_in_the_board_file() {
 }
 
 #[test]
+fn an_address_of_the_board_file_is_turned_off() {
+    let (_folder, path) =
+        board_file("[preview]\naddress = 8080\nhosts = [\"cam.example\"]\n[metrics]\naddress = 9464\n");
+    let shown = stdout(&show(&path, &["--preview", "off"], &[("EDGE_RUNTIME_METRICS", "off")]));
+    assert_eq!(line(&shown, "preview.address"), "preview.address = \"off\"  # --preview");
+    assert_eq!(line(&shown, "metrics.address"), "metrics.address = \"off\"  # EDGE_RUNTIME_METRICS");
+    let (_folder, path) = board_file("[preview]\naddress = \"off\"\n[metrics]\naddress = \"off\"\n");
+    stdout(&program().args(["config", "check"]).arg(path).output().unwrap());
+}
+
+#[test]
+fn a_built_in_board_is_checked_by_its_name() {
+    let checked = |name: &str| program().args(["config", "check", name]).output().unwrap();
+    assert!(stdout(&checked("generic-x86-64")).starts_with("generic-x86-64: ok, "));
+    let refused = checked("generic-x86");
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("name of a built-in board"), "{refused:?}");
+}
+
+#[test]
+fn a_number_is_refused_with_what_is_expected() {
+    let (_folder, path) = board_file("");
+    for (flag, value, expected) in [
+        ("--commit-every", "5s", "expected a number of seconds, 0 to 3600; write 5"),
+        ("--records-per-second", "0", "expected a number of records per second, above 0, or inf"),
+        ("--stall", "1min", "expected a number of seconds, above 0"),
+        ("--frame-rate", "29.97", "expected whole frames per second, 1 to 1000; write 30"),
+        ("--threads", "two", "expected a whole number of threads, 1 to 256"),
+        ("--frames", "1e3", "expected a whole number of frames, 0 or more; write 1000"),
+        ("--detect-every", "0", "expected a whole number of frames, 1 to 100"),
+        ("--frame-stride", "1.5k", "expected a whole number of bytes, 1 or more"),
+        ("--journal-size", "64 MiB", "expected a whole number of MiB, 1 to 1000000; write 64"),
+        ("--keep-faces-per-day", "many", "expected a whole number of faces, 0 to 4294967295"),
+        ("--keep-faces-days", "0", "expected a whole number of days, 1 to 36500"),
+        ("--preview-rate", "abc", "expected whole pictures per second, 1 to 60"),
+    ] {
+        let output = show(&path, &[flag, value], &[]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{flag} {value}: {said}");
+        assert!(said.lines().any(|line| line.ends_with(expected)), "{flag} {value}: {said}");
+    }
+    let said = show(&path, &[], &[("EDGE_RUNTIME_PREVIEW_RATE", "abc")]).stderr;
+    let expected = "EDGE_RUNTIME_PREVIEW_RATE=abc: expected whole pictures per second, 1 to 60\n";
+    assert!(String::from_utf8_lossy(&said).ends_with(expected), "{}", String::from_utf8_lossy(&said));
+}
+
+#[test]
 fn a_wrong_setting_is_refused_in_one_line_that_names_file_line_and_key() {
     for (more, expected) in [
         ("[preview]\nadress = 8080", "unknown key preview.adress; did you mean preview.address?"),
         ("[previeww]\naddress = 8080", "unknown field `previeww`, did you mean `preview`?"),
         ("[mqtt]\ntopic = \"a\"", "unknown key mqtt.topic; there are mqtt.url, mqtt.password_file"),
         ("[preview]\naddress = \"here\"", "preview.address: expected a port"),
-        ("[preview]\nrate = 0", "preview.rate: 0 is not in 1..=60"),
+        ("[preview]\nrate = 0", "preview.rate: expected whole pictures per second, 1 to 60"),
+        ("[source]\nstride = -1", "source.stride: expected a whole number of bytes, 1 or more"),
+        ("[mqtt]\ndiscovery = \"a/#\"", "mqtt.discovery: the prefix contains a wildcard"),
         ("[preview]\nrate = \"5\"", "preview.rate: expected a whole number, found string"),
         ("[source]\nrealtime = 1", "source.realtime: expected true or false"),
         ("[source]\nformat = \"bmp\"", "source.format: no format is called bmp"),
@@ -339,7 +388,7 @@ fn what_lacks_its_partner_or_has_no_variable_is_said_in_one_line() {
         ("EDGE_RUNTIME_KEEP_FACES", "unsure", "give --journal"),
         ("EDGE_RUNTIME_PREVIEW_HOST", "cam.example", "--preview"),
         ("EDGE_RUNTIME_JOURNAL_SIZE", "0.1", "a whole number of MiB"),
-        ("EDGE_RUNTIME_COMMIT_EVERY", "inf", "expected seconds"),
+        ("EDGE_RUNTIME_COMMIT_EVERY", "inf", "a number of seconds"),
         ("EDGE_RUNTIME_SOURCE", "bad://u:hunter2@h", "no source is called bad"),
     ] {
         let refused = show(&path, &[], &[(name, value)]);

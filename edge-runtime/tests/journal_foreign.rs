@@ -69,6 +69,92 @@ fn databases_of_other_programs_are_refused_with_all_their_settings() {
     }
 }
 
+/// A database of another program, as bytes.
+fn database(settings: &str) -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("other");
+    let conn = Connection::open(&path).unwrap();
+    conn.execute_batch(&format!("{settings} CREATE TABLE mine (x); INSERT INTO mine VALUES (zeroblob(9000))")).unwrap();
+    drop(conn);
+    fs::read(path).unwrap()
+}
+
+#[test]
+fn damaged_databases_of_other_programs_are_refused() {
+    for settings in ["", "PRAGMA page_size = 1024;", "PRAGMA application_id = 77;", "PRAGMA journal_mode = WAL;"] {
+        let whole = database(settings);
+        let overwritten = |from: usize| [&whole[..from], &vec![0xff; whole.len() - from]].concat();
+        for (what, bytes) in [
+            ("all but the header overwritten", overwritten(100)),
+            ("all but the magic overwritten", overwritten(16)),
+            ("cut within the first page", whole[..1000].to_vec()),
+            ("cut behind the header", whole[..100].to_vec()),
+            ("cut within the header", whole[..70].to_vec()),
+            ("the magic", whole[..16].to_vec()),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            fs::write(folder.path().join("journal"), bytes).unwrap();
+            is_refused(folder.path(), &format!("{what} {settings}"));
+        }
+    }
+}
+
+#[test]
+fn damaged_journals_are_moved_away_whatever_is_damaged() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = folder.path().join("made");
+    let writer = open(&made, config());
+    writer.observe(&observation(0, 1));
+    writer.close("test").unwrap();
+    let whole = fs::read(made).unwrap();
+    let overwritten = |from: usize, to: usize| [&whole[..from], &vec![0xff; to - from], &whole[to..]].concat();
+    for (what, bytes) in [
+        ("all but the header", overwritten(100, whole.len())),
+        ("the first page", overwritten(100, 1024)),
+        ("the header", overwritten(16, 100)),
+        ("the application id and the tables' list", overwritten(60, 1024)),
+        ("the end", whole[..1000].to_vec()),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal");
+        fs::write(&path, &bytes).unwrap();
+        open(&path, config()).close("test").unwrap();
+        assert_eq!(damage(&path), [""; 0], "{what}");
+        assert!(fs::read(folder.path().join("journal.damaged-1")).unwrap() == bytes, "{what}");
+    }
+}
+
+/// What a program leaves that is killed within a transaction, after some of it was written to the file.
+#[test]
+fn databases_of_programs_that_ended_within_a_transaction_are_refused() {
+    let (source, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let other = source.path().join("other");
+    let conn = Connection::open(&other).unwrap();
+    conn.execute_batch(
+        "PRAGMA cache_size = 2; CREATE TABLE mine (x); INSERT INTO mine VALUES (1); BEGIN; DROP TABLE mine;
+         CREATE TABLE more (x); INSERT INTO more VALUES (zeroblob(200000)), (zeroblob(200000))",
+    )
+    .unwrap();
+    fs::copy(&other, folder.path().join("journal")).unwrap();
+    fs::copy(source.path().join("other-journal"), folder.path().join("journal-journal")).unwrap();
+    assert_eq!(fs::read(folder.path().join("journal-journal")).unwrap()[0], 0xd9, "nothing was written yet");
+    is_refused(folder.path(), "in a transaction");
+    fs::write(folder.path().join("journal-journal"), b"not what SQLite writes").unwrap();
+    is_refused(folder.path(), "beside some other file");
+}
+
+#[test]
+fn a_rollback_journal_of_nothing_does_not_make_a_database_ours() {
+    for size in [8, 512] {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("journal"), database("")).unwrap();
+        let mut rollback = b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7".to_vec();
+        rollback.resize(size, 0);
+        fs::write(folder.path().join("journal-journal"), rollback).unwrap();
+        is_refused(folder.path(), "a rollback journal of nothing");
+    }
+}
+
 #[test]
 fn an_empty_file_and_one_of_zeros_become_journals() {
     for (bytes, moved) in [(0, false), (5000, true)] {
@@ -84,6 +170,19 @@ fn an_empty_file_and_one_of_zeros_become_journals() {
 }
 
 #[test]
+fn a_folder_and_a_path_below_a_file_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, below) = (folder.path().join("file"), folder.path().join("file/journal"));
+    fs::write(&file, "text").unwrap();
+    for error in [Writer::open(folder.path(), config(), session()).err(), Reader::open(folder.path()).err()] {
+        assert!(error.unwrap().to_string().ends_with("is a folder; give the path of a file"));
+    }
+    let error = Writer::open(&below, config(), session()).err().unwrap().to_string();
+    assert!(error.ends_with("file is a file, not a folder; give another path"), "{error}");
+    assert!(matches!(Reader::open(&below).err(), Some(JournalError::Missing(_))));
+}
+
+#[test]
 fn a_pipe_or_a_device_is_refused_and_not_waited_for() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal");
@@ -96,27 +195,39 @@ fn a_pipe_or_a_device_is_refused_and_not_waited_for() {
     }
 }
 
-/// The first program that wrote to the file was killed between its first page and its first table.
+/// The first program that wrote to the file was killed between its first page and its first table: while it made that page, or
+/// while it turned write-ahead logging on.
 #[test]
 fn a_file_that_was_cut_off_while_it_was_made_becomes_a_journal() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("journal");
-    let made = Connection::open(&path).unwrap();
-    made.execute_batch("PRAGMA page_size = 1024; CREATE TABLE other (x); DROP TABLE other; VACUUM").unwrap();
-    drop(made);
-    assert_eq!(fs::metadata(&path).unwrap().len(), 1024);
-    // The head of a rollback journal: no record, and no page in the file before; sectors of 512 bytes, pages of 1,024.
-    let mut rollback = b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7".to_vec();
-    for number in [0, 0x7c9a_9315, 0, 512, 1024_u32] {
-        rollback.extend(number.to_be_bytes());
-    }
-    rollback.resize(512, 0);
-    fs::write(folder.path().join("journal-journal"), rollback).unwrap();
+    for pages_before in [0, 1_u32] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal");
+        let made = Connection::open(&path).unwrap();
+        made.execute_batch("PRAGMA page_size = 1024; CREATE TABLE other (x); DROP TABLE other; VACUUM").unwrap();
+        drop(made);
+        let page = fs::read(&path).unwrap();
+        assert_eq!(page.len(), 1024);
+        // A rollback journal: the number of its records, the start of its checksums, the pages of the file before; sectors of 512
+        // bytes, pages of 1,024. A record is the number of a page, the page before, and a sum of every 200th byte.
+        let nonce = 0x7c9a_9315_u32;
+        let mut rollback = b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7".to_vec();
+        for number in [pages_before, nonce, pages_before, 512, 1024] {
+            rollback.extend(number.to_be_bytes());
+        }
+        rollback.resize(512, 0);
+        if pages_before == 1 {
+            let sum = [824, 624, 424, 224, 24].iter().map(|at| u32::from(page[*at])).fold(nonce, u32::wrapping_add);
+            rollback.extend([&1_u32.to_be_bytes(), page.as_slice(), &sum.to_be_bytes()].concat());
+            let logged = [&page[..18], &[2, 2], &page[20..]].concat();
+            fs::write(&path, logged).unwrap();
+        }
+        fs::write(folder.path().join("journal-journal"), rollback).unwrap();
 
-    let writer = open(&path, config());
-    writer.observe(&observation(0, 1));
-    assert!(writer.flush(PATIENCE), "it waits for ever");
-    writer.close("test").unwrap();
-    assert_eq!(damage(&path), [""; 0]);
-    assert!(!folder.path().join("journal.damaged-1").exists());
+        let writer = open(&path, config());
+        writer.observe(&observation(0, 1));
+        assert!(writer.flush(PATIENCE), "it waits for ever: {pages_before}");
+        writer.close("test").unwrap();
+        assert_eq!(damage(&path), [""; 0]);
+        assert!(!folder.path().join("journal.damaged-1").exists());
+    }
 }

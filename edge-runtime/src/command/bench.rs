@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::engine_options;
+use crate::number::whole;
 use crate::trust::BoardFlags;
 
 /// Measure the inference time of a bundle: median and percentiles, operators, kernels and peak memory
@@ -22,10 +23,10 @@ pub struct Cmd {
     #[arg(long, value_name = "DIR")]
     bundle: PathBuf,
     /// Threads that share one inference; the result is the same to the bit
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole::<u16>("a whole number of threads", 1..=256))]
     threads: u16,
     /// Inferences that run side by side, each with a net of its own
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole::<u16>("a whole number of inferences", 1..=256))]
     side_by_side: u16,
     /// Kernel that runs the net: best, the name of one that this processor has, or stock-tract
     #[arg(long, value_name = "NAME", default_value = "best")]
@@ -34,7 +35,7 @@ pub struct Cmd {
     #[arg(long)]
     explain: bool,
     /// Inferences to measure on each thread
-    #[arg(long, value_name = "N", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(long, value_name = "N", default_value_t = 300, value_parser = whole::<u32>("a whole number of inferences", 1..=1_000_000))]
     iterations: u32,
     /// Write one JSON object instead of a table
     #[arg(long)]

@@ -6,7 +6,7 @@ use expression_engine::Error;
 use expression_engine::error::{Context, Result, print};
 
 use super::settings::{self, Settings};
-use crate::board::Board;
+use crate::board::{self, Board};
 use crate::camera;
 
 /// The schema of board files.
@@ -35,7 +35,7 @@ enum Command {
 /// warning names those that are not.
 #[derive(clap::Args)]
 struct Check {
-    /// The board files
+    /// The board files, or names of built-in boards
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
 }
@@ -105,11 +105,14 @@ impl Check {
     }
 }
 
-/// Checks a board file. The error names it.
+/// Checks a board file or a built-in board. The error names it.
 fn check(file: &Path) -> Result<Board> {
     let name = file.display().to_string();
-    let path = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
-    let board = Board::read(file)?;
+    // As `--board` takes it.
+    let (board, path) = match !file.exists() && board::names().any(|known| known == name) {
+        true => (Board::open(&name)?, file.to_owned()),
+        false => (Board::read(file)?, std::path::absolute(file).unwrap_or_else(|_| file.to_owned())),
+    };
     settings::check(&board, &name)?;
     let arguments = ["edge-runtime", "run", "--board"].map(Into::into).into_iter().chain([path.into()]);
     let (cli, _) = settings::try_parse(arguments.collect(), false)?

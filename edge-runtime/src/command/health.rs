@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use expression_engine::Error;
 use expression_engine::error::{Result, print};
 
+use crate::number::whole;
 use crate::telemetry::{HEALTH_SOCKET, Health, HealthPart};
 
 /// Longest time that the running program may take to answer.
@@ -28,7 +29,7 @@ pub struct Cmd {
     #[arg(long, value_name = "FILE", default_value = HEALTH_SOCKET)]
     socket: PathBuf,
     /// Wait up to SECONDS for every part to be well
-    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 0, value_parser = whole::<u16>("a whole number of seconds", 0..=65_535))]
     wait: u16,
     /// Also fail unless the running int8 net has this SHA-256, of which the beginning is enough
     #[arg(long, value_name = "HASH")]

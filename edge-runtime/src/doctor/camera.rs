@@ -1,9 +1,15 @@
 //! The source of frames.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use super::{Finding, Machine, Outcome, access};
-use crate::camera::{DeviceInfo, Sizes, Spec};
+use crate::camera::{self, CameraOptions, DeviceInfo, Next, Sizes, Spec};
+use crate::frame::Frame;
+
+/// How long a video or a folder of pictures may take for its first frame.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Whether frames can be had from `source`, as `--source` takes it.
 pub fn camera_checks(machine: &Machine, source: &str) -> Vec<Finding> {
@@ -14,37 +20,74 @@ pub fn camera_checks(machine: &Machine, source: &str) -> Vec<Finding> {
     match spec {
         Spec::V4l2 { device, .. } => v4l2(machine, &device),
         Spec::Command { words } => vec![command(machine, &words)],
-        // GStreamer serves if ffmpeg is absent.
-        Spec::Media { .. } => {
+        Spec::Media { address } => {
+            // GStreamer serves if ffmpeg is absent.
             let found = ["ffmpeg", "gst-launch-1.0"].map(|program| command(machine, &[program.to_owned()]));
             let [ffmpeg, gstreamer] = found;
-            vec![if gstreamer.outcome == Outcome::Ok && ffmpeg.outcome != Outcome::Ok { gstreamer } else { ffmpeg }]
+            let program =
+                if gstreamer.outcome == Outcome::Ok && ffmpeg.outcome != Outcome::Ok { gstreamer } else { ffmpeg };
+            vec![match program.outcome == Outcome::Ok && !address.contains("://") {
+                true => files(machine, source, &Spec::Media { address }),
+                false => program,
+            }]
         }
-        Spec::Y4m { file: Some(path) } | Spec::Dir { folder: path } => vec![file(machine, source, &path)],
-        Spec::Images { pattern } => vec![images(machine, source, &pattern)],
+        Spec::Y4m { file: Some(_) } | Spec::Dir { .. } | Spec::Images { .. } => vec![files(machine, source, &spec)],
         _ => vec![Finding::ok("camera", format!("{source}: not tried"))],
     }
 }
 
-/// Whether a video or a folder is there and may be read.
-fn file(machine: &Machine, source: &str, path: &Path) -> Finding {
-    match std::fs::metadata(machine.path(path)) {
-        Err(error) => Finding::fail("camera", format!("{source}: {error}"), "give a path that exists"),
-        Ok(file) if !machine.user.may(0o4, &file) => {
-            Finding::fail("camera", format!("{source} is not yours to read"), "give this user the right to read it")
+/// Whether there is a frame in a video, a folder or the files that a pattern names: the first is read, as `run` does.
+fn files(machine: &Machine, source: &str, spec: &Spec) -> Finding {
+    let below_root = |text: &str| machine.path(text).to_string_lossy().into_owned();
+    let (spec, path) = match spec {
+        Spec::Y4m { file: Some(path) } => (Spec::Y4m { file: Some(machine.path(path)) }, Some(machine.path(path))),
+        Spec::Dir { folder } => (Spec::Dir { folder: machine.path(folder) }, Some(machine.path(folder))),
+        Spec::Images { pattern } => (Spec::Images { pattern: below_root(pattern) }, None),
+        Spec::Media { address } => (Spec::Media { address: below_root(address) }, Some(machine.path(address))),
+        other => (other.clone(), None),
+    };
+    match path.map(std::fs::metadata) {
+        Some(Err(error)) => return Finding::fail("camera", format!("{source}: {error}"), "give a path that exists"),
+        Some(Ok(file)) if !machine.user.may(0o4, &file) => {
+            let found = format!("{source} is not yours to read");
+            return Finding::fail("camera", found, "give this user the right to read it");
         }
-        Ok(_) => Finding::ok("camera", format!("{source}: pictures, no camera")),
+        // What is read from a pipe is lost to `run`.
+        Some(Ok(file)) if !file.is_file() && !file.is_dir() => {
+            return Finding::ok("camera", format!("{source}: a pipe or a device, not tried"));
+        }
+        _ => {}
+    }
+    match first_frame(&spec) {
+        Ok(Some(())) => Finding::ok("camera", format!("{source}: pictures, no camera")),
+        Ok(None) => {
+            let found = format!("{source}: no frame within {} s", PATIENCE.as_secs());
+            Finding::warn("camera", found, "run with it, and look whether a frame comes")
+        }
+        Err(reason) => {
+            let found = format!("{source}: {reason}");
+            match spec {
+                Spec::Dir { .. } | Spec::Images { .. } => Finding::refused("camera", found),
+                _ => Finding::fail("camera", found, "give a video that can be played"),
+            }
+        }
     }
 }
 
-/// Whether a pattern names any file.
-fn images(machine: &Machine, source: &str, pattern: &str) -> Finding {
-    let below_root = machine.path(pattern);
-    match glob::glob(&below_root.to_string_lossy()).map(|mut paths| paths.find_map(Result::ok)) {
-        Ok(Some(_)) => Finding::ok("camera", format!("{source}: pictures, no camera")),
-        Ok(None) => Finding::fail("camera", format!("{source} names no file"), "try the pattern with ls"),
-        Err(error) => Finding::fail("camera", format!("{source}: {error}"), "write a pattern such as /faces/*.png"),
+/// Reads the first frame of a source that is not live; `None` if it takes too long.
+fn first_frame(spec: &Spec) -> Result<Option<()>, String> {
+    let options = CameraOptions { fail_without_frame: true, ..CameraOptions::default() };
+    let mut source = camera::open(spec, &options).map_err(|error| error.to_string())?;
+    let (mut frame, start) = (Frame::default(), Instant::now());
+    while start.elapsed() < PATIENCE {
+        match source.next(&mut frame).map_err(|error| error.to_string())? {
+            Next::Frame => return Ok(Some(())),
+            Next::Waiting | Next::Back { .. } => {}
+            Next::Lost { reason } => return Err(reason),
+            Next::End => return Err("none of it can be read; give one that holds pictures".into()),
+        }
     }
+    Ok(None)
 }
 
 /// The device that is asked for; and the others if it is missing or not a camera.
@@ -96,17 +139,26 @@ fn sizes(sizes: &Sizes) -> String {
     }
 }
 
-/// Whether the program of a command is there.
+/// Whether the program of a command is there and can be started.
 fn command(machine: &Machine, words: &[String]) -> Finding {
     let program = words.first().map(String::as_str).unwrap_or_default();
     let search = std::env::var_os("PATH").unwrap_or_default();
-    let found = if program.contains('/') {
-        machine.path(program).is_file()
-    } else {
-        std::env::split_paths(&search).any(|folder| machine.path(folder).join(program).is_file())
+    let candidates: Vec<_> = match program.contains('/') {
+        true => vec![machine.path(program)],
+        false => std::env::split_paths(&search).map(|folder| machine.path(folder).join(program)).collect(),
     };
-    if found {
+    let found: Vec<_> =
+        candidates.iter().filter_map(|path| path.metadata().ok()).filter(|file| file.is_file()).collect();
+    if found.iter().any(|file| file.mode() & 0o111 != 0 && machine.user.may(0o1, file)) {
         return Finding::ok("camera", format!("by the program {program}, not tried"));
     }
-    Finding::fail("camera", format!("the program {program} is not installed"), "install it, or give its path")
+    match found.is_empty() {
+        true => {
+            Finding::fail("camera", format!("the program {program} is not installed"), "install it, or give its path")
+        }
+        false => {
+            let found = format!("the program {program} may not be started by this user");
+            Finding::fail("camera", found, format!("chmod +x {program}, or give another program"))
+        }
+    }
 }

@@ -98,10 +98,13 @@ impl Machine {
         Machine { root: "/".into(), user: User::current(), cameras: crate::camera::devices() }
     }
 
-    /// An absolute path below the root.
+    /// An absolute path below the root. A relative one is that of the current folder, as it is for `run`.
     fn path(&self, path: impl AsRef<Path>) -> PathBuf {
         let path = path.as_ref();
-        self.root.join(path.strip_prefix("/").unwrap_or(path))
+        match path.strip_prefix("/") {
+            Ok(below) => self.root.join(below),
+            Err(_) => path.to_owned(),
+        }
     }
 
     /// Device files by the beginning of their names, `video` for instance, in the order of their numbers.
@@ -115,7 +118,10 @@ impl Machine {
 
     /// A path as it is called on the machine itself.
     fn name(&self, path: &Path) -> String {
-        Path::new("/").join(path.strip_prefix(&self.root).unwrap_or(path)).display().to_string()
+        path.strip_prefix(&self.root)
+            .map_or_else(|_| path.to_owned(), |below| Path::new("/").join(below))
+            .display()
+            .to_string()
     }
 }
 

@@ -23,8 +23,11 @@ pub fn disk(machine: &Machine, journal: &Path) -> Finding {
     let (Ok(file), Ok(disk)) = (std::fs::metadata(folder), statvfs(folder)) else {
         return Finding::fail("disk", format!("{name} cannot be looked at"), "give another --journal");
     };
+    if !file.is_dir() {
+        return Finding::fail("disk", format!("{name} is a file, not a folder"), "give another --journal");
+    }
     let is_read_only = disk.f_flag.contains(StatVfsMountFlags::RDONLY);
-    if is_read_only || !file.is_dir() || !machine.user.may(0o3, &file) {
+    if is_read_only || !machine.user.may(0o3, &file) {
         let why = if is_read_only { "is on a disk mounted read-only" } else { "is not yours to write" };
         let wanted = path.parent().filter(|parent| *parent != folder).map(|parent| machine.name(parent));
         let advice = match wanted {
@@ -53,14 +56,17 @@ pub fn journal(machine: &Machine, journal: &Path) -> Finding {
     let Ok(file) = std::fs::metadata(&path) else {
         return Finding::ok("journal", format!("{name} is not there yet"));
     };
-    if !file.is_file() || !machine.user.may(0o6, &file) {
+    if file.is_dir() {
+        return Finding::fail("journal", format!("{name} is a folder"), "give the path of a file");
+    }
+    if file.is_file() && !machine.user.may(0o6, &file) {
         return Finding::fail(
             "journal",
             format!("{name} is not yours to read and write"),
             "sudo chown USER, or another --journal",
         );
     }
-    if file.len() == 0 {
+    if file.is_file() && file.len() == 0 {
         return Finding::ok("journal", format!("{name} is empty"));
     }
     match Reader::open(&path) {

@@ -145,8 +145,11 @@ fn a_missing_camera_names_those_that_are_there() {
 
 #[test]
 fn other_sources_are_looked_at_too() {
-    let fixture =
-        Fixture::new().file("opt/camera", "", 0o755).file("faces/a.png", "", 0o644).file("closed.y4m", "", 0o600);
+    let fixture = Fixture::new().file("opt/camera", "", 0o755).file("faces/a.png", "P5 2 1 255\nab", 0o644).file(
+        "closed.y4m",
+        "",
+        0o600,
+    );
     let outcome = |source: &str| only(camera::camera_checks(&fixture.machine, source)).0;
     assert_eq!(outcome("command:\"/opt/camera --raw\""), Outcome::Ok);
     assert_eq!(outcome("command:/opt/none --raw"), Outcome::Fail);
@@ -161,6 +164,58 @@ fn other_sources_are_looked_at_too() {
     assert_eq!(outcome("images:/faces/[.jpg"), Outcome::Fail);
     assert_eq!(outcome("rtsp://camera"), Outcome::Fail);
     assert_eq!(outcome("/dev/video0"), Outcome::Fail);
+}
+
+/// What `run` refuses.
+#[test]
+fn sources_without_a_frame_fail() {
+    let fixture = Fixture::new()
+        .file("opt/camera", "", 0o644)
+        .file("texts/a.txt", "text", 0o644)
+        .file("damaged/a.png", "", 0o644)
+        .file("a.jpg", "P5 2 1 255\nab", 0o644)
+        .file("a.y4m", "YUV4MPEG2 W2 H1 Cmono\nFRAME\nab", 0o644)
+        .file("header.y4m", "YUV4MPEG2 W2 H1 Cmono\n", 0o644);
+    let outcome = |source: &str| only(camera::camera_checks(&fixture.machine, source)).0;
+    for source in [
+        "dir:/texts",
+        "dir:/damaged",
+        "dir:/a.jpg",
+        "images:/damaged/*",
+        "y4m:/a.jpg",
+        "y4m:/header.y4m",
+        "y4m:/texts",
+        "command:/opt/camera",
+    ] {
+        assert_eq!(outcome(source), Outcome::Fail, "{source}");
+    }
+    assert_eq!(outcome("y4m:/a.y4m"), Outcome::Ok);
+    assert_eq!(outcome("images:/*.jpg"), Outcome::Ok);
+}
+
+/// A path from the current folder to another one.
+fn relative(path: &Path) -> PathBuf {
+    let up = std::env::current_dir().unwrap().components().skip(1).map(|_| "..").collect::<PathBuf>();
+    up.join(path.canonicalize().unwrap().strip_prefix("/").unwrap())
+}
+
+#[test]
+fn relative_paths_are_those_of_the_current_folder() {
+    let fixture = Fixture::new()
+        .file("pics/a.pgm", "P5 2 1 255\nab", 0o644)
+        .file("a.y4m", "YUV4MPEG2 W2 H1 Cmono\nFRAME\nab", 0o644)
+        .file("camera", "", 0o755);
+    let folder = relative(fixture.folder.path());
+    let machine = Machine { root: "/".into(), ..fixture.machine.clone() };
+    let outcome = |kind: &str, path: &str| {
+        only(camera::camera_checks(&machine, &format!("{kind}:{}", folder.join(path).display()))).0
+    };
+    for (kind, path) in [("dir", "pics"), ("y4m", "a.y4m"), ("images", "pics/*.pgm"), ("command", "camera")] {
+        assert_eq!(outcome(kind, path), Outcome::Ok, "{kind}:{path}");
+    }
+    for (kind, path) in [("dir", "."), ("dir", "none"), ("images", "*.pgm"), ("command", "none")] {
+        assert_eq!(outcome(kind, path), Outcome::Fail, "{kind}:{path}");
+    }
 }
 
 #[test]
@@ -218,8 +273,9 @@ fn a_journal_must_be_one() {
     says(&storage::journal(&Fixture::new().machine, path), Outcome::Ok, &["not there yet"]);
     says(&journal("", 0o666), Outcome::Ok, &["empty"]);
     says(&journal("SQLite format 3\0 and more", 0o644), Outcome::Fail, &["not yours"]);
-    says(&journal("SQLite format 3\0 and more", 0o666), Outcome::Warn, &["damaged", "copy it"]);
-    for text in ["SQLite", "some text that is no database"] {
+    let zeros = "\0".repeat(5000);
+    says(&journal(&zeros, 0o666), Outcome::Warn, &["damaged", "copy it"]);
+    for text in ["SQLite", "some text that is no database", "SQLite format 3\0 and more"] {
         says(&journal(text, 0o666), Outcome::Fail, &["file of another program", "another path"]);
     }
     let fixture = Fixture::new().file("j/journal.sqlite", "", 0o666);
@@ -232,7 +288,14 @@ fn a_journal_must_be_one() {
     says(
         &storage::journal(&Fixture::new().folder("j/journal.sqlite", 0o777).machine, path),
         Outcome::Fail,
-        &["not yours"],
+        &["is a folder", "path of a file"],
+    );
+    let below = Path::new("/j/journal.sqlite/journal");
+    says(&storage::disk(&fixture.machine, below), Outcome::Fail, &["/j/journal.sqlite is a file, not a folder"]);
+    says(
+        &storage::journal(&Machine { root: "/".into(), ..fixture.machine }, Path::new("/dev/null")),
+        Outcome::Fail,
+        &["another program"],
     );
 }
 

@@ -17,27 +17,22 @@ pub(super) const BUSY: Duration = Duration::from_secs(2);
 /// Opens a journal for reading; also where its folder may not be written.
 pub(super) fn open(path: &Path) -> Result<Connection, Failure> {
     owner::check_type(path)?;
-    connect(path).or_else(|failure| {
-        // SQLite needs a file of its own beside the journal, unless it is told that nobody writes.
-        let log = beside(path, "-wal").metadata().map_or(0, |metadata| metadata.len());
-        match failure.kind {
-            Kind::ReadOnly if log == 0 => connect_immutable(path),
-            // SQLite calls a text damaged, and a file of a few bytes empty.
-            _ => Err(owner::check(path).err().filter(|other| other.kind == Kind::Foreign).unwrap_or(failure)),
-        }
-    })
+    connect(path)
+        .or_else(|failure| {
+            // SQLite needs a file of its own beside the journal, unless it is told that nobody writes.
+            let log = beside(path, "-wal").metadata().map_or(0, |metadata| metadata.len());
+            match failure.kind {
+                Kind::ReadOnly if log == 0 => checked(owner::open_immutable(path)?),
+                _ => Err(failure),
+            }
+        })
+        // SQLite calls a text damaged, and a file of a few bytes empty.
+        .map_err(|failure| owner::check(path).err().filter(|other| other.kind == Kind::Foreign).unwrap_or(failure))
 }
 
 fn connect(path: &Path) -> Result<Connection, Failure> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     checked(Connection::open_with_flags(path, flags)?)
-}
-
-/// For files on disks that nothing writes to.
-fn connect_immutable(path: &Path) -> Result<Connection, Failure> {
-    let plain = path.display().to_string().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
-    checked(Connection::open_with_flags(format!("file:{plain}?immutable=1"), flags)?)
 }
 
 fn checked(conn: Connection) -> Result<Connection, Failure> {

@@ -12,6 +12,9 @@ pub enum JournalError {
     /// There is no such file.
     #[error("no journal at {}; give the path that was given to `run --journal`", .0.display())]
     Missing(PathBuf),
+    /// The path is a folder.
+    #[error("the journal {} is a folder; give the path of a file", .0.display())]
+    Folder(PathBuf),
     /// The file belongs to another program. It was not touched.
     #[error("{} is not a journal but a file of another program; it was left as it is: give another path", .0.display())]
     Foreign(PathBuf),

@@ -9,17 +9,17 @@ use rusqlite::{Connection, OpenFlags};
 use super::failure::{Failure, Kind};
 use super::format::APPLICATION_ID;
 use super::quarantine::beside;
-use super::schema;
+use super::schema::{self, FileState, PAGE};
 
-/// How each SQLite file begins.
+/// How each SQLite file begins, and the length of its header.
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+const HEADER: usize = 100;
 /// Where `PRAGMA application_id` lies in the file, big-endian.
 const APPLICATION_ID_AT: std::ops::Range<usize> = 68..72;
 /// How a rollback journal begins, and where it says how many pages the file had before (SQLite's file format, section 3).
 const ROLLBACK_MAGIC: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
 const PAGES_BEFORE_AT: std::ops::Range<usize> = 16..20;
-const ROLLBACK_HEAD: usize = 20;
-/// How much of a file without a header is searched for traces of a journal, in bytes.
+/// How much of a file is searched for traces of a journal, in bytes.
 const SEARCHED: u64 = 1 << 20;
 /// Parts of the schema's text. One may be cut in two by the end of a page, several are not.
 const TRACES: [&[u8]; 4] =
@@ -39,19 +39,17 @@ pub(super) fn check_type(path: &Path) -> Result<(), Failure> {
     }
 }
 
-/// Refuses a file of another program, and one of a newer version of this one.
+/// Refuses a file of another program, and one of a newer version of this one. No file is changed, those beside it included.
 ///
 /// # Errors
 /// Returns [`Kind::Foreign`] or [`Kind::Newer`] for these, [`Kind::Damaged`] for what was once a journal, and what the file
 /// system says if the file cannot be read.
 pub(super) fn check(path: &Path) -> Result<(), Failure> {
     check_type(path)?;
-    let file = match File::open(path) {
+    let head = match beginning(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         other => other?,
     };
-    let mut head = Vec::new();
-    file.take(SEARCHED).read_to_end(&mut head)?;
     if head.is_empty() {
         return Ok(());
     }
@@ -62,28 +60,69 @@ pub(super) fn check(path: &Path) -> Result<(), Failure> {
     if application == (APPLICATION_ID as u32).to_be_bytes() {
         return Ok(());
     }
-    if was_being_made(path) {
-        return Ok(());
+    // SQLite keeps its other files beside the one that a link leads to.
+    let target = path.canonicalize()?;
+    let log = beginning(&beside(&target, "-wal")).unwrap_or_default();
+    let rollback = beginning(&beside(&target, "-journal")).unwrap_or_default();
+    let in_transaction = rollback.first().is_some_and(|byte| *byte != 0);
+    let was_being_made = in_transaction && had_no_table(&rollback) && head.len() as u64 <= PAGE;
+    if in_transaction && !was_being_made {
+        return Err(Failure::new(Kind::Foreign, "a database of another program, which ended within a transaction"));
     }
-    // A journal that was never folded into its file has no application id there yet, and no table.
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    schema::state(&Connection::open_with_flags(path, flags)?).map(drop)
+    match look(path, &head, log.is_empty()) {
+        Err(failure) if was_being_made && failure.kind != Kind::Foreign => Ok(()),
+        Err(failure) if failure.kind == Kind::Damaged && !is_journal(&head) && !is_journal(&log) => {
+            Err(Failure::new(Kind::Foreign, format!("a database of another program ({failure})")))
+        }
+        // A journal that was never folded into its file has no application id there yet, and no table.
+        other => other.map(drop),
+    }
 }
 
-/// Whether the program that made this file was killed before the first tables were in it. SQLite's rollback journal says that
-/// the file had no page then, so nothing in it can be lost; only who may write can roll it back.
-fn was_being_made(path: &Path) -> bool {
-    let Ok(target) = path.canonicalize() else { return false };
-    let mut head = [0; ROLLBACK_HEAD];
-    let read = File::open(beside(&target, "-journal")).and_then(|mut file| file.read_exact(&mut head));
-    read.is_ok() && head.starts_with(&ROLLBACK_MAGIC) && head[PAGES_BEFORE_AT].iter().all(|byte| *byte == 0)
+/// What SQLite makes of a file that has a header.
+fn look(path: &Path, head: &[u8], is_alone: bool) -> Result<FileState, Failure> {
+    if head.len() < HEADER {
+        return Err(Failure::new(Kind::Damaged, "its header is cut off"));
+    }
+    // A log can only be read together with its file, which makes SQLite write an index of it.
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = if is_alone { open_immutable(path)? } else { Connection::open_with_flags(path, flags)? };
+    schema::state(&conn)
+}
+
+/// Opens a file as if nothing could write to it. SQLite looks at no file beside it then, and makes none.
+pub(super) fn open_immutable(path: &Path) -> rusqlite::Result<Connection> {
+    let plain = path.display().to_string().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+    Connection::open_with_flags(format!("file:{plain}?immutable=1"), flags)
+}
+
+/// The first bytes of a file.
+fn beginning(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(SEARCHED).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Whether SQLite's rollback journal says that its file had at most one page before, which is too few for a table. If that file
+/// has one page now, the program that made it was killed while it made that page, or while it turned write-ahead logging on.
+/// Nothing in the file can be lost; only who may write can roll it back.
+fn had_no_table(rollback: &[u8]) -> bool {
+    let pages = rollback.get(PAGES_BEFORE_AT);
+    rollback.starts_with(&ROLLBACK_MAGIC)
+        && pages.is_some_and(|pages| [[0; 4], [0, 0, 0, 1]].iter().any(|few| pages == few))
+}
+
+/// Whether parts of a journal's schema are in these bytes.
+fn is_journal(bytes: &[u8]) -> bool {
+    let has = |trace: &[u8]| bytes.windows(trace.len()).any(|window| window == trace);
+    TRACES.iter().any(|trace| has(trace))
 }
 
 /// A file that is not SQLite's, or not any more.
 fn without_header(head: &[u8]) -> Failure {
-    let has = |trace: &[u8]| head.windows(trace.len()).any(|window| window == trace);
     // A power cut can leave a new file full of zeros.
-    if head.iter().all(|byte| *byte == 0) || TRACES.iter().any(|trace| has(trace)) {
+    if head.iter().all(|byte| *byte == 0) || is_journal(head) {
         return Failure::new(Kind::Damaged, "it has no SQLite header");
     }
     Failure::new(Kind::Foreign, "it is not a SQLite file")

@@ -26,10 +26,13 @@ impl Reader {
     /// Opens a journal for reading; also where its folder may not be written.
     ///
     /// # Errors
-    /// Returns an error if there is none, if it is damaged, or if it belongs to another program or a newer schema.
+    /// Returns an error if there is none, if it is a folder, if it is damaged, or if it belongs to another program or a newer schema.
     pub fn open(path: &Path) -> Result<Reader, JournalError> {
         if !path.exists() {
             return Err(JournalError::Missing(path.to_owned()));
+        }
+        if path.is_dir() {
+            return Err(JournalError::Folder(path.to_owned()));
         }
         let conn = connect::open(path).map_err(|failure| reading(failure, path))?;
         Ok(Reader { conn, path: path.to_owned(), writable: OnceCell::new() })

@@ -48,12 +48,15 @@ impl Writer {
     ///
     /// # Errors
     /// Returns an error if the configuration makes no sense, if the file belongs to another program or a newer schema, if the
-    /// path is a folder, or if no thread can be started.
+    /// path is a folder or below a file, or if no thread can be started.
     pub fn open(path: &Path, config: Config, session: Session) -> Result<Writer, JournalError> {
         config.check()?;
         let unwritable = |reason: String| JournalError::Unwritable { path: path.to_owned(), reason };
         if path.is_dir() {
-            return Err(unwritable("it is a folder; give the path of a file".into()));
+            return Err(JournalError::Folder(path.to_owned()));
+        }
+        if let Some(file) = path.ancestors().skip(1).find(|parent| parent.exists()).filter(|parent| !parent.is_dir()) {
+            return Err(unwritable(format!("{} is a file, not a folder; give another path", file.display())));
         }
         let started = clock::now();
         let mut queue = Queue::new(usize::try_from(config.queue_bytes).unwrap_or(usize::MAX));

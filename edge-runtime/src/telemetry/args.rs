@@ -9,13 +9,15 @@ use super::error::TelemetryError;
 #[cfg(feature = "http")]
 use super::limits::ClientLimits;
 #[cfg(feature = "http")]
-use super::listen::parse_address;
+use super::listen::{Listen, parse_listen};
 #[cfg(feature = "preview")]
 use super::listen::{Origin, parse_host_name};
 #[cfg(feature = "mqtt")]
-use super::mqtt::{Address, BrokerOptions};
+use super::mqtt::{Address, BrokerOptions, parse_prefix};
 #[cfg(feature = "http")]
 use super::token::Token;
+#[cfg(feature = "preview")]
+use crate::number::whole;
 
 /// The flags about watching a run. Flatten them into a command.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -24,14 +26,14 @@ pub struct Args {
     /// Serve a page with the live picture, face boxes and scores at this address.
     ///
     /// 8080 and localhost:8080 can be reached from this machine only. :8080 is every network interface, 192.168.1.7:8080 one of
-    /// them; both ask visitors for a token.
+    /// them; both ask visitors for a token. off serves none, whatever the board file says.
     #[cfg(feature = "preview")]
-    #[arg(long, value_name = "[ADDR:]PORT", value_parser = parse_address)]
-    pub preview: Option<SocketAddr>,
+    #[arg(long, value_name = "[ADDR:]PORT", value_parser = parse_listen)]
+    pub preview: Option<Listen>,
 
     /// Send at most N pictures per second to each visitor of the preview.
     #[cfg(feature = "preview")]
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u8).range(1..=60))]
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = whole::<u8>("whole pictures per second", 1..=60))]
     pub preview_rate: u8,
 
     /// Also answer requests for this host name on a loopback address, for a reverse proxy; may be repeated.
@@ -51,10 +53,10 @@ pub struct Args {
 
     /// Serve /metrics for Prometheus at this address; --preview serves it as well.
     ///
-    /// Addresses are written as for --preview. Other machines must send the token, as `Authorization: Bearer TOKEN`.
+    /// Addresses, and off, are written as for --preview. Other machines must send the token, as `Authorization: Bearer TOKEN`.
     #[cfg(feature = "metrics")]
-    #[arg(long, value_name = "[ADDR:]PORT", value_parser = parse_address)]
-    pub metrics: Option<SocketAddr>,
+    #[arg(long, value_name = "[ADDR:]PORT", value_parser = parse_listen)]
+    pub metrics: Option<Listen>,
 
     /// Publish records and status to this MQTT broker, such as mqtt://USER@HOST:1883/PREFIX, or mqtts:// for TLS.
     ///
@@ -80,7 +82,7 @@ pub struct Args {
 
     /// Announce the board to Home Assistant under this topic prefix; "" announces nothing.
     #[cfg(feature = "mqtt")]
-    #[arg(long, value_name = "PREFIX", default_value = "homeassistant")]
+    #[arg(long, value_name = "PREFIX", default_value = "homeassistant", value_parser = parse_discovery)]
     pub mqtt_discovery: String,
 }
 
@@ -120,11 +122,11 @@ impl Args {
     /// Whether anybody can watch.
     pub fn is_any(&self) -> bool {
         #[cfg(feature = "preview")]
-        if self.preview.is_some() {
+        if self.preview.and_then(Listen::address).is_some() {
             return true;
         }
         #[cfg(feature = "metrics")]
-        if self.metrics.is_some() {
+        if self.metrics.and_then(Listen::address).is_some() {
             return true;
         }
         self.publishes()
@@ -156,7 +158,7 @@ impl Args {
         std::sync::LazyLock::force(&super::today::ZONE);
         Ok(TelemetryOptions {
             #[cfg(feature = "preview")]
-            preview: self.preview,
+            preview: self.preview.and_then(Listen::address),
             #[cfg(feature = "preview")]
             preview_rate: self.preview_rate,
             #[cfg(feature = "preview")]
@@ -164,7 +166,7 @@ impl Args {
             #[cfg(feature = "preview")]
             preview_embedders: self.preview_embed.clone(),
             #[cfg(feature = "metrics")]
-            metrics: self.metrics,
+            metrics: self.metrics.and_then(Listen::address),
             #[cfg(feature = "http")]
             token: self.preview_token_file.as_deref().map(Token::from_file).transpose()?,
             #[cfg(feature = "http")]
@@ -189,7 +191,7 @@ impl Args {
         let mut options = BrokerOptions::new(address);
         options.password = password;
         options.pauses = !self.local_pause_only;
-        options.discovery = Some(self.mqtt_discovery.trim_matches('/').to_owned()).filter(|prefix| !prefix.is_empty());
+        options.discovery = Some(self.mqtt_discovery.clone()).filter(|prefix| !prefix.is_empty());
         #[cfg(feature = "mqtt-tls")]
         if let Some(path) = &self.mqtt_ca_file {
             let pem = expression_engine::files::read_at_most(path, super::token::MAX_BYTES);
@@ -197,4 +199,12 @@ impl Args {
         }
         Ok(options)
     }
+}
+
+/// Reads the prefix under which Home Assistant looks for devices; empty if nothing is announced.
+#[cfg(feature = "mqtt")]
+fn parse_discovery(text: &str) -> Result<String, String> {
+    let prefix = parse_prefix(text)
+        .map_err(|why| format!("{why}; write the discovery prefix of Home Assistant's MQTT settings"));
+    prefix.map(Option::unwrap_or_default)
 }

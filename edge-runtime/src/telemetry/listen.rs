@@ -40,6 +40,39 @@ pub fn parse_address(text: &str) -> Result<SocketAddr, String> {
     }
 }
 
+/// Where to listen, if anywhere.
+#[cfg(feature = "http")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listen {
+    /// Nowhere, whatever the board file says.
+    Off,
+    /// At this address.
+    At(SocketAddr),
+}
+
+#[cfg(feature = "http")]
+impl Listen {
+    /// The address, unless it is off.
+    pub fn address(self) -> Option<SocketAddr> {
+        match self {
+            Listen::Off => None,
+            Listen::At(address) => Some(address),
+        }
+    }
+}
+
+/// Reads `off`, or an address as [`parse_address`] does.
+///
+/// # Errors
+/// Says what is missing.
+#[cfg(feature = "http")]
+pub fn parse_listen(text: &str) -> Result<Listen, String> {
+    match text {
+        "off" => Ok(Listen::Off),
+        _ => parse_address(text).map(Listen::At).map_err(|why| format!("{why}, or off")),
+    }
+}
+
 /// Reads the name of a host as browsers ask for it: without a scheme, a port or a path.
 ///
 /// # Errors
@@ -121,6 +154,9 @@ mod tests {
         ] {
             assert_eq!(parse_address(text), Ok(expected.parse().unwrap()), "{text}");
         }
+        assert_eq!(parse_listen("off").map(Listen::address), Ok(None));
+        assert_eq!(parse_listen("8080").map(Listen::address), Ok(parse_address("8080").ok()));
+        assert!(parse_listen("false").unwrap_err().ends_with(", or off"));
         for (text, word) in [
             ("", "port"),
             ("127.0.0.1", "127.0.0.1:8080"),

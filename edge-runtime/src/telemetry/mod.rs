@@ -54,6 +54,8 @@ pub use limits::ClientLimits;
 #[cfg(feature = "http")]
 pub use listen::HEALTH_SOCKET;
 #[cfg(feature = "http")]
+pub use listen::Listen;
+#[cfg(feature = "http")]
 pub use listen::{Origin, parse_address};
 pub use token::Token;
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::table::{self, Row, Table};
 use crate::dataset::labelled::{TABLE, TRAINING};
-use crate::dataset::votes::{ANSWERS, COLUMNS, Counts};
+use crate::dataset::votes::{COLUMNS, Counts};
 use crate::error::{Context, Error};
 
 /// The log of votes, one JSON object per line.

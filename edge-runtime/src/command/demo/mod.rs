@@ -13,6 +13,7 @@ use expression_engine::error::{Error, Result};
 use super::run::Opened;
 use super::{console, settings};
 use crate::camera::{self, CameraOptions, Source, Spec};
+use crate::number::whole;
 
 /// Show what this program does: watch a camera, or a built-in clip of rendered people, on a page in the browser
 ///
@@ -23,7 +24,7 @@ pub struct Cmd {
     #[arg(long, value_name = "DIR")]
     bundle: Option<PathBuf>,
     /// Port of the page; 0 takes a free one
-    #[arg(long, value_name = "PORT", default_value_t = 8080)]
+    #[arg(long, value_name = "PORT", default_value_t = 8080, value_parser = whole::<u16>("a port", 0..=65_535))]
     port: u16,
     /// Do not open a browser
     #[arg(long)]

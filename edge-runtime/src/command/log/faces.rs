@@ -14,6 +14,7 @@ use super::export::Sessions;
 use super::output::{files_of, is_stdout};
 use super::{Source, moment};
 use crate::journal::{Erased, Range, Reader, Row, SessionRow, erase_faces};
+use crate::number::whole;
 
 /// Export the aligned faces that `run --keep-faces` stored, as PNG files, or delete them.
 ///
@@ -41,7 +42,7 @@ pub struct Cmd {
     #[arg(long)]
     unsure_first: bool,
     /// Write or delete the first N faces only.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole::<usize>("a whole number of faces", 0..=u64::MAX))]
     limit: Option<usize>,
     /// Delete the faces from the journal, after they were exported if -o is given. Records stay. What lay there is overwritten
     /// in the file; flash memory may hold old blocks until it reuses them.

@@ -10,6 +10,7 @@ pub use super::export::Sessions;
 use super::moment;
 use super::output::ignore_broken_pipe;
 use crate::journal::{Entry, JournalError, Reader, Row};
+use crate::number::whole;
 use crate::record::{JournalEvent, JournalFace};
 
 /// Print the newest records and events, one line each, and follow new ones with --follow.
@@ -19,7 +20,7 @@ pub struct Cmd {
     #[arg(long, value_name = "FILE")]
     journal: PathBuf,
     /// Start with the newest N entries.
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 10)]
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 10, value_parser = whole::<u32>("a whole number of entries", 0..=u32::MAX.into()))]
     lines: u32,
     /// Keep printing new entries as they are written, until interrupted.
     #[arg(short, long)]

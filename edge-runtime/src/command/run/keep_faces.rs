@@ -1,6 +1,7 @@
 //! Flags about kept faces.
 
 use crate::journal::{Config, Which};
+use crate::number::whole;
 
 /// Which faces a run keeps, and for how long.
 // The flags about watching are a group of this name, too.
@@ -19,14 +20,23 @@ pub struct Args {
     )]
     keep_faces: Option<Choice>,
     /// Keep at most N faces of one track [default: the board's, or 20; no limit for all]
-    #[arg(long, value_name = "N", help_heading = "Journal")]
+    #[arg(long, value_name = "N", value_parser = faces(), help_heading = "Journal")]
     keep_faces_per_track: Option<u32>,
     /// Keep at most N faces on one day in UTC [default: the board's, or 500; no limit for all]
-    #[arg(long, value_name = "N", help_heading = "Journal")]
+    #[arg(long, value_name = "N", value_parser = faces(), help_heading = "Journal")]
     keep_faces_per_day: Option<u32>,
     /// Delete kept faces after N days [default: the board's, or when the journal is full]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=36_500), help_heading = "Journal")]
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = whole::<u32>("a whole number of days", 1..=36_500),
+        help_heading = "Journal"
+    )]
     keep_faces_days: Option<u32>,
+}
+
+fn faces() -> impl Fn(&str) -> Result<u32, String> + Clone {
+    whole("a whole number of faces", 0..=u32::MAX.into())
 }
 
 /// What `--keep-faces` says.

@@ -5,6 +5,7 @@ mod mqtt_payload;
 mod recording;
 mod sandbox;
 mod terminal;
+mod values;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ use crate::board::{Board, Flip, Indicator, thermal};
 use crate::camera::{self, Format, Source, Spec};
 use crate::command::settings::Settings;
 use crate::journal::{self, Session};
+use crate::number::whole;
 use crate::pipeline::{Pipeline, PipelineOptions, Profile};
 use crate::record::FrameRecord;
 use crate::run::{Journaled, OnObservation, PauseMarker, Run, Sinks};
@@ -27,6 +29,7 @@ use crate::service::{self, Progress, Service, Stop};
 use crate::telemetry::{self, Telemetry};
 use crate::trust::{self, Policy};
 use recording::Recording;
+use values::{interval, record_rate, rotation, seconds, size};
 
 /// Watch a camera, a video or pictures: find faces, track them, classify their expressions and record them
 ///
@@ -47,13 +50,13 @@ pub struct Cmd {
     #[arg(long, value_name = "NAME|FILE")]
     board: Option<String>,
     /// Threads that share one inference [default: the board's]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    #[arg(long, value_name = "N", value_parser = whole::<u16>("a whole number of threads", 1..=256))]
     threads: Option<u16>,
     /// Run the face detector on every Nth frame and track faces in between [default: the board's]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
+    #[arg(long, value_name = "N", value_parser = whole::<u32>("a whole number of frames", 1..=100))]
     detect_every: Option<u32>,
     /// Stop after N frames
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole::<u64>("a whole number of frames", 0..=u64::MAX))]
     frames: Option<u64>,
     /// Write one JSON object per frame to stdout; docs/records.md describes it
     #[arg(long)]
@@ -72,10 +75,20 @@ pub struct Cmd {
     #[arg(long, value_name = "FORMAT", help_heading = "Source")]
     frame_format: Option<Format>,
     /// Bytes from one row to the next in the raw frames of a program, if it pads rows
-    #[arg(long, value_name = "BYTES", help_heading = "Source")]
+    #[arg(
+        long,
+        value_name = "BYTES",
+        value_parser = whole::<usize>("a whole number of bytes", 1..=u64::MAX),
+        help_heading = "Source"
+    )]
     frame_stride: Option<usize>,
     /// Frames per second that a camera is asked for
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000), help_heading = "Source")]
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = whole::<u32>("whole frames per second", 1..=1000),
+        help_heading = "Source"
+    )]
     frame_rate: Option<u32>,
     /// Turn frames clockwise by 0, 90, 180 or 270 degrees, for a camera that is mounted on its side or upside down
     #[arg(long, value_name = "DEGREES", value_parser = rotation, allow_hyphen_values = true, help_heading = "Source")]
@@ -104,13 +117,18 @@ pub struct Cmd {
     )]
     journal: Option<Option<Recording>>,
     /// Commit the journal every SECONDS; a power cut loses at most this much [default: the board's, or 2]
-    #[arg(long, value_name = "SECONDS", help_heading = "Journal")]
-    commit_every: Option<f64>,
+    #[arg(long, value_name = "SECONDS", value_parser = interval, help_heading = "Journal")]
+    commit_every: Option<Duration>,
     /// Record each face at most N times per second; inf records every frame [default: the board's, or 5]
-    #[arg(long, value_name = "N", help_heading = "Journal")]
+    #[arg(long, value_name = "N", value_parser = record_rate, help_heading = "Journal")]
     records_per_second: Option<f32>,
     /// Keep the journal below this size; the oldest records are deleted first [default: the board's, or 256]
-    #[arg(long, value_name = "MIB", value_parser = mebibytes, help_heading = "Journal")]
+    #[arg(
+        long,
+        value_name = "MIB",
+        value_parser = whole::<u64>("a whole number of MiB", 1..=1_000_000),
+        help_heading = "Journal"
+    )]
     journal_size: Option<u64>,
     /// Do not confine the program to the files, devices and ports that this run needs. For development only
     #[arg(long)]
@@ -309,10 +327,7 @@ impl Cmd {
     /// The board's settings of the journal, with those of the flags above them.
     fn journal_config(&self, board: &Board) -> Result<journal::Config> {
         let mut config = board.journal.clone();
-        if let Some(seconds) = self.commit_every {
-            config.commit_every = Duration::try_from_secs_f64(seconds)
-                .map_err(|_| Error::bad_input(format!("--commit-every {seconds}: expected seconds, 0 to 3600")))?;
-        }
+        config.commit_every = self.commit_every.unwrap_or(config.commit_every);
         config.max_records_per_second = self.records_per_second.unwrap_or(config.max_records_per_second);
         config.max_bytes = self.journal_size.map_or(config.max_bytes, |mib| mib << 20);
         self.keep_faces.apply(&mut config);
@@ -393,34 +408,4 @@ fn open_journal(
 
 fn json(value: &impl serde::Serialize) -> Result<String> {
     serde_json::to_string(value).map_err(Error::failure)
-}
-
-fn mebibytes(text: &str) -> Result<u64, String> {
-    let size = text.parse().ok().filter(|mib| (1..=1_000_000).contains(mib));
-    size.ok_or_else(|| "expected a whole number of MiB, 1 to 1000000".into())
-}
-
-fn rotation(text: &str) -> Result<Turn, String> {
-    let turn = text.parse().ok().and_then(Turn::from_degrees);
-    turn.ok_or_else(|| "expected 0, 90, 180 or 270 degrees".into())
-}
-
-fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds = text.parse().ok().filter(|seconds| *seconds > 0.0).and_then(|s| Duration::try_from_secs_f64(s).ok());
-    seconds.ok_or_else(|| "expected a number of seconds above 0".into())
-}
-
-fn size(text: &str) -> Result<[u32; 2], String> {
-    let (width, height) = text.split_once(['x', 'X']).ok_or("expected WIDTHxHEIGHT in pixels, such as 640x480")?;
-    let side = |name: &str, text: &str| {
-        text.parse::<u32>().map_err(|_| format!("invalid {name} {text:?}: expected a number of pixels, as in 640x480"))
-    };
-    let [width, height] = [side("width", width)?, side("height", height)?];
-    match expression_engine::picture::is_size_supported(width as usize, height as usize) {
-        true => Ok([width, height]),
-        false => Err(format!(
-            "invalid size {text}: expected sides of 1 to {} pixels, such as 640x480",
-            expression_engine::picture::MAX_SIDE
-        )),
-    }
 }

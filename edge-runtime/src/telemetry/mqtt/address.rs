@@ -48,7 +48,7 @@ fn parse(text: &str) -> Result<Address, &'static str> {
     };
     // A user may have an `@` in it, a host may not; a prefix may have anything but wildcards.
     let (authority, prefix) = match rest.split_once('/') {
-        Some((authority, prefix)) => (authority, prefix.trim_matches('/')),
+        Some((authority, prefix)) => (authority, prefix),
         None => (rest, ""),
     };
     let (user, host) = match authority.rsplit_once('@') {
@@ -74,14 +74,26 @@ fn parse(text: &str) -> Result<Address, &'static str> {
         }
         Some(port) => port.parse().ok().filter(|port| *port != 0).ok_or("its port is not a number from 1 to 65535")?,
     };
+    let prefix = parse_prefix(prefix)?;
+    Ok(Address { tls, user: user.map(str::to_owned), host: host.to_owned(), port, prefix })
+}
+
+/// Reads what topics begin with, without the slashes at its ends; `None` if nothing is left.
+///
+/// # Errors
+/// Says what is wrong with it.
+pub fn parse_prefix(text: &str) -> Result<Option<String>, &'static str> {
+    let prefix = text.trim_matches('/');
     if prefix.contains(['+', '#']) || prefix.contains(char::is_control) || prefix.starts_with('$') {
-        return Err("its prefix contains a wildcard ('+' or '#') or a control character, or starts with '$'");
+        return Err("the prefix contains a wildcard ('+' or '#') or a control character, or starts with '$'");
+    }
+    if prefix.contains("//") {
+        return Err("the prefix has an empty level ('//')");
     }
     if prefix.len() > MAX_PREFIX {
-        return Err("its prefix is longer than 200 bytes");
+        return Err("the prefix is longer than 200 bytes");
     }
-    let prefix = (!prefix.is_empty()).then(|| prefix.to_owned());
-    Ok(Address { tls, user: user.map(str::to_owned), host: host.to_owned(), port, prefix })
+    Ok((!prefix.is_empty()).then(|| prefix.to_owned()))
 }
 
 fn host_and_port(text: &str) -> Result<(&str, Option<&str>), &'static str> {
@@ -153,12 +165,25 @@ mod tests {
             ("mqtt://a b", "host"),
             ("mqtt://h/a/#", "wildcard"),
             ("mqtt://h/$SYS", "wildcard"),
+            ("mqtt://h/a//b", "empty level"),
         ] {
             let error = Address::parse(text).unwrap_err().to_string();
             assert!(error.contains(word), "{text}: {error}");
         }
         let error = Address::parse("mqtt://u:hunter2@h").unwrap_err().to_string();
         assert!(error.contains("--mqtt-password-file") && !error.contains("hunter2"), "{error}");
+    }
+
+    #[test]
+    fn a_prefix_is_what_topics_may_begin_with() {
+        for (text, prefix) in
+            [("", None), ("/", None), ("homeassistant", Some("homeassistant")), ("/a/b c/", Some("a/b c"))]
+        {
+            assert_eq!(parse_prefix(text), Ok(prefix.map(str::to_owned)), "{text}");
+        }
+        for text in ["a/#", "#", "a/+/b", "a\0", "a\nb", "$SYS", "/$SYS", "a//b", &"a".repeat(MAX_PREFIX + 1)] {
+            assert!(parse_prefix(text).is_err(), "{text}");
+        }
     }
 
     proptest! {

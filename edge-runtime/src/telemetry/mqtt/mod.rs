@@ -11,7 +11,7 @@ mod transport;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-pub use address::Address;
+pub use address::{Address, parse_prefix};
 pub use options::BrokerOptions;
 
 use super::backlog::Backlog;
