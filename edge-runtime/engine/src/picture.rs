@@ -191,7 +191,7 @@ fn decode(mut file: impl BufRead + Seek) -> Result<(DynamicImage, Orientation), 
     limits.max_alloc = Some(if format == ImageFormat::Png { MAX_PNG_METADATA } else { MAX_DECODED });
     let wrong = |error: image::ImageError| match error {
         image::ImageError::Limits(_) => {
-            "it needs too much memory; save it again without metadata, as 8-bit PNG or JPEG".into()
+            "it needs too much memory; scale it down, or save it again without metadata, as 8-bit PNG or JPEG".into()
         }
         image::ImageError::Unsupported(error) => format!("{error}; save it as 8-bit PNG or JPEG"),
         error => format!("it is cut off or damaged: {error}"),
