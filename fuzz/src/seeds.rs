@@ -93,8 +93,9 @@ pub fn write_to(seeds: &Path) -> io::Result<()> {
     write("mqtt", "session", MQTT)?;
     write("mat", "two_faces", &two_faces())?;
     write("fer2013", "table", b"emotion,pixels,Usage\n3,1 2 3 4,Training\n0,0 0 0 255,PublicTest\n")?;
-    let votes = b"Usage,Image name,n,h,s,s,a,d,f,c,u,NF\nPublicTest,fer0.png,6,0,2,1,0,0,0,0,1,0\nTraining,,0,0,0,0,0,0,0,0,0,9\n";
-    write("ferplus", "votes", votes)?;
+    let columns = host_trainer::dataset::votes::COLUMNS.join(",");
+    let votes = format!("{columns}\nPublicTest,fer0.png,6,0,2,1,0,0,0,0,1,0\nTraining,,0,0,0,0,0,0,0,0,0,9\n");
+    write("ferplus", "votes", votes.as_bytes())?;
     write("checkpoint", "tensor", &checkpoint()?)?;
     let model = json!({
         "modelTopology": {"node": [{"name": "y", "op": "Conv2D", "input": ["x:0", "w", "^x"], "attr": {

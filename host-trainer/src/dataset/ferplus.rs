@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use expression_core::Label;
 
-use super::labelled::{self, Counts};
 use super::listing::LeftOut;
-use super::{DataSet, Part, Request, Sample, Split, copies, listing, sample, shuffled, table};
-use crate::error::{Context, Error};
+use super::votes::{self, Counts};
+use super::{DataSet, Part, Request, Sample, Split, copies, listing, sample, shuffled};
+use crate::error::Error;
 
 /// The table of votes.
 const TABLE: &str = "fer2013new.csv";
@@ -59,7 +59,7 @@ pub fn load(folder: &Path, request: Request) -> crate::Result<DataSet> {
     let (test, unreadable) = read(&test_rows);
     skipped.extend(unreadable);
     // The part for the last test may be absent: it is not needed here.
-    let private = match folder.join(place(Split::Test).1).is_dir() {
+    let private = match is_made(folder, Split::Test) {
         true => read(&rows_of(Split::Test)?).0,
         false => Vec::new(),
     };
@@ -128,34 +128,29 @@ fn merged(samples: Vec<Sample>, rows: &[Row]) -> (Vec<Sample>, usize) {
 /// The usable rows of a part.
 fn rows(folder: &Path, split: Split) -> crate::Result<Vec<Row>> {
     let path = folder.join(TABLE);
-    let (wanted, pictures) = self::place(split);
-    let missing = |error: &dyn std::fmt::Display| {
-        Error::BadInput(format!("{}: {error}; give the folder FERPlus, which holds {TABLE} and data/", path.display()))
-    };
-    let mut table = csv::Reader::from_reader(table::open(&path).map_err(|error| missing(&error))?);
+    let (wanted, pictures) = place(split);
+    let advice = format!("give the folder FERPlus, which holds {TABLE} and data/");
     let mut rows = Vec::new();
-    for (number, record) in table.records().enumerate() {
-        // The header is line 1.
-        let place = || format!("{}:{}", path.display(), number + 2);
-        let record = record.map_err(|error| Error::BadInput(error.to_string())).with_context(place)?;
-        let (usage, row) = parse(&record).map_err(Error::BadInput).with_context(place)?;
-        let Some((name, counts, votes)) = row else { continue };
-        if usage == wanted {
-            rows.push(Row { path: folder.join(pictures).join(&name), name, counts, votes });
+    for votes::Row { line, split: of_row, name, counts } in votes::read(&path, 100, &advice)? {
+        if name.contains(['/', '\\']) {
+            return Err(Error::BadInput(format!("{}:{line}: {name:?} is not a file name", path.display())));
         }
+        // Rows without a name have no picture.
+        let Some(votes) = Votes::of(counts).filter(|_| of_row == split && !name.is_empty()) else { continue };
+        rows.push(Row { path: folder.join(pictures).join(&name), name, counts, votes });
     }
-    require_pictures(&folder.join(pictures))?;
+    let made = "run FERPlus' generate_training_data.py with fer2013.csv, which makes them";
+    sample::require_any(&path, rows.iter().map(|row| row.path.clone()), made)?;
     if rows.is_empty() {
-        return Err(missing(&format!("no usable {wanted} rows")));
+        return Err(Error::BadInput(format!("{}: no usable {wanted} rows; {advice}", path.display())));
     }
     Ok(rows)
 }
 
-/// Refuses a clone of FERPlus whose pictures were never made: the repository holds the table alone.
-fn require_pictures(folder: &Path) -> crate::Result<()> {
-    let found = folder.is_dir() && !listing::pictures(folder)?.is_empty();
-    let advice = "run FERPlus' generate_training_data.py with fer2013.csv, which makes them";
-    found.then_some(()).ok_or_else(|| Error::BadInput(format!("{}: no pictures; {advice}", folder.display())))
+/// Whether the pictures of a part were made: the repository holds the table alone.
+pub fn is_made(folder: &Path, split: Split) -> bool {
+    let pictures = folder.join(place(split).1);
+    listing::pictures(&pictures).is_ok_and(|pictures| !pictures.is_empty())
 }
 
 /// The samples of rows, and what could not be read.
@@ -168,20 +163,6 @@ fn read(rows: &[Row]) -> (Vec<Sample>, Vec<String>) {
             Ok(Sample { name: row.name.clone(), subject: None, picture, distribution, label, majority })
         },
     )
-}
-
-/// A picture's file name, the counts of the ten columns, and the votes that count.
-type Vote = (String, Counts, Votes);
-
-/// Returns the usage, and the vote if the row has a picture and a face.
-fn parse(record: &csv::StringRecord) -> Result<(String, Option<Vote>), String> {
-    let counts = labelled::counts(record, 100)?;
-    let (usage, name) = (record[0].to_owned(), record[1].trim().to_owned());
-    if name.contains(['/', '\\']) {
-        return Err(format!("{name:?} is not a file name"));
-    }
-    let votes = if name.is_empty() { None } else { Votes::of(counts) };
-    Ok((usage, votes.map(|votes| (name, counts, votes))))
 }
 
 impl Votes {
@@ -211,50 +192,73 @@ mod tests {
     use super::super::layout::tests::{REQUEST, assert_refused, drawn};
     use super::*;
 
-    fn row(text: &str) -> Result<(String, Option<Vote>), String> {
-        parse(&csv::StringRecord::from(text.split(',').collect::<Vec<_>>()))
-    }
-
     #[test]
     fn votes_become_a_distribution_and_single_votes_are_dropped() {
-        let (usage, row) = row("Training,fer0.png,6,0,2,1,0,0,0,0,1,0").unwrap();
-        assert_eq!(usage, "Training");
         let distribution = [0.75, 0.0, 0.25, 0.0, 0.0, 0.0, 0.0, 0.0];
-        let counts = [6, 0, 2, 1, 0, 0, 0, 0, 1, 0];
-        assert_eq!(
-            row,
-            Some(("fer0.png".into(), counts, Votes { distribution, label: Label::Neutral, majority: true }))
-        );
+        let votes = Votes::of([6, 0, 2, 1, 0, 0, 0, 0, 1, 0]);
+        assert_eq!(votes, Some(Votes { distribution, label: Label::Neutral, majority: true }));
     }
 
     #[test]
     fn without_a_majority_the_picture_still_counts() {
-        for (counts, label) in [("5,5,0,0,0,0,0,0,0,0", Label::Neutral), ("0,0,0,0,4,0,0,0,6,0", Label::Anger)] {
-            let (_, row) = row(&format!("Training,fer0.png,{counts}")).unwrap();
-            let votes = row.unwrap().2;
+        for (counts, label) in
+            [([5, 5, 0, 0, 0, 0, 0, 0, 0, 0], Label::Neutral), ([0, 0, 0, 0, 4, 0, 0, 0, 6, 0], Label::Anger)]
+        {
+            let votes = Votes::of(counts).unwrap();
             assert_eq!((votes.label, votes.majority), (label, false));
         }
-        let (_, row) = row("Training,fer0.png,1,1,1,1,1,1,1,1,1,1").unwrap();
-        assert_eq!(row.unwrap().2.distribution, [0.125; 8]);
+        assert_eq!(Votes::of([1; 10]).unwrap().distribution, [0.125; 8]);
+    }
+
+    /// A folder with one picture for training, and a table with these rows.
+    fn table(rows: &str) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        let pictures = folder.path().join(place(Split::Train).1);
+        std::fs::create_dir_all(&pictures).unwrap();
+        image::GrayImage::new(8, 8).save(pictures.join("fer0.png")).unwrap();
+        std::fs::write(folder.path().join(TABLE), format!("{}\n{rows}", votes::COLUMNS.join(","))).unwrap();
+        folder
     }
 
     #[test]
     fn rows_without_a_picture_or_a_face_are_left_out() {
-        for counts in ["fer0.png,2,2,0,0,0,0,0,0,0,6", "fer0.png,0,0,0,0,0,0,0,0,10,0", ",10,0,0,0,0,0,0,0,0,0"] {
-            assert_eq!(row(&format!("Training,{counts}")).unwrap().1, None, "{counts}");
+        for counts in ["fer1.png,2,2,0,0,0,0,0,0,0,6", "fer1.png,0,0,0,0,0,0,0,0,10,0", ",10,0,0,0,0,0,0,0,0,0"] {
+            let folder = table(&format!("Training,{counts}\nTraining,fer0.png,9,0,0,0,0,0,0,0,1,0\n"));
+            let rows = rows(folder.path(), Split::Train).unwrap();
+            assert_eq!(rows.iter().map(|row| row.name.as_str()).collect::<Vec<_>>(), ["fer0.png"], "{counts}");
         }
     }
 
     #[test]
     fn damaged_rows_are_errors() {
-        for text in [
+        for row in [
             "Training,fer0.png,6,0",
             "Training,fer0.png,x,0,0,0,0,0,0,0,0,10",
             "Training,fer0.png,-1,0,0,0,0,0,0,0,0,10",
             "Training,../x.png,10,0,0,0,0,0,0,0,0,0",
+            "PublicTest,a\\x.png,10,0,0,0,0,0,0,0,0,0",
         ] {
-            assert!(row(text).is_err(), "{text}");
+            assert_refused(rows(table(row).path(), Split::Train).map(|_| ()), &["fer2013new.csv:2: "]);
         }
+    }
+
+    #[test]
+    fn columns_that_are_swapped_with_their_names_are_the_same_labels() {
+        let folder = drawn(Layout::Ferplus, 2, 32);
+        let labels = || {
+            let part = part(folder.path(), Split::Train).unwrap();
+            part.samples.iter().map(|sample| (sample.name.clone(), sample.label)).collect::<Vec<_>>()
+        };
+        let before = labels();
+        let path = folder.path().join(TABLE);
+        let swapped = |line: &str| -> String {
+            let mut cells: Vec<&str> = line.split(',').collect();
+            cells.swap(2, 3);
+            cells.join(";") + "\r\n"
+        };
+        let text: String = std::fs::read_to_string(&path).unwrap().lines().map(swapped).collect();
+        std::fs::write(&path, text).unwrap();
+        assert_eq!(labels(), before);
     }
 
     #[test]
@@ -315,7 +319,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(
             folder.path().join(TABLE),
-            "Usage,Image name,n,h,s,s,a,d,f,c,u,NF\nTraining,fer0.png,9,0,0,0,0,0,0,0,1,0\n",
+            format!("{}\nTraining,fer0.png,9,0,0,0,0,0,0,0,1,0\n", votes::COLUMNS.join(",")),
         )
         .unwrap();
         let refused = || {
@@ -325,7 +329,11 @@ mod tests {
             )
         };
         refused();
-        std::fs::create_dir_all(folder.path().join("data/FER2013Train")).unwrap();
+        let pictures = folder.path().join("data/FER2013Train");
+        std::fs::create_dir_all(&pictures).unwrap();
+        refused();
+        // Pictures of other names are not those of the table.
+        image::GrayImage::new(8, 8).save(pictures.join("fer0.bmp")).unwrap();
         refused();
     }
 }

@@ -5,39 +5,20 @@ use std::path::{Component, Path, PathBuf};
 
 use expression_core::Label;
 
-use super::{DataSet, Request, Sample, sample, shuffled};
-use crate::error::{Context, Error};
+use super::votes::{self, ANSWERS, Counts};
+use super::{DataSet, Request, Sample, Split, sample, shuffled};
+use crate::error::Error;
 
 /// The table of votes.
 pub const TABLE: &str = "votes.csv";
-/// How many answers a labeller can give: the labels, "unknown" and "not a face", in FER+'s order.
-pub const ANSWERS: usize = Label::COUNT + 2;
-/// The columns of the table, which are FER+'s.
-pub const COLUMNS: [&str; ANSWERS + 2] = [
-    "Usage",
-    "Image name",
-    "neutral",
-    "happiness",
-    "surprise",
-    "sadness",
-    "anger",
-    "disgust",
-    "fear",
-    "contempt",
-    "unknown",
-    "NF",
-];
 /// The `Usage` of rows whose part [`load`] chooses.
 pub const TRAINING: &str = "Training";
 
 const TERMS: &str = "pictures of the user's own, labelled by people; their terms apply";
 
-/// Number of votes for each answer.
-pub type Counts = [u32; ANSWERS];
-
 #[derive(Debug)]
 struct Row {
-    usage: String,
+    split: Split,
     name: String,
     distribution: [f32; Label::COUNT],
     label: Label,
@@ -56,7 +37,7 @@ struct Row {
 /// Returns [`Error::BadInput`] if the table is missing or a row does not parse.
 pub fn load(folder: &Path, request: Request) -> crate::Result<DataSet> {
     let rows = rows(folder)?;
-    let parts = if rows.iter().all(|row| row.usage == TRAINING) { by_track(rows, request) } else { by_usage(rows)? };
+    let parts = if rows.iter().all(|row| row.split == Split::Train) { by_track(rows, request) } else { by_usage(rows) };
     let mut skipped = Vec::new();
     let [mut train, calibration, test] = parts.map(|rows| {
         let (samples, unreadable) = read(folder, &rows);
@@ -102,41 +83,36 @@ fn by_track(rows: Vec<Row>, request: Request) -> [Vec<Row>; 3] {
     [shuffled(train, request.seed), calibration, test]
 }
 
-fn by_usage(rows: Vec<Row>) -> crate::Result<[Vec<Row>; 3]> {
+fn by_usage(rows: Vec<Row>) -> [Vec<Row>; 3] {
     let mut parts: [Vec<Row>; 3] = Default::default();
     for row in rows {
-        let part = match row.usage.as_str() {
-            TRAINING => 0,
-            "PublicTest" => 1,
-            "PrivateTest" => 2,
-            other => {
-                let advice = "give Training, PublicTest or PrivateTest";
-                return Err(Error::BadInput(format!("{TABLE}: usage {other:?} of {}; {advice}", row.name)));
-            }
+        let part = match row.split {
+            Split::Train => 0,
+            Split::Valid => 1,
+            Split::Test => 2,
         };
         parts[part].push(row);
     }
-    Ok(parts)
+    parts
 }
 
 /// The rows of the table whose face has a label.
 fn rows(folder: &Path) -> crate::Result<Vec<Row>> {
     let path = folder.join(TABLE);
-    let mut table = csv::ReaderBuilder::new().flexible(true).from_path(&path).map_err(|error| {
-        let advice = "`host-trainer label` writes it";
-        Error::BadInput(format!("{}: {error}; give a folder with {TABLE}; {advice}", path.display()))
-    })?;
-    let header = table.headers().map_err(|error| Error::BadInput(format!("{}: {error}", path.display())))?;
-    if !header.is_empty() && header.len() != COLUMNS.len() {
-        let advice = "`host-trainer label` writes one with the columns of FER+";
-        return Err(Error::BadInput(format!("{}: not a table of votes; {advice}", path.display())));
-    }
+    let advice = format!("give a folder with {TABLE}; `host-trainer label` writes it");
     let mut rows = Vec::new();
-    for (number, record) in table.records().enumerate() {
-        // The header is line 1.
-        let place = || format!("{}:{}", path.display(), number + 2);
-        let record = record.map_err(|error| Error::BadInput(error.to_string())).with_context(place)?;
-        rows.extend(parse(&record).map_err(Error::BadInput).with_context(place)?);
+    for votes::Row { line, split, name, counts } in votes::read(&path, 1_000_000, &advice)? {
+        if !is_within(&name) {
+            let reason = "is not the path of a file within the folder";
+            return Err(Error::BadInput(format!("{}:{line}: {name:?} {reason}", path.display())));
+        }
+        rows.extend(judge(counts).map(|(distribution, label, majority)| Row {
+            split,
+            name,
+            distribution,
+            label,
+            majority,
+        }));
     }
     if rows.is_empty() {
         let advice = format!("label them with `host-trainer label {}`", folder.display());
@@ -144,32 +120,14 @@ fn rows(folder: &Path) -> crate::Result<Vec<Row>> {
     }
     let all = rows.len();
     rows.retain(|row: &Row| folder.join(&row.name).exists());
+    if rows.is_empty() {
+        let advice = "put them beside the table, under the names in it";
+        return Err(Error::BadInput(format!("{}: the pictures of all {all} faces are gone; {advice}", path.display())));
+    }
     if rows.len() < all {
         tracing::warn!("{}: {} faces left out, whose pictures are gone", path.display(), all - rows.len());
     }
     Ok(rows)
-}
-
-/// The votes of a row in FER+'s columns, each at most `most`.
-pub(super) fn counts(record: &csv::StringRecord, most: u32) -> Result<Counts, String> {
-    if record.len() != COLUMNS.len() {
-        return Err(format!("{} columns; expected the {} of FER+", record.len(), COLUMNS.len()));
-    }
-    let mut counts = Counts::default();
-    for (count, text) in counts.iter_mut().zip(record.iter().skip(2)) {
-        let parsed = text.trim().parse().ok().filter(|count| *count <= most);
-        *count = parsed.ok_or_else(|| format!("{text:?} is not a number of votes"))?;
-    }
-    Ok(counts)
-}
-
-fn parse(record: &csv::StringRecord) -> Result<Option<Row>, String> {
-    let counts = counts(record, 1_000_000)?;
-    let (usage, name) = (record[0].trim().to_owned(), record[1].trim().to_owned());
-    if !is_within(&name) {
-        return Err(format!("{name:?} is not the path of a file within the folder"));
-    }
-    Ok(judge(counts).map(|(distribution, label, majority)| Row { usage, name, distribution, label, majority }))
 }
 
 /// Whether a path leads to a file within its folder.
@@ -241,7 +199,7 @@ mod tests {
     }
 
     fn row(name: String, label: Label) -> Row {
-        Row { usage: TRAINING.into(), name, distribution: [0.125; Label::COUNT], label, majority: true }
+        Row { split: Split::Train, name, distribution: [0.125; Label::COUNT], label, majority: true }
     }
 
     #[test]
@@ -274,9 +232,9 @@ mod tests {
             ("Training,a.png,x,0,0,0,0,0,0,0,0,0", "not a number of votes"),
             ("Training,a.png,0,0,0,0,0,0,0,0,0,1", "no face has a label yet"),
             ("Trainig,a.png,1,0,0,0,0,0,0,0,0,0", "Trainig"),
-            ("Training,gone.png,1,0,0,0,0,0,0,0,0,0", "0 samples"),
+            ("Training,gone.png,1,0,0,0,0,0,0,0,0,0", "the pictures of all 1 faces are gone"),
         ] {
-            std::fs::write(folder.path().join(TABLE), format!("{}\n{row}\n", COLUMNS.join(","))).unwrap();
+            std::fs::write(folder.path().join(TABLE), format!("{}\n{row}\n", votes::COLUMNS.join(","))).unwrap();
             let set = load(folder.path(), request).and_then(DataSet::checked);
             assert_refused(set, &[reason]);
         }

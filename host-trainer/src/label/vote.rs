@@ -10,7 +10,8 @@ use expression_core::Label;
 use expression_engine::files;
 use serde::{Deserialize, Serialize};
 
-use crate::dataset::labelled::{ANSWERS, COLUMNS, Counts, TABLE, TRAINING};
+use crate::dataset::labelled::{TABLE, TRAINING};
+use crate::dataset::votes::{ANSWERS, COLUMNS, Counts};
 use crate::error::{Context, Error};
 
 /// The log of votes, one JSON object per line.
