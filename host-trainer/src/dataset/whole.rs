@@ -1,29 +1,67 @@
 //! `--split all`: every sample of a data set, whatever part it belongs to.
 
-use super::{DataSet, Part, Request, Source, Split, ferplus, folder, load};
+use super::{Collection, DataSet, Part, Protocol, Request, Source, Split, collect, fer2013, ferplus, folder, load};
 
-/// Returns all samples of a data set as one part: of a folder every picture, of FER+ the parts whose pictures are there, of other
-/// sets the parts that [`load`] makes.
+/// Returns all samples of a data set as one part: those of FER+ whose pictures were made, of other sets all that take part in
+/// their protocol.
 ///
 /// # Errors
 /// Returns an error if the data set is missing, empty or damaged.
 pub fn whole(source: &Source, request: Request) -> crate::Result<Part> {
-    match source {
-        Source::Folder(path, classes) => folder::whole(path, classes)?.checked(),
+    let part = match source {
+        Source::Folder(path, classes) => folder::whole(path, classes)?,
+        Source::Fer2013(file) => fer2013::whole(file)?,
         Source::FerPlus(path) => {
             let mut whole = ferplus::part(path, Split::Train)?;
-            // Parts whose pictures were never made are absent.
-            for part in [Split::Valid, Split::Test].into_iter().filter_map(|split| ferplus::part(path, split).ok()) {
+            for split in [Split::Valid, Split::Test] {
+                if !ferplus::is_made(path, split) {
+                    tracing::warn!("{}: the {split} part has no pictures and is left out", path.display());
+                    continue;
+                }
+                let part = ferplus::part(path, split)?;
                 whole.samples.extend(part.samples);
                 whole.skipped.extend(part.skipped);
             }
             whole.name = "FER+ all".into();
-            whole.checked()
+            whole
         }
-        _ => {
+        Source::Rendered(_) | Source::Labelled(_) => {
             let DataSet { name, source, train, calibration, test, skipped } = load(source, request)?;
             let samples = [train, calibration, test].concat();
-            Part { name: format!("{name} all"), source, samples, skipped, copies: Vec::new() }.checked()
+            Part { name: format!("{name} all"), source, samples, skipped, copies: Vec::new() }
         }
+        _ => {
+            let Collection { name, source, samples, skipped, .. } = collect(source, Protocol::of(source), request)?;
+            Part { name: format!("{name} all"), source, samples, skipped, copies: Vec::new() }
+        }
+    };
+    part.checked()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::layout::Layout;
+    use super::super::layout::tests::{REQUEST, assert_refused, drawn};
+    use super::*;
+
+    #[test]
+    fn every_part_of_a_set_is_in_the_whole() {
+        let folder = drawn(Layout::Fer2013, 2, 48);
+        let file = folder.path().join("fer2013.csv");
+        let part = |split| fer2013::part(&file, split).unwrap().unwrap().samples.len();
+        let parts = [Split::Train, Split::Valid, Split::Test].map(part);
+        assert!(parts.iter().all(|count| *count > 0), "{parts:?}");
+        let all = |source: &Source| whole(source, REQUEST).map(|part| part.samples.len());
+        assert_eq!(all(&Source::Fer2013(file)).unwrap(), parts.iter().sum::<usize>());
+
+        let folder = drawn(Layout::Ferplus, 2, 32);
+        let source = Source::FerPlus(folder.path().into());
+        let part = |split| ferplus::part(folder.path(), split).unwrap().samples.len();
+        assert_eq!(all(&source).unwrap(), part(Split::Train) + part(Split::Valid));
+        // Pictures without rows are an error of that part, and not passed over.
+        let test = folder.path().join("data/FER2013Test");
+        std::fs::create_dir(&test).unwrap();
+        image::GrayImage::new(48, 48).save(test.join("fer0.png")).unwrap();
+        assert_refused(all(&source), &["no usable PrivateTest rows"]);
     }
 }
