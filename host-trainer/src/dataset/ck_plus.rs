@@ -7,11 +7,9 @@ use std::path::{Path, PathBuf};
 use expression_core::Label;
 use expression_core::align::KeyPoints;
 
-use super::{Collection, Sample, cut, folds, listing, sample};
+use super::{Collection, Sample, cut, folds, listing, sample, table};
 use crate::error::Error;
 
-/// Folds of the protocol.
-const FOLDS: usize = 10;
 /// So many frames at a sequence's end show its expression; the first one is neutral.
 const APEX: usize = 3;
 /// Labels by the code in an emotion file.
@@ -25,6 +23,9 @@ const CODES: [Label; 8] = [
     Label::Sadness,
     Label::Surprise,
 ];
+
+/// The most bytes of a label or a landmark file.
+const MAX_TEXT: u64 = 1 << 20;
 
 /// The task: which labels take part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,13 +44,13 @@ struct Frame {
     label: Label,
 }
 
-/// Reads CK+ in ten subject-disjoint folds: the last three frames of every sequence that has a label, and for eight
+/// Reads CK+ in `count` subject-disjoint folds: the last three frames of every sequence that has a label, and for eight
 /// classes the first one as neutral. Faces are aligned by the landmarks that come with the set.
 ///
 /// # Errors
 /// [`Error::BadInput`] where a folder, or a labelled sequence's landmark file, is missing or does not parse, or a sequence has
 /// fewer than four frames.
-pub fn collect(folder: &Path, classes: Classes) -> crate::Result<Collection> {
+pub fn collect(folder: &Path, classes: Classes, count: usize) -> crate::Result<Collection> {
     for needed in ["cohn-kanade-images", "Emotion", "Landmarks"] {
         if !folder.join(needed).is_dir() {
             let advice = "give the folder that holds cohn-kanade-images, Emotion and Landmarks";
@@ -73,7 +74,8 @@ pub fn collect(folder: &Path, classes: Classes) -> crate::Result<Collection> {
             Ok(Sample::labelled(listing::name(path), Some(frame.subject.clone()), face, frame.label))
         },
     );
-    let folds = folds::by_subject(&samples, FOLDS)?;
+    sample::few_skipped("CK+", &skipped, samples.len())?;
+    let folds = folds::by_subject(&samples, count)?;
     let source = "CK+ (Lucey et al. 2010); for research, by agreement with its owners".into();
     Ok(Collection { name: "CK+".into(), source, samples, skipped, folds })
 }
@@ -123,7 +125,7 @@ fn emotion(folder: &Path) -> crate::Result<Option<Label>> {
         [file] => file,
         _ => return Err(Error::BadInput(format!("{}: {} files, not one label", folder.display(), files.len()))),
     };
-    let text = String::from_utf8_lossy(&expression_engine::files::read(file)?).trim().to_owned();
+    let text = text(file)?.trim().to_owned();
     let code: Option<f64> = text.parse().ok();
     let label = code.and_then(|code| (0..CODES.len()).find(|known| *known as f64 == code)).map(|code| CODES[code]);
     let place = file.display();
@@ -132,9 +134,13 @@ fn emotion(folder: &Path) -> crate::Result<Option<Label>> {
     Ok(Some(label.ok_or_else(unknown)?))
 }
 
+fn text(file: &Path) -> crate::Result<String> {
+    table::text(file, MAX_TEXT).map_err(|error| Error::BadInput(error.to_string()))
+}
+
 /// The key points of a landmark file: the means of the points around each eye and around the outer lips.
 fn landmarks(file: &Path) -> crate::Result<KeyPoints> {
-    let text = String::from_utf8_lossy(&expression_engine::files::read(file)?).into_owned();
+    let text = text(file)?;
     let mut points = Vec::with_capacity(cut::LANDMARKS);
     for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()) {
         let values: Vec<f32> = line.split_whitespace().map_while(|value| value.parse().ok()).collect();

@@ -5,6 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{DataSet, Request, Sample, shuffled};
 use crate::error::Error;
 
+/// Folds of the usual protocols of sets whose subjects are known.
+pub const USUAL: usize = 10;
+
 /// A whole labelled set with the folds of its protocol.
 #[derive(Debug, Clone)]
 pub struct Collection {
@@ -105,10 +108,15 @@ pub fn by_subject(samples: &[Sample], count: usize) -> crate::Result<Vec<Fold>> 
         let subject = subject.ok_or_else(|| Error::BadInput(format!("{}: its subject is not known", sample.name)))?;
         of_subject.entry(subject).or_default().push(number);
     }
-    if of_subject.len() < count || count < 2 {
-        let found = of_subject.len();
+    let found = of_subject.len();
+    if found < count || count < 2 {
+        let advice = match found {
+            0 | 1 => "give a set with more of them".to_owned(),
+            _ => format!("give more, or use crossval with --protocol folds:{found}"),
+        };
         return Err(Error::BadInput(format!(
-            "{count} subject-disjoint folds need 2 to {found} folds: there are {found} subjects"
+            "{count} folds that share no subject need at least {} subjects, and there are {found}; {advice}",
+            count.max(2)
         )));
     }
     let groups: Vec<Vec<usize>> =
@@ -218,6 +226,14 @@ mod tests {
     fn what_cannot_be_split_is_refused() {
         let mut set = collection(12, 3);
         assert!(by_subject(&set.samples, 13).is_err() && by_subject(&set.samples, 1).is_err());
+        for (subjects, told) in [
+            (0, "10 folds that share no subject need at least 10 subjects, and there are 0; give a set with more"),
+            (1, "there are 1; give a set with more"),
+            (2, "there are 2; give more, or use crossval with --protocol folds:2"),
+        ] {
+            let error = by_subject(&set.samples[..subjects], 10).unwrap_err().to_string();
+            assert!(error.contains(told), "{error}");
+        }
         assert!(by_label(&set.samples, 37, 1).is_err());
         assert!(set.fold(10, REQUEST).unwrap_err().to_string().contains("there are 1 to 10"));
         set.samples[5].subject = None;

@@ -258,15 +258,18 @@ pub fn part(source: &Source, split: Split, request: Request) -> crate::Result<Pa
 /// [`Error::BadInput`] where it is missing, empty or damaged, or does not fit the protocol.
 pub fn collect(source: &Source, protocol: Protocol, request: Request) -> crate::Result<Collection> {
     use ck_plus::Classes;
+    let count = if let Protocol::Folds(count) = protocol { count } else { folds::USUAL };
     let mut set = match (source, protocol) {
-        (Source::CkPlus(folder), Protocol::CkPlus6) => ck_plus::collect(folder, Classes::Six)?,
-        (Source::CkPlus(folder), Protocol::CkPlus8 | Protocol::Folds(_)) => ck_plus::collect(folder, Classes::Eight)?,
-        (Source::OuluCasia(folder), Protocol::OuluCasia | Protocol::Folds(_)) => oulu_casia::collect(folder)?,
+        (Source::CkPlus(folder), Protocol::CkPlus6) => ck_plus::collect(folder, Classes::Six, count)?,
+        (Source::CkPlus(folder), Protocol::CkPlus8 | Protocol::Folds(_)) => {
+            ck_plus::collect(folder, Classes::Eight, count)?
+        }
+        (Source::OuluCasia(folder), Protocol::OuluCasia | Protocol::Folds(_)) => oulu_casia::collect(folder, count)?,
         (Source::Tfd(path), Protocol::Tfd | Protocol::Folds(_)) => tfd::collect(path)?,
         (Source::Sfew(folder), Protocol::Sfew | Protocol::Folds(_)) => sfew::collect(folder)?,
         (Source::RafDb(folder), Protocol::RafDb | Protocol::Folds(_)) => raf_db::collect(folder)?,
         (Source::AffectNet(folder), Protocol::AffectNet | Protocol::Folds(_)) => affectnet::collect(folder)?,
-        (Source::Posed(posed, folder), Protocol::Folds(_)) => posed::collect(folder, *posed)?,
+        (Source::Posed(posed, folder), Protocol::Folds(_)) => posed::collect(folder, *posed, count)?,
         (Source::FerPlus(_), Protocol::FerPlus | Protocol::Folds(_))
         | (Source::Fer2013(_), Protocol::Fer2013 | Protocol::Folds(_))
         | (Source::Rendered(_) | Source::Folder(..) | Source::Labelled(_), Protocol::Folds(_)) => {

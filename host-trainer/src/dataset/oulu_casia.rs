@@ -10,8 +10,6 @@ use super::cut::Finder;
 use super::{Collection, Sample, folds, listing, sample};
 use crate::error::Error;
 
-/// Folds of the protocol.
-const FOLDS: usize = 10;
 /// So many frames at a sequence's end show its expression.
 const APEX: usize = 3;
 /// What every subject shows.
@@ -30,12 +28,12 @@ struct Frame {
     label: Label,
 }
 
-/// Reads Oulu-CASIA in ten subject-disjoint folds: the last three frames of each subject's six sequences, 1,440 of 80
+/// Reads Oulu-CASIA in `count` subject-disjoint folds: the last three frames of each subject's six sequences, 1,440 of 80
 /// subjects. Faces are found by the detector.
 ///
 /// # Errors
 /// [`Error::BadInput`] where a folder is missing or has an unknown name, or a sequence has fewer than three frames.
-pub fn collect(folder: &Path) -> crate::Result<Collection> {
+pub fn collect(folder: &Path, count: usize) -> crate::Result<Collection> {
     let frames = frames(folder)?;
     let finder = Finder::open()?;
     let (samples, skipped) = sample::read_all(
@@ -46,7 +44,8 @@ pub fn collect(folder: &Path) -> crate::Result<Collection> {
             Ok(Sample::labelled(frame.name.clone(), Some(frame.subject.clone()), face, frame.label))
         },
     );
-    let folds = folds::by_subject(&samples, FOLDS)?;
+    sample::few_skipped("Oulu-CASIA", &skipped, samples.len())?;
+    let folds = folds::by_subject(&samples, count)?;
     let source = "Oulu-CASIA NIR&VIS (Zhao et al. 2011); for research, by agreement with its owners".into();
     Ok(Collection { name: "Oulu-CASIA, visible, strong light".into(), source, samples, skipped, folds })
 }

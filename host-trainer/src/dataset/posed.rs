@@ -12,9 +12,6 @@ use super::cut::Finder;
 use super::{Collection, Sample, folds, listing, sample};
 use crate::error::Error;
 
-/// Folds of the protocols.
-const FOLDS: usize = 10;
-
 /// A set of posed faces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Posed {
@@ -31,12 +28,12 @@ struct Shot {
     label: Label,
 }
 
-/// Reads KDEF or JAFFE in ten subject-disjoint folds, from the folder given and those below it. Of KDEF only pictures that
+/// Reads KDEF or JAFFE in `count` subject-disjoint folds, from the folder given and those below it. Of KDEF only pictures that
 /// look straight into the camera take part. Faces are found by the detector.
 ///
 /// # Errors
 /// Returns [`Error::BadInput`] if no file has a name of the set's, or there are fewer subjects than folds.
-pub fn collect(folder: &Path, posed: Posed) -> crate::Result<Collection> {
+pub fn collect(folder: &Path, posed: Posed, count: usize) -> crate::Result<Collection> {
     let (paths, mut left_out) = listing::pictures_below(folder)?;
     let mut shots = Vec::new();
     for path in paths {
@@ -65,7 +62,8 @@ pub fn collect(folder: &Path, posed: Posed) -> crate::Result<Collection> {
             Ok(Sample::labelled(listing::name(path), Some(shot.subject.clone()), face, shot.label))
         },
     );
-    let folds = folds::by_subject(&samples, FOLDS)?;
+    sample::few_skipped(posed.name(), &skipped, samples.len())?;
+    let folds = folds::by_subject(&samples, count)?;
     Ok(Collection { name: posed.name().into(), source: posed.source().into(), samples, skipped, folds })
 }
 
@@ -167,7 +165,7 @@ mod tests {
         {
             let folder = drawn(layout, 10, 128);
             fs::write(folder.path().join("README"), "text").unwrap();
-            let set = collect(folder.path(), posed).unwrap();
+            let set = collect(folder.path(), posed, folds::USUAL).unwrap();
             assert!(set.samples.len() * 100 >= pictures * 99, "{posed:?}: {:?}", set.skipped);
             assert_eq!(set.folds.len(), 10);
             assert_subject_disjoint(&set);
@@ -176,10 +174,23 @@ mod tests {
     }
 
     #[test]
+    fn files_that_hold_no_picture_are_refused_before_folds_are_made_and_folds_fit_the_subjects() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["AF01AFS.JPG", "AF01HAS.JPG", "AM02AFS.JPG"] {
+            fs::write(folder.path().join(name), []).unwrap();
+        }
+        let told = ["KDEF: 3 of 3 pictures could not be read", "AF01AFS.JPG", "mend or remove them"];
+        assert_refused(collect(folder.path(), Posed::Kdef, folds::USUAL), &told);
+        let folder = drawn(Layout::Kdef, 2, 128);
+        assert_refused(collect(folder.path(), Posed::Kdef, folds::USUAL), &["there are 2; give more"]);
+        assert_eq!(collect(folder.path(), Posed::Kdef, 2).unwrap().folds.len(), 2);
+    }
+
+    #[test]
     fn a_folder_without_such_names_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         image::RgbImage::new(8, 8).save(folder.path().join("me.png")).unwrap();
-        assert_refused(collect(folder.path(), Posed::Kdef), &["no picture of KDEF", "AF01AFS.JPG"]);
-        assert_refused(collect(&folder.path().join("none"), Posed::Jaffe), &["none"]);
+        assert_refused(collect(folder.path(), Posed::Kdef, folds::USUAL), &["no picture of KDEF", "AF01AFS.JPG"]);
+        assert_refused(collect(&folder.path().join("none"), Posed::Jaffe, folds::USUAL), &["none"]);
     }
 }

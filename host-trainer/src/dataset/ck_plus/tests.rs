@@ -11,11 +11,11 @@ use super::*;
 #[test]
 fn counts_labels_and_folds_are_the_papers() {
     let folder = drawn(Layout::CkPlus, None, 32);
-    let eight = collect(folder.path(), Classes::Eight).unwrap();
+    let eight = collect(folder.path(), Classes::Eight, folds::USUAL).unwrap();
     assert_eq!((eight.samples.len(), eight.skipped.len()), (1308, 0));
     // neutral, happiness, surprise, sadness, anger, disgust, fear, contempt: three frames of each sequence.
     assert_eq!(counts(&eight), [327, 3 * 69, 3 * 83, 3 * 28, 3 * 45, 3 * 59, 3 * 25, 3 * 18]);
-    let six = collect(folder.path(), Classes::Six).unwrap();
+    let six = collect(folder.path(), Classes::Six, folds::USUAL).unwrap();
     assert_eq!(six.samples.len(), 927);
     assert_eq!(counts(&six), [0, 3 * 69, 3 * 83, 3 * 28, 3 * 45, 3 * 59, 3 * 25, 0]);
     for set in [&eight, &six] {
@@ -70,7 +70,7 @@ fn small() -> (TempDir, [PathBuf; 3]) {
 }
 
 fn read(folder: &TempDir) -> crate::Result<Collection> {
-    collect(folder.path(), Classes::Eight)
+    collect(folder.path(), Classes::Eight, folds::USUAL)
 }
 
 #[test]

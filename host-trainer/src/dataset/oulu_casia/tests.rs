@@ -62,7 +62,7 @@ fn damaged_sets_are_refused() {
 #[test]
 fn faces_are_found_in_drawn_pictures() {
     let folder = drawn(Layout::OuluCasia, 10, 128);
-    let set = collect(folder.path()).unwrap();
+    let set = collect(folder.path(), folds::USUAL).unwrap();
     assert_eq!((set.samples.len(), set.skipped.len()), (180, 0), "{:?}", set.skipped);
     assert_eq!(counts(&set), [0, 30, 30, 30, 30, 30, 30, 0]);
     assert_eq!(set.folds.len(), 10);
