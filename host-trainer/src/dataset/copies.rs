@@ -1,10 +1,40 @@
-//! Pictures that are equal pixel by pixel.
+//! Pictures that are equal pixel by pixel, and files that are equal byte by byte.
 
 use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
 
-use expression_engine::Picture;
+use expression_engine::{Picture, files};
+use rayon::prelude::*;
 
 use super::Sample;
+
+/// Files of which there is more than one with the same bytes.
+#[derive(Debug, Default)]
+pub struct EqualFiles(HashMap<PathBuf, String>);
+
+impl EqualFiles {
+    /// Compares files that have the same length; those that are empty or cannot be read are equal to none.
+    pub fn among<'a>(paths: impl Iterator<Item = &'a Path>) -> EqualFiles {
+        let mut of_length: HashMap<u64, Vec<&Path>> = HashMap::new();
+        for path in paths {
+            let length = path.metadata().map_or(0, |metadata| metadata.len());
+            of_length.entry(length).or_default().push(path);
+        }
+        of_length.remove(&0);
+        let alike: Vec<&Path> = of_length.into_values().filter(|paths| paths.len() > 1).flatten().collect();
+        let digest = |path: &&Path| Some((path.to_path_buf(), files::sha256(&files::read(path).ok()?)));
+        let mut digests: HashMap<PathBuf, String> = alike.par_iter().filter_map(digest).collect();
+        let mut counts: HashMap<String, usize> = HashMap::new();
+        digests.values().for_each(|digest| *counts.entry(digest.clone()).or_default() += 1);
+        digests.retain(|_, digest| counts[digest] > 1);
+        EqualFiles(digests)
+    }
+
+    /// What all files that are equal to this one have in common; `None` if there is no other.
+    pub fn key(&self, path: &Path) -> Option<&str> {
+        self.0.get(path).map(String::as_str)
+    }
+}
 
 /// What makes two pictures the same.
 type Key<'a> = (usize, usize, &'a [u8]);

@@ -1,10 +1,13 @@
-//! A folder with one folder per class, named after the labels. Below it, `train/`, `valid/` and `test/` with such folders
-//! each are taken as the split; without them a fifth of each class becomes the test part.
+//! A folder with one folder per class, named after the labels. `train/`, `valid/` and `test/` with such folders each, or within
+//! each of such folders, are taken as the split; without them a fifth of each class becomes the test part.
 
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
 use expression_core::Label;
 
+use super::copies::EqualFiles;
+use super::listing::LeftOut;
 use super::{ClassNames, DataSet, Part, Request, Sample, Split, listing, sample, shuffled};
 use crate::error::Error;
 
@@ -26,27 +29,49 @@ struct Pictures {
     train: Vec<Item>,
     valid: Option<Vec<Item>>,
     test: Option<Vec<Item>>,
+    equal: EqualFiles,
 }
 
-/// Loads a folder of class folders, or of parts that hold class folders.
+/// The class folders of a part.
+#[derive(Debug)]
+pub struct PartFolder {
+    /// The folder of the part, for messages.
+    path: PathBuf,
+    /// The class folders with their names.
+    classes: Vec<(String, PathBuf)>,
+}
+
+impl PartFolder {
+    /// The part whose class folders lie in `path`.
+    ///
+    /// # Errors
+    /// Returns an error if the folder cannot be listed.
+    pub fn open(path: PathBuf) -> crate::Result<PartFolder> {
+        Ok(PartFolder { classes: listing::folders(&path)?, path })
+    }
+}
+
+/// Loads a folder of class folders, or of parts that hold class folders, or of class folders that hold parts.
 ///
 /// With `train/` and `test/`, and `valid/` if there is one, these are the parts: the validation part calibrates. With
 /// `train/` and `valid/` alone the validation part is reported on, and training samples are held out to calibrate. Without
-/// parts every fifth picture of a class is tested on.
+/// parts every fifth picture of a class is tested on. Files that are in the test part too, byte by byte, are neither trained on
+/// nor calibrate, and those of the validation part are not trained on.
 ///
 /// # Errors
 /// Returns [`Error::BadInput`] if the folder is missing or empty or a class folder's name is not understood.
 pub fn load(folder: &Path, classes: &ClassNames, request: Request) -> crate::Result<DataSet> {
-    let (mut train, calibration, test) = match read_parts(folder, classes)? {
-        Pictures { train, valid: Some(valid), test: Some(test) } => {
-            (shuffled(train, request.seed), Some(shuffled(valid, request.seed)), test)
-        }
-        Pictures { train, valid, test: None } if valid.is_none() => {
-            let (train, test) = split_by_class(shuffled(train, request.seed));
+    let Pictures { train, valid, test, equal } = read_parts(folder, classes)?;
+    let train = shuffled(train, request.seed);
+    let (mut train, mut calibration, test) = match (valid, test) {
+        (Some(valid), Some(test)) => (train, Some(shuffled(valid, request.seed)), test),
+        (None, Some(test)) | (Some(test), None) => (train, None, test),
+        (None, None) => {
+            let (train, test) = split_by_class(train);
             (train, None, test)
         }
-        Pictures { train, valid, test } => (shuffled(train, request.seed), None, test.or(valid).unwrap_or_default()),
     };
+    leave_out_copies(folder, &mut train, calibration.as_mut(), &test, &equal)?;
     train.truncate(request.limit.unwrap_or(usize::MAX));
     let calibration = calibration.unwrap_or_else(|| train.split_off(train.len() - request.held_out(train.len())));
     let mut skipped = Vec::new();
@@ -65,26 +90,59 @@ pub fn load(folder: &Path, classes: &ClassNames, request: Request) -> crate::Res
     })
 }
 
+/// Leaves out what is reported on, or calibrates, and would be trained on too. One line is logged.
+fn leave_out_copies(
+    folder: &Path,
+    train: &mut Vec<Item>,
+    calibration: Option<&mut Vec<Item>>,
+    test: &[Item],
+    equal: &EqualFiles,
+) -> crate::Result<()> {
+    let mut elsewhere = keys(test, equal);
+    let mut left_out = LeftOut::default();
+    let mut drop = |items: &mut Vec<Item>, elsewhere: &HashSet<&str>, reason: &str| {
+        let all = items.len();
+        items.retain(|(path, _)| !is_among(path, elsewhere, equal));
+        left_out.add(reason, all - items.len());
+    };
+    let held_out = calibration.map(|calibration| {
+        drop(calibration, &elsewhere, "validation pictures that are in the test part too");
+        keys(calibration, equal)
+    });
+    elsewhere.extend(held_out.unwrap_or_default());
+    drop(train, &elsewhere, "training pictures that are in another part too");
+    left_out.warn(folder);
+    let advice = "give a test part of other pictures";
+    let message =
+        || Error::BadInput(format!("{}: every training picture is in another part too; {advice}", folder.display()));
+    if train.is_empty() { Err(message()) } else { Ok(()) }
+}
+
+/// What the files that have copies share with these.
+fn keys<'a>(items: &[Item], equal: &'a EqualFiles) -> HashSet<&'a str> {
+    items.iter().filter_map(|(path, _)| equal.key(path)).collect()
+}
+
+fn is_among(path: &Path, keys: &HashSet<&str>, equal: &EqualFiles) -> bool {
+    equal.key(path).is_some_and(|key| keys.contains(key))
+}
+
 /// The pictures of a part that has a folder of its own, `valid/` for `test` if there is only that; `None` if the folder
-/// does not name such a part, so that it is one that [`load`] makes.
+/// does not name such a part, so that it is one that [`load`] makes. Of the validation and test part, it says which pictures
+/// are in the training part too.
 ///
 /// # Errors
 /// As [`load`].
 pub fn part(folder: &Path, classes: &ClassNames, split: Split) -> crate::Result<Option<Part>> {
-    let Pictures { train, valid, test } = read_parts(folder, classes)?;
-    let items = match (split, valid, test) {
+    let Pictures { train, valid, test, equal } = read_parts(folder, classes)?;
+    let (items, trained) = match (split, valid, test) {
         (_, None, None) | (Split::Valid, None, _) => return Ok(None),
-        (Split::Train, ..) => train,
-        (Split::Valid, Some(items), _) | (Split::Test, _, Some(items)) | (Split::Test, Some(items), None) => items,
+        (Split::Train, ..) => (train, HashSet::new()),
+        (Split::Valid, Some(items), _) | (Split::Test, _, Some(items)) | (Split::Test, Some(items), None) => {
+            (items, keys(&train, &equal))
+        }
     };
-    let (samples, skipped) = samples(folder, &items);
-    Ok(Some(Part {
-        name: format!("{} {split}", title(folder)),
-        source: TERMS.into(),
-        samples,
-        skipped,
-        copies: Vec::new(),
-    }))
+    Ok(Some(measured(folder, &split.to_string(), &items, |path| is_among(path, &trained, &equal))))
 }
 
 /// Every picture of the folder, whatever part it lies in.
@@ -92,10 +150,19 @@ pub fn part(folder: &Path, classes: &ClassNames, split: Split) -> crate::Result<
 /// # Errors
 /// As [`load`].
 pub fn whole(folder: &Path, classes: &ClassNames) -> crate::Result<Part> {
-    let Pictures { train, valid, test } = read_parts(folder, classes)?;
+    let Pictures { train, valid, test, equal } = read_parts(folder, classes)?;
+    let trained = keys(&train, &equal);
+    let of_train: HashSet<PathBuf> = train.iter().map(|(path, _)| path.clone()).collect();
     let items: Vec<Item> = [Some(train), valid, test].into_iter().flatten().flatten().collect();
-    let (samples, skipped) = samples(folder, &items);
-    Ok(Part { name: format!("{} all", title(folder)), source: TERMS.into(), samples, skipped, copies: Vec::new() })
+    Ok(measured(folder, "all", &items, |path| !of_train.contains(path) && is_among(path, &trained, &equal)))
+}
+
+fn measured(folder: &Path, what: &str, items: &[Item], is_copy: impl Fn(&Path) -> bool) -> Part {
+    let (samples, skipped) = samples(folder, items);
+    let copies: HashSet<String> =
+        items.iter().filter(|(path, _)| is_copy(path)).map(|(path, _)| name_of(folder, path)).collect();
+    let copies = samples.iter().map(|sample| copies.contains(&sample.name)).collect();
+    Part { name: format!("{} {what}", title(folder)), source: TERMS.into(), samples, skipped, copies }
 }
 
 const TERMS: &str = "pictures of the user's own; their terms apply";
@@ -108,11 +175,12 @@ fn samples(folder: &Path, items: &[Item]) -> (Vec<Sample>, Vec<String>) {
     sample::read_all(
         items,
         |(path, _)| path.clone(),
-        |(_, label), path, picture| {
-            let name = path.strip_prefix(folder).unwrap_or(path).display().to_string();
-            Ok(Sample::labelled(name, None, picture, *label))
-        },
+        |(_, label), path, picture| Ok(Sample::labelled(name_of(folder, path), None, picture, *label)),
     )
+}
+
+fn name_of(folder: &Path, path: &Path) -> String {
+    path.strip_prefix(folder).unwrap_or(path).display().to_string()
 }
 
 /// Every fifth picture of each class, in the order given, goes to the test part.
@@ -133,31 +201,98 @@ fn part_named(name: &str) -> Option<Split> {
 fn read_parts(folder: &Path, classes: &ClassNames) -> crate::Result<Pictures> {
     let folder = unwrapped(folder, classes)?;
     let found = listing::folders(&folder)?;
-    let parts: Vec<(Split, &Path)> =
-        found.iter().filter_map(|(name, path)| Some((part_named(name)?, path.as_path()))).collect();
-    if parts.is_empty() {
-        return Ok(Pictures { train: pictures(&folder, classes)?, valid: None, test: None });
+    let parts = if found.iter().any(|(name, _)| part_named(name).is_some()) {
+        let [train, valid, test] = by_part(&found)?.map(|path| path.map(PartFolder::open).transpose());
+        [train?, valid?, test?]
+    } else {
+        match parts_in_classes(&folder, &found)? {
+            Some(parts) => parts,
+            None => [Some(PartFolder { path: folder.clone(), classes: found }), None, None],
+        }
+    };
+    if parts[0].is_none() {
+        let path = folder.display();
+        return Err(Error::BadInput(format!(
+            "{path}: no folder train beside the other parts; give a folder with train, and valid or test"
+        )));
     }
-    if let Some((name, path)) = found.iter().find(|(name, _)| part_named(name).is_none()) {
-        let advice = "beside train, valid and test only class folders within them are read; move or remove it";
-        return Err(Error::BadInput(format!("{}: folder {name:?} is not a part; {advice}", path.display())));
+    let there = parts.each_ref().map(Option::is_some);
+    let parts: Vec<PartFolder> = parts.into_iter().flatten().collect();
+    let mut read = pictures(&folder, &parts, classes)?.into_iter();
+    let equal = EqualFiles::among(read.as_slice().iter().flatten().map(|(path, _)| path.as_path()));
+    warn_of_two_classes(&folder, read.as_slice(), &equal);
+    let mut next = |there: bool| if there { read.next() } else { None };
+    let (train, valid, test) = (next(true).unwrap_or_default(), next(there[1]), next(there[2]));
+    Ok(Pictures { train, valid, test, equal })
+}
+
+/// Logs one line if a picture is in two classes: at most one of them is right.
+fn warn_of_two_classes(folder: &Path, parts: &[Vec<Item>], equal: &EqualFiles) {
+    let mut of_key: BTreeMap<&str, Vec<&Item>> = BTreeMap::new();
+    for item in parts.iter().flatten() {
+        if let Some(key) = equal.key(&item.0) {
+            of_key.entry(key).or_default().push(item);
+        }
     }
-    let of = |wanted: Split| -> crate::Result<Option<Vec<Item>>> {
-        let mut of_part = parts.iter().filter(|(split, _)| *split == wanted).map(|(_, path)| *path);
-        let path = of_part.next();
-        if let (Some(path), Some(other)) = (path, of_part.next()) {
-            let (path, other) = (path.display(), other.display());
+    let other = |items: &[&Item]| {
+        items.iter().find(|item| item.1 != items[0].1).map(|other| [items[0].0.clone(), other.0.clone()])
+    };
+    let mut pairs: Vec<[PathBuf; 2]> = of_key.values().filter_map(|items| other(items)).collect();
+    pairs.sort();
+    if let Some([one, other]) = pairs.first() {
+        let (place, count) = (folder.display(), pairs.len());
+        let (one, other) = (name_of(folder, one), name_of(folder, other));
+        tracing::warn!(
+            "{place}: {count} pictures are in two classes, such as {one} and {other}; remove the wrong copies"
+        );
+    }
+}
+
+/// The folder of each part, in the order of [`PARTS`].
+fn by_part(found: &[(String, PathBuf)]) -> crate::Result<[Option<PathBuf>; 3]> {
+    let mut parts = [const { None }; 3];
+    for (name, path) in found {
+        let split = part_named(name).ok_or_else(|| {
+            let advice = "beside train, valid and test no other folder is read; move or remove it";
+            Error::BadInput(format!("{}: folder {name:?} is not a part; {advice}", path.display()))
+        })?;
+        if let Some(other) = parts[split as usize].replace(path.clone()) {
+            let (path, other) = (path.display(), Path::display(&other));
             return Err(Error::BadInput(format!("{path} and {other} are the same part; keep one of them")));
         }
-        path.map(|path| pictures(path, classes)).transpose()
+    }
+    Ok(parts)
+}
+
+/// The parts of class folders that hold the folders of parts; `None` if they hold none.
+fn parts_in_classes(folder: &Path, found: &[(String, PathBuf)]) -> crate::Result<Option<[Option<PartFolder>; 3]>> {
+    let below = found.iter().map(|(_, path)| listing::folders(path)).collect::<Result<Vec<_>, _>>()?;
+    // A folder named val alone beside others may be that of a person.
+    let is_split = |below: &Vec<(String, PathBuf)>| {
+        let mut parts = below.iter().map(|(name, _)| part_named(name));
+        !below.is_empty() && (parts.clone().any(|part| part == Some(Split::Train)) || parts.all(|part| part.is_some()))
     };
-    let train = of(Split::Train)?.ok_or_else(|| {
-        let path = folder.display();
-        Error::BadInput(format!(
-            "{path}: no folder train beside the other parts; give a folder with train, and valid or test"
-        ))
-    })?;
-    Ok(Pictures { train, valid: of(Split::Valid)?, test: of(Split::Test)? })
+    let Some(first) = below.iter().position(is_split) else { return Ok(None) };
+    let mut parts = [const { None }; 3];
+    for ((name, path), below) in found.iter().zip(&below) {
+        let outside = listing::pictures(path)?.len();
+        if outside > 0 {
+            let (path, first) = (path.display(), &found[first].0);
+            let advice = "move them into one of these";
+            return Err(Error::BadInput(format!(
+                "{path}: {outside} pictures outside the parts that class folder {first:?} has; {advice}"
+            )));
+        }
+        // A class without pictures counts to the training part, so that it is named.
+        let of_class = if below.is_empty() { [Some(path.clone()), None, None] } else { by_part(below)? };
+        for ((part, (_, names)), of_class) in parts.iter_mut().zip(PARTS).zip(of_class) {
+            let new = || PartFolder { path: folder.join("*").join(names[0]), classes: Vec::new() };
+            if let Some(of_class) = of_class {
+                part.get_or_insert_with(new).classes.push((name.clone(), of_class));
+            }
+        }
+    }
+    Ok(Some(parts))
 }
 
 /// The folder with the classes or parts: `folder`, or the one below it that an archive wrapped its content in.
@@ -177,32 +312,49 @@ fn unwrapped(folder: &Path, classes: &ClassNames) -> crate::Result<PathBuf> {
     Ok(folder)
 }
 
-/// The pictures in the class folders of `folder` and the folders below them, in the order of their paths. What is left out
-/// is logged in one line.
+/// The pictures in the class folders of each part and the folders below them, in the order of their paths. What the names of
+/// classes mean is decided for all parts together. What is left out is logged in one line.
 ///
 /// # Errors
-/// Returns [`Error::BadInput`] if the folder is missing or empty or a class folder's name is not understood.
-pub fn pictures(folder: &Path, classes: &ClassNames) -> crate::Result<Vec<Item>> {
-    let found = listing::folders(folder)?;
-    let names: Vec<String> = found.iter().map(|(name, _)| name.clone()).collect();
-    let labels = classes.labels(&names).map_err(|reason| Error::BadInput(format!("{}: {reason}", folder.display())))?;
-    let (mut items, mut left_out) = (Vec::new(), listing::LeftOut::default());
-    left_out.add("pictures outside the class folders", listing::pictures(folder)?.len());
-    for ((name, class), label) in found.iter().zip(labels) {
-        let (paths, others) = listing::pictures_below(class)?;
-        left_out.extend(others);
-        match label {
-            Some(label) => items.extend(paths.into_iter().map(|path| (path, label))),
-            None => left_out.add(format!("of class {name}"), paths.len()),
+/// Returns [`Error::BadInput`] if a folder is missing or a part is empty or a class folder's name is not understood.
+pub fn pictures(folder: &Path, parts: &[PartFolder], classes: &ClassNames) -> crate::Result<Vec<Vec<Item>>> {
+    let names: BTreeSet<&String> = parts.iter().flat_map(|part| part.classes.iter().map(|(name, _)| name)).collect();
+    let names: Vec<String> = names.into_iter().cloned().collect();
+    let labels = classes.labels(&names).map_err(|reason| {
+        let is_named = |name: &str| reason.starts_with(&format!("unknown class {name:?}"));
+        let place = parts.iter().find(|part| part.classes.iter().any(|(name, _)| is_named(name)));
+        Error::BadInput(format!("{}: {reason}", place.map_or(folder, |part| &part.path).display()))
+    })?;
+    let labels: BTreeMap<String, Option<Label>> = names.into_iter().zip(labels).collect();
+    let (mut left_out, mut empty) = (LeftOut::default(), Vec::new());
+    let roots: BTreeSet<&Path> = parts.iter().map(|part| part.path.as_path()).chain([folder]).collect();
+    for root in roots.into_iter().filter(|root| root.is_dir()) {
+        left_out.add("pictures outside the class folders", listing::pictures(root)?.len());
+    }
+    let mut read = Vec::new();
+    for part in parts {
+        let mut items = Vec::new();
+        for (name, class) in &part.classes {
+            let (paths, others) = listing::pictures_below(class)?;
+            left_out.extend(others);
+            match labels.get(name).copied().flatten() {
+                Some(_) if paths.is_empty() => empty.push(name_of(folder, class)),
+                Some(label) => items.extend(paths.into_iter().map(|path| (path, label))),
+                None => left_out.add(format!("of class {name}"), paths.len()),
+            }
         }
+        read.push(items);
     }
     left_out.warn(folder);
-    if items.is_empty() {
+    if let Some(part) = parts.iter().zip(&read).find(|(_, items)| items.is_empty()).map(|(part, _)| part) {
         let advice =
             "it needs one folder per class (neutral, happiness, ...) with PNG, JPEG, WebP, TIFF, GIF, BMP or PNM files";
-        return Err(Error::BadInput(format!("{}: no pictures found; {advice}", folder.display())));
+        return Err(Error::BadInput(format!("{}: no pictures found; {advice}", part.path.display())));
     }
-    Ok(items)
+    if !empty.is_empty() {
+        tracing::warn!("{}: class folders without pictures: {}", folder.display(), empty.join(", "));
+    }
+    Ok(read)
 }
 
 #[cfg(test)]

@@ -27,9 +27,10 @@ pub fn collect(folder: &Path) -> crate::Result<Collection> {
         return Err(Error::BadInput(format!("{}: a part of SFEW is missing; {advice}", folder.display())));
     };
     let (mut samples, mut skipped, mut ends) = (Vec::new(), Vec::new(), Vec::new());
-    for part in &parts {
+    let parts = parts.into_iter().map(folder::PartFolder::open).collect::<Result<Vec<_>, _>>()?;
+    for items in folder::pictures(folder, &parts, &ClassNames::Common)? {
         let (read, unusable) = sample::read_all(
-            &folder::pictures(part, &ClassNames::Common)?,
+            &items,
             |(path, _)| path.clone(),
             |(_, label), path, picture| {
                 let face = finder.as_ref().map_or(Ok(picture.clone()), |finder| finder.face(&picture))?;

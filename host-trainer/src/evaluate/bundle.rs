@@ -34,7 +34,7 @@ pub struct Evaluation {
     pub float: Option<Metrics>,
     /// Share of samples to which both give the same label.
     pub agreement: Option<f64>,
-    /// How many pictures are in the training part too, pixel by pixel.
+    /// How many pictures are in the training part too.
     pub copies: usize,
     /// The int8 net on the other pictures, if there are copies.
     pub int8_without_copies: Option<Metrics>,

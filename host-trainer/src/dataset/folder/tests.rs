@@ -4,17 +4,23 @@ use std::fs;
 
 use tempfile::TempDir;
 
-use super::super::layout::tests::{REQUEST, assert_refused};
+use super::super::copies;
+use super::super::layout::tests::{REQUEST, assert_refused, logged};
 use super::*;
 
-/// A folder with a picture for each of the paths; what a path is named decides its format.
+/// A folder with a picture for each of the paths, each another; what a path is named decides its format.
 fn set(paths: &[&str]) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    for path in paths {
+    for (number, path) in paths.iter().enumerate() {
         let file = folder.path().join(path);
         fs::create_dir_all(file.parent().unwrap()).unwrap();
         match path.rsplit_once('.').map(|(_, extension)| extension) {
-            Some("png" | "jpg" | "bmp" | "webp" | "tiff" | "gif") => image::RgbImage::new(8, 8).save(file).unwrap(),
+            Some("png" | "jpg" | "bmp" | "webp" | "tiff" | "gif") => {
+                let [coarse, fine] = [number / 16 * 16, number % 16 * 16].map(|shade| shade as u8);
+                image::RgbImage::from_fn(8, 8, |x, _| image::Rgb([if x < 4 { coarse } else { fine }; 3]))
+                    .save(file)
+                    .unwrap();
+            }
             _ => fs::write(file, "text").unwrap(),
         }
     }
@@ -55,7 +61,7 @@ fn pictures_of_every_format_and_depth_count_and_the_rest_is_told() {
     fs::copy(folder.path().join("happy/a.png"), folder.path().join("sad/g.txt")).unwrap();
     fs::copy(folder.path().join("happy/a.png"), folder.path().join("sad/h")).unwrap();
     fs::write(folder.path().join("happy/raw.heic"), b"\0\0\0\x18ftypheic\0\0\0\0").unwrap();
-    let items = pictures(folder.path(), &ClassNames::Common).unwrap();
+    let items = read_parts(folder.path(), &ClassNames::Common).unwrap().train;
     let of = |label| items.iter().filter(|(_, known)| *known == label).count();
     assert_eq!((items.len(), of(Label::Happiness), of(Label::Sadness)), (7, 4, 3));
     let (_, left_out) = listing::pictures_below(&folder.path().join("happy")).unwrap();
@@ -104,11 +110,106 @@ fn what_is_not_understood_is_refused_with_what_to_write() {
 
 #[test]
 fn numbered_classes_are_those_of_the_set_they_come_from() {
-    let folder = set_of(&["1", "2", "3", "4", "5", "6", "7"], 2);
-    let items = pictures(folder.path(), &ClassNames::Common).unwrap();
+    let numbered = |part: &str, numbers: std::ops::Range<usize>| {
+        let names: Vec<String> = numbers.map(|number| format!("{part}{number}")).collect();
+        classes(&names.iter().map(String::as_str).collect::<Vec<_>>(), 2)
+    };
+    let make = |paths: &[Vec<String>]| set(&paths.iter().flatten().map(String::as_str).collect::<Vec<_>>());
+    let read = |folder: &TempDir, classes: &ClassNames| read_parts(folder.path(), classes).unwrap();
+    let folder = make(&[numbered("", 1..8)]);
+    let items = read(&folder, &ClassNames::Common).train;
     assert_eq!((items[0].1, items[13].1), (Label::Surprise, Label::Neutral));
-    let folder = set_of(&["0", "1", "2", "3", "4", "5", "6"], 2);
-    assert_eq!(pictures(folder.path(), &ClassNames::Common).unwrap()[0].1, Label::Anger);
-    let affectnet = "affectnet".parse().unwrap();
-    assert_eq!(pictures(folder.path(), &affectnet).unwrap()[0].1, Label::Neutral);
+    let folder = make(&[numbered("", 0..7)]);
+    assert_eq!(read(&folder, &ClassNames::Common).train[0].1, Label::Anger);
+    assert_eq!(read(&folder, &"affectnet".parse().unwrap()).train[0].1, Label::Neutral);
+    // A part that lacks a class has the numbering of the others.
+    let lacking = [numbered("train/", 0..8), numbered("valid/", 1..8), numbered("test/", 0..7)];
+    let Pictures { train, valid, test, .. } = read(&make(&lacking), &ClassNames::Common);
+    let (valid, test) = (valid.unwrap(), test.unwrap());
+    assert_eq!((train[0].1, valid[0].1, test[0].1), (Label::Neutral, Label::Happiness, Label::Neutral));
+    assert_eq!((train[15].1, valid[13].1, test[13].1), (Label::Contempt, Label::Contempt, Label::Anger));
+}
+
+#[test]
+fn parts_within_class_folders_are_parts() {
+    let of = |folders: &[&str], count| classes(folders, count);
+    for (train, valid, test) in [("train", "val", "test"), ("Training", "validation", "Testing")] {
+        let parts = |class: &str| {
+            [
+                of(&[&format!("{class}/{train}")], 20),
+                of(&[&format!("{class}/{valid}")], 4),
+                of(&[&format!("{class}/{test}")], 6),
+            ]
+            .concat()
+        };
+        let mut paths = [parts("happy"), parts("sad")].concat();
+        let make = |paths: &[String]| set(&paths.iter().map(String::as_str).collect::<Vec<_>>());
+        let folder = make(&paths);
+        assert_eq!(sizes(&folder), [40, 8, 12]);
+        let measured = part(folder.path(), &ClassNames::Common, Split::Test).unwrap().unwrap();
+        assert!(measured.samples.iter().all(|sample| sample.name.contains(&format!("/{test}/"))));
+        // A class that lacks a part, and one without pictures.
+        paths.extend(of(&[&format!("fear/{train}")], 3));
+        let folder = make(&paths);
+        fs::create_dir(folder.path().join("disgust")).unwrap();
+        assert_eq!(sizes(&folder), [43, 8, 12]);
+    }
+    let refused = |more: &str, told: &[&str]| {
+        let folders = ["happy/train", "happy/test", "sad/train", "sad/test", more];
+        assert_refused(load(set_of(&folders, 5).path(), &ClassNames::Common, REQUEST), told);
+    };
+    refused("sad", &["sad: 5 pictures outside the parts", "\"happy\""]);
+    refused("fear/anna", &["fear/anna: folder \"anna\" is not a part"]);
+    refused("sad/training", &["the same part"]);
+    let only_test = set_of(&["happy/test", "sad/test"], 5);
+    assert_refused(load(only_test.path(), &ClassNames::Common, REQUEST), &["no folder train"]);
+    // People may be called as parts are.
+    assert_eq!(sizes(&set_of(&["happy/anna", "happy/val", "sad/anna"], 10)), [20, 4, 6]);
+}
+
+#[test]
+fn files_that_are_in_two_parts_are_not_trained_on() {
+    let folder = set_of(&["train/happy", "train/sad", "valid/happy", "valid/sad", "test/happy", "test/sad"], 10);
+    let copy = |from: &str, to: &str| fs::copy(folder.path().join(from), folder.path().join(to)).map(|_| ()).unwrap();
+    assert_eq!(sizes(&folder), [20, 20, 20]);
+    copy("test/happy/0.png", "train/happy/copy.png");
+    copy("test/happy/1.png", "train/sad/in another class.png");
+    copy("valid/happy/0.png", "train/happy/valid.png");
+    copy("test/sad/0.png", "valid/sad/copy.png");
+    copy("train/sad/3.png", "train/sad/again.png");
+    let set = load(folder.path(), &ClassNames::Common, REQUEST).unwrap();
+    assert_eq!([set.train.len(), set.calibration.len(), set.test.len()], [21, 20, 20]);
+    // Measured parts are whole, and say which pictures are trained on.
+    let test = part(folder.path(), &ClassNames::Common, Split::Test).unwrap().unwrap();
+    assert_eq!((test.samples.len(), copies::count(&test.copies)), (20, 2));
+    assert!(test.copies[0] && test.copies[1], "{:?}", test.copies);
+    let whole = whole(folder.path(), &ClassNames::Common).unwrap();
+    assert_eq!((whole.samples.len(), copies::count(&whole.copies)), (65, 3));
+
+    let same = set_of(&["train/happy", "train/sad"], 3);
+    fs::rename(same.path().join("train"), same.path().join("test")).unwrap();
+    for class in ["happy", "sad"] {
+        fs::create_dir_all(same.path().join("train").join(class)).unwrap();
+        for file in ["0.png", "1.png", "2.png"] {
+            let of = |part: &str| same.path().join(part).join(class).join(file);
+            fs::copy(of("test"), of("train")).unwrap();
+        }
+    }
+    let told = ["every training picture is in another part too"];
+    assert_refused(load(same.path(), &ClassNames::Common, REQUEST), &told);
+}
+
+#[test]
+fn what_a_set_lacks_or_has_twice_is_told_in_one_line_each() {
+    let folder = set_of(&["happy", "sad"], 10);
+    fs::create_dir(folder.path().join("fear")).unwrap();
+    fs::create_dir(folder.path().join("anger")).unwrap();
+    for number in 0..3 {
+        let of = |class: &str| folder.path().join(class).join(format!("{number}.png"));
+        fs::copy(of("happy"), of("sad")).unwrap();
+    }
+    let said = logged(|| drop(read_parts(folder.path(), &ClassNames::Common).unwrap()));
+    assert_eq!(said.lines().count(), 2, "{said}");
+    assert!(said.contains("class folders without pictures: anger, fear"), "{said}");
+    assert!(said.contains("3 pictures are in two classes, such as happy/0.png and sad/0.png"), "{said}");
 }

@@ -42,6 +42,15 @@ pub fn assert_refused<T>(result: crate::Result<T>, parts: &[&str]) {
     assert!(parts.iter().all(|part| line.contains(part)) && !line.contains('\n'), "{line}");
 }
 
+/// What is logged while `run` runs.
+pub fn logged(run: impl FnOnce()) -> String {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let writer = std::sync::Arc::new(file.reopen().unwrap());
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(writer).finish();
+    tracing::subscriber::with_default(subscriber, run);
+    fs::read_to_string(file.path()).unwrap()
+}
+
 #[test]
 fn a_folder_that_holds_something_is_refused_and_left_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
