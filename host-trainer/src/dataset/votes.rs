@@ -54,10 +54,10 @@ pub fn read(path: &Path, most: u32, advice: &str) -> crate::Result<Vec<Row>> {
     let places = places(header).map_err(|reason| missing(&format!("not a table of votes: {reason}")))?;
     let mut rows: Vec<Row> = Vec::new();
     let mut named: HashMap<PathBuf, u64> = HashMap::new();
-    for record in table.into_records() {
-        let record = record.map_err(|error| Error::BadInput(format!("{}: {error}", path.display())))?;
-        let line = record.position().map_or(0, csv::Position::line);
+    // The header is line 1.
+    for (line, record) in (2..).zip(table.into_records()) {
         let place = || format!("{}:{line}", path.display());
+        let record = record.map_err(|error| Error::BadInput(error.to_string())).with_context(place)?;
         let row = parse(&record, &places, most).map_err(Error::BadInput).with_context(place)?;
         // Names are compared as paths, in which a//b is a/b.
         let first = if row.name.is_empty() { None } else { named.insert(row.name.clone().into(), line) };
@@ -96,7 +96,9 @@ fn parse(record: &csv::StringRecord, places: &[usize; COLUMNS.len()], most: u32)
     if record.len() != COLUMNS.len() {
         return Err(format!("{} columns; expected the {} of the first row", record.len(), COLUMNS.len()));
     }
-    let [usage, name, answers @ ..] = places.map(|place| record[place].trim());
+    let [usage, _, answers @ ..] = places.map(|place| record[place].trim());
+    // A name may begin or end with a space.
+    let name = &record[places[1]];
     let split = fer2013::split_named(usage)
         .ok_or_else(|| format!("usage {usage:?} of {name:?}; give Training, PublicTest or PrivateTest"))?;
     let mut counts = Counts::default();
