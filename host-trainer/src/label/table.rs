@@ -1,6 +1,6 @@
 //! The table of votes, `votes.csv`: the votes for each answer, by face.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 use std::path::Path;
 
@@ -66,4 +66,41 @@ pub fn bytes<'a>(rows: impl Iterator<Item = (&'a str, Row)>) -> crate::Result<Ve
         table.write_record([usage.as_str(), face].into_iter().chain(counts.iter().map(String::as_str)))?;
     }
     table.into_inner().map_err(|error| Error::Failed(error.to_string()))
+}
+
+/// Whether a table came from the log that is being read. It may be some votes behind, if the program was killed or the disk
+/// was full, so it is compared after each line.
+pub struct Unlike {
+    table: Table,
+    /// The faces on which the votes of the two differ.
+    faces: BTreeSet<String>,
+    /// Whether there was a time without any.
+    pub was_none: bool,
+}
+
+impl Unlike {
+    /// Compares a table with what there was before the log.
+    pub fn new(earlier: &Table, table: Option<&Table>) -> Unlike {
+        let Some(table) = table.cloned() else {
+            return Unlike { table: Table::new(), faces: BTreeSet::new(), was_none: true };
+        };
+        let all = earlier.keys().chain(table.keys());
+        let faces: BTreeSet<String> =
+            all.filter(|face| counts_of(&table, face) != counts_of(earlier, face)).cloned().collect();
+        Unlike { table, was_none: faces.is_empty(), faces }
+    }
+
+    /// Compares what the table and the log say of a face.
+    pub fn look(&mut self, face: &str, counts: Counts) {
+        if counts_of(&self.table, face) == counts {
+            self.faces.remove(face);
+        } else {
+            self.faces.insert(face.to_owned());
+        }
+        self.was_none |= self.faces.is_empty();
+    }
+}
+
+fn counts_of(table: &Table, face: &str) -> Counts {
+    table.get(face).map_or(Counts::default(), |row| row.counts)
 }

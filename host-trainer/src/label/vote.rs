@@ -10,7 +10,7 @@ use expression_core::Label;
 use expression_engine::files;
 use serde::{Deserialize, Serialize};
 
-use super::table::{self, Row, Table};
+use super::table::{self, Row, Table, Unlike};
 use crate::dataset::labelled::{TABLE, TRAINING};
 use crate::dataset::votes::{COLUMNS, Counts};
 use crate::error::{Context, Error};
@@ -109,12 +109,15 @@ impl VoteBook {
         }
         let mut text = Vec::new();
         log.read_to_end(&mut text).with_context(|| format!("cannot read {}", path.display()))?;
-        let length = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-        let rest = text.split_off(length);
-        if !is_cut_off(&rest) {
-            let advice = "end it with a line break if it is a vote, or remove it";
-            return Err(Error::BadInput(format!("{}: its last line is not finished; {advice}", path.display())));
+        let begun = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        if serde_json::from_slice::<Line>(&text[begun..]).is_ok() {
+            // Only the line break is missing: an editor may have left it out.
+            log.write_all(b"\n").with_context(|| format!("cannot write {}", path.display()))?;
+            text.push(b'\n');
+        } else if !is_cut_off(&text.split_off(begun)) {
+            return Err(Error::BadInput(format!("{}: its last line is not a vote; remove the line", path.display())));
         }
+        let length = text.len();
         let there = table::read(&folder.join(TABLE))?;
         let earlier = match table::read(&folder.join(EARLIER))? {
             Some(earlier) => earlier,
@@ -126,7 +129,7 @@ impl VoteBook {
         };
         let (folder, length) = (folder.to_owned(), length as u64);
         let mut book = VoteBook { folder, log, length, votes: BTreeMap::new(), count: 0, earlier };
-        let mut unlike = Unlike::new(&book, there.as_ref());
+        let mut unlike = Unlike::new(&book.earlier, there.as_ref());
         for (number, line) in text.split(|byte| *byte == b'\n').enumerate().filter(|(_, line)| !line.is_empty()) {
             let line: Line = serde_json::from_slice(line).map_err(|error| {
                 let advice = "remove the line; earlier and later ones stay";
@@ -134,7 +137,7 @@ impl VoteBook {
             })?;
             let face = line.face.clone();
             book.remember(line);
-            unlike.look(&book, face);
+            unlike.look(&face, book.row(&face).counts);
         }
         if !unlike.was_none {
             let advice = "move one of the two to another folder";
@@ -232,46 +235,11 @@ impl VoteBook {
     }
 }
 
-/// Whether this can be the beginning of a line, without the end, as a kill leaves it. An editor, for instance, may leave a
-/// whole line without its line break.
+/// Whether this can be the beginning of a line of the log, as a kill leaves it.
 fn is_cut_off(text: &[u8]) -> bool {
     let begin = b"{\"face\":\"";
     let same = begin.len().min(text.len());
-    text[..same] == begin[..same] && !text.ends_with(b"}")
-}
-
-/// Whether the table came from the log that is being read. It may be some votes behind, if the program was killed or the disk
-/// was full, so it is compared after each line.
-struct Unlike {
-    table: Table,
-    /// The faces on which the votes of the two differ.
-    faces: BTreeSet<String>,
-    /// Whether there was a time without any.
-    was_none: bool,
-}
-
-impl Unlike {
-    fn new(book: &VoteBook, table: Option<&Table>) -> Unlike {
-        let Some(table) = table.cloned() else {
-            return Unlike { table: Table::new(), faces: BTreeSet::new(), was_none: true };
-        };
-        let all = book.earlier.keys().chain(table.keys());
-        let counts = |table: &Table, face: &String| table.get(face).map_or(Counts::default(), |row| row.counts);
-        let faces = all.filter(|face| counts(&table, face) != counts(&book.earlier, face)).cloned().collect();
-        let was_none = BTreeSet::is_empty(&faces);
-        Unlike { table, faces, was_none }
-    }
-
-    /// Compares what the two say of a face.
-    fn look(&mut self, book: &VoteBook, face: String) {
-        let counts = self.table.get(&face).map_or(Counts::default(), |row| row.counts);
-        if counts == book.row(&face).counts {
-            self.faces.remove(&face);
-        } else {
-            self.faces.insert(face);
-        }
-        self.was_none |= self.faces.is_empty();
-    }
+    text[..same] == begin[..same]
 }
 
 #[cfg(test)]
@@ -303,9 +271,13 @@ mod tests {
         assert_eq!(book.of("anna"), [("b.png", Vote::Label(Label::Happiness)), ("a.png", Vote::NoFace)]);
         assert_eq!((book.labellers(), book.votes()), (vec!["anna", "bert"], 3));
         assert_eq!(std::fs::read_to_string(folder.path().join(TABLE)).unwrap(), table);
-        book.cast("d.png", "anna", HAPPY).unwrap();
+        book.cast(" d.png", "anna", HAPPY).unwrap();
         drop(book);
+        // Without its last line break.
+        let whole = std::fs::read(&path).unwrap();
+        std::fs::write(&path, whole.trim_ascii_end()).unwrap();
         assert_eq!(VoteBook::open(folder.path()).unwrap().votes(), 4);
+        assert_eq!(std::fs::read(&path).unwrap(), whole);
     }
 
     /// A folder with a table of these rows.
@@ -380,13 +352,11 @@ mod tests {
     #[test]
     fn a_line_that_is_not_a_vote_is_named() {
         let folder = tempfile::tempdir().unwrap();
-        for unfinished in ["{\"face\":\"b.png\",\"by\":\"anna\",\"vote\":\"happiness\",\"time\":0}", "a shopping list"]
-        {
-            std::fs::write(folder.path().join(VOTES), unfinished).unwrap();
-            let error = VoteBook::open(folder.path()).unwrap_err().to_string();
-            assert!(error.contains("votes.jsonl: its last line is not finished"), "{error}");
-            assert_eq!(std::fs::read_to_string(folder.path().join(VOTES)).unwrap(), unfinished);
-        }
+        let list = "bread, milk";
+        std::fs::write(folder.path().join(VOTES), list).unwrap();
+        let error = VoteBook::open(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("votes.jsonl: its last line is not a vote"), "{error}");
+        assert_eq!(std::fs::read_to_string(folder.path().join(VOTES)).unwrap(), list);
         let good = "{\"face\":\"b.png\",\"by\":\"anna\",\"vote\":\"happiness\",\"time\":0}\n";
         std::fs::write(folder.path().join(VOTES), format!("{good}{}", good.replace("happiness", "joy"))).unwrap();
         let error = VoteBook::open(folder.path()).unwrap_err().to_string();
