@@ -191,7 +191,7 @@ fn check_evidence(ssh: &Ssh, bundle: &Path) -> crate::Result<()> {
 /// A host that ssh does not take for an option.
 fn host(text: &str) -> Result<String, String> {
     match port_of_host(text) {
-        Some((host, port)) => Err(format!("a port does not belong here; give --host {host} --port {port}")),
+        Some((host, port)) => Err(format!("--host must not contain a port; give --host {host} --port {port}")),
         None if is_host(text) => Ok(text.to_owned()),
         None => Err("give USER@ADDRESS".into()),
     }

@@ -23,7 +23,9 @@ pub fn refuse_overwriting<'a>(output: &Path, inputs: impl IntoIterator<Item = &'
         } else if output.is_file() {
             let mut below = Vec::new();
             files_below(input, &mut HashSet::new(), &mut below);
-            files::refuse_overwriting(output, below)?;
+            let earlier = "delete it first if it is an earlier output";
+            let refused = files::refuse_overwriting(output, below);
+            refused.map_err(|error| Error::BadInput(format!("{error}; {earlier}")))?;
         }
     }
     Ok(())

@@ -62,8 +62,8 @@ impl Cmd {
         let data = &self.training.source()?;
         let (config, device) = self.training.configuration()?;
         if self.max_minutes.is_some() && config.adapt.is_some() {
-            let what = "adapting ends by itself (adapt.patience, stage_two.epochs)";
-            return Err(Error::BadInput(format!("--max-minutes: {what}; leave it out")));
+            let what = "a preset with [adapt] stops by itself (adapt.patience, stage_two.epochs)";
+            return Err(Error::BadInput(format!("{what}; leave --max-minutes out")));
         }
         let asked = run::Request {
             data: data.to_string(),

@@ -60,7 +60,7 @@ impl Cmd {
             ["study.json", "adaptation.json"].map(|name| folder.join(name)).into_iter().find(|path| path.exists());
         if let Some(earlier) = earlier.filter(|_| !self.training.resume && !self.training.overwrite) {
             let advice = "give another --name, --resume to continue it, or --overwrite to replace it";
-            return Err(Error::BadInput(format!("{} is there already; {advice}", earlier.display())));
+            return Err(Error::BadInput(format!("{} already exists; {advice}", earlier.display())));
         }
         eprintln!("study {} on {}", folder.display(), device::name(device));
         let sizes: Vec<usize> = self.samples.iter().map(|count| *count as usize).collect();

@@ -25,8 +25,8 @@ pub struct Training {
     /// adapt with --from.
     #[arg(long)]
     pub preset: Option<String>,
-    /// Start from a trained net: the folder of a bundle, or of a run that holds one. The net keeps its shape and its labels,
-    /// and with --preset adapt it keeps what it knows. See docs/adapt.md.
+    /// Start from a trained net: the folder of a bundle, or of a run that holds one. The net keeps its labels, and its shape unless
+    /// net.deepen adds convolutions; with --preset adapt it keeps what it knows. See docs/adapt.md.
     #[arg(long, value_name = "BUNDLE|RUN")]
     pub from: Option<PathBuf>,
     /// Data set on which an adapted net keeps the old net's answers; its labels are not used. By default rendered faces.

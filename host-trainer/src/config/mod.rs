@@ -76,9 +76,9 @@ pub struct Net {
     /// What stands beside the 3x3 convolutions while they are trained. If absent, nothing.
     #[serde(default, skip_serializing_if = "BlockKind::is_plain")]
     pub block: BlockKind,
-    /// Numbers, from 1 and ascending, of the convolutions of the net that training starts from (`--from`) after each of which
-    /// another one is put. It begins as the identity, so that the deeper net begins with the same answers
-    /// (Net2DeeperNet: Chen et al., ICLR 2016, arXiv 1511.05641). A pool comes after both.
+    /// Convolutions of the `--from` net, numbered from 1 in ascending order. A new convolution is inserted after each one and
+    /// starts as the identity, so the deeper net starts with the same answers (Net2DeeperNet: Chen et al., ICLR 2016,
+    /// arXiv 1511.05641). A pool moves behind the new convolution.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub deepen: Vec<usize>,
     /// Neurons of the fully-connected layer.

@@ -108,7 +108,7 @@ fn read(file: &Path) -> crate::Result<Vec<Row>> {
         // The header is line 1.
         let line = || format!("{place}:{}", number + 2);
         let record = record.map_err(|error| Error::BadInput(error.to_string())).with_context(line)?;
-        let field = |column: usize| record.get(column).unwrap_or_default();
+        let field = |column: usize| record.get(column).unwrap_or_default().trim();
         let parsed = (|| {
             let code = field(emotion);
             let label = code.parse().ok().and_then(|code| Numbering::Fer2013.label(code));

@@ -132,6 +132,7 @@ fn rows(folder: &Path, split: Split) -> crate::Result<Vec<Row>> {
     let advice = format!("give the folder FERPlus, which holds {TABLE} and data/");
     let mut rows = Vec::new();
     for votes::Row { line, split: of_row, name, counts } in votes::read(&path, 100, &advice)? {
+        let name = name.trim().to_owned();
         if name.contains(['/', '\\']) {
             return Err(Error::BadInput(format!("{}:{line}: {name:?} is not a file name", path.display())));
         }

@@ -72,6 +72,8 @@ pub fn load(folder: &Path, classes: &ClassNames, request: Request) -> crate::Res
         }
     };
     leave_out_copies(folder, &mut train, calibration.as_mut(), &test, &equal)?;
+    // If the validation part was a copy of another, training samples are held out instead.
+    let calibration = calibration.filter(|items| items.len() >= 2);
     train.truncate(request.limit.unwrap_or(usize::MAX));
     let calibration = calibration.unwrap_or_else(|| train.split_off(train.len() - request.held_out(train.len())));
     let mut skipped = Vec::new();
@@ -90,7 +92,8 @@ pub fn load(folder: &Path, classes: &ClassNames, request: Request) -> crate::Res
     })
 }
 
-/// Leaves out what is reported on, or calibrates, and would be trained on too. One line is logged.
+/// Leaves out training pictures that are also in another part, and validation pictures that are also in the test part. Logs one
+/// line.
 fn leave_out_copies(
     folder: &Path,
     train: &mut Vec<Item>,
@@ -112,9 +115,10 @@ fn leave_out_copies(
     elsewhere.extend(held_out.unwrap_or_default());
     drop(train, &elsewhere, "training pictures that are in another part too");
     left_out.warn(folder);
-    let advice = "give a test part of other pictures";
-    let message =
-        || Error::BadInput(format!("{}: every training picture is in another part too; {advice}", folder.display()));
+    let advice = "use different pictures there";
+    let message = || {
+        Error::BadInput(format!("{}: every training picture is also in valid/ or test/; {advice}", folder.display()))
+    };
     if train.is_empty() { Err(message()) } else { Ok(()) }
 }
 
@@ -128,8 +132,8 @@ fn is_among(path: &Path, keys: &HashSet<&str>, equal: &EqualFiles) -> bool {
 }
 
 /// The pictures of a part that has a folder of its own, `valid/` for `test` if there is only that; `None` if the folder
-/// does not name such a part, so that it is one that [`load`] makes. Of the validation and test part, it says which pictures
-/// are in the training part too.
+/// does not name such a part, so that it is one that [`load`] makes. For the validation and test parts, it marks the pictures that
+/// are also in the training part.
 ///
 /// # Errors
 /// As [`load`].
@@ -253,7 +257,7 @@ fn by_part(found: &[(String, PathBuf)]) -> crate::Result<[Option<PathBuf>; 3]> {
     let mut parts = [const { None }; 3];
     for (name, path) in found {
         let split = part_named(name).ok_or_else(|| {
-            let advice = "beside train, valid and test no other folder is read; move or remove it";
+            let advice = "only train, valid and test are read here; move or remove it";
             Error::BadInput(format!("{}: folder {name:?} is not a part; {advice}", path.display()))
         })?;
         if let Some(other) = parts[split as usize].replace(path.clone()) {
@@ -264,15 +268,31 @@ fn by_part(found: &[(String, PathBuf)]) -> crate::Result<[Option<PathBuf>; 3]> {
     Ok(parts)
 }
 
+/// The folders in a class folder: names are not those of classes, so they may differ by case alone.
+fn subfolders(folder: &Path) -> crate::Result<Vec<(String, PathBuf)>> {
+    let named = |path: PathBuf| (path.file_name().unwrap_or_default().to_string_lossy().into_owned(), path);
+    Ok(listing::entries(folder)?.into_iter().filter(|path| path.is_dir()).map(named).collect())
+}
+
 /// The parts of class folders that hold the folders of parts; `None` if they hold none.
 fn parts_in_classes(folder: &Path, found: &[(String, PathBuf)]) -> crate::Result<Option<[Option<PartFolder>; 3]>> {
-    let below = found.iter().map(|(_, path)| listing::folders(path)).collect::<Result<Vec<_>, _>>()?;
-    // A folder named val alone beside others may be that of a person.
-    let is_split = |below: &Vec<(String, PathBuf)>| {
-        let mut parts = below.iter().map(|(name, _)| part_named(name));
-        !below.is_empty() && (parts.clone().any(|part| part == Some(Split::Train)) || parts.all(|part| part.is_some()))
+    let below = found.iter().map(|(_, path)| subfolders(path)).collect::<crate::Result<Vec<_>>>()?;
+    let is_train = |(name, _): &(String, PathBuf)| part_named(name) == Some(Split::Train);
+    let first = match below.iter().position(|below| below.iter().any(is_train)) {
+        Some(first) => first,
+        None => {
+            // A folder called val or test may be that of a person or a session, unless every class has such folders alone.
+            let are_parts = |below: &Vec<(String, PathBuf)>| below.iter().all(|(name, _)| part_named(name).is_some());
+            let Some(first) = below.iter().position(|below| !below.is_empty()) else { return Ok(None) };
+            let has_pictures = |path: &PathBuf| listing::pictures(path).map(|pictures| !pictures.is_empty());
+            for ((_, path), below) in found.iter().zip(&below) {
+                if !are_parts(below) || has_pictures(path)? {
+                    return Ok(None);
+                }
+            }
+            first
+        }
     };
-    let Some(first) = below.iter().position(is_split) else { return Ok(None) };
     let mut parts = [const { None }; 3];
     for ((name, path), below) in found.iter().zip(&below) {
         let outside = listing::pictures(path)?.len();

@@ -101,7 +101,9 @@ fn rows(folder: &Path) -> crate::Result<Vec<Row>> {
     let path = folder.join(TABLE);
     let advice = format!("give a folder with {TABLE}; `host-trainer label` writes it");
     let mut rows = Vec::new();
-    for votes::Row { line, split, name, counts } in votes::read(&path, 1_000_000, &advice)? {
+    let table = votes::read(&path, 1_000_000, &advice)?;
+    votes::refuse_repeated(&path, &table)?;
+    for votes::Row { line, split, name, counts } in table {
         if !is_within(&name) {
             let reason = "is not the path of a file within the folder";
             return Err(Error::BadInput(format!("{}:{line}: {name:?} {reason}", path.display())));
@@ -121,8 +123,9 @@ fn rows(folder: &Path) -> crate::Result<Vec<Row>> {
     let all = rows.len();
     rows.retain(|row: &Row| folder.join(&row.name).exists());
     if rows.is_empty() {
-        let advice = "put them beside the table, under the names in it";
-        return Err(Error::BadInput(format!("{}: the pictures of all {all} faces are gone; {advice}", path.display())));
+        let advice = "put them beside the table under the names it lists";
+        let what = format!("{}: none of the {all} labelled pictures exists; {advice}", path.display());
+        return Err(Error::BadInput(what));
     }
     if rows.len() < all {
         tracing::warn!("{}: {} faces left out, whose pictures are gone", path.display(), all - rows.len());

@@ -179,7 +179,7 @@ mod tests {
         for name in ["AF01AFS.JPG", "AF01HAS.JPG", "AM02AFS.JPG"] {
             fs::write(folder.path().join(name), []).unwrap();
         }
-        let told = ["KDEF: 3 of 3 pictures could not be read", "AF01AFS.JPG", "mend or remove them"];
+        let told = ["KDEF: 3 of 3 pictures could not be read", "AF01AFS.JPG", "repair or remove them"];
         assert_refused(collect(folder.path(), Posed::Kdef, folds::USUAL), &told);
         let folder = drawn(Layout::Kdef, 2, 128);
         assert_refused(collect(folder.path(), Posed::Kdef, folds::USUAL), &["there are 2; give more"]);

@@ -129,8 +129,8 @@ pub fn few_skipped(name: &str, skipped: &[String], read: usize) -> crate::Result
     let Some(first) = skipped.first().filter(|_| count * 100 > all) else { return Ok(()) };
     let missing = skipped.iter().filter(|reason| reason.ends_with(MISSING)).count();
     let advice = match missing {
-        0 => "mend or remove them".to_owned(),
-        _ => format!("put the {missing} missing ones in place, or take them off the list"),
+        0 => "repair or remove them".to_owned(),
+        _ => format!("add the {missing} missing pictures, or remove them from the list"),
     };
     Err(Error::BadInput(format!(
         "{name}: {count} of {all} pictures could not be read, more than 1 %; the first: {first}; {advice}"
@@ -147,7 +147,7 @@ pub fn require_any(list: &Path, pictures: impl Iterator<Item = PathBuf>, advice:
     let (folder, count) = (first.parent().unwrap_or(first).display(), pictures.len());
     let (first, list) = (first.file_name().unwrap_or_default(), list.file_name().unwrap_or_default());
     Err(Error::BadInput(format!(
-        "{folder}: no pictures: none of the {count} that {} names is there, such as {}; {advice}",
+        "{folder}: no pictures: none of the {count} pictures listed in {} exists, for example {}; {advice}",
         list.display(),
         first.display()
     )))

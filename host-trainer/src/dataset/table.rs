@@ -34,7 +34,7 @@ pub fn open(path: &Path) -> io::Result<Rows<BufReader<File>>> {
 pub fn with_header(path: &Path) -> io::Result<csv::Reader<Rows<BufReader<File>>>> {
     let mut rows = open(path)?;
     let separator = separator(rows.file.fill_buf()?);
-    Ok(csv::ReaderBuilder::new().delimiter(separator).trim(csv::Trim::All).flexible(true).from_reader(rows))
+    Ok(csv::ReaderBuilder::new().delimiter(separator).trim(csv::Trim::Headers).flexible(true).from_reader(rows))
 }
 
 fn separator(head: &[u8]) -> u8 {

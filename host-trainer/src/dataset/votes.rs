@@ -1,7 +1,7 @@
 //! Tables of votes in FER+'s columns: `fer2013new.csv` of FER+ itself, and `votes.csv` of `host-trainer label`.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use expression_core::Label;
 
@@ -46,28 +46,40 @@ pub struct Row {
 ///
 /// # Errors
 /// Returns [`Error::BadInput`], with `advice` if the table is missing or its first row does not name the columns, and with the
-/// line if a row does not parse or a picture is named twice.
+/// line if a row does not parse.
 pub fn read(path: &Path, most: u32, advice: &str) -> crate::Result<Vec<Row>> {
     let missing = |error: &dyn std::fmt::Display| Error::BadInput(format!("{}: {error}; {advice}", path.display()));
     let mut table = table::with_header(path).map_err(|error| missing(&error))?;
     let header = table.headers().map_err(|error| missing(&error))?;
     let places = places(header).map_err(|reason| missing(&format!("not a table of votes: {reason}")))?;
     let mut rows: Vec<Row> = Vec::new();
-    let mut named: HashMap<PathBuf, u64> = HashMap::new();
     // The header is line 1.
     for (line, record) in (2..).zip(table.into_records()) {
         let place = || format!("{}:{line}", path.display());
         let record = record.map_err(|error| Error::BadInput(error.to_string())).with_context(place)?;
         let row = parse(&record, &places, most).map_err(Error::BadInput).with_context(place)?;
-        // Names are compared as paths, in which a//b is a/b.
-        let first = if row.name.is_empty() { None } else { named.insert(row.name.clone().into(), line) };
-        if let Some(first) = first {
-            let reason = format!("{:?} has votes in line {first} too; keep one of the rows", row.name);
-            return Err(Error::BadInput(reason)).with_context(place);
-        }
         rows.push(Row { line, ..row });
     }
     Ok(rows)
+}
+
+/// Refuses a table in which two rows name one picture: which of them counts, or whether both do, cannot be known. FER+'s own table
+/// has three rows twice.
+///
+/// # Errors
+/// Returns [`Error::BadInput`] with the lines of the first such pair.
+pub fn refuse_repeated(path: &Path, rows: &[Row]) -> crate::Result<()> {
+    // Names are compared as paths, in which a//b is a/b.
+    let mut named: HashMap<&Path, u64> = HashMap::new();
+    for row in rows.iter().filter(|row| !row.name.is_empty()) {
+        if let Some(first) = named.insert(Path::new(&row.name), row.line) {
+            let (path, line, name) = (path.display(), row.line, &row.name);
+            return Err(Error::BadInput(format!(
+                "{path}:{line}: {name:?} has votes in line {first} too; keep one row"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Where each of [`COLUMNS`] stands in a header.
@@ -139,6 +151,20 @@ mod tests {
     }
 
     #[test]
+    fn two_rows_for_one_picture_are_named() {
+        let rows = |names: [&str; 2]| {
+            let row = |name| format!("Training,{name},0,1,2,3,4,5,6,7,8,9\n");
+            table(&format!("{}\n{}", COLUMNS.join(","), names.map(row).concat())).unwrap()
+        };
+        let path = Path::new("votes.csv");
+        refuse_repeated(path, &rows(["a.png", " a.png"])).unwrap();
+        refuse_repeated(path, &rows(["", ""])).unwrap();
+        for names in [["a.png", "a.png"], ["x/a.png", "x//a.png"]] {
+            assert_refused(refuse_repeated(path, &rows(names)), &["votes.csv:3", "has votes in line 2 too"]);
+        }
+    }
+
+    #[test]
     fn what_is_not_such_a_table_is_refused_in_one_line() {
         let header = COLUMNS.join(",");
         let row = "Training,a.png,0,1,2,3,4,5,6,7,8,9";
@@ -148,10 +174,6 @@ mod tests {
             (format!("{}\n{row}\n", header.replace("anger", "angst")), "unknown column \"angst\""),
             (format!("{}\n{row}\n", header.replace("anger", "fear")), "no column \"anger\""),
             (format!("{header},fear\n{row},1\n"), "2 columns \"fear\""),
-            (
-                format!("{header}\n{row}\nTraining,a.png,1,1,1,1,1,1,1,1,1,1\n"),
-                "votes.csv:3: \"a.png\" has votes in line 2",
-            ),
             (format!("{header}\n{}\n", row.replace("Training", "Trainig")), "votes.csv:2: usage \"Trainig\""),
             (format!("{header}\nTraining,a.png,1,0\n"), "votes.csv:2: 4 columns"),
         ] {

@@ -82,7 +82,7 @@ enum Part {
     Journal,
 }
 
-/// Untagged, like the next: so that the message is ours.
+/// Untagged, so that serde uses our message.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(untagged, expecting = "port: expected a number from 1 to 65535")]
 enum Port {
@@ -201,7 +201,7 @@ fn member(name: &str, own: &Settings, file: &File, folder: &Path) -> Result<Memb
     let settings = settings.under(own);
     let host = settings.host.as_deref().ok_or("host is missing; give the board's address, as for ssh")?;
     if let Some((host, port)) = port_of_host(host) {
-        return Err(format!("a port does not belong into host; write host = {host:?} and port = {port}"));
+        return Err(format!("host must not contain a port; write host = {host:?} and port = {port}"));
     }
     if let (Some(user), Some((other, _))) = (&own.user, host.rsplit_once('@'))
         && user != other

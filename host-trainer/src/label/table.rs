@@ -37,12 +37,17 @@ impl Default for Row {
 pub fn read(path: &Path) -> crate::Result<Option<Table>> {
     match std::fs::metadata(path) {
         Ok(metadata) if metadata.len() == 0 && metadata.is_file() => return Ok(Some(Table::new())),
+        Ok(metadata) if !metadata.is_file() => {
+            return Err(Error::BadInput(format!("{}: not a regular file; move it away", path.display())));
+        }
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         _ => {}
     }
     let advice = "correct it, or rename it to label this folder";
     let row = |row: votes::Row| (row.name, Row { usage: usage(row.split).into(), counts: row.counts });
-    Ok(Some(votes::read(path, MOST_VOTES, advice)?.into_iter().map(row).collect()))
+    let rows = votes::read(path, MOST_VOTES, advice)?;
+    votes::refuse_repeated(path, &rows)?;
+    Ok(Some(rows.into_iter().map(row).collect()))
 }
 
 /// What the table calls a part.
@@ -74,7 +79,7 @@ pub struct Unlike {
     table: Table,
     /// The faces on which the votes of the two differ.
     faces: BTreeSet<String>,
-    /// Whether there was a time without any.
+    /// Whether the table matched the log before its first line, or after at least one.
     pub was_none: bool,
 }
 

@@ -140,9 +140,11 @@ impl VoteBook {
             unlike.look(&face, book.row(&face).counts);
         }
         if !unlike.was_none {
-            let advice = "move one of the two to another folder";
-            let what = format!("{}: its votes are not those of {VOTES}; {advice}", book.folder.join(TABLE).display());
-            return Err(Error::BadInput(what));
+            let reason = match book.count {
+                0 => format!("its votes differ from {EARLIER}, a copy of it; delete {EARLIER} to use the new table"),
+                _ => format!("its votes do not match {VOTES}; move one of the two to another folder"),
+            };
+            return Err(Error::BadInput(format!("{}: {reason}", book.folder.join(TABLE).display())));
         }
         book.take_parts(there.unwrap_or_default());
         book.cut()?;
@@ -206,8 +208,10 @@ impl VoteBook {
 
     /// Keeps the parts that somebody wrote into the table.
     fn take_parts(&mut self, table: Table) {
-        for (face, row) in table.into_iter().filter(|(_, row)| row.usage != TRAINING) {
-            self.earlier.entry(face).or_default().usage = row.usage;
+        for (face, row) in table {
+            if row.usage != TRAINING || self.earlier.contains_key(&face) {
+                self.earlier.entry(face).or_default().usage = row.usage;
+            }
         }
     }
 
@@ -239,7 +243,8 @@ impl VoteBook {
 fn is_cut_off(text: &[u8]) -> bool {
     let begin = b"{\"face\":\"";
     let same = begin.len().min(text.len());
-    text[..same] == begin[..same]
+    // A power cut can leave a file longer than what was written, with zeros.
+    text[..same] == begin[..same] || text.iter().all(|byte| *byte == 0)
 }
 
 #[cfg(test)]
@@ -320,6 +325,33 @@ mod tests {
         // Killed after the vote was logged, or with a full disk: the table is behind.
         std::fs::write(folder.join(TABLE), format!("{}\n{marked}", COLUMNS.join(","))).unwrap();
         assert_eq!(VoteBook::open(folder).unwrap().votes(), 18);
+
+        // Back to training.
+        let back = rows(folder).replace("PrivateTest", "Training");
+        std::fs::write(folder.join(TABLE), format!("{}\n{back}", COLUMNS.join(","))).unwrap();
+        VoteBook::open(folder).unwrap().cast("c.png", "anna", None).unwrap();
+        assert_eq!(rows(folder), back);
+    }
+
+    #[test]
+    fn a_table_that_changed_before_the_first_vote_is_named() {
+        let folder = with_table("Training,a.png,8,0,0,0,0,0,0,0,1,0\n");
+        drop(VoteBook::open(folder.path()).unwrap());
+        let path = folder.path().join(TABLE);
+        std::fs::write(&path, std::fs::read_to_string(&path).unwrap().replace(",8,", ",9,")).unwrap();
+        let error = VoteBook::open(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("delete votes-earlier.csv to use the new table"), "{error}");
+    }
+
+    #[test]
+    fn zeros_that_a_power_cut_left_are_dropped() {
+        let folder = tempfile::tempdir().unwrap();
+        VoteBook::open(folder.path()).unwrap().cast("a.png", "anna", HAPPY).unwrap();
+        let path = folder.path().join(VOTES);
+        let whole = std::fs::read(&path).unwrap();
+        std::fs::write(&path, [&whole[..], &[0; 9]].concat()).unwrap();
+        assert_eq!(VoteBook::open(folder.path()).unwrap().votes(), 1);
+        assert_eq!(std::fs::read(&path).unwrap(), whole);
     }
 
     #[test]
@@ -328,7 +360,9 @@ mod tests {
             ("name,label\na.png,happy\n".to_owned(), "not a table of votes"),
             (format!("{}\nTraining,a.png,x,0,0,0,0,0,0,0,0,0\n", COLUMNS.join(",")), "votes.csv:2: \"x\" is not"),
             (format!("{}\nTraining,a.png,1\n", COLUMNS.join(",")), "votes.csv:2: 3 columns"),
-            ("\u{0}\u{1}".to_owned(), "not a table of votes"),
+            ("\u{1}\u{2}".to_owned(), "not a table of votes"),
+            ("\u{0}N".to_owned(), "text in UTF-16"),
+            (format!("{}\n{}", COLUMNS.join(","), "Training,a.png,1,0,0,0,0,0,0,0,0,0\n".repeat(2)), "in line 2 too"),
         ] {
             let folder = tempfile::tempdir().unwrap();
             std::fs::write(folder.path().join(TABLE), &table).unwrap();
@@ -345,7 +379,7 @@ mod tests {
         let other = format!("{}\nTraining,a.png,8,0,0,0,0,0,0,0,1,0\n", COLUMNS.join(","));
         std::fs::write(folder.path().join(TABLE), &other).unwrap();
         let error = VoteBook::open(folder.path()).unwrap_err().to_string();
-        assert!(error.contains("its votes are not those of votes.jsonl; move"), "{error}");
+        assert!(error.contains("its votes do not match votes.jsonl; move"), "{error}");
         assert_eq!(std::fs::read_to_string(folder.path().join(TABLE)).unwrap(), other);
     }
 

@@ -23,8 +23,8 @@ impl FloatNet {
         FloatNet::from_onnx(&bundle.read(name)?, input.channels, input.size).with_context(|| name)
     }
 
-    /// The net with another convolution after each of those of these numbers, from 1. It is the identity, which changes no answer
-    /// because its input, behind a ReLU, has no negative values. A pool moves behind it.
+    /// Returns the net with an identity convolution inserted after each of the given convolutions, numbered from 1. It changes no
+    /// answer because its input, behind a ReLU, has no negative values. A pool moves behind it.
     ///
     /// # Errors
     /// Returns [`Error::BadInput`] if there is no such convolution.

@@ -165,6 +165,13 @@ fn parts_within_class_folders_are_parts() {
     assert_refused(load(only_test.path(), &ClassNames::Common, REQUEST), &["no folder train"]);
     // People may be called as parts are.
     assert_eq!(sizes(&set_of(&["happy/anna", "happy/val", "sad/anna"], 10)), [20, 4, 6]);
+    for folders in [
+        &["happy/dev", "sad/anna", "sad/x"][..],
+        &["happy/dev", "sad", "sad/x"],
+        &["happy/Anna", "happy/anna", "sad/x"],
+    ] {
+        assert_eq!(sizes(&set_of(folders, 10)).iter().sum::<usize>(), 30, "{folders:?}");
+    }
 }
 
 #[test]
@@ -195,8 +202,20 @@ fn files_that_are_in_two_parts_are_not_trained_on() {
             fs::copy(of("test"), of("train")).unwrap();
         }
     }
-    let told = ["every training picture is in another part too"];
+    let told = ["every training picture is also in valid/ or test/"];
     assert_refused(load(same.path(), &ClassNames::Common, REQUEST), &told);
+    // A validation part that is a copy of the test part: training samples are held out.
+    let copied = set_of(&["train/happy", "train/sad", "test/happy", "test/sad"], 10);
+    for class in ["happy", "sad"] {
+        fs::create_dir_all(copied.path().join("valid").join(class)).unwrap();
+        for number in 0..10 {
+            let of = |part: &str| copied.path().join(format!("{part}/{class}/{number}.png"));
+            fs::copy(of("test"), of("valid")).unwrap();
+        }
+    }
+    let [train, calibration, test] = sizes(&copied);
+    assert_eq!((train + calibration, test), (20, 20));
+    assert!(calibration > 0);
 }
 
 #[test]
