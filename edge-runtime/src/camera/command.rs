@@ -5,7 +5,7 @@ mod told;
 use std::io;
 use std::process::ExitStatus;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use self::told::{Told, Written};
 use super::live::{Live, Stream};
@@ -47,8 +47,7 @@ pub fn open_as(
     let calls: Vec<Vec<String>> =
         std::iter::once(words).chain(others.iter().map(Vec::as_slice)).map(<[_]>::to_vec).collect();
     let (once, end_with_command) = (options.once, options.end_with_command);
-    // Before it is given up.
-    let (label, patience) = (name.to_owned(), options.first_frame / 2);
+    let label = name.to_owned();
     let opener = move || {
         let framing = framing(written).map_err(|reason| CameraError::Unavailable { what: label.clone(), reason })?;
         let mut calls = calls.clone().into_iter();
@@ -65,7 +64,6 @@ pub fn open_as(
             shear: ShearCheck::for_format(written.format),
             others: calls,
             reason: None,
-            until: Instant::now() + patience,
         }) as Box<dyn Stream>)
     };
     Live::open(name, Arc::new(opener), options)
@@ -104,7 +102,7 @@ fn framing(written: Written) -> Result<Box<dyn Framing>, String> {
     Ok(Box::new(Raw(layout)))
 }
 
-/// So many bytes without a picture are enough to say that there are none.
+/// Give up after this many bytes without a picture.
 const MAX_WITHOUT_PICTURE: u64 = 32 << 20;
 
 /// A running program.
@@ -125,8 +123,6 @@ struct Program {
     others: std::vec::IntoIter<Vec<String>>,
     /// Why the first of them gave none.
     reason: Option<String>,
-    /// When the first frame is late enough to try another.
-    until: Instant,
 }
 
 impl Program {
@@ -143,7 +139,7 @@ impl Program {
         [damage, self.lacks_pictures(0), Some(ended), words].into_iter().flatten().collect::<Vec<_>>().join("; ")
     }
 
-    /// Says that what it writes are no pictures, if it should and there was none in more bytes than these.
+    /// Says that MJPEG was expected, if more than `bytes` bytes held no picture.
     fn lacks_pictures(&self, bytes: u64) -> Option<String> {
         let passed = self.reader.passed;
         (self.written.format == Some(Format::Mjpeg) && self.count == 0 && passed > bytes).then(|| {
@@ -152,14 +148,14 @@ impl Program {
     }
 
     /// Calls the program in another way, if there is one and it gave no frame yet.
-    fn try_other(&mut self, reason: Option<String>) -> bool {
+    fn try_other(&mut self, reason: String) -> bool {
         if self.count > 0 {
             return false;
         }
         let process = self.others.next().and_then(|words| start(&self.name, &words).ok());
         let (Some(process), Ok(framing)) = (process, framing(self.written)) else { return false };
-        tracing::debug!("no frame from {}; it is called in another way", self.name);
-        self.reason = self.reason.take().or(reason);
+        tracing::debug!("no frame from {}; trying another way to start it", self.name);
+        self.reason.get_or_insert(reason);
         (self.process, self.reader) = (process, Reader::new(framing));
         true
     }
@@ -186,9 +182,6 @@ impl Stream for Program {
                 if let Some(reason) = self.lacks_pictures(MAX_WITHOUT_PICTURE) {
                     return Err(CameraError::Gone { what: self.name.clone(), reason });
                 }
-                if Instant::now() >= self.until {
-                    self.try_other(None);
-                }
                 return Ok(Got::Waiting);
             }
             Ok(Got::End) => None,
@@ -212,7 +205,7 @@ impl Stream for Program {
             };
             return Err(CameraError::Damaged { what: self.name.clone(), reason });
         }
-        if self.try_other(Some(reason.clone())) {
+        if self.try_other(reason.clone()) {
             return Ok(Got::Waiting);
         }
         // What went wrong first tells more than what did not help.

@@ -74,14 +74,14 @@ enum State {
 const MIN_STALL: Duration = Duration::from_secs(3);
 /// Silence for this many intervals between frames is a stall.
 const STALL_INTERVALS: u32 = 5;
-/// The longest that is waited because waiting was given up too early before: a camera may give one frame an hour.
+/// Upper limit for the silence that is allowed after earlier restarts came too soon; a camera may give one frame an hour.
 const MAX_STALL: Duration = Duration::from_secs(2 * 3600);
-/// The same for the first frame of a stream.
+/// Upper limit for the wait for a first frame.
 const MAX_FIRST: Duration = Duration::from_secs(600);
-/// The same for a stream that gave frames for more than [`LONG_RUN`] times what was waited: it is more likely to hang.
+/// Upper limit for a stream that ran for more than [`LONG_RUN`] times what its rate allows before it fell silent: it probably hangs.
 const MAX_STALL_AFTER_RUN: Duration = Duration::from_secs(30);
 /// See [`MAX_STALL_AFTER_RUN`].
-const LONG_RUN: u32 = 10;
+const LONG_RUN: u32 = 5;
 /// A stream that ran for this long without a pause that would have been too long is judged by its rate alone again.
 const TRUSTED: Duration = Duration::from_secs(600);
 
@@ -134,7 +134,8 @@ impl Pace {
 
     /// A stream is given up, as it was silent for so long: the next one is given twice the time.
     fn give_up(&mut self, waited: Duration) {
-        let most = if self.ran > LONG_RUN * waited { MAX_STALL_AFTER_RUN } else { MAX_STALL };
+        let usual = self.by_interval().unwrap_or(waited);
+        let most = if self.ran > LONG_RUN * usual { MAX_STALL_AFTER_RUN } else { MAX_STALL };
         match self.frames {
             0 => self.least_first = (2 * waited).min(MAX_FIRST),
             _ => self.least = (2 * waited).min(most),
@@ -216,7 +217,7 @@ impl Live {
         let Pace { start, frames, least, least_first, .. } = self.pace;
         let by_interval = self.pace.by_interval().map(|allowed| allowed.max(least));
         match (frames, self.stall) {
-            (_, None) if self.once => None,
+            _ if self.once => None,
             // A stream that was opened again may take as long for its first frame as others took.
             (0, Some(stall)) => start.map(|start| stall.max(2 * start).max(least_first)),
             (0, None) if start.is_none() && !is_video => None,

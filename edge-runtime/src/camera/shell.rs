@@ -1,10 +1,11 @@
 //! Finds what only a shell understands in a command that none will read.
 
-/// Returns the first part of `text`, outside of quotes, that a shell would not hand to the program: pipes, redirections, lists,
-/// substitutions, variables and assignments before the program. Addresses may hold `&` and `;`.
+/// Returns what begins the first part of `text`, outside of quotes, that a shell would not hand to the program: pipes, redirections,
+/// lists, substitutions, variables, and assignments before the program (`NAME=`). Addresses may hold `&`, `;` and `$`. Nothing that
+/// may be a secret is returned.
 pub fn syntax(text: &str) -> Option<String> {
     if let Some(name) = assignment(text) {
-        return Some(name.to_owned());
+        return Some(format!("{name}="));
     }
     let bytes = text.as_bytes();
     let (mut at, mut word) = (0, 0);
@@ -27,7 +28,13 @@ pub fn syntax(text: &str) -> Option<String> {
             b'|' | b'<' | b'>' | b'`' => Some(1),
             b'$' => next
                 .filter(|next| matches!(next, b'(' | b'{' | b'?' | b'_') || next.is_ascii_alphanumeric())
-                .map(|_| variable(rest)),
+                .filter(|_| !text[word..at].contains("://"))
+                .map(|next| if matches!(next, b'(' | b'{') { 2 } else { 1 }),
+            // In a query it is an empty parameter.
+            b'&' if next == Some(b'&') && text[word..at].contains('?') => {
+                at += 1;
+                None
+            }
             b'&' if next == Some(b'&') => Some(2),
             b';' | b'&' => {
                 let is_last = next.is_none_or(|next| next.is_ascii_whitespace());
@@ -53,12 +60,12 @@ pub fn syntax(text: &str) -> Option<String> {
     None
 }
 
-/// Returns the assignments before the program: `NAME=VALUE`.
+/// Returns the name in an assignment before the program: `NAME=VALUE`.
 fn assignment(text: &str) -> Option<&str> {
     let first = text.split_ascii_whitespace().next()?;
     let (name, _) = first.split_once('=')?;
     let is_name = name.bytes().all(|byte| byte == b'_' || byte.is_ascii_alphanumeric());
-    (is_name && name.starts_with(|first: char| first == '_' || first.is_ascii_alphabetic())).then_some(first)
+    (is_name && name.starts_with(|first: char| first == '_' || first.is_ascii_alphabetic())).then_some(name)
 }
 
 /// Where the quote ends that `text` begins with.
@@ -70,15 +77,6 @@ fn end_of_double_quotes(text: &str) -> Option<usize> {
         is_end
     };
     Some(text.bytes().skip(1).position(is_end)? + 1)
-}
-
-/// Bytes of the variable or substitution that `text` begins with, to show it.
-fn variable(text: &str) -> usize {
-    match text.as_bytes().get(1) {
-        Some(b'(') => 2,
-        Some(b'{') => text.find('}').map_or(2, |end| end + 1),
-        _ => 1 + text.bytes().skip(1).take_while(|byte| *byte == b'_' || byte.is_ascii_alphanumeric()).count().max(1),
-    }
 }
 
 #[cfg(test)]
@@ -110,12 +108,12 @@ mod tests {
             ("(cat s.y4m)", "("),
             ("cat `which a`", "`"),
             ("cat $(which a)", "$("),
-            ("cat $HOME/a.y4m", "$HOME"),
-            ("cat ${HOME}/a", "${HOME}"),
-            ("cat a$1", "$1"),
+            ("cat $HOME/a.y4m", "$"),
+            ("cat ${HOME}/a", "${"),
+            ("cat a$1", "$"),
             ("cat \u{e9}\\\u{e9}|x", "|"),
             ("cat 'a' \"b\\\"c\"|x", "|"),
-            ("LIBCAMERA_LOG_LEVELS=*:ERROR rpicam-vid -o -", "LIBCAMERA_LOG_LEVELS=*:ERROR"),
+            ("LIBCAMERA_LOG_LEVELS=*:ERROR rpicam-vid -o -", "LIBCAMERA_LOG_LEVELS="),
         ] {
             assert_eq!(syntax(text).as_deref(), Some(found), "{text}");
         }
@@ -126,6 +124,8 @@ mod tests {
         for text in [
             "ffmpeg -i rtsp://h/x?a=1&b=2 -f rawvideo -",
             "ffmpeg -i rtsp://h/x;y=1 -",
+            "ffmpeg -i rtsp://u:pa$word@h/x -",
+            "curl http://h/x?a=1&&b=2",
             "curl h/x?a=1&b=2",
             "ffmpeg -i 'rtsp://h/x?a=1&b=2;c|d' -vf \"scale=640:480,format=gray\" -",
             "ffmpeg -vf scale=640:480,format=gray -",

@@ -124,11 +124,13 @@ fn words(text: &str) -> Result<Vec<String>, String> {
         words = split(whole)?;
     }
     if let Some(syntax) = shell::syntax(&text) {
-        let line = shlex::try_quote(&text).unwrap_or_default();
-        return Err(format!(
-            "no shell reads the command, so {syntax} would go to the program; write command:sh -c {line}, or put {syntax} in \
-             quotes if it is meant for the program"
-        ));
+        return Err(match syntax.strip_suffix('=') {
+            Some(name) => format!("no shell runs the command to set {name}; write command:env {name}=VALUE PROGRAM"),
+            None => format!(
+                "{syntax} has a meaning only in a shell, and no shell runs the command; write command:sh -c 'THE COMMAND', or put \
+                 {syntax} in quotes to pass it to the program"
+            ),
+        });
     }
     let words: Vec<String> = words.iter().map(|word| from_home(word)).collect();
     match words.first().is_some_and(|program| !program.is_empty()) {
@@ -212,13 +214,18 @@ mod tests {
             ("v4l2:/dev/video0?format=y4m", "no camera"),
             ("v4l2:/dev/video0?fps=0", "1 to 1000"),
             ("v4l2:/dev/video0?zoom=2", "size=640x480"),
-            ("command:cat a | head", "sh -c 'cat a | head'"),
-            ("command:cat 'a' > b", "sh -c "),
             (
-                "command:cat a|head",
-                "so | would go to the program; write command:sh -c 'cat a|head', or put | in quotes",
+                "command:cat a | head",
+                "| has a meaning only in a shell, and no shell runs the command; write command:sh -c ",
             ),
-            ("command:\"cat 'a'; head\"", "write command:sh -c \"cat 'a'; head\""),
+            ("command:cat 'a' > b", "sh -c "),
+            ("command:cat a|head", "or put | in quotes to pass it to the program"),
+            ("command:\"cat 'a'; head\"", "; has a meaning only in a shell"),
+            (
+                "command:PASSWORD=hunter2 cat a",
+                "no shell runs the command to set PASSWORD; write command:env PASSWORD=VALUE",
+            ),
+            ("command:cat $hunter2", "$ has a meaning only in a shell"),
             ("command:'cat", "no end"),
             ("command:''", "program is missing"),
             ("foo://u:hunter2@h/x", "no source is called foo"),

@@ -59,10 +59,10 @@ fn files(machine: &Machine, source: &str, spec: &Spec) -> Finding {
         _ => {}
     }
     match first_frame(&spec) {
-        Ok(Some(())) => Finding::ok("camera", format!("{source}: pictures, no camera")),
+        Ok(Some(())) => Finding::ok("camera", format!("{source}: the first frame can be read")),
         Ok(None) => {
             let found = format!("{source}: no frame within {} s", PATIENCE.as_secs());
-            Finding::warn("camera", found, "run with it, and look whether a frame comes")
+            Finding::warn("camera", found, "start a run and check that frames arrive")
         }
         Err(reason) => {
             let found = format!("{source}: {reason}");
@@ -84,7 +84,7 @@ fn first_frame(spec: &Spec) -> Result<Option<()>, String> {
             Next::Frame => return Ok(Some(())),
             Next::Waiting | Next::Back { .. } => {}
             Next::Lost { reason } => return Err(reason),
-            Next::End => return Err("none of it can be read; give one that holds pictures".into()),
+            Next::End => return Err("no frame can be read".into()),
         }
     }
     Ok(None)
@@ -105,7 +105,7 @@ fn v4l2(machine: &Machine, device: &Path) -> Vec<Finding> {
             None => return vec![Finding::ok("camera", described(camera))],
             Some(problem) => format!("{}: {problem}", device.display()),
         },
-        None if file.exists() => format!("{} is no camera", device.display()),
+        None if file.exists() => format!("{} is not a camera", device.display()),
         None => format!("there is no {}", device.display()),
     };
     let others: Vec<_> = machine.cameras.iter().filter(|camera| camera.problem.is_none()).collect();

@@ -140,7 +140,11 @@ fn a_missing_camera_names_those_that_are_there() {
     says(&camera::camera_checks(&Fixture::new().machine, "v4l2:/dev/video0")[0], Outcome::Fail, &["plug one in"]);
     // Such as the device of a camera that gives metadata alone.
     let fixture = fixture.file("dev/video3", "", 0o666);
-    says(&camera::camera_checks(&fixture.machine, "v4l2:/dev/video3")[0], Outcome::Fail, &["/dev/video3 is no camera"]);
+    says(
+        &camera::camera_checks(&fixture.machine, "v4l2:/dev/video3")[0],
+        Outcome::Fail,
+        &["/dev/video3 is not a camera"],
+    );
 }
 
 #[test]

@@ -20,7 +20,8 @@ pub(super) fn open(path: &Path) -> Result<Connection, Failure> {
     connect(path)
         .or_else(|failure| {
             // SQLite needs a file of its own beside the journal, unless it is told that nobody writes.
-            let log = beside(path, "-wal").metadata().map_or(0, |metadata| metadata.len());
+            let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+            let log = beside(&target, "-wal").metadata().map_or(0, |metadata| metadata.len());
             match failure.kind {
                 Kind::ReadOnly if log == 0 => checked(owner::open_immutable(path)?),
                 _ => Err(failure),

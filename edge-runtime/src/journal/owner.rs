@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
@@ -50,28 +51,34 @@ pub(super) fn check(path: &Path) -> Result<(), Failure> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         other => other?,
     };
-    if head.is_empty() {
-        return Ok(());
-    }
-    if !head.starts_with(MAGIC) {
-        return Err(without_header(&head));
-    }
     let application = head.get(APPLICATION_ID_AT).unwrap_or_default();
-    if application == (APPLICATION_ID as u32).to_be_bytes() {
+    if head.starts_with(MAGIC) && application == (APPLICATION_ID as u32).to_be_bytes() {
         return Ok(());
     }
     // SQLite keeps its other files beside the one that a link leads to.
     let target = path.canonicalize()?;
     let log = beginning(&beside(&target, "-wal")).unwrap_or_default();
+    let is_ours = is_journal(&head) || is_journal(&log);
+    if head.is_empty() {
+        // SQLite would delete the log.
+        let damaged = || Failure::new(Kind::Damaged, "it is empty, and its log is not");
+        return if is_journal(&log) { Err(damaged()) } else { Ok(()) };
+    }
+    if !head.starts_with(MAGIC) {
+        return Err(without_header(&head, is_ours));
+    }
     let rollback = beginning(&beside(&target, "-journal")).unwrap_or_default();
     let in_transaction = rollback.first().is_some_and(|byte| *byte != 0);
-    let was_being_made = in_transaction && had_no_table(&rollback) && head.len() as u64 <= PAGE;
+    let was_being_made = in_transaction && had_no_table(&rollback) && head.len() as u64 <= PAGE && log.is_empty();
     if in_transaction && !was_being_made {
-        return Err(Failure::new(Kind::Foreign, "a database of another program, which ended within a transaction"));
+        return Err(match is_ours {
+            true => Failure::new(Kind::Damaged, "it ended within a transaction, and its header is not a journal's"),
+            false => Failure::new(Kind::Foreign, "a database of another program, which ended within a transaction"),
+        });
     }
     match look(path, &head, log.is_empty()) {
         Err(failure) if was_being_made && failure.kind != Kind::Foreign => Ok(()),
-        Err(failure) if failure.kind == Kind::Damaged && !is_journal(&head) && !is_journal(&log) => {
+        Err(failure) if failure.kind == Kind::Damaged && !is_ours => {
             Err(Failure::new(Kind::Foreign, format!("a database of another program ({failure})")))
         }
         // A journal that was never folded into its file has no application id there yet, and no table.
@@ -79,7 +86,7 @@ pub(super) fn check(path: &Path) -> Result<(), Failure> {
     }
 }
 
-/// What SQLite makes of a file that has a header.
+/// Reads the state of a file that has a header with SQLite.
 fn look(path: &Path, head: &[u8], is_alone: bool) -> Result<FileState, Failure> {
     if head.len() < HEADER {
         return Err(Failure::new(Kind::Damaged, "its header is cut off"));
@@ -92,9 +99,13 @@ fn look(path: &Path, head: &[u8], is_alone: bool) -> Result<FileState, Failure> 
 
 /// Opens a file as if nothing could write to it. SQLite looks at no file beside it then, and makes none.
 pub(super) fn open_immutable(path: &Path) -> rusqlite::Result<Connection> {
-    let plain = path.display().to_string().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    // In an address, //name would be a host. Paths need not be UTF-8.
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte);
+    let coded = |byte: &u8| if is_plain(*byte) { char::from(*byte).to_string() } else { format!("%{byte:02x}") };
+    let address: String = path.as_os_str().as_bytes().iter().map(coded).collect();
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
-    Connection::open_with_flags(format!("file:{plain}?immutable=1"), flags)
+    Connection::open_with_flags(format!("file:{address}?immutable=1"), flags)
 }
 
 /// The first bytes of a file.
@@ -120,9 +131,9 @@ fn is_journal(bytes: &[u8]) -> bool {
 }
 
 /// A file that is not SQLite's, or not any more.
-fn without_header(head: &[u8]) -> Failure {
+fn without_header(head: &[u8], is_ours: bool) -> Failure {
     // A power cut can leave a new file full of zeros.
-    if head.iter().all(|byte| *byte == 0) || is_journal(head) {
+    if head.iter().all(|byte| *byte == 0) || is_ours {
         return Failure::new(Kind::Damaged, "it has no SQLite header");
     }
     Failure::new(Kind::Foreign, "it is not a SQLite file")

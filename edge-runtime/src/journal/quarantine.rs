@@ -11,8 +11,8 @@ pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// Renames a journal to the first free `PATH.damaged-N`, and its write-ahead log likewise, so that tools may still
-/// recover from both. If the path is a link, the link stays and the file that it leads to is renamed in its own folder, where
+/// Renames a journal to the first free `PATH.damaged-N`, and the logs beside it likewise, so that tools may still recover from
+/// all of them. If the path is a link, the link stays and the file that it leads to is renamed in its own folder, where
 /// SQLite keeps the log.
 ///
 /// # Errors
@@ -27,7 +27,7 @@ pub(super) fn quarantine(path: &Path) -> io::Result<PathBuf> {
         io::Error::new(io::ErrorKind::AlreadyExists, "99 damaged journals lie beside it; remove some of them")
     })?;
     // The log first: a file without its log is whole, a log beside a new file would be replayed into it.
-    for suffix in ["-wal", "-shm"] {
+    for suffix in ["-wal", "-shm", "-journal"] {
         match std::fs::rename(beside(path, suffix), beside(&target, suffix)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
@@ -58,10 +58,13 @@ mod tests {
         for number in 1..4 {
             std::fs::write(&path, format!("{number}")).unwrap();
             std::fs::write(beside(&path, "-wal"), "log").unwrap();
+            std::fs::write(beside(&path, "-journal"), "rollback").unwrap();
             let target = quarantine(&path).unwrap();
             assert_eq!(target, folder.path().join(format!("journal.damaged-{number}")));
             assert_eq!(std::fs::read_to_string(&target).unwrap(), format!("{number}"));
-            assert!(beside(&target, "-wal").exists() && !path.exists() && !beside(&path, "-wal").exists());
+            for suffix in ["-wal", "-journal"] {
+                assert!(beside(&target, suffix).exists() && !path.exists() && !beside(&path, suffix).exists());
+            }
         }
         assert!(quarantine(&path).is_err());
     }

@@ -87,6 +87,8 @@ pub struct Walker {
     /// Whether nothing but segments and pixels was found so far, so that the bytes can be decoded as they are.
     pub tidy: bool,
     at: usize,
+    /// Up to where no marker was found behind `at`, outside of pixels.
+    searched: usize,
     /// Where the pixels begin in which `at` lies.
     pixels: Option<usize>,
     /// The start of the last segment, if another picture that begins within it means that it was cut off.
@@ -103,6 +105,7 @@ impl Walker {
             scan: false,
             tidy: true,
             at: 2,
+            searched: 0,
             pixels: None,
             segment: None,
             defined: Tables::default(),
@@ -124,7 +127,10 @@ impl Walker {
         }
         loop {
             let rest = bytes.get(self.at..).unwrap_or_default();
-            let Some(found) = rest.windows(2).position(|pair| pair[0] == 0xFF && is_marker(pair[1])) else {
+            let from = self.searched.saturating_sub(self.at).min(rest.len());
+            let found = rest[from..].windows(2).position(|pair| pair[0] == 0xFF && is_marker(pair[1]));
+            let Some(found) = found.map(|found| from + found) else {
+                self.searched = bytes.len().saturating_sub(1);
                 return Part::More;
             };
             if found > 0 {
@@ -271,6 +277,9 @@ pub(super) fn read(mut file: impl Read) -> Result<Vec<u8>, String> {
                 break;
             }
             Part::Segment { .. } => {}
+            Part::More if bytes.len() as u64 > MAX_FILE => {
+                return Err(format!("it has more than {} MiB", MAX_FILE >> 20));
+            }
             Part::More if file.by_ref().take(CHUNK).read_to_end(&mut bytes).map_err(failed)? > 0 => {}
             _ => return Err("it is cut off before its pixels".into()),
         }

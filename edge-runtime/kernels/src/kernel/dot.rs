@@ -73,7 +73,8 @@ impl Kernel for Dot {
                     // SAFETY: the caller's.
                     5 => unsafe { Places::<5>::tile::<$quads>(tile) },
                     // SAFETY: the caller's.
-                    _ => unsafe { Places::<6>::tile::<$quads>(tile) },
+                    6 => unsafe { Places::<6>::tile::<$quads>(tile) },
+                    _ => {}
                 }
             };
         }
@@ -109,13 +110,13 @@ macro_rules! quad {
     };
 }
 
-/// Defines how tiles are computed whose places these are: of each its number, the pointer to its bytes, the bytes, and its sums.
+/// Implements `Places::tile` for these places: for each its number, its pointer, its bytes and its sums.
 macro_rules! places {
     ($(($place:literal $at:ident $values:ident $a:ident $b:ident $c:ident $d:ident))*) => {
         impl Places<{ [$($place),*].len() }> {
             /// Each step multiplies `QUADS` quads: 4, or 3 if a run has a single step.
             ///
-            /// As text: the compiler would keep some of 24 sums in memory, where 32 registers are just enough.
+            /// Inline assembly: the compiler would spill some of the 24 sums.
             ///
             /// # Safety
             /// As [`Kernel::tile`].
@@ -123,7 +124,7 @@ macro_rules! places {
             unsafe fn tile<const QUADS: usize>(tile: &Tile) {
                 let panel = tile.panel;
                 let Reduction { rows, steps, stride, .. } = tile.reduction;
-                debug_assert!(rows > 0 && steps > 0, "a window has bytes");
+                assert!(rows > 0 && steps > 0, "a window has bytes");
                 let mut weights: *const u8 = panel.weight.as_ptr().cast();
                 for block in 0..panel.blocks {
                     let mut bias = [vdupq_n_s32(0); REGISTERS];

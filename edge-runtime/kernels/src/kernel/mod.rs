@@ -49,7 +49,8 @@ pub trait Kernel: Send + Sync {
     /// Computes a tile.
     ///
     /// # Safety
-    /// The processor has the instruction set. The panel is of this kernel and the tile not larger than it allows. At each place,
+    /// The processor has the instruction set. The panel is of this kernel and the tile not larger than it allows. The window has at
+    /// least one byte. At each place,
     /// the window that the reduction runs over can be read, and the panel's channels can be written.
     unsafe fn tile(&self, tile: &Tile);
     /// Returns what computes 3x3 convolutions by Winograd's algorithm.

@@ -10,7 +10,7 @@ use super::block::Block;
 const REGISTERS: usize = BLOCK / 4;
 /// Input channels that one load brings.
 const CHANNELS: usize = 4;
-/// Places whose products are computed as text.
+/// Places that the assembly computes at once.
 const PLACES: usize = 4;
 
 /// Six registers of four floats.
@@ -92,7 +92,7 @@ macro_rules! channel {
 
 /// Adds the products of `whole` times four input channels of four places, in their order.
 ///
-/// As text: the compiler would keep some of 24 sums in memory, where 32 registers are enough.
+/// Inline assembly: the compiler would spill some of the 24 sums.
 ///
 /// # Safety
 /// The inputs have the channels, there are weights for them, and `whole` is not 0.

@@ -233,11 +233,6 @@ fn another_way_to_call_a_program_is_tried_before_it_counts_as_lost() {
     let options = CameraOptions { fail_without_frame: true, ..options() };
     let mut source = open_as("x", &first, std::slice::from_ref(&other), Vec::new(), &options).unwrap();
     assert_eq!(said(&mut source, 1), ["0 b"]);
-    // One that is silent.
-    let silent = CameraOptions { first_frame: Duration::from_millis(1), ..options.clone() };
-    let words = ["sleep", "60"].map(str::to_owned);
-    let mut source = open_as("x", &words, std::slice::from_ref(&other), Vec::new(), &silent).unwrap();
-    assert_eq!(said(&mut source, 1), ["0 b"]);
     // If none helps, the reason is that of the first.
     let mut source = open_as("x", &first, &[vec!["false".into()]], Vec::new(), &options).unwrap();
     let error = outcome(&mut source).unwrap_err();

@@ -132,9 +132,10 @@ fn the_first_frame_may_take_as_long_as_it_takes() {
         let options = CameraOptions { stall, first_frame: Duration::from_millis(10), ..quick() };
         let mut live = camera(vec![Some(vec![Wait(40), Wait(40), Frame(0)])], &options).unwrap();
         assert_eq!(said(&mut live, 1), ["0"], "{stall:?}");
-        // A stream that is opened again may take as long.
+        // A stream that is opened again may take as long as the slowest one did.
         let scripts = vec![Some(vec![Wait(80), Frame(0), Act::Fail]), Some(vec![Wait(40), Wait(40), Frame(0)])];
         let mut live = camera(scripts, &options).unwrap();
+        live.pace.start = Some(Duration::from_secs(60));
         assert_eq!(said(&mut live, 2), ["0", "lost: scripted gives no more frames: unplugged", "back true", "1"]);
     }
 }
@@ -246,11 +247,18 @@ fn a_camera_that_hangs_after_it_ran_well_is_not_waited_for_ever_longer() {
     assert_eq!([run(400), run(400), run(400)], [30, 30, 30]);
     // Ten minutes without a long pause, and its rate alone counts.
     assert_eq!(run(700), 3);
+    // One that hangs after some minutes, or after 20 s, is never waited for long.
+    assert!((0..20).all(|_| run(250) <= 30) && (0..20).all(|_| run(20) <= 30));
 }
 
 #[test]
 fn a_recording_is_opened_once_and_an_error_ends_it() {
     use Act::{Fail, Frame, Wait};
+    for stall in [None, Some(Duration::from_millis(1))] {
+        let options = CameraOptions { once: true, stall, ..quick() };
+        let mut live = camera(vec![Some(vec![Frame(0), Wait(20), Frame(1)])], &options).unwrap();
+        assert_eq!(said(&mut live, 2), ["0", "1"], "{stall:?}");
+    }
     let options = CameraOptions { once: true, wait_for_camera: true, stall: None, ..quick() };
     assert!(camera(vec![None, Some(vec![Frame(0)])], &options).is_err());
     let mut live = camera(vec![Some(vec![Frame(0), Wait(20), Fail]), Some(vec![Frame(0)])], &options).unwrap();
