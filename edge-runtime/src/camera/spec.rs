@@ -221,11 +221,8 @@ mod tests {
             ("command:cat 'a' > b", "sh -c "),
             ("command:cat a|head", "or put | in quotes to pass it to the program"),
             ("command:\"cat 'a'; head\"", "; has a meaning only in a shell"),
-            (
-                "command:PASSWORD=hunter2 cat a",
-                "no shell runs the command to set PASSWORD; write command:env PASSWORD=VALUE",
-            ),
-            ("command:cat $hunter2", "$ has a meaning only in a shell"),
+            ("command:PASSWORD=x cat a", "no shell runs the command to set PASSWORD; write command:env PASSWORD=VALUE"),
+            ("command:cat $HOME/x", "$ has a meaning only in a shell"),
             ("command:'cat", "no end"),
             ("command:''", "program is missing"),
             ("foo://u:hunter2@h/x", "no source is called foo"),
