@@ -189,6 +189,6 @@ fn the_results_of_another_study_are_not_overwritten() {
     fs::create_dir(folder.path().join("mine")).unwrap();
     fs::write(&study, "{}").unwrap();
     let told = refused(&host_trainer(&["study", "--device", "cpu", "--name", "mine", "--runs"], folder.path()));
-    assert!(told.contains("study.json is there already; give another --name"), "{told}");
+    assert!(told.contains("study.json already exists; give another --name"), "{told}");
     assert_eq!(fs::read_to_string(study).unwrap(), "{}");
 }

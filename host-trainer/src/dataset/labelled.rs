@@ -235,7 +235,7 @@ mod tests {
             ("Training,a.png,x,0,0,0,0,0,0,0,0,0", "not a number of votes"),
             ("Training,a.png,0,0,0,0,0,0,0,0,0,1", "no face has a label yet"),
             ("Trainig,a.png,1,0,0,0,0,0,0,0,0,0", "Trainig"),
-            ("Training,gone.png,1,0,0,0,0,0,0,0,0,0", "the pictures of all 1 faces are gone"),
+            ("Training,gone.png,1,0,0,0,0,0,0,0,0,0", "none of the 1 labelled pictures exists"),
         ] {
             std::fs::write(folder.path().join(TABLE), format!("{}\n{row}\n", votes::COLUMNS.join(","))).unwrap();
             let set = load(folder.path(), request).and_then(DataSet::checked);

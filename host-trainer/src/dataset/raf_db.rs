@@ -161,7 +161,10 @@ mod tests {
         let aligned = folder.path().join("basic/Image/aligned");
         fs::remove_file(aligned.join("test_00000_aligned.jpg")).unwrap();
         let set = collect(folder.path()).unwrap().fold(0, REQUEST);
-        assert_refused(set, &["1 of 20 pictures", "Image/aligned/test_00000_aligned.jpg: no such picture", "put the"]);
+        assert_refused(
+            set,
+            &["1 of 20 pictures", "Image/aligned/test_00000_aligned.jpg: no such picture", "add the 1 missing"],
+        );
         fs::remove_dir_all(&aligned).unwrap();
         fs::create_dir(&aligned).unwrap();
         let told = ["Image/aligned: no pictures", "none of the 20", "list_patition_label.txt", "unpack"];

@@ -420,7 +420,11 @@ mod tests {
             ("host = \"hall\"", "host = \"pi@192.0.2.1\"", vec!["boards.hall and boards.kitchen-1 are both"]),
             ("host = \"hall\"", "host = \"-oProxyCommand=reboot\"\nuser = \"@\"", vec!["boards.hall", "host"]),
             ("host = \"hall\"", "", vec!["boards.hall: host is missing"]),
-            ("host = \"hall\"", "host = \"hall:29\"", vec!["boards.hall: a port", "host = \"hall\" and port = 29"]),
+            (
+                "host = \"hall\"",
+                "host = \"hall:29\"",
+                vec!["boards.hall: host must not contain a port", "host = \"hall\" and port = 29"],
+            ),
             ("host = \"hall\"", "host = \"pi@hall\"\nuser = \"root\"", vec!["boards.hall: user is \"root\"", "\"pi\""]),
             ("user = \"pi\"", "user = \"pi\"\nhost = \"x\"", vec!["host and groups belong to a board"]),
             ("[\"camera\"]", "[\"model\"]", vec!["line", "camera"]),
