@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-/// Returns what reads a whole number within `range`, as clap's `value_parser` takes it. `what` is the number with its unit, such as
+/// Returns a parser for clap's `value_parser` that accepts whole numbers within `range`. `what` is the number with its unit, such as
 /// `a whole number of threads`.
 pub fn whole<T>(what: &'static str, range: RangeInclusive<u64>) -> impl Fn(&str) -> Result<T, String> + Clone
 where
@@ -20,7 +20,7 @@ where
     }
 }
 
-/// Returns what reads a number for which `is_valid` holds, as clap's `value_parser` takes it. `what` is the number with its unit,
+/// Returns a parser for clap's `value_parser` that accepts numbers for which `is_valid` holds. `what` is the number with its unit,
 /// and `bounds` says what is valid, such as `0 to 3600`.
 pub fn decimal(
     what: &'static str,

@@ -94,10 +94,10 @@ struct Pace {
     interval: Option<Duration>,
     /// Frames of the stream that runs now.
     frames: u64,
-    /// Whether it was said that the first frame is late.
+    /// Whether the warning about a late first frame was logged.
     warned: bool,
-    /// Silence is allowed for at least so long between frames, as a stream was given up after half of it: a burst of frames at
-    /// the start tells a rate that the camera does not keep.
+    /// Minimum allowed silence between frames: twice the silence after which the last stream was given up. A burst of frames at
+    /// the start suggests a rate that the camera does not keep.
     least: Duration,
     /// The same for the first frame.
     least_first: Duration,

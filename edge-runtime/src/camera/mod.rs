@@ -107,7 +107,7 @@ pub struct CameraOptions {
     pub wait_for_camera: bool,
     /// A camera that is lost before its first frame is an error, instead of being opened again.
     pub fail_without_frame: bool,
-    /// It is a recording and not a camera: it is opened once, may be silent for as long as it takes, and an error is the end.
+    /// The source is a recording: it is opened once, frames are waited for without a limit, and the first error is the end.
     pub once: bool,
     /// A program that ends with success ends the source, instead of being started again.
     pub end_with_command: bool,

@@ -43,14 +43,15 @@ impl Header {
     /// # Errors
     /// Says what is wrong if it is not such a line, or describes what cannot be read.
     pub fn parse(line: &[u8]) -> Result<Header, String> {
-        let fields = line.strip_prefix(MAGIC).ok_or("no YUV4MPEG2 video (it does not begin so)")?;
+        let fields = line.strip_prefix(MAGIC).ok_or("not a YUV4MPEG2 video: it does not start with YUV4MPEG2")?;
         let fields = fields.strip_suffix(b"\r").unwrap_or(fields);
         if !(fields.is_empty() || fields.starts_with(b" ")) {
-            return Err("no YUV4MPEG2 video (it does not begin so)".into());
+            return Err("not a YUV4MPEG2 video: it does not start with YUV4MPEG2".into());
         }
         let (mut width, mut height, mut rate, mut chroma, mut comment) = (None, None, USUAL_RATE, None, None);
         for field in fields.split(|byte| *byte == b' ') {
-            let text = || std::str::from_utf8(&field[1..]).map_err(|_| format!("{} is no text", shown(field)));
+            let text =
+                || std::str::from_utf8(&field[1..]).map_err(|_| format!("field {} is not valid text", shown(field)));
             match field.first() {
                 Some(b'W') => width = Some(side(text()?)?),
                 Some(b'H') => height = Some(side(text()?)?),
@@ -92,7 +93,7 @@ fn shown(text: impl AsRef<[u8]>) -> String {
 }
 
 fn side(text: &str) -> Result<usize, String> {
-    text.parse().map_err(|_| format!("{} is no width or height", shown(text)))
+    text.parse().map_err(|_| format!("invalid width or height {}: expected a number of pixels", shown(text)))
 }
 
 /// Frames a second; 0 stands for unknown.
@@ -143,7 +144,7 @@ impl Framer {
     fn first_line(&mut self, bytes: &[u8]) -> Result<Scan, String> {
         let begun = bytes.len().min(MAGIC.len());
         if bytes[..begun] != MAGIC[..begun] {
-            return Err("no YUV4MPEG2 video (it does not begin so)".into());
+            return Err("not a YUV4MPEG2 video: it does not start with YUV4MPEG2".into());
         }
         let found = bytes.iter().skip(self.searched).position(|byte| *byte == b'\n').map(|end| self.searched + end);
         self.searched = bytes.len();

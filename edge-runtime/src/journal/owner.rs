@@ -1,4 +1,4 @@
-//! Whose file lies at a journal's path. Only looks: SQLite may write to a file as soon as it opens it for writing.
+//! Decides whether the file at a journal's path is ours. Reads only: SQLite may write to a file as soon as it opens it for writing.
 
 use std::fs::File;
 use std::io::{self, Read};
