@@ -20,6 +20,14 @@ pub fn folder() -> PathBuf {
     })
 }
 
+/// The bundle that the repository carries; `None` outside of it.
+pub fn shipped_bundle() -> Option<PathBuf> {
+    find("models/ferplus-edge")
+}
+
+/// Says that there is none.
+pub const NO_SHIPPED_BUNDLE: &str = "no models/ferplus-edge in this folder, the program's or above";
+
 /// Looks for a file or folder by its relative path: in the current folder and those above it, then in the program's folder
 /// and those above it.
 pub fn find(path: &str) -> Option<PathBuf> {

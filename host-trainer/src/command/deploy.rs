@@ -10,15 +10,10 @@ use indicatif::{HumanBytes, ProgressBar};
 
 use super::fleet::{Permissions, RollOut};
 use super::key::PasswordArgs;
-use crate::assets;
+use crate::assets::{self, NO_SHIPPED_BUNDLE};
 use crate::deploy::{Action, HealthCheck, News, Ssh, Version, evidence, is_host, port_of_host};
 use crate::error::Error;
 use crate::progress;
-
-/// The bundle that the repository carries.
-const SHIPPED: &str = "models/ferplus-edge";
-/// Why [`shipped`] finds nothing.
-pub(super) const NOT_SHIPPED: &str = "no models/ferplus-edge in this folder, the program's or above";
 
 /// Deploy the runtime to a board over ssh: program, bundle, board file and service, as one version.
 ///
@@ -117,7 +112,8 @@ impl Cmd {
             Some(board) => {
                 let bundle = match &self.bundle {
                     Some(folder) => folder.clone(),
-                    None => shipped().ok_or_else(|| Error::BadInput(format!("{NOT_SHIPPED}; give --bundle DIR")))?,
+                    None => assets::shipped_bundle()
+                        .ok_or_else(|| Error::BadInput(format!("{NO_SHIPPED_BUNDLE}; give --bundle DIR")))?,
                 };
                 let key = self.sign.as_deref().map(|file| self.password.open(file)).transpose()?;
                 let version = Version::gather(board, self.binary.as_deref(), &bundle, key.as_ref())?;
@@ -144,11 +140,6 @@ impl Cmd {
         arguments.extend(self.ssh_option.iter().flat_map(|option| ["-o".to_owned(), option.clone()]));
         arguments
     }
-}
-
-/// The bundle that the repository carries; `None` outside of it.
-pub(super) fn shipped() -> Option<PathBuf> {
-    assets::find(SHIPPED)
 }
 
 /// Shows on stderr what happens on one board.

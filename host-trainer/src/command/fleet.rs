@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use expression_engine::{Bundle, files};
 
-use super::deploy::{NOT_SHIPPED, shipped};
+use crate::assets::{NO_SHIPPED_BUNDLE, shipped_bundle};
 use crate::deploy::{News, Step, Version, evidence};
 use crate::error::{Context, Error, print};
 use crate::fleet::{self, Fleet, Kind, Ledger, Member, Outcome, Plan};
@@ -166,7 +166,7 @@ impl RollOut {
             if let Entry::Vacant(place) = versions.entry(parts(member)) {
                 let (board, binary, bundle) = place.key();
                 let gather = || -> crate::Result<Version> {
-                    let bundle = &bundle_of(bundle.clone(), path, shipped)?;
+                    let bundle = &bundle_of(bundle.clone(), path, shipped_bundle)?;
                     if !accept_worse {
                         // Which of many bundles the boards run is not asked: the evidence itself must not be against it.
                         evidence::check(Bundle::open(bundle)?.manifest(), || Ok(None))?;
@@ -222,7 +222,7 @@ fn bundle_of(
     fleet: &Path,
     shipped: impl FnOnce() -> Option<PathBuf>,
 ) -> crate::Result<PathBuf> {
-    let missing = || Error::BadInput(format!("{NOT_SHIPPED}; set bundle in {}", fleet.display()));
+    let missing = || Error::BadInput(format!("{NO_SHIPPED_BUNDLE}; set bundle in {}", fleet.display()));
     named.or_else(shipped).ok_or_else(missing)
 }
 
