@@ -118,13 +118,13 @@ fn frames_have_times() {
 #[test]
 fn bad_headers_are_refused_with_the_reason() {
     for (line, part) in [
-        ("", "does not begin"),
-        ("YUV4MPEG3 W5 H3", "does not begin"),
-        ("YUV4MPEG2W5 H3", "does not begin"),
+        ("", "does not start with YUV4MPEG2"),
+        ("YUV4MPEG3 W5 H3", "does not start with YUV4MPEG2"),
+        ("YUV4MPEG2W5 H3", "does not start with YUV4MPEG2"),
         ("YUV4MPEG2 H3", "no width"),
         ("YUV4MPEG2 W5", "no height"),
         ("YUV4MPEG2 W-5 H3", "-5"),
-        ("YUV4MPEG2 W99999999999999999999 H3", "no width or height"),
+        ("YUV4MPEG2 W99999999999999999999 H3", "expected a number of pixels"),
         ("YUV4MPEG2 W0 H3", "0x3"),
         ("YUV4MPEG2 W8192 H8192", "8192x8192"),
         ("YUV4MPEG2 W4294967296 H4294967296", "cannot have"),
@@ -153,7 +153,7 @@ fn damaged_videos_give_the_frames_before_the_damage() {
         (&good[..10], 0, "ends within a frame"),
         (b"YUV4MPEG2 W2 H1 Cmono\nFRAME\nabFRUME\ncd", 1, "does not begin with FRAME"),
         (b"YUV4MPEG2 W2 H1 Cmono\nFRAMEX\nab", 0, "does not begin with FRAME"),
-        (b"RIFF....AVI ", 0, "does not begin"),
+        (b"RIFF....AVI ", 0, "does not start with YUV4MPEG2"),
     ] {
         let (lumas, end) = frames(video);
         let reason = end.unwrap_err();
