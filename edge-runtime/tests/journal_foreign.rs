@@ -4,6 +4,7 @@ mod journal_common;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use edge_runtime::journal::{JournalError, Reader, Writer};
 use journal_common::*;
@@ -92,9 +93,13 @@ fn damaged_databases_of_other_programs_are_refused() {
             ("cut within the header", whole[..70].to_vec()),
             ("the magic", whole[..16].to_vec()),
         ] {
-            let folder = tempfile::tempdir().unwrap();
-            fs::write(folder.path().join("journal"), bytes).unwrap();
-            is_refused(folder.path(), &format!("{what} {settings}"));
+            // Two slashes begin a host in an address.
+            for slash in ["", "/"] {
+                let folder = tempfile::tempdir().unwrap();
+                fs::write(folder.path().join("journal"), &bytes).unwrap();
+                let path = format!("{slash}{}", folder.path().display());
+                is_refused(Path::new(&path), &format!("{what} {settings} {path}"));
+            }
         }
     }
 }
@@ -122,6 +127,32 @@ fn damaged_journals_are_moved_away_whatever_is_damaged() {
         assert_eq!(damage(&path), [""; 0], "{what}");
         assert!(fs::read(folder.path().join("journal.damaged-1")).unwrap() == bytes, "{what}");
     }
+}
+
+#[test]
+fn the_log_of_a_journal_is_kept_whatever_became_of_its_file() {
+    let made = tempfile::tempdir().unwrap();
+    let writer = open(&made.path().join("journal"), config());
+    writer.observe(&observation(0, 1));
+    let has_tables = |bytes: &[u8]| bytes.windows(12).any(|window| window == b"CREATE TABLE");
+    let patience = Instant::now() + Duration::from_secs(60);
+    let log = loop {
+        let log = fs::read(made.path().join("journal-wal")).unwrap_or_default();
+        if has_tables(&log) {
+            break log;
+        }
+        assert!(Instant::now() < patience, "no log");
+    };
+    for file in [&b""[..], &[0xff; 4096]] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal");
+        fs::write(&path, file).unwrap();
+        fs::write(folder.path().join("journal-wal"), &log).unwrap();
+        open(&path, config()).close("test").unwrap();
+        assert!(fs::read(folder.path().join("journal.damaged-1-wal")).unwrap() == log, "{} bytes", file.len());
+        assert!(fs::read(folder.path().join("journal.damaged-1")).unwrap() == file);
+    }
+    writer.close("test").unwrap();
 }
 
 /// What a program leaves that is killed within a transaction, after some of it was written to the file.

@@ -5,7 +5,7 @@
 //! threads of their own, which end when the [`Telemetry`] is dropped.
 #![cfg_attr(
     not(all(feature = "preview", feature = "metrics", feature = "mqtt")),
-    allow(dead_code, reason = "a build without some of them does not read everything that is known")
+    allow(dead_code, reason = "without one of these features, the values that only its outputs read are unused")
 )]
 
 mod about;

@@ -1,5 +1,9 @@
 //! What the tests of telemetry share: synthetic frames and a feeder.
-#![allow(dead_code, unused_imports, reason = "each test takes what it needs")]
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "compiled into each of the tests that share it, none of which uses all of it"
+)]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -362,3 +362,9 @@ fn pictures_are_known_by_content_or_by_name() {
     }
     assert!(!looks_like_picture(folder.path()));
 }
+
+#[test]
+fn a_file_without_end_and_without_markers_is_refused() {
+    let endless = io::Read::chain(&b"\xff\xd8"[..], io::repeat(0));
+    assert!(jpeg::read(endless).unwrap_err().contains("more than 64 MiB"));
+}

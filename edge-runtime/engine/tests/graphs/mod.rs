@@ -1,5 +1,9 @@
 //! Small graphs, each the least that its reader takes. The fuzz targets begin with them too.
-#![allow(dead_code, missing_docs, reason = "each test and fuzz target takes what it needs; names say what a graph is")]
+#![allow(
+    dead_code,
+    missing_docs,
+    reason = "compiled into several tests and fuzz targets, none of which uses all of it; names say what a graph is"
+)]
 
 use expression_engine::Manifest;
 use expression_engine::bundle::{Input, Output, Quantization};
