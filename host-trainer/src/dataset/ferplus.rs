@@ -230,6 +230,14 @@ mod tests {
         }
     }
 
+    /// The table that FERPlus' repository makes has three rows twice.
+    #[test]
+    fn repeated_rows_and_spaces_around_names_are_read() {
+        let folder = table(&"Training, fer0.png,9,0,0,0,0,0,0,0,1,0\n".repeat(2));
+        let names: Vec<String> = rows(folder.path(), Split::Train).unwrap().into_iter().map(|row| row.name).collect();
+        assert_eq!(names, ["fer0.png"; 2]);
+    }
+
     #[test]
     fn damaged_rows_are_errors() {
         for row in [
