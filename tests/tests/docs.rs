@@ -202,6 +202,10 @@ fn parse_xtask(words: &[String]) -> Result<(), String> {
         let words: Vec<String> = ["host-trainer".to_owned()].into_iter().chain(words.iter().cloned()).collect();
         return parse_ours(&words);
     }
+    let board = words.iter().skip_while(|word| *word != "--board").nth(1);
+    if let Some(board) = board.filter(|board| !board.ends_with(".toml") && !is_placeholder(board)) {
+        return Err(format!("cargo xtask {task} takes the path of a board file, not {board}"));
+    }
     let help = help(&[task]);
     let known: Vec<&str> = help.split(|c: char| !c.is_ascii_alphanumeric() && c != '-').collect();
     let flags = words.iter().take_while(|word| *word != "--").filter(|word| word.starts_with("--"));
@@ -273,6 +277,7 @@ fn wrong_commands_are_found() {
     assert!(line("cargo run -p edge-runtme -- demo").is_err());
     assert!(line("cargo xtask imge").is_err());
     assert!(line("cargo xtask build --bord x").is_err());
+    assert!(line("cargo xtask build --board raspberry-pi-4b").is_err());
     assert_eq!(line("edge-runtime run ... --mqtt mqtt://board@broker.local/home"), Ok(()));
 }
 
