@@ -17,7 +17,8 @@ use crate::study::look::Look;
 /// Repeat the paper's comparison of three methods: from scratch, fine-tuned face net, FaceNet2ExpNet.
 ///
 /// For each number of samples and each seed, all methods train on the same samples; --seed has no effect. The results are one
-/// table and one plot, study.json and study.html in RUNS/NAME. The preset must tune the face net, which is the second method.
+/// table and one plot, study.json and study.html in RUNS/NAME. The preset must tune the face net, which is the second method:
+/// ferplus does, the default does not.
 ///
 /// With --from, other methods are compared, on few labelled pictures: the bundle as it is, a net from scratch, plain fine-tuning,
 /// the preset without the face net, and the preset. The table shows held-out pictures of --data and the old test, which must not

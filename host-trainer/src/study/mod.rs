@@ -93,7 +93,7 @@ impl Plan<'_> {
     /// Returns an error if the preset does not tune the face net, the input is bad, or the run is interrupted.
     pub fn run(&self) -> crate::Result<Study> {
         if self.config.face_net_tuning.epochs == 0 {
-            let advice = "set face_net_tuning.epochs in the preset: the tuned face net is the second method";
+            let advice = "give --preset ferplus, or set face_net_tuning.epochs in yours: the tuned face net is the second method";
             return Err(Error::BadInput(format!("the face net is not tuned; {advice}")));
         }
         let mut cells = Vec::new();
