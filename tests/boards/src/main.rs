@@ -39,8 +39,8 @@ struct Args {
     /// Use the programs that are already built
     #[arg(long)]
     no_build: bool,
-    /// Power cuts in the suite `power` [default: 300], failures of each kind in `disk` [default: 2], jumps of the clock in `clock`
-    /// [default: 10], minutes of the board's time in `soak` [default: 60]
+    /// Power cuts in the suite `power` [default: 300], failures of each kind in `disk` [default: 2], minutes of the board's
+    /// time in `soak` [default: 60]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     times: Option<u64>,
 }

@@ -14,7 +14,7 @@ use xtask::{arm, guest, program};
 /// Making it does not need root, provided that the system allows user namespaces.
 #[derive(Args)]
 pub struct Cmd {
-    /// Board file: boards/raspberry-pi-3b.toml, boards/raspberry-pi-4b.toml, or an edited copy
+    /// Board file: boards/raspberry-pi-zero-2-w.toml, boards/raspberry-pi-3b.toml, boards/raspberry-pi-4b.toml, or an edited copy
     #[arg(long, value_name = "FILE")]
     board: PathBuf,
     /// Folder of the bundle, with its detector (`host-trainer detector DIR` adds it)
