@@ -123,7 +123,7 @@ pub enum Event {
     },
     /// The journal cannot be written. In the journal itself the row appears once it can be written again.
     WritingFailed {
-        /// `disk_full`, `read_only`, `locked`, `foreign`, `gone` or `other`.
+        /// `disk_full`, `read_only`, `locked`, `damaged`, `foreign`, `newer`, `gone` or `other`.
         cause: String,
         /// SQLite's message.
         message: String,

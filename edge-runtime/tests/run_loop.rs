@@ -297,6 +297,19 @@ fn every_event_reaches_every_sink_once() {
 }
 
 #[test]
+fn the_page_about_the_journal_has_every_event_with_its_fields() {
+    let page = include_str!("../../docs/journal.md");
+    for event in every_event().iter().filter(|event| !matches!(event, Event::JournalCommitted { .. })) {
+        let (kind, detail) = event.to_parts();
+        let row = page.lines().find(|line| line.starts_with(&format!("| `{kind}` |"))).unwrap_or_default();
+        let fields: serde_json::Value = serde_json::from_str(&detail.unwrap_or_else(|| "{}".into())).unwrap();
+        let missing: Vec<&String> =
+            fields.as_object().unwrap().keys().filter(|field| !row.contains(&format!("`{field}`"))).collect();
+        assert!(!row.is_empty() && missing.is_empty(), "{kind}: {missing:?} in {row:?}");
+    }
+}
+
+#[test]
 fn while_the_camera_is_lost_nothing_stale_is_told() {
     let telemetry = Telemetry::start(preview(), about(), None).unwrap();
     let address = telemetry.preview_address().unwrap();
