@@ -18,7 +18,7 @@ pub fn graphs(bytes: &[u8]) {
 /// The graph that is edited.
 #[derive(Debug, Clone, Copy, Arbitrary)]
 pub enum Graph {
-    /// A quantised expression net.
+    /// A quantized expression net.
     Int8,
     /// A float expression net.
     Float,

@@ -333,7 +333,7 @@ fn the_edge_answers_as_the_host_on_photographs() {
     succeed(Command::new("tar").arg("xJf").arg(&archive).arg("-C").arg(folder.path()));
     let data = folder.path().join("FERPlus");
     let runs = folder.path().join("runs");
-    // The smoke preset's net is so narrow that on photographs as many answers change with its quantisation as rung 3 allows.
+    // The smoke preset's net is so narrow that on photographs as many answers change with its quantization as rung 3 allows.
     let mut text = std::fs::read_to_string(root().join("host-trainer/presets/smoke.toml")).unwrap();
     for (from, to) in [
         ("convolutions = [16, 32, 48, 64]", "convolutions = [32, 64, 96, 128]"),

@@ -48,7 +48,7 @@ impl Window {
     }
 }
 
-/// A quantised convolution: u8 activations, s8 weights, 32-bit sums that wrap.
+/// A quantized convolution: u8 activations, s8 weights, 32-bit sums that wrap.
 ///
 /// `output = clamp(round_half_even(f32(sum) * multiplier) + output_zero, 0, 255)` with
 /// `sum = bias + sum of (input - input_zero) * weight`. It is onnxruntime's rule for QLinearConv; where multipliers are whole

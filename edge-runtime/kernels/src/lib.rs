@@ -1,4 +1,4 @@
-//! Integer convolutions and max-pools for chains of quantised layers.
+//! Integer convolutions and max-pools for chains of quantized layers.
 //!
 //! A [`Chain`] is planned once: weights packed for a [`Kernel`], every map's place in the working memory fixed. Running it
 //! allocates nothing, and gives on every kernel, with any number of threads, exactly the integers of [`mod@reference`].

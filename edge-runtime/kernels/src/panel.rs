@@ -22,7 +22,7 @@ pub struct Panel {
     pub multiplier: Vec<f32>,
 }
 
-/// Biases and multipliers are filled up to a multiple of this: sums that kernels requantise at once.
+/// Biases and multipliers are filled up to a multiple of this: sums that kernels requantize at once.
 pub const PADDING: usize = 16;
 /// The largest multiplier of a bounded panel: times any i32 it stays below 2^30.
 pub const MAX_BOUNDED: f32 = 0.5;

@@ -42,7 +42,7 @@ pub struct Config {
     pub stage_two: StageTwo,
     /// Augmentation.
     pub augment: Augment,
-    /// Quantisation.
+    /// Quantization.
     pub quantize: Quantize,
     /// What belongs to the run as a whole.
     pub run: Run,
@@ -98,7 +98,7 @@ pub enum BlockKind {
     /// Nothing.
     #[default]
     Plain,
-    /// A 1x1 convolution and, if it has as many inputs as outputs, the input itself, with batch norm where quantisation
+    /// A 1x1 convolution and, if it has as many inputs as outputs, the input itself, with batch norm where quantization
     /// does not suffer from it (QARepVGG: Chu et al., AAAI 2024, arXiv 2212.01593).
     QaRepVgg,
 }
@@ -244,7 +244,7 @@ pub struct Augment {
     pub mix: Option<Mix>,
 }
 
-/// Quantisation.
+/// Quantization.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Quantize {

@@ -1,4 +1,4 @@
-//! Cross-layer equalisation: Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias Correction",
+//! Cross-layer equalization: Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias Correction",
 //! ICCV 2019, arXiv 1906.04721, section 4.1.
 //!
 //! A factor on a channel passes through ReLU and max-pool, so it can be moved from a layer to the next one without
@@ -38,7 +38,7 @@ pub fn equalize(net: &mut FloatNet) {
 /// `expression_core::quantize`.
 ///
 /// # Errors
-/// Returns an error if a layer never answers on the calibration samples: it is broken, and quantisation would hide it.
+/// Returns an error if a layer never answers on the calibration samples: it is broken, and quantization would hide it.
 pub fn round_scales(net: &mut FloatNet, ranges: &[Range]) -> crate::Result<()> {
     for index in 1..net.layers.len() {
         let (before, after) = net.layers.split_at_mut(index);

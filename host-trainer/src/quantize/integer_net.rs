@@ -23,7 +23,7 @@ pub struct IntegerNet {
     pub layers: Vec<IntegerLayer>,
 }
 
-/// A quantised layer. Real value of an activation: `scale * (u8 - zero)`; of a weight: `weight_scale * s8`.
+/// A quantized layer. Real value of an activation: `scale * (u8 - zero)`; of a weight: `weight_scale * s8`.
 #[derive(Debug, Clone)]
 pub struct IntegerLayer {
     /// Name, for graphs.
@@ -53,7 +53,7 @@ pub struct IntegerLayer {
 }
 
 impl IntegerNet {
-    /// Quantises a net whose activation scales `equalize::round_scales` made powers of two. `ranges`: of every layer.
+    /// Quantizes a net whose activation scales `equalize::round_scales` made powers of two. `ranges`: of every layer.
     ///
     /// # Errors
     /// Returns an error if a layer's range is empty.
@@ -68,10 +68,10 @@ impl IntegerNet {
                 let scale = round_up((range.high - range.low) / 255.0, OUTPUT_SCALE_BITS);
                 (scale, (-range.low / scale).round().clamp(0.0, 255.0) as u8)
             };
-            let quantised = IntegerLayer::new(layer, (input_scale, input_zero), (output_scale, output_zero), scales);
-            quantised.check()?;
+            let quantized = IntegerLayer::new(layer, (input_scale, input_zero), (output_scale, output_zero), scales);
+            quantized.check()?;
             (input_scale, input_zero) = (output_scale, output_zero);
-            layers.push(quantised);
+            layers.push(quantized);
         }
         Ok(IntegerNet { channels: net.channels, size: net.size, layers })
     }
@@ -81,7 +81,7 @@ impl IntegerNet {
         self.layers.last().map_or(0, |layer| layer.shape[0])
     }
 
-    /// Quantisation of the integer scores.
+    /// Quantization of the integer scores.
     pub fn output(&self) -> Output {
         self.layers.last().map_or(Output { scale: 1.0, zero_point: 0 }, |layer| Output {
             scale: layer.output_scale,

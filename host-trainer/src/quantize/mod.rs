@@ -1,4 +1,4 @@
-//! Quantisation: the trained net is folded, equalised and calibrated, and becomes an integer net.
+//! Quantization: the trained net is folded, equalized and calibrated, and becomes an integer net.
 
 pub mod calibrate;
 pub mod equalize;

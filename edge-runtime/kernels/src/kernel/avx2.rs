@@ -137,7 +137,7 @@ unsafe fn places<const PLACES: usize, const BLOCKS: usize>(tile: &Tile) {
     }
 }
 
-/// Eight sums requantised. If they are `bounded`, they are clamped after they are rounded: the bounds are whole numbers, so it
+/// Eight sums requantized. If they are `bounded`, they are clamped after they are rounded: the bounds are whole numbers, so it
 /// makes no difference.
 #[inline]
 #[target_feature(enable = "avx2")]

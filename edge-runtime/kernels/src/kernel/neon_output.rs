@@ -1,4 +1,4 @@
-//! What the kernels of AArch64 share: loading bytes, and writing sums as requantised bytes.
+//! What the kernels of AArch64 share: loading bytes, and writing sums as requantized bytes.
 
 use std::arch::aarch64::*;
 
@@ -20,7 +20,7 @@ pub unsafe fn load(bytes: *const u8) -> int8x16_t {
     unsafe { (*bytes.cast::<Unaligned>()).0 }
 }
 
-/// Requantises the sums of a place, four a register, and writes them.
+/// Requantizes the sums of a place, four a register, and writes them.
 ///
 /// # Safety
 /// As [`super::Kernel::tile`].
@@ -33,7 +33,7 @@ pub unsafe fn write(tile: &Tile, place: usize, sums: &[int32x4_t; 8]) {
     }
 }
 
-/// What requantises sixteen channels and where they go, read once for all places of a tile.
+/// What requantizes sixteen channels and where they go, read once for all places of a tile.
 pub struct Requantized<'a> {
     multiplier: [float32x4_t; 4],
     zero: int16x8_t,
@@ -70,7 +70,7 @@ impl Requantized<'_> {
         }
     }
 
-    /// Requantises sixteen sums of each of the first places and writes them.
+    /// Requantizes sixteen sums of each of the first places and writes them.
     ///
     /// # Safety
     /// As [`super::Kernel::tile`].
@@ -107,7 +107,7 @@ impl Requantized<'_> {
         }
     }
 
-    /// Requantises sixteen sums of a place and writes them.
+    /// Requantizes sixteen sums of a place and writes them.
     ///
     /// # Safety
     /// As [`super::Kernel::tile`].
@@ -126,7 +126,7 @@ impl Requantized<'_> {
         }
     }
 
-    /// Requantises sixteen sums. They are clamped after they are rounded, and not before as in [`crate::reference`]: the bounds are
+    /// Requantizes sixteen sums. They are clamped after they are rounded, and not before as in [`crate::reference`]: the bounds are
     /// whole numbers, so it makes no difference.
     #[inline(always)]
     fn bytes(&self, sums: &[int32x4_t; 4]) -> uint8x16_t {

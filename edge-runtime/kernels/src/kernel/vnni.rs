@@ -144,7 +144,7 @@ unsafe fn tile512<const PLACES: usize, const BLOCKS: usize>(tile: &Tile) {
     }
 }
 
-/// Sixteen sums requantised. If they are `bounded`, they are clamped after they are rounded: the bounds are whole numbers, so it
+/// Sixteen sums requantized. If they are `bounded`, they are clamped after they are rounded: the bounds are whole numbers, so it
 /// makes no difference.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]

@@ -7,7 +7,7 @@ use std::ops::Range;
 use super::lanes::{Lanes, Pixels, Product};
 use super::{Arithmetic, Block, INVERSE, Run, Sizes, transform};
 
-/// What requantises eight sums.
+/// What requantizes eight sums.
 #[derive(Clone, Copy)]
 pub struct Scale {
     bias: __m256i,
@@ -230,7 +230,7 @@ macro_rules! arithmetic {
     };
 }
 
-/// Eight sums requantised. They are clamped after they are rounded, and not before as in [`crate::reference`]: planning sees to
+/// Eight sums requantized. They are clamped after they are rounded, and not before as in [`crate::reference`]: planning sees to
 /// it that no value leaves the range of an i32, so it makes no difference.
 #[inline]
 #[target_feature(enable = "avx2")]

@@ -42,7 +42,7 @@ impl Arithmetic for Avx512 {
 /// Registers of 512 bits.
 struct Zmm;
 
-/// What requantises sixteen sums.
+/// What requantizes sixteen sums.
 #[derive(Clone, Copy)]
 struct Scale {
     bias: __m512i,
@@ -211,7 +211,7 @@ fn add_pairs(mut sums: __m512i, values: __m512i, weights: __m512i) -> __m512i {
     sums
 }
 
-/// Sixteen sums requantised. They are clamped after they are rounded, and not before as in [`crate::reference`]: planning sees
+/// Sixteen sums requantized. They are clamped after they are rounded, and not before as in [`crate::reference`]: planning sees
 /// to it that no value leaves the range of an i32, so it makes no difference.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]

@@ -13,7 +13,7 @@ pub trait Lanes {
     type Words: Copy;
     /// A register of sums: [`Lanes::SUMS`] integers of 32 bits.
     type Sums: Copy;
-    /// What requantises a register of sums.
+    /// What requantizes a register of sums.
     type Scale: Copy;
 
     /// Input channels of a register.

@@ -41,7 +41,7 @@ impl Arithmetic for Neon {
 /// Registers of 128 bits.
 struct Registers;
 
-/// What requantises four sums.
+/// What requantizes four sums.
 #[derive(Clone, Copy)]
 struct Scale {
     bias: int32x4_t,
