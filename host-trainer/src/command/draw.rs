@@ -6,14 +6,15 @@ use crate::dataset::layout::{self, Layout, Plan};
 
 /// Draw a stand-in for a data set: rendered faces in its original layout, with as many pictures.
 ///
-/// CK+, Oulu-CASIA, TFD and SFEW are available only by agreement with their owners. A stand-in is read by the same readers
-/// under the same protocols, so everything can be set up beforehand. The faces are rendered and show no real person.
+/// CK+, Oulu-CASIA, TFD, SFEW, RAF-DB and AffectNet are available only by agreement with their owners. A stand-in is read by
+/// the same readers under the same protocols, so everything can be set up beforehand. The faces are rendered and show no real
+/// person.
 #[derive(clap::Args)]
 pub struct Cmd {
     /// Data set whose layout to write.
     #[arg(long, value_enum)]
     layout: Layout,
-    /// Folder to write. It must not exist or be empty.
+    /// Folder to write: a new or an empty one.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Seed; the same seed draws the same faces.

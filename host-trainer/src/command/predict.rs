@@ -32,8 +32,8 @@ pub struct Cmd {
     /// What is written to stdout; nothing if --out is given.
     #[arg(long, value_enum, default_value_t = Format::Jsonl)]
     format: Format,
-    /// Folder for index.html (the gallery), annotated pictures (SVG), predictions.csv and predictions.jsonl. It must not exist
-    /// or be empty. It holds copies of the pictures.
+    /// Folder for index.html (the gallery), annotated pictures (SVG), predictions.csv and predictions.jsonl: a new or
+    /// an empty one. It holds copies of the pictures.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Program edge-runtime, which classifies.
