@@ -15,7 +15,7 @@ fn shipped() -> PathBuf {
 /// them are what is to be mended.
 fn preset(folder: &Path, changes: &[(&str, &str)]) -> PathBuf {
     let mut text = std::fs::read_to_string(root().join("host-trainer/presets/adapt.toml")).unwrap();
-    for (from, to) in [("rehearsal = 8.0", "rehearsal = 0.0"), ("rehearsal_faces = 4096", "rehearsal_faces = 64")]
+    for (from, to) in [("rehearsal = 8.0", "rehearsal = 0.0"), ("rehearsal_faces = 16384", "rehearsal_faces = 64")]
         .iter()
         .chain(changes)
     {
@@ -38,7 +38,7 @@ fn adapt(folder: &Path, preset: &Path, arguments: &[&str]) -> Command {
 #[test]
 fn a_hundred_labelled_faces_mend_what_the_shipped_model_gets_wrong() {
     let folder = tempfile::tempdir().unwrap();
-    let preset = preset(folder.path(), &[("epochs = 15 ", "epochs = 8 ")]);
+    let preset = preset(folder.path(), &[("epochs = 45 ", "epochs = 8 "), ("draws = 640", "draws = 320")]);
     let output = succeed(&mut adapt(folder.path(), &preset, &["--limit", "100"]));
     let table = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(table.contains("better on your pictures and no worse on the old test"), "{table}");
@@ -102,7 +102,7 @@ fn two_bundles_are_compared(new: &Path, folder: &Path) {
 #[test]
 fn methods_are_compared_in_a_room_and_on_the_old_test() {
     let folder = tempfile::tempdir().unwrap();
-    let preset = preset(folder.path(), &[("epochs = 15 ", "epochs = 1 "), ("draws = 320", "draws = 32")]);
+    let preset = preset(folder.path(), &[("epochs = 45 ", "epochs = 1 "), ("draws = 640", "draws = 32")]);
     let text = std::fs::read_to_string(&preset).unwrap().replace("rehearsal = 0.0", "rehearsal = 1.0");
     std::fs::write(&preset, text).unwrap();
     let study = |arguments: &[&str]| {
