@@ -1,6 +1,5 @@
 //! A second release from the same commit in another folder, to see that it has the same bytes.
 
-use std::env;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -30,8 +29,10 @@ pub fn make_again(dist: &Path, boards: &[String]) -> Result<()> {
     // Pinned downloads: a second one would be the same.
     symlink(fs::canonicalize(root.join(".assets"))?, checkout.join(".assets"))?;
     eprintln!("the same again in {}", checkout.display());
+    // `prepare` may have built this program anew: the file that runs is then gone, and another has its name.
+    let xtask = cargo::sibling("xtask")?;
     let mut again = Command::new("sh");
-    again.args(["-c", "umask 077; exec \"$0\" \"$@\""]).arg(env::current_exe()?).args(["release", "--prepared"]);
+    again.args(["-c", "umask 077; exec \"$0\" \"$@\""]).arg(xtask).args(["release", "--prepared"]);
     again.args(boards.iter().flat_map(|board| ["--image", board]));
     again.env("CARGO_MANIFEST_DIR", checkout.join("xtask")).env("TZ", "Asia/Kathmandu").current_dir(&checkout);
     again.env_remove("XTASK_ARM_TARGET").env_remove("CARGO_TARGET_DIR");
