@@ -3,7 +3,9 @@
 //! Cameras leave out the Huffman tables or the end, cut pictures off and put garbage around them. What libjpeg or ffmpeg would
 //! make a frame of becomes one here, unless more than half of its rows are missing.
 
-use expression_engine::picture::jpeg::{Part, STANDARD, Walker, end_strictly, huffman_tables, rebuild};
+use expression_engine::picture::jpeg::{
+    Part, STANDARD, Walker, check_components, end_strictly, huffman_tables, rebuild,
+};
 use expression_engine::picture::{MAX_SIDE, is_size_supported};
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::zune_core::bytestream::ZCursor;
@@ -181,6 +183,7 @@ impl Decoder {
 }
 
 fn decode_luma(jpeg: &[u8], strict: bool, frame: &mut Frame) -> Result<(), String> {
+    check_components(jpeg, true)?;
     let options = DecoderOptions::default()
         .set_strict_mode(strict)
         .jpeg_set_out_colorspace(ColorSpace::Luma)

@@ -12,6 +12,7 @@ use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
+pub use super::components::check_components;
 pub use super::huffman::STANDARD;
 use super::huffman::Tables;
 use super::kind::CONVERT;
@@ -22,11 +23,11 @@ const SOI: u8 = 0xD8;
 /// The marker that ends a picture.
 const EOI: u8 = 0xD9;
 /// The marker of a scan's header; its compressed pixels follow.
-const SOS: u8 = 0xDA;
+pub(super) const SOS: u8 = 0xDA;
 /// The marker of Huffman tables.
 const DHT: u8 = 0xC4;
 /// The marker of the frame header of a progressive picture.
-const SOF2: u8 = 0xC2;
+pub(super) const SOF2: u8 = 0xC2;
 /// The marker of EXIF metadata.
 const APP1: u8 = 0xE1;
 
@@ -319,6 +320,7 @@ pub(super) fn decode(mut bytes: Vec<u8>) -> Result<(DynamicImage, Orientation), 
     if !walker.scan {
         return Err("it is cut off before its pixels".into());
     }
+    check_components(&bytes, false)?;
     if walker.tables && walker.tidy {
         bytes.truncate(end.unwrap_or(bytes.len()));
     } else {
