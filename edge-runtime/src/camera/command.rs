@@ -143,7 +143,11 @@ impl Program {
     fn lacks_pictures(&self, bytes: u64) -> Option<String> {
         let passed = self.reader.passed;
         (self.written.format == Some(Format::Mjpeg) && self.count == 0 && passed > bytes).then(|| {
-            format!("no whole JPEG picture was found in {passed} bytes; check what it writes, or --frame-format")
+            let reason = self.reader.reason.as_ref().map(|reason| format!(" (of the last one: {reason})"));
+            let reason = reason.unwrap_or_default();
+            format!(
+                "no whole JPEG picture was found in {passed} bytes{reason}; check what it writes, or --frame-format"
+            )
         })
     }
 

@@ -248,6 +248,11 @@ fn jpeg_that_is_none_is_named() {
         ("frame a; frame b", "no whole JPEG picture was found in 64 bytes; check what it writes, or --frame-format"),
         ("printf '\\377\\330'; frame a; printf '\\377\\331'", "found in 36 bytes"),
         ("yes", "no whole JPEG picture was found in "),
+        // A picture with arithmetic coding, up to its scan.
+        (
+            "printf '\\377\\330\\377\\311\\0\\013\\010\\0\\010\\0\\010\\001\\001\\021\\0\\377\\332\\0\\010\\001\\001\\0\\0\\077\\0ab\\377\\331'",
+            " bytes (of the last one: ",
+        ),
     ] {
         let error = outcome(&mut open(&script(folder.path(), body), &options).unwrap()).unwrap_err();
         assert!(error.contains(part), "{body}: {error}");
