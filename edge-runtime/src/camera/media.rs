@@ -1,6 +1,7 @@
 //! Network cameras and video files, read through ffmpeg or GStreamer: whichever is installed is started by itself.
 
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use super::secret::{secrets, shown};
 use super::{CameraError, CameraOptions, Format, command, live::Live};
@@ -12,6 +13,10 @@ const VIDEOS: [&str; 22] = [
 ];
 /// Schemes of addresses that ffmpeg and GStreamer read.
 const SCHEMES: [&str; 9] = ["rtsp", "rtsps", "http", "https", "rtmp", "rtmps", "udp", "tcp", "srt"];
+
+/// The flag of ffmpeg that says how frames are repeated and dropped, and its name before version 5.1.
+const NEW_SYNC: &str = "-fps_mode";
+const OLD_SYNC: &str = "-vsync";
 
 /// Whether `text` is the address of a stream or the name of a video file.
 pub fn is_media(text: &str) -> bool {
@@ -34,7 +39,8 @@ pub fn open(address: &str, options: &CameraOptions) -> Result<Live, CameraError>
     if !is_address(address) && !Path::new(address).is_file() {
         return Err(CameraError::Unavailable { what: shown, reason: "there is no such file".into() });
     }
-    let call = |demuxer| words(address, options.realtime, demuxer, is_installed);
+    let sync = if is_installed("ffmpeg") { sync_flag() } else { NEW_SYNC };
+    let call = |demuxer| words(address, options.realtime, demuxer, sync, is_installed);
     let Some(words) = call(None) else {
         let reason =
             "ffmpeg reads it and is not installed; install it, for example with `sudo apt install ffmpeg`".into();
@@ -77,11 +83,21 @@ pub fn from_file_address(text: &str) -> Option<String> {
     Some(String::from_utf8(bytes).unwrap_or_else(|_| path.to_owned()))
 }
 
+/// Returns the name that the installed ffmpeg has for [`NEW_SYNC`]: version 9 no longer knows the old one.
+fn sync_flag() -> &'static str {
+    let mut ffmpeg = Command::new("ffmpeg");
+    ffmpeg.args(["-nostdin", "-loglevel", "quiet", NEW_SYNC, "passthrough", "-version"]);
+    let status = ffmpeg.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    if status.is_ok_and(|status| status.success()) { NEW_SYNC } else { OLD_SYNC }
+}
+
 /// The command that writes the luma of `address` as y4m, read as a format if one is given; `None` if neither program is installed.
+/// `sync` is the result of [`sync_flag`].
 fn words(
     address: &str,
     realtime: bool,
     demuxer: Option<&str>,
+    sync: &str,
     is_installed: impl Fn(&str) -> bool,
 ) -> Option<Vec<String>> {
     let begins = |scheme: &str| is_address(address) && address.starts_with(scheme);
@@ -106,7 +122,8 @@ fn words(
         // A name that begins with a hyphen is no flag, and one with a colon no address.
         let input = if is_address(address) { address.to_owned() } else { format!("file:{address}") };
         words.extend(["-i".to_owned(), input]);
-        words.extend(split("-an -sn -dn -pix_fmt gray -f yuv4mpegpipe -"));
+        // Y4m has a constant rate. Frames of a variable one would be repeated and dropped to make it up.
+        words.extend(split(&format!("-an -sn -dn {sync} passthrough -pix_fmt gray -f yuv4mpegpipe -")));
         return Some(words);
     }
     if is_installed("gst-launch-1.0") {
@@ -122,7 +139,8 @@ fn words(
             words.extend(split("! decodebin"));
         }
         let sink = if realtime { "fdsink sync=true" } else { "fdsink sync=false" };
-        words.extend(split("! videoconvert ! video/x-raw,format=I420 ! y4menc !"));
+        // Videos of phones say how they are to be turned. ffmpeg turns them unasked.
+        words.extend(split("! videoconvert ! videoflip video-direction=auto ! video/x-raw,format=I420 ! y4menc !"));
         words.extend(split(sink));
         return Some(words);
     }
@@ -144,11 +162,13 @@ mod tests {
     #[test]
     fn streams_and_videos_are_read_by_what_is_installed() {
         let line = |address: &str, realtime, installed: &[&str]| {
-            words(address, realtime, None, |program| installed.contains(&program)).map(|words| words.join(" "))
+            let is_installed = |program: &str| installed.contains(&program);
+            words(address, realtime, None, OLD_SYNC, is_installed).map(|words| words.join(" "))
         };
         let both = ["ffmpeg", "gst-launch-1.0"];
         let rtsp = line("rtsp://camera/1", false, &both).unwrap();
         assert!(rtsp.starts_with("ffmpeg -nostdin ") && rtsp.ends_with(" -pix_fmt gray -f yuv4mpegpipe -"), "{rtsp}");
+        assert!(rtsp.contains(" -vsync passthrough "), "{rtsp}");
         assert!(rtsp.contains("-fflags nobuffer -flags low_delay -rtsp_transport tcp -i rtsp://camera/1 "), "{rtsp}");
         let http = line("http://camera/video", false, &both).unwrap();
         assert!(http.contains("-flags low_delay -i http://") && !http.contains("nobuffer"), "{http}");
@@ -158,6 +178,7 @@ mod tests {
         let gst = line("rtsp://camera/1", false, &both[1..]).unwrap();
         assert!(gst.starts_with("gst-launch-1.0 -q rtspsrc location=rtsp://camera/1 latency=0"), "{gst}");
         assert!(line("a.mp4", false, &both[1..]).unwrap().contains("filesrc location=a.mp4 ! decodebin"));
+        assert!(gst.contains(" ! videoflip video-direction=auto ! "), "{gst}");
         assert_eq!(line("a.mp4", false, &[]), None);
     }
 
