@@ -7,6 +7,8 @@ use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
+use expression_core::Stamp;
+
 use self::told::{Told, Written};
 use super::live::{Live, Stream};
 use super::process::Process;
@@ -58,6 +60,7 @@ pub fn open_as(
             reader: Reader::new(framing),
             count: 0,
             once,
+            start: None,
             end_with_command,
             secrets: secrets.clone(),
             written,
@@ -113,6 +116,8 @@ struct Program {
     count: u64,
     /// It reads a recording: it ends once, with success or with an error.
     once: bool,
+    /// When the first frame of a recording was read.
+    start: Option<Stamp>,
     end_with_command: bool,
     /// What is not to be seen in messages.
     secrets: Vec<String>,
@@ -169,7 +174,12 @@ impl Stream for Program {
     fn next(&mut self, frame: &mut Frame, wait: Duration) -> Result<Got, CameraError> {
         let fault = match self.reader.next(&mut self.process, frame, wait) {
             Ok(Got::Frame) => {
-                frame.stamp = clock::now();
+                // A recording is read faster, or slower, than it was made.
+                let time = self.reader.framing.time(self.count).filter(|_| self.once);
+                frame.stamp = match time {
+                    Some(time) => clock::after(*self.start.get_or_insert_with(clock::now), time),
+                    None => clock::now(),
+                };
                 frame.sequence = self.count;
                 frame.name = None;
                 self.count += 1;

@@ -39,7 +39,7 @@ pub fn open(address: &str, options: &CameraOptions) -> Result<Live, CameraError>
     if !is_address(address) && !Path::new(address).is_file() {
         return Err(CameraError::Unavailable { what: shown, reason: "there is no such file".into() });
     }
-    let sync = if is_installed("ffmpeg") { sync_flag() } else { NEW_SYNC };
+    let sync = if is_address(address) && is_installed("ffmpeg") { sync_flag() } else { NEW_SYNC };
     let call = |demuxer| words(address, options.realtime, demuxer, sync, is_installed);
     let Some(words) = call(None) else {
         let reason =
@@ -122,8 +122,13 @@ fn words(
         // A name that begins with a hyphen is no flag, and one with a colon no address.
         let input = if is_address(address) { address.to_owned() } else { format!("file:{address}") };
         words.extend(["-i".to_owned(), input]);
-        // Y4m has a constant rate. Frames of a variable one would be repeated and dropped to make it up.
-        words.extend(split(&format!("-an -sn -dn {sync} passthrough -pix_fmt gray -f yuv4mpegpipe -")));
+        words.extend(split("-an -sn -dn"));
+        if is_address(address) {
+            // Y4m has a constant rate. Frames of a camera with a variable one would be repeated and dropped to make it up; those
+            // of a file are, as they are stamped by the rate.
+            words.extend([sync.to_owned(), "passthrough".to_owned()]);
+        }
+        words.extend(split("-pix_fmt gray -f yuv4mpegpipe -"));
         return Some(words);
     }
     if is_installed("gst-launch-1.0") {
@@ -175,6 +180,7 @@ mod tests {
         assert!(!http.contains("rtsp"), "{http}");
         let file = line("-a film.mp4", true, &both).unwrap();
         assert!(file.contains("-re -i file:-a film.mp4 ") && !file.contains("nobuffer"), "{file}");
+        assert!(!file.contains("passthrough"), "{file}");
         let gst = line("rtsp://camera/1", false, &both[1..]).unwrap();
         assert!(gst.starts_with("gst-launch-1.0 -q rtspsrc location=rtsp://camera/1 latency=0"), "{gst}");
         assert!(line("a.mp4", false, &both[1..]).unwrap().contains("filesrc location=a.mp4 ! decodebin"));

@@ -102,6 +102,27 @@ fn an_end_with_success_may_be_the_end() {
 }
 
 #[test]
+fn frames_of_a_recording_are_stamped_by_its_rate() {
+    let folder = tempfile::tempdir().unwrap();
+    let body = "echo 'YUV4MPEG2 W8 H4 F10:1 Cmono'; for n in a b c; do echo FRAME; frame $n; done";
+    let options = CameraOptions { format: Some(Format::Y4m), once: true, end_with_command: true, ..options() };
+    let mut source = open(&script(folder.path(), body), &options).unwrap();
+    let (mut frame, mut stamps) = (Frame::default(), Vec::new());
+    loop {
+        match source.next(&mut frame).unwrap() {
+            Next::Frame => stamps.push(frame.stamp),
+            Next::End => break,
+            other => assert_eq!(other, Next::Waiting),
+        }
+    }
+    assert_eq!(stamps.len(), 3);
+    for pair in stamps.windows(2) {
+        assert_eq!(pair[1].monotonic_ns - pair[0].monotonic_ns, 100_000_000);
+        assert_eq!(pair[1].wall_us - pair[0].wall_us, 100_000);
+    }
+}
+
+#[test]
 fn talk_on_stderr_neither_blocks_the_frames_nor_fills_the_memory() {
     let folder = tempfile::tempdir().unwrap();
     let body = "yes 'a long line of talk' | head -c 300000 >&2; frame a; yes | tr -d '\\n' | head -c 300000 >&2; frame b; sleep 60";
