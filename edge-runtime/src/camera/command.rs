@@ -105,6 +105,11 @@ fn framing(written: Written) -> Result<Box<dyn Framing>, String> {
     Ok(Box::new(Raw(layout)))
 }
 
+/// What to do about a program, or an address, that gives one picture each time.
+const SINGLE_PICTURE: &str = "it gave one frame only; to read a picture again and again, write \
+                              command:sh -c 'while curl -fsS ADDRESS; do sleep 1; done' --frame-format mjpeg, or another program in \
+                              place of curl";
+
 /// Give up after this many bytes without a picture.
 const MAX_WITHOUT_PICTURE: u64 = 32 << 20;
 
@@ -141,7 +146,13 @@ impl Program {
         let hide = |words: String, secret: &String| words.replace(secret.as_str(), "");
         let words = self.process.last_words().map(|words| self.secrets.iter().fold(words, hide));
         let words = words.map(|words| format!("it said: {words}"));
-        [damage, self.lacks_pictures(0), Some(ended), words].into_iter().flatten().collect::<Vec<_>>().join("; ")
+        let gave_one = self.count == 1 && damage.is_none() && status.is_some_and(|status| status.success());
+        let single = gave_one.then(|| SINGLE_PICTURE.to_owned());
+        [damage, self.lacks_pictures(0), Some(ended), words, single]
+            .into_iter()
+            .flatten()
+            .collect::<Vec<_>>()
+            .join("; ")
     }
 
     /// Says that MJPEG was expected, if more than `bytes` bytes held no picture.

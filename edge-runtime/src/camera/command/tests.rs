@@ -102,6 +102,17 @@ fn an_end_with_success_may_be_the_end() {
 }
 
 #[test]
+fn a_program_that_gives_one_picture_is_told_how_to_repeat_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut source = open(&script(folder.path(), "frame a"), &options()).unwrap();
+    let lost = said(&mut source, 2).remove(1);
+    assert!(lost.contains("it gave one frame only") && lost.contains("while curl -fsS ADDRESS"), "{lost}");
+    let mut source = open(&script(folder.path(), "frame a; frame b"), &options()).unwrap();
+    let lost = said(&mut source, 3).remove(2);
+    assert!(lost.ends_with("it ended (exit status: 0)"), "{lost}");
+}
+
+#[test]
 fn frames_of_a_recording_are_stamped_by_its_rate() {
     let folder = tempfile::tempdir().unwrap();
     let body = "echo 'YUV4MPEG2 W8 H4 F10:1 Cmono'; for n in a b c; do echo FRAME; frame $n; done";
