@@ -3,7 +3,6 @@
 //! The content of a file decides what it is, not its name. Pictures are turned the way that their EXIF orientation says, and what
 //! is too large is refused before memory is set aside for it.
 
-mod components;
 mod exif;
 mod huffman;
 pub mod jpeg;

@@ -3,6 +3,9 @@
 //! Devices write JPEG that the standard does not allow: fill bytes and garbage between segments, no Huffman tables, no end. A
 //! [`Walker`] finds its way through, as libjpeg does, and [`rebuild`] makes a clean picture of what it found.
 
+mod components;
+mod turn;
+
 use std::io::{self, Read};
 
 use image::metadata::Orientation;
@@ -12,7 +15,8 @@ use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
-pub use super::components::check_components;
+pub use self::components::check_components;
+pub use self::turn::turn_by_exif;
 pub use super::huffman::STANDARD;
 use super::huffman::Tables;
 use super::kind::CONVERT;
@@ -23,11 +27,11 @@ const SOI: u8 = 0xD8;
 /// The marker that ends a picture.
 const EOI: u8 = 0xD9;
 /// The marker of a scan's header; its compressed pixels follow.
-pub(super) const SOS: u8 = 0xDA;
+const SOS: u8 = 0xDA;
 /// The marker of Huffman tables.
 const DHT: u8 = 0xC4;
 /// The marker of the frame header of a progressive picture.
-pub(super) const SOF2: u8 = 0xC2;
+const SOF2: u8 = 0xC2;
 /// The marker of EXIF metadata.
 const APP1: u8 = 0xE1;
 

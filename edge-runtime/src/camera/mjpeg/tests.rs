@@ -312,3 +312,19 @@ fn pictures_with_a_scan_for_each_colour_are_left_out() {
     assert!(error.contains("a scan for each colour"), "{error}");
     assert_eq!(stream(&[bytes, grey_jpeg(20)].concat()), (vec![20], 1));
 }
+
+#[test]
+fn frames_are_turned_the_way_that_their_exif_orientation_says() {
+    let mut frame = Frame::default();
+    let turns = [(0, false), (0, true), (2, false), (2, true), (1, true), (1, false), (3, true), (3, false)];
+    for (tag, (quarters, mirrored)) in (1..).zip(turns) {
+        let entry = [0x12, 1, 3, 0, 1, 0, 0, 0, tag, 0, 0, 0];
+        let exif = [b"\xFF\xE1\0\x22Exif\0\0II*\0\x08\0\0\0\x01\0".as_slice(), &entry, &[0; 4]].concat();
+        let whole = grey_jpeg(20);
+        Decoder::default().decode_first(&[&START, exif.as_slice(), &whole[2..]].concat(), &mut frame).unwrap();
+        assert_eq!((frame.turn.quarters, frame.turn.mirrored), (quarters, mirrored), "{tag}");
+        // The next one says nothing.
+        Decoder::default().decode_first(&whole, &mut frame).unwrap();
+        assert_eq!(frame.turn, expression_core::Turn::default());
+    }
+}

@@ -1,7 +1,6 @@
 //! How the components of a JPEG picture are sampled and spread over its scans.
 
-use super::jpeg::{Part, SOF2, SOS, Walker};
-use super::kind::CONVERT;
+use super::{CONVERT, Part, SOF2, SOS, Walker};
 
 /// The marker of the frame header of a baseline picture; those of the other kinds that are decoded follow it.
 const SOF0: u8 = 0xC0;
