@@ -155,6 +155,11 @@ impl Program {
             .join("; ")
     }
 
+    /// The format of frames that do not carry it themselves.
+    fn raw_format(&self) -> Option<Format> {
+        self.written.format.filter(|format| !matches!(format, Format::Mjpeg | Format::Y4m))
+    }
+
     /// Says that MJPEG was expected, if more than `bytes` bytes held no picture.
     fn lacks_pictures(&self, bytes: u64) -> Option<String> {
         let passed = self.reader.passed;
@@ -185,6 +190,12 @@ impl Stream for Program {
     fn next(&mut self, frame: &mut Frame, wait: Duration) -> Result<Got, CameraError> {
         let fault = match self.reader.next(&mut self.process, frame, wait) {
             Ok(Got::Frame) => {
+                if let (0, Some(wanted), Some(found)) =
+                    (self.count, self.raw_format(), Format::recognized(&frame.bytes))
+                {
+                    let reason = format!("it writes {found}, not {wanted}; give --frame-format {found}");
+                    return Err(CameraError::Gone { what: self.name.clone(), reason });
+                }
                 // A recording is read faster, or slower, than it was made.
                 let time = self.reader.framing.time(self.count).filter(|_| self.once);
                 frame.stamp = match time {

@@ -79,6 +79,14 @@ impl Format {
         Format::ALL.into_iter().find(|format| format.fourcc() == Some(code))
     }
 
+    /// Returns the format of a stream that begins with these bytes, if it carries its format itself.
+    pub fn recognized(bytes: &[u8]) -> Option<Format> {
+        match bytes {
+            [0xFF, 0xD8, 0xFF, 0xC0..=0xFE, ..] => Some(Format::Mjpeg),
+            _ => bytes.starts_with(b"YUV4MPEG2").then_some(Format::Y4m),
+        }
+    }
+
     /// How a frame of `width` x `height` pixels lies in memory; `stride` is the bytes from a row to the next, if it is
     /// not the least possible.
     ///

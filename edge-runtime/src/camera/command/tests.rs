@@ -273,6 +273,19 @@ fn another_way_to_call_a_program_is_tried_before_it_counts_as_lost() {
 }
 
 #[test]
+fn raw_frames_that_are_of_another_format_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = CameraOptions { fail_without_frame: true, ..options() };
+    for (body, part) in [
+        ("echo 'YUV4MPEG2 W8 H4 Cmono'; frame a", "it writes y4m, not gray; give --frame-format y4m"),
+        ("printf '\\377\\330\\377\\340'; frame a", "it writes mjpeg, not gray; give --frame-format mjpeg"),
+    ] {
+        let error = outcome(&mut open(&script(folder.path(), body), &options).unwrap()).unwrap_err();
+        assert!(error.contains(part), "{body}: {error}");
+    }
+}
+
+#[test]
 fn jpeg_that_is_none_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let options = CameraOptions { format: Some(Format::Mjpeg), fail_without_frame: true, ..options() };
