@@ -145,7 +145,9 @@ fn words(
         }
         let sink = if realtime { "fdsink sync=true" } else { "fdsink sync=false" };
         // Videos of phones say how they are to be turned. ffmpeg turns them unasked.
-        words.extend(split("! videoconvert ! videoflip video-direction=auto ! video/x-raw,format=I420 ! y4menc !"));
+        words.extend(split("! videoconvert ! videoflip video-direction=auto ! videoscale !"));
+        // y4menc writes rows that GStreamer has padded: frames of other sizes are scaled by a few pixels.
+        words.extend(split("video/x-raw,format=I420,width=[8,8192,8],height=[2,8192,2] ! y4menc !"));
         words.extend(split(sink));
         return Some(words);
     }
@@ -184,7 +186,8 @@ mod tests {
         let gst = line("rtsp://camera/1", false, &both[1..]).unwrap();
         assert!(gst.starts_with("gst-launch-1.0 -q rtspsrc location=rtsp://camera/1 latency=0"), "{gst}");
         assert!(line("a.mp4", false, &both[1..]).unwrap().contains("filesrc location=a.mp4 ! decodebin"));
-        assert!(gst.contains(" ! videoflip video-direction=auto ! "), "{gst}");
+        let caps = "video/x-raw,format=I420,width=[8,8192,8],height=[2,8192,2]";
+        assert!(gst.contains(&format!(" ! videoflip video-direction=auto ! videoscale ! {caps} ! y4menc ! ")), "{gst}");
         assert_eq!(line("a.mp4", false, &[]), None);
     }
 
