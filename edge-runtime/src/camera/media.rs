@@ -7,9 +7,10 @@ use super::secret::{secrets, shown};
 use super::{CameraError, CameraOptions, Format, command, live::Live};
 
 /// Endings of the names of video files, in lower case.
-const VIDEOS: [&str; 22] = [
+const VIDEOS: [&str; 33] = [
     "mp4", "m4v", "mov", "mkv", "webm", "avi", "mpg", "mpeg", "ts", "mts", "m2ts", "h264", "264", "h265", "hevc",
-    "flv", "wmv", "3gp", "ogv", "mjpeg", "mjpg", "m3u8",
+    "flv", "wmv", "3gp", "ogv", "mjpeg", "mjpg", "m3u8", "265", "3g2", "asf", "av1", "dav", "dv", "ivf", "m2v", "mpe",
+    "mxf", "vob",
 ];
 /// Schemes of addresses that ffmpeg and GStreamer read.
 const SCHEMES: [&str; 9] = ["rtsp", "rtsps", "http", "https", "rtmp", "rtmps", "udp", "tcp", "srt"];
