@@ -54,7 +54,8 @@ pub fn open(address: &str, options: &CameraOptions) -> Result<Live, CameraError>
         ..options.clone()
     };
     // Parts of a stream that do not say that they are JPEG, or end their lines in another way, are found by their pictures alone.
-    let others = is_address(address) && address.starts_with("http") && words[0] == "ffmpeg";
+    // GStreamer takes any address for such a stream first.
+    let others = is_address(address) && address.starts_with("http");
     let others: Vec<_> = others.then(|| call(Some("mjpeg"))).flatten().into_iter().collect();
     command::open_as(&format!("{shown} ({})", words[0]), &words, &others, secrets(address), &options)
 }
@@ -93,7 +94,7 @@ fn sync_flag() -> &'static str {
 }
 
 /// The command that writes the luma of `address` as y4m, read as a format if one is given; `None` if neither program is installed.
-/// `sync` is the result of [`sync_flag`].
+/// GStreamer finds the format itself then. `sync` is the result of [`sync_flag`].
 fn words(
     address: &str,
     realtime: bool,
@@ -138,6 +139,10 @@ fn words(
             words.push("rtspsrc".into());
             words.push(format!("location={address}"));
             words.extend(split("latency=0 protocols=tcp ! decodebin"));
+        } else if begins("http") && demuxer.is_none() {
+            // uridecodebin waits for ever for a buffer that parts of a stream never fill.
+            words.extend(["souphttpsrc".to_owned(), format!("location={address}")]);
+            words.extend(split("is-live=true do-timestamp=true ! multipartdemux ! jpegdec"));
         } else if is_address(address) {
             words.extend(["uridecodebin".to_owned(), format!("uri={address}")]);
         } else {
@@ -189,6 +194,11 @@ mod tests {
         assert!(line("a.mp4", false, &both[1..]).unwrap().contains("filesrc location=a.mp4 ! decodebin"));
         let caps = "video/x-raw,format=I420,width=[8,8192,8],height=[2,8192,2]";
         assert!(gst.contains(&format!(" ! videoflip video-direction=auto ! videoscale ! {caps} ! y4menc ! ")), "{gst}");
+        let gst = line("http://camera/video", false, &both[1..]).unwrap();
+        assert!(gst.contains(" souphttpsrc location=http://camera/video is-live=true "), "{gst}");
+        let other =
+            words("http://camera/video", false, Some("mjpeg"), OLD_SYNC, |program| program != "ffmpeg").unwrap();
+        assert!(other.join(" ").contains(" uridecodebin uri=http://camera/video ! "), "{other:?}");
         assert_eq!(line("a.mp4", false, &[]), None);
     }
 
