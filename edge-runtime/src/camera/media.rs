@@ -19,6 +19,9 @@ const SCHEMES: [&str; 9] = ["rtsp", "rtsps", "http", "https", "rtmp", "rtmps", "
 const NEW_SYNC: &str = "-fps_mode";
 const OLD_SYNC: &str = "-vsync";
 
+/// The frame rate of a file. Browsers record videos that do not tell theirs, for which ffmpeg takes the unit of time: 1000 a second.
+const FILE_RATE: &str = "fps='if(between(source_fps,0.001,240),source_fps,30)'";
+
 /// Whether `text` is the address of a stream or the name of a video file.
 pub fn is_media(text: &str) -> bool {
     is_address(text) || {
@@ -125,11 +128,12 @@ fn words(
         let input = if is_address(address) { address.to_owned() } else { format!("file:{address}") };
         words.extend(["-i".to_owned(), input]);
         words.extend(split("-an -sn -dn"));
-        if is_address(address) {
-            // Y4m has a constant rate. Frames of a camera with a variable one would be repeated and dropped to make it up; those
-            // of a file are, as they are stamped by the rate.
-            words.extend([sync.to_owned(), "passthrough".to_owned()]);
-        }
+        // Y4m has a constant rate. Frames of a camera with a variable one would be repeated and dropped to make it up; those of a
+        // file are, as they are stamped by the rate.
+        words.extend(match is_address(address) {
+            true => [sync, "passthrough"].map(str::to_owned),
+            false => ["-vf", FILE_RATE].map(str::to_owned),
+        });
         words.extend(split("-pix_fmt gray -f yuv4mpegpipe -"));
         return Some(words);
     }
@@ -181,14 +185,14 @@ mod tests {
         let both = ["ffmpeg", "gst-launch-1.0"];
         let rtsp = line("rtsp://camera/1", false, &both).unwrap();
         assert!(rtsp.starts_with("ffmpeg -nostdin ") && rtsp.ends_with(" -pix_fmt gray -f yuv4mpegpipe -"), "{rtsp}");
-        assert!(rtsp.contains(" -vsync passthrough "), "{rtsp}");
+        assert!(rtsp.contains(" -vsync passthrough ") && !rtsp.contains(" -vf "), "{rtsp}");
         assert!(rtsp.contains("-fflags nobuffer -flags low_delay -rtsp_transport tcp -i rtsp://camera/1 "), "{rtsp}");
         let http = line("http://camera/video", false, &both).unwrap();
         assert!(http.contains("-flags low_delay -i http://") && !http.contains("nobuffer"), "{http}");
         assert!(!http.contains("rtsp"), "{http}");
         let file = line("-a film.mp4", true, &both).unwrap();
         assert!(file.contains("-re -i file:-a film.mp4 ") && !file.contains("nobuffer"), "{file}");
-        assert!(!file.contains("passthrough"), "{file}");
+        assert!(!file.contains("passthrough") && file.contains(" -vf fps="), "{file}");
         let gst = line("rtsp://camera/1", false, &both[1..]).unwrap();
         assert!(gst.starts_with("gst-launch-1.0 -q rtspsrc location=rtsp://camera/1 latency=0"), "{gst}");
         assert!(line("a.mp4", false, &both[1..]).unwrap().contains("filesrc location=a.mp4 ! decodebin"));
