@@ -307,7 +307,7 @@ fn pictures_with_a_scan_for_each_colour_are_left_out() {
     (bytes[frame + 11], bytes[frame + 14], bytes[frame + 17]) = (0x12, 0x11, 0x11);
     let scan = bytes.windows(2).position(|pair| pair == [0xFF, 0xDA]).unwrap();
     let length = 2 + usize::from(u16::from_be_bytes([bytes[scan + 2], bytes[scan + 3]]));
-    bytes.splice(scan..scan + length, [0xFF, 0xDA, 0, 8, 1, bytes[frame + 10], 0, 0, 63, 0]);
+    drop(bytes.splice(scan..scan + length, [0xFF, 0xDA, 0, 8, 1, bytes[frame + 10], 0, 0, 63, 0]));
     let error = Decoder::default().decode_first(&bytes, &mut Frame::default()).unwrap_err();
     assert!(error.contains("a scan for each colour"), "{error}");
     assert_eq!(stream(&[bytes, grey_jpeg(20)].concat()), (vec![20], 1));
