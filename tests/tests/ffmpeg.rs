@@ -101,6 +101,21 @@ fn a_video_file_is_read_to_its_end() {
     let frames = json_lines(&succeed(&mut run(bundle, upright.to_str().unwrap())).stdout);
     assert_eq!([&frames[0]["frame_width"], &frames[0]["frame_height"]], [HEIGHT, WIDTH], "{}", frames[0]);
 
+    // A film whose rate nothing tells, as browsers record it: frames are not repeated a thousand times a second.
+    let recorded = folder.path().join("recorded.mkv");
+    let jitter = "-vf settb=1/1000,setpts=N*33+mod(N*N*7\\,13) -enc_time_base 1:1000";
+    let encode = "-c:v libx264 -crf 18 -bf 0 -write_crc32 0";
+    succeed(ffmpeg("-y -i").arg(film).args(jitter.split(' ')).args(encode.split(' ')).arg(&recorded));
+    let mut bytes = std::fs::read(&recorded).unwrap();
+    // The element that holds the time from frame to frame becomes one that holds nothing.
+    let rate = bytes.windows(3).position(|code| code == [0x23, 0xE3, 0x83]).unwrap();
+    let length = usize::from(bytes[rate + 3] & 0x7F);
+    bytes[rate] = 0xEC;
+    bytes[rate + 1] = 0x80 | (length as u8 + 2);
+    std::fs::write(&recorded, bytes).unwrap();
+    let frames = json_lines(&succeed(&mut run(bundle, recorded.to_str().unwrap())).stdout);
+    assert!((frames.len() as u64).abs_diff(SECONDS * RATE) <= SECONDS * RATE / 10, "{} frames", frames.len());
+
     // Not a video at all: what ffmpeg says about it is told.
     let text = folder.path().join("text.mp4");
     std::fs::write(&text, "no film\n").unwrap();

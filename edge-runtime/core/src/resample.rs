@@ -44,6 +44,13 @@ impl Turn {
         Turn { quarters: (self.quarters + 2) % 4, mirrored: !self.mirrored }
     }
 
+    /// Returns this turn with another one after it.
+    pub const fn then(self, other: Turn) -> Turn {
+        // A mirror before a turn is the same as a turn the other way round before the mirror.
+        let quarters = if self.mirrored { 4 - other.quarters % 4 } else { other.quarters };
+        Turn { quarters: (self.quarters + quarters) % 4, mirrored: self.mirrored != other.mirrored }
+    }
+
     /// Returns width and height of a turned picture, from those before.
     pub const fn size(self, [width, height]: [usize; 2]) -> [usize; 2] {
         if self.quarters % 2 == 1 { [height, width] } else { [width, height] }
@@ -322,6 +329,20 @@ mod tests {
             assert_eq!(part.luma(0, 0), wanted[1][1], "{turn:?}");
         }
         assert_eq!(Turn::from_degrees(45), None);
+    }
+
+    #[test]
+    fn a_turn_after_another_one_is_one_turn() {
+        let data = [1, 2, 3, 4, 5, 6];
+        let view = View::luma_plane(&data, 3, 2, 1, 3).unwrap();
+        let turns = || (0..8).map(|number| Turn { quarters: number % 4, mirrored: number > 3 });
+        for (first, second) in turns().flat_map(|first| turns().map(move |second| (first, second))) {
+            let (one, two) = (view.turned(first.then(second)), view.turned(first).turned(second));
+            assert_eq!([one.width(), one.height()], [two.width(), two.height()], "{first:?} {second:?}");
+            for (x, y) in (0..one.height()).flat_map(|y| (0..one.width()).map(move |x| (x, y))) {
+                assert_eq!(one.luma(x, y), two.luma(x, y), "{first:?} {second:?} at {x}, {y}");
+            }
+        }
     }
 
     #[test]

@@ -7,6 +7,8 @@ use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
+use expression_core::Stamp;
+
 use self::told::{Told, Written};
 use super::live::{Live, Stream};
 use super::process::Process;
@@ -58,6 +60,7 @@ pub fn open_as(
             reader: Reader::new(framing),
             count: 0,
             once,
+            start: None,
             end_with_command,
             secrets: secrets.clone(),
             written,
@@ -102,6 +105,11 @@ fn framing(written: Written) -> Result<Box<dyn Framing>, String> {
     Ok(Box::new(Raw(layout)))
 }
 
+/// What to do about a program, or an address, that gives one picture each time.
+const SINGLE_PICTURE: &str = "it gave one frame only; to read a picture again and again, write \
+                              command:sh -c 'while curl -fsS ADDRESS; do sleep 1; done' --frame-format mjpeg, or another program in \
+                              place of curl";
+
 /// Give up after this many bytes without a picture.
 const MAX_WITHOUT_PICTURE: u64 = 32 << 20;
 
@@ -113,6 +121,8 @@ struct Program {
     count: u64,
     /// It reads a recording: it ends once, with success or with an error.
     once: bool,
+    /// When the first frame of a recording was read.
+    start: Option<Stamp>,
     end_with_command: bool,
     /// What is not to be seen in messages.
     secrets: Vec<String>,
@@ -136,14 +146,29 @@ impl Program {
         let hide = |words: String, secret: &String| words.replace(secret.as_str(), "");
         let words = self.process.last_words().map(|words| self.secrets.iter().fold(words, hide));
         let words = words.map(|words| format!("it said: {words}"));
-        [damage, self.lacks_pictures(0), Some(ended), words].into_iter().flatten().collect::<Vec<_>>().join("; ")
+        let gave_one = self.count == 1 && damage.is_none() && status.is_some_and(|status| status.success());
+        let single = gave_one.then(|| SINGLE_PICTURE.to_owned());
+        [damage, self.lacks_pictures(0), Some(ended), words, single]
+            .into_iter()
+            .flatten()
+            .collect::<Vec<_>>()
+            .join("; ")
+    }
+
+    /// The format of frames that do not carry it themselves.
+    fn raw_format(&self) -> Option<Format> {
+        self.written.format.filter(|format| !matches!(format, Format::Mjpeg | Format::Y4m))
     }
 
     /// Says that MJPEG was expected, if more than `bytes` bytes held no picture.
     fn lacks_pictures(&self, bytes: u64) -> Option<String> {
         let passed = self.reader.passed;
         (self.written.format == Some(Format::Mjpeg) && self.count == 0 && passed > bytes).then(|| {
-            format!("no whole JPEG picture was found in {passed} bytes; check what it writes, or --frame-format")
+            let reason = self.reader.reason.as_ref().map(|reason| format!(" (of the last one: {reason})"));
+            let reason = reason.unwrap_or_default();
+            format!(
+                "no whole JPEG picture was found in {passed} bytes{reason}; check what it writes, or --frame-format"
+            )
         })
     }
 
@@ -165,7 +190,18 @@ impl Stream for Program {
     fn next(&mut self, frame: &mut Frame, wait: Duration) -> Result<Got, CameraError> {
         let fault = match self.reader.next(&mut self.process, frame, wait) {
             Ok(Got::Frame) => {
-                frame.stamp = clock::now();
+                if let (0, Some(wanted), Some(found)) =
+                    (self.count, self.raw_format(), Format::recognized(&frame.bytes))
+                {
+                    let reason = format!("it writes {found}, not {wanted}; give --frame-format {found}");
+                    return Err(CameraError::Gone { what: self.name.clone(), reason });
+                }
+                // A recording is read faster, or slower, than it was made.
+                let time = self.reader.framing.time(self.count).filter(|_| self.once);
+                frame.stamp = match time {
+                    Some(time) => clock::after(*self.start.get_or_insert_with(clock::now), time),
+                    None => clock::now(),
+                };
                 frame.sequence = self.count;
                 frame.name = None;
                 self.count += 1;

@@ -74,9 +74,24 @@ impl Format {
         }
     }
 
-    /// The format of a V4L2 code.
+    /// The format of a V4L2 code. Those that differ in their chroma alone are the same to us.
     pub fn from_fourcc(code: [u8; 4]) -> Option<Format> {
-        Format::ALL.into_iter().find(|format| format.fourcc() == Some(code))
+        match &code {
+            b"NV21" => Some(Format::Nv12),
+            b"YV12" => Some(Format::I420),
+            b"YVYU" => Some(Format::Yuyv),
+            b"VYUY" => Some(Format::Uyvy),
+            b"JPEG" => Some(Format::Mjpeg),
+            _ => Format::ALL.into_iter().find(|format| format.fourcc() == Some(code)),
+        }
+    }
+
+    /// Returns the format of a stream that begins with these bytes, if it carries its format itself.
+    pub fn recognized(bytes: &[u8]) -> Option<Format> {
+        match bytes {
+            [0xFF, 0xD8, 0xFF, 0xC0..=0xFE, ..] => Some(Format::Mjpeg),
+            _ => bytes.starts_with(b"YUV4MPEG2").then_some(Format::Y4m),
+        }
     }
 
     /// How a frame of `width` x `height` pixels lies in memory; `stride` is the bytes from a row to the next, if it is

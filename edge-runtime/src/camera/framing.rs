@@ -1,5 +1,7 @@
 //! How frames follow one another in a stream of bytes.
 
+use std::time::Duration;
+
 use super::Layout;
 use crate::frame::Luma;
 
@@ -15,6 +17,11 @@ pub trait Framing: Send {
     fn end(&mut self, _bytes: &[u8]) -> Option<Scan> {
         None
     }
+
+    /// Returns the time from the first frame to the one of this number; `None` if the stream tells no frame rate.
+    fn time(&self, _frame: u64) -> Option<Duration> {
+        None
+    }
 }
 
 impl Framing for Box<dyn Framing> {
@@ -24,6 +31,10 @@ impl Framing for Box<dyn Framing> {
 
     fn end(&mut self, bytes: &[u8]) -> Option<Scan> {
         self.as_mut().end(bytes)
+    }
+
+    fn time(&self, frame: u64) -> Option<Duration> {
+        self.as_ref().time(frame)
     }
 }
 

@@ -219,7 +219,10 @@ impl Live {
         match (frames, self.stall) {
             _ if self.once => None,
             // A stream that was opened again may take as long for its first frame as others took.
-            (0, Some(stall)) => start.map(|start| stall.max(2 * start).max(least_first)),
+            (0, Some(stall)) => match start {
+                Some(start) => Some(stall.max(2 * start).max(least_first)),
+                None => is_video.then(|| stall.max(self.first_frame).max(least_first)),
+            },
             (0, None) if start.is_none() && !is_video => None,
             (0, None) => {
                 let usual = self.first_frame.max(2 * start.unwrap_or_default()).max(least_first);

@@ -1,17 +1,26 @@
 //! Network cameras and video files, read through ffmpeg or GStreamer: whichever is installed is started by itself.
 
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use super::secret::{secrets, shown};
 use super::{CameraError, CameraOptions, Format, command, live::Live};
 
 /// Endings of the names of video files, in lower case.
-const VIDEOS: [&str; 22] = [
+const VIDEOS: [&str; 33] = [
     "mp4", "m4v", "mov", "mkv", "webm", "avi", "mpg", "mpeg", "ts", "mts", "m2ts", "h264", "264", "h265", "hevc",
-    "flv", "wmv", "3gp", "ogv", "mjpeg", "mjpg", "m3u8",
+    "flv", "wmv", "3gp", "ogv", "mjpeg", "mjpg", "m3u8", "265", "3g2", "asf", "av1", "dav", "dv", "ivf", "m2v", "mpe",
+    "mxf", "vob",
 ];
 /// Schemes of addresses that ffmpeg and GStreamer read.
 const SCHEMES: [&str; 9] = ["rtsp", "rtsps", "http", "https", "rtmp", "rtmps", "udp", "tcp", "srt"];
+
+/// The flag of ffmpeg that says how frames are repeated and dropped, and its name before version 5.1.
+const NEW_SYNC: &str = "-fps_mode";
+const OLD_SYNC: &str = "-vsync";
+
+/// The frame rate of a file. Browsers record videos that do not tell theirs, for which ffmpeg takes the unit of time: 1000 a second.
+const FILE_RATE: &str = "fps='if(between(source_fps,0.001,240),source_fps,30)'";
 
 /// Whether `text` is the address of a stream or the name of a video file.
 pub fn is_media(text: &str) -> bool {
@@ -34,7 +43,8 @@ pub fn open(address: &str, options: &CameraOptions) -> Result<Live, CameraError>
     if !is_address(address) && !Path::new(address).is_file() {
         return Err(CameraError::Unavailable { what: shown, reason: "there is no such file".into() });
     }
-    let call = |demuxer| words(address, options.realtime, demuxer, is_installed);
+    let sync = if is_address(address) && is_installed("ffmpeg") { sync_flag() } else { NEW_SYNC };
+    let call = |demuxer| words(address, options.realtime, demuxer, sync, is_installed);
     let Some(words) = call(None) else {
         let reason =
             "ffmpeg reads it and is not installed; install it, for example with `sudo apt install ffmpeg`".into();
@@ -47,7 +57,8 @@ pub fn open(address: &str, options: &CameraOptions) -> Result<Live, CameraError>
         ..options.clone()
     };
     // Parts of a stream that do not say that they are JPEG, or end their lines in another way, are found by their pictures alone.
-    let others = is_address(address) && address.starts_with("http") && words[0] == "ffmpeg";
+    // GStreamer takes any address for such a stream first.
+    let others = is_address(address) && address.starts_with("http");
     let others: Vec<_> = others.then(|| call(Some("mjpeg"))).flatten().into_iter().collect();
     command::open_as(&format!("{shown} ({})", words[0]), &words, &others, secrets(address), &options)
 }
@@ -77,11 +88,21 @@ pub fn from_file_address(text: &str) -> Option<String> {
     Some(String::from_utf8(bytes).unwrap_or_else(|_| path.to_owned()))
 }
 
+/// Returns the name that the installed ffmpeg has for [`NEW_SYNC`]: version 9 no longer knows the old one.
+fn sync_flag() -> &'static str {
+    let mut ffmpeg = Command::new("ffmpeg");
+    ffmpeg.args(["-nostdin", "-loglevel", "quiet", NEW_SYNC, "passthrough", "-version"]);
+    let status = ffmpeg.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    if status.is_ok_and(|status| status.success()) { NEW_SYNC } else { OLD_SYNC }
+}
+
 /// The command that writes the luma of `address` as y4m, read as a format if one is given; `None` if neither program is installed.
+/// GStreamer finds the format itself then. `sync` is the result of [`sync_flag`].
 fn words(
     address: &str,
     realtime: bool,
     demuxer: Option<&str>,
+    sync: &str,
     is_installed: impl Fn(&str) -> bool,
 ) -> Option<Vec<String>> {
     let begins = |scheme: &str| is_address(address) && address.starts_with(scheme);
@@ -106,7 +127,14 @@ fn words(
         // A name that begins with a hyphen is no flag, and one with a colon no address.
         let input = if is_address(address) { address.to_owned() } else { format!("file:{address}") };
         words.extend(["-i".to_owned(), input]);
-        words.extend(split("-an -sn -dn -pix_fmt gray -f yuv4mpegpipe -"));
+        words.extend(split("-an -sn -dn"));
+        // Y4m has a constant rate. Frames of a camera with a variable one would be repeated and dropped to make it up; those of a
+        // file are, as they are stamped by the rate.
+        words.extend(match is_address(address) {
+            true => [sync, "passthrough"].map(str::to_owned),
+            false => ["-vf", FILE_RATE].map(str::to_owned),
+        });
+        words.extend(split("-pix_fmt gray -f yuv4mpegpipe -"));
         return Some(words);
     }
     if is_installed("gst-launch-1.0") {
@@ -115,6 +143,10 @@ fn words(
             words.push("rtspsrc".into());
             words.push(format!("location={address}"));
             words.extend(split("latency=0 protocols=tcp ! decodebin"));
+        } else if begins("http") && demuxer.is_none() {
+            // uridecodebin waits for ever for a buffer that parts of a stream never fill.
+            words.extend(["souphttpsrc".to_owned(), format!("location={address}")]);
+            words.extend(split("is-live=true do-timestamp=true ! multipartdemux ! jpegdec"));
         } else if is_address(address) {
             words.extend(["uridecodebin".to_owned(), format!("uri={address}")]);
         } else {
@@ -122,7 +154,10 @@ fn words(
             words.extend(split("! decodebin"));
         }
         let sink = if realtime { "fdsink sync=true" } else { "fdsink sync=false" };
-        words.extend(split("! videoconvert ! video/x-raw,format=I420 ! y4menc !"));
+        // Videos of phones say how they are to be turned. ffmpeg turns them unasked.
+        words.extend(split("! videoconvert ! videoflip video-direction=auto ! videoscale !"));
+        // y4menc writes rows that GStreamer has padded: frames of other sizes are scaled by a few pixels.
+        words.extend(split("video/x-raw,format=I420,width=[8,8192,8],height=[2,8192,2] ! y4menc !"));
         words.extend(split(sink));
         return Some(words);
     }
@@ -144,20 +179,30 @@ mod tests {
     #[test]
     fn streams_and_videos_are_read_by_what_is_installed() {
         let line = |address: &str, realtime, installed: &[&str]| {
-            words(address, realtime, None, |program| installed.contains(&program)).map(|words| words.join(" "))
+            let is_installed = |program: &str| installed.contains(&program);
+            words(address, realtime, None, OLD_SYNC, is_installed).map(|words| words.join(" "))
         };
         let both = ["ffmpeg", "gst-launch-1.0"];
         let rtsp = line("rtsp://camera/1", false, &both).unwrap();
         assert!(rtsp.starts_with("ffmpeg -nostdin ") && rtsp.ends_with(" -pix_fmt gray -f yuv4mpegpipe -"), "{rtsp}");
+        assert!(rtsp.contains(" -vsync passthrough ") && !rtsp.contains(" -vf "), "{rtsp}");
         assert!(rtsp.contains("-fflags nobuffer -flags low_delay -rtsp_transport tcp -i rtsp://camera/1 "), "{rtsp}");
         let http = line("http://camera/video", false, &both).unwrap();
         assert!(http.contains("-flags low_delay -i http://") && !http.contains("nobuffer"), "{http}");
         assert!(!http.contains("rtsp"), "{http}");
         let file = line("-a film.mp4", true, &both).unwrap();
         assert!(file.contains("-re -i file:-a film.mp4 ") && !file.contains("nobuffer"), "{file}");
+        assert!(!file.contains("passthrough") && file.contains(" -vf fps="), "{file}");
         let gst = line("rtsp://camera/1", false, &both[1..]).unwrap();
         assert!(gst.starts_with("gst-launch-1.0 -q rtspsrc location=rtsp://camera/1 latency=0"), "{gst}");
         assert!(line("a.mp4", false, &both[1..]).unwrap().contains("filesrc location=a.mp4 ! decodebin"));
+        let caps = "video/x-raw,format=I420,width=[8,8192,8],height=[2,8192,2]";
+        assert!(gst.contains(&format!(" ! videoflip video-direction=auto ! videoscale ! {caps} ! y4menc ! ")), "{gst}");
+        let gst = line("http://camera/video", false, &both[1..]).unwrap();
+        assert!(gst.contains(" souphttpsrc location=http://camera/video is-live=true "), "{gst}");
+        let other =
+            words("http://camera/video", false, Some("mjpeg"), OLD_SYNC, |program| program != "ffmpeg").unwrap();
+        assert!(other.join(" ").contains(" uridecodebin uri=http://camera/video ! "), "{other:?}");
         assert_eq!(line("a.mp4", false, &[]), None);
     }
 

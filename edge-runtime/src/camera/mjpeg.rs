@@ -3,7 +3,9 @@
 //! Cameras leave out the Huffman tables or the end, cut pictures off and put garbage around them. What libjpeg or ffmpeg would
 //! make a frame of becomes one here, unless more than half of its rows are missing.
 
-use expression_engine::picture::jpeg::{Part, STANDARD, Walker, end_strictly, huffman_tables, rebuild};
+use expression_engine::picture::jpeg::{
+    Part, STANDARD, Walker, check_components, end_strictly, huffman_tables, rebuild, turn_by_exif,
+};
 use expression_engine::picture::{MAX_SIDE, is_size_supported};
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::zune_core::bytestream::ZCursor;
@@ -96,7 +98,7 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// Decodes the luma of `jpeg` into the bytes of `frame`.
+    /// Decodes the luma of `jpeg` into the bytes of `frame`, and notes how it is to be turned by its EXIF orientation.
     ///
     /// The decoder's working memory is allocated anew for each picture: `zune-jpeg` keeps none.
     ///
@@ -104,6 +106,7 @@ impl Decoder {
     /// Says what is wrong if the picture is damaged or too large; `frame` is then of no use.
     pub fn decode(&mut self, jpeg: &[u8], form: JpegForm, frame: &mut Frame) -> Result<Decoded, String> {
         let JpegForm { tables, progressive, tidy, ended } = form;
+        frame.turn = turn_by_exif(jpeg);
         if progressive && tables && tidy && ended {
             // Nothing tells how many of its rows were there.
             return decode_luma(jpeg, false, frame).map(|()| Decoded::Whole);
@@ -181,6 +184,7 @@ impl Decoder {
 }
 
 fn decode_luma(jpeg: &[u8], strict: bool, frame: &mut Frame) -> Result<(), String> {
+    check_components(jpeg, true)?;
     let options = DecoderOptions::default()
         .set_strict_mode(strict)
         .jpeg_set_out_colorspace(ColorSpace::Luma)

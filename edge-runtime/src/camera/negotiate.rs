@@ -59,6 +59,8 @@ pub struct Size {
 pub struct Choice {
     /// The format.
     pub format: Format,
+    /// V4L2's code: some formats have several.
+    pub fourcc: [u8; 4],
     /// Width and height in pixels.
     pub size: [u32; 2],
 }
@@ -89,7 +91,7 @@ pub fn ranked(offers: &[FormatInfo], wish: &Wish) -> Vec<Choice> {
         for size in offer.sizes.near(wanted) {
             let [width, height] = size.size.map(|side| side as usize);
             if expression_engine::picture::is_size_supported(width, height) {
-                candidates.push((Choice { format, size: size.size }, size.rate));
+                candidates.push((Choice { format, fourcc: offer.fourcc, size: size.size }, size.rate));
             }
         }
     }
@@ -98,11 +100,14 @@ pub fn ranked(offers: &[FormatInfo], wish: &Wish) -> Vec<Choice> {
         (Some(wished), Some(rate)) => rate < wished as f32 * 0.99,
         _ => false,
     };
+    // MJPG is for video; JPEG may be the slower one for single pictures.
+    let is_alias = |choice: &Choice| choice.format.fourcc() != Some(choice.fourcc);
     let rank = |format: Format| Format::ALL.iter().position(|other| *other == format);
     candidates.sort_by(|(a, a_rate), (b, b_rate)| {
         (distance(a.size, wanted).total_cmp(&distance(b.size, wanted)))
             .then(too_slow(*a_rate).cmp(&too_slow(*b_rate)))
             .then(rank(a.format).cmp(&rank(b.format)))
+            .then(is_alias(a).cmp(&is_alias(b)))
     });
     candidates.into_iter().map(|(choice, _)| choice).collect()
 }
@@ -190,6 +195,25 @@ mod tests {
         assert_eq!(first(&webcam(), wish), (Format::Mjpeg, [640, 480]));
         assert_eq!(ranked(&webcam(), &Wish { format: Some(Format::Nv12), ..wish }), []);
         assert_eq!(ranked(&[listed(b"BA81", &[(640, 480, 30.0)])], &Wish::default()), []);
+    }
+
+    #[test]
+    fn codes_of_the_same_layout_of_luma_are_asked_for_as_they_are_offered() {
+        for (code, format) in [
+            (b"JPEG", Format::Mjpeg),
+            (b"NV21", Format::Nv12),
+            (b"YV12", Format::I420),
+            (b"YVYU", Format::Yuyv),
+            (b"VYUY", Format::Uyvy),
+        ] {
+            let offer = listed(code, &[(640, 480, 30.0)]);
+            let wanted = Choice { format, fourcc: *code, size: [640, 480] };
+            assert_eq!(ranked(std::slice::from_ref(&offer), &Wish::default()), [wanted]);
+            // The usual code comes first.
+            let usual = format.fourcc().unwrap();
+            let offers = [offer, listed(&usual, &[(640, 480, 30.0)])];
+            assert_eq!(ranked(&offers, &Wish::default())[0].fourcc, usual);
+        }
     }
 
     #[test]

@@ -63,6 +63,8 @@ pub struct Reader<F> {
     pub skipped: u64,
     /// Bytes that belonged to no frame.
     pub passed: u64,
+    /// Why the last picture that was left out could not be decoded.
+    pub reason: Option<String>,
     buffer: Vec<u8>,
     filled: usize,
     decoder: mjpeg::Decoder,
@@ -71,7 +73,15 @@ pub struct Reader<F> {
 impl<F: Framing> Reader<F> {
     /// Starts at the beginning of a stream.
     pub fn new(framing: F) -> Reader<F> {
-        Reader { framing, skipped: 0, passed: 0, buffer: Vec::new(), filled: 0, decoder: mjpeg::Decoder::default() }
+        Reader {
+            framing,
+            skipped: 0,
+            passed: 0,
+            reason: None,
+            buffer: Vec::new(),
+            filled: 0,
+            decoder: mjpeg::Decoder::default(),
+        }
     }
 
     /// Fills the bytes and the luma of `frame` with the next frame, unless it takes longer than `wait`.
@@ -133,9 +143,10 @@ impl<F: Framing> Reader<F> {
                     self.drop_first(bytes);
                     match decoded {
                         Ok(_) => return Ok(Got::Frame),
-                        Err(_) => {
+                        Err(reason) => {
                             self.skipped += 1;
                             self.passed += bytes as u64;
+                            self.reason = Some(reason);
                         }
                     }
                 }

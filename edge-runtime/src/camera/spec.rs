@@ -58,7 +58,7 @@ impl FromStr for Spec {
         let known = text.split_once(':').filter(|(kind, _)| NAMES.contains(kind));
         let file = media::from_file_address(text);
         let named = file.as_deref().unwrap_or(text);
-        if known.is_none() && media::is_media(named) {
+        if known.is_none() && !named.is_empty() && (file.is_some() || media::is_media(named)) {
             return Ok(Spec::Media { address: from_home(named) });
         }
         let Some((kind, rest)) = text.split_once(':') else { return Err(wrong(KINDS.into())) };
@@ -168,6 +168,9 @@ mod tests {
         let film = |path: &str| Spec::Media { address: path.into() };
         assert_eq!("file:///films/a%20b.mp4".parse::<Spec>().unwrap(), film("/films/a b.mp4"));
         assert_eq!("file:film.mp4".parse::<Spec>().unwrap(), film("film.mp4"));
+        // A file that is named as such may have any ending.
+        assert_eq!("file:film.bin".parse::<Spec>().unwrap(), film("film.bin"));
+        assert_eq!("tape.VOB".parse::<Spec>().unwrap(), film("tape.VOB"));
         assert_eq!("y4m:film.mp4".parse::<Spec>().unwrap(), Spec::Y4m { file: Some("film.mp4".into()) });
     }
 
@@ -206,6 +209,7 @@ mod tests {
             ("/dev/video0", "v4l2:/dev/video0"),
             ("rtsp:somewhere", "no source is called rtsp"),
             ("dir:", "nothing follows dir:"),
+            ("file://", "no source is called file"),
             ("v4l2:?size=1x1", "device is missing"),
             ("v4l2:/dev/video0?size=640", "640x480"),
             ("v4l2:/dev/video0?size=0x480", "640x480"),

@@ -20,8 +20,10 @@ impl Turned {
 
 impl Source for Turned {
     fn next(&mut self, frame: &mut Frame) -> Result<Next, CameraError> {
+        // What the frame itself says comes first.
+        frame.turn = Turn::default();
         let next = self.source.next(frame)?;
-        frame.turn = self.turn;
+        frame.turn = frame.turn.then(self.turn);
         Ok(next)
     }
 
@@ -75,6 +77,30 @@ mod tests {
                 assert_eq!(got, wanted, "{text} {turn:?}");
                 assert_eq!(frame.size(), [view.width(), view.height()]);
             }
+        }
+    }
+
+    /// A camera that says of each frame how it is to be turned.
+    struct Marked;
+
+    impl Source for Marked {
+        fn next(&mut self, frame: &mut Frame) -> Result<Next, CameraError> {
+            frame.turn = frame.turn.then(Turn { quarters: 1, mirrored: true });
+            Ok(Next::Frame)
+        }
+
+        fn describe(&self) -> String {
+            String::new()
+        }
+    }
+
+    #[test]
+    fn what_a_frame_says_of_itself_comes_first() {
+        let mut source = Turned::new(Box::new(Marked), Turn::from_degrees(90).unwrap());
+        let mut frame = Frame::default();
+        for _ in 0..2 {
+            source.next(&mut frame).unwrap();
+            assert_eq!(frame.turn, Turn { quarters: 0, mirrored: true });
         }
     }
 }

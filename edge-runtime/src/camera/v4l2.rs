@@ -169,9 +169,8 @@ impl Camera {
 /// Asks for a choice. The driver may answer with another size, which is taken, or another format, which is not.
 fn set(device: &ioctl::Device, choice: Choice) -> io::Result<(Kind, [u32; 2])> {
     let unusable = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
-    let code = choice.format.fourcc().ok_or_else(|| unusable("no format of V4L2"))?;
-    let given = device.set_format(code, choice.size)?;
-    if given.fourcc != code {
+    let given = device.set_format(choice.fourcc, choice.size)?;
+    if given.fourcc != choice.fourcc {
         return Err(unusable("the driver gives another format than it was asked for"));
     }
     if choice.format == Format::Mjpeg {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use expression_core::Stamp;
 
 use super::pipe::Pipe;
-use super::reader::{Fault, Got, Reader};
+use super::reader::{Fault, Framing, Got, Reader};
 use super::y4m::Framer;
 use super::{CameraError, LONGEST_WAIT, Next, Source, clock};
 use crate::frame::Frame;
@@ -87,7 +87,7 @@ impl Source for Video {
             }
         }
         let (start, _) = *self.start.get_or_insert_with(|| (clock::now(), Instant::now()));
-        let time = self.reader.framing.header().map(|header| header.time(self.count)).unwrap_or_default();
+        let time = self.reader.framing.time(self.count).unwrap_or_default();
         frame.stamp = clock::after(start, time);
         frame.sequence = self.count;
         frame.name = None;

@@ -162,6 +162,10 @@ impl Framer {
 }
 
 impl Framing for Framer {
+    fn time(&self, frame: u64) -> Option<Duration> {
+        self.header.map(|header| header.time(frame))
+    }
+
     fn scan(&mut self, bytes: &[u8]) -> Result<Scan, String> {
         let Some(header) = self.header else { return self.first_line(bytes) };
         let begun = bytes.len().min(FRAME.len());

@@ -26,8 +26,13 @@ pub fn pictures(inputs: &[String], mut stdin: impl BufRead) -> crate::Result<Vec
         } else if path.exists() {
             pictures.push(path.to_owned());
         } else {
-            let found = glob::glob(input).map_err(|error| Error::BadInput(format!("{input}: {error}")))?;
-            pictures.extend(found.filter_map(Result::ok).filter(|path| path.is_file()));
+            let found = matching(input);
+            let is_found = found.as_ref().is_ok_and(|found| !found.is_empty());
+            let literal = (!is_found && input.contains(['[', ']'])).then(|| matching(&without_sets(input)));
+            pictures.extend(match literal {
+                Some(Ok(literal)) if !literal.is_empty() => literal,
+                _ => found?,
+            });
         }
         if pictures.len() == before {
             let advice = "give picture files, folders of them, a pattern, or - for names on stdin";
@@ -35,6 +40,22 @@ pub fn pictures(inputs: &[String], mut stdin: impl BufRead) -> crate::Result<Vec
         }
     }
     Ok(pictures)
+}
+
+/// The files that a pattern names.
+fn matching(pattern: &str) -> crate::Result<Vec<PathBuf>> {
+    let found = glob::glob(pattern).map_err(|error| Error::BadInput(format!("{pattern}: {error}")))?;
+    Ok(found.filter_map(Result::ok).filter(|path| path.is_file()).collect())
+}
+
+/// The pattern with brackets that stand for themselves, as in the names of many folders.
+fn without_sets(pattern: &str) -> String {
+    let plain = |c: char| match c {
+        '[' => "[[]".to_owned(),
+        ']' => "[]]".to_owned(),
+        c => c.to_string(),
+    };
+    pattern.chars().map(plain).collect()
 }
 
 #[cfg(test)]
@@ -57,6 +78,10 @@ mod tests {
         assert_eq!(listed(&[path("b.png")], "").unwrap(), ["b.png"]);
         assert_eq!(listed(&[path("")], "").unwrap(), ["a.png", "b.png", "c.png"]);
         assert_eq!(listed(&[path("?.png")], "").unwrap(), ["a.png", "b.png"]);
+        std::fs::create_dir(path("[1] set")).unwrap();
+        image::GrayImage::new(8, 8).save(path("[1] set/d.png")).unwrap();
+        assert_eq!(listed(&[path("[1] set/*.png")], "").unwrap(), ["d.png"]);
+        assert_eq!(listed(&[path("[ab].png")], "").unwrap(), ["a.png", "b.png"]);
         assert_eq!(listed(&["-".into()], "x.png\n\n y.png \n").unwrap(), ["x.png", "y.png"]);
         for nothing in [path("no-*.png"), "-".into(), path("[")] {
             assert!(listed(&[nothing], "").is_err());

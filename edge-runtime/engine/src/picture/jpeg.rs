@@ -3,6 +3,9 @@
 //! Devices write JPEG that the standard does not allow: fill bytes and garbage between segments, no Huffman tables, no end. A
 //! [`Walker`] finds its way through, as libjpeg does, and [`rebuild`] makes a clean picture of what it found.
 
+mod components;
+mod turn;
+
 use std::io::{self, Read};
 
 use image::metadata::Orientation;
@@ -12,6 +15,8 @@ use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
+pub use self::components::check_components;
+pub use self::turn::turn_by_exif;
 pub use super::huffman::STANDARD;
 use super::huffman::Tables;
 use super::kind::CONVERT;
@@ -319,6 +324,7 @@ pub(super) fn decode(mut bytes: Vec<u8>) -> Result<(DynamicImage, Orientation), 
     if !walker.scan {
         return Err("it is cut off before its pixels".into());
     }
+    check_components(&bytes, false)?;
     if walker.tables && walker.tidy {
         bytes.truncate(end.unwrap_or(bytes.len()));
     } else {

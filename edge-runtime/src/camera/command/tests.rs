@@ -102,6 +102,38 @@ fn an_end_with_success_may_be_the_end() {
 }
 
 #[test]
+fn a_program_that_gives_one_picture_is_told_how_to_repeat_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut source = open(&script(folder.path(), "frame a"), &options()).unwrap();
+    let lost = said(&mut source, 2).remove(1);
+    assert!(lost.contains("it gave one frame only") && lost.contains("while curl -fsS ADDRESS"), "{lost}");
+    let mut source = open(&script(folder.path(), "frame a; frame b"), &options()).unwrap();
+    let lost = said(&mut source, 3).remove(2);
+    assert!(lost.ends_with("it ended (exit status: 0)"), "{lost}");
+}
+
+#[test]
+fn frames_of_a_recording_are_stamped_by_its_rate() {
+    let folder = tempfile::tempdir().unwrap();
+    let body = "echo 'YUV4MPEG2 W8 H4 F10:1 Cmono'; for n in a b c; do echo FRAME; frame $n; done";
+    let options = CameraOptions { format: Some(Format::Y4m), once: true, end_with_command: true, ..options() };
+    let mut source = open(&script(folder.path(), body), &options).unwrap();
+    let (mut frame, mut stamps) = (Frame::default(), Vec::new());
+    loop {
+        match source.next(&mut frame).unwrap() {
+            Next::Frame => stamps.push(frame.stamp),
+            Next::End => break,
+            other => assert_eq!(other, Next::Waiting),
+        }
+    }
+    assert_eq!(stamps.len(), 3);
+    for pair in stamps.windows(2) {
+        assert_eq!(pair[1].monotonic_ns - pair[0].monotonic_ns, 100_000_000);
+        assert_eq!(pair[1].wall_us - pair[0].wall_us, 100_000);
+    }
+}
+
+#[test]
 fn talk_on_stderr_neither_blocks_the_frames_nor_fills_the_memory() {
     let folder = tempfile::tempdir().unwrap();
     let body = "yes 'a long line of talk' | head -c 300000 >&2; frame a; yes | tr -d '\\n' | head -c 300000 >&2; frame b; sleep 60";
@@ -241,6 +273,19 @@ fn another_way_to_call_a_program_is_tried_before_it_counts_as_lost() {
 }
 
 #[test]
+fn raw_frames_that_are_of_another_format_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = CameraOptions { fail_without_frame: true, ..options() };
+    for (body, part) in [
+        ("echo 'YUV4MPEG2 W8 H4 Cmono'; frame a", "it writes y4m, not gray; give --frame-format y4m"),
+        ("printf '\\377\\330\\377\\340'; frame a", "it writes mjpeg, not gray; give --frame-format mjpeg"),
+    ] {
+        let error = outcome(&mut open(&script(folder.path(), body), &options).unwrap()).unwrap_err();
+        assert!(error.contains(part), "{body}: {error}");
+    }
+}
+
+#[test]
 fn jpeg_that_is_none_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let options = CameraOptions { format: Some(Format::Mjpeg), fail_without_frame: true, ..options() };
@@ -248,6 +293,11 @@ fn jpeg_that_is_none_is_named() {
         ("frame a; frame b", "no whole JPEG picture was found in 64 bytes; check what it writes, or --frame-format"),
         ("printf '\\377\\330'; frame a; printf '\\377\\331'", "found in 36 bytes"),
         ("yes", "no whole JPEG picture was found in "),
+        // A picture with arithmetic coding, up to its scan.
+        (
+            "printf '\\377\\330\\377\\311\\0\\013\\010\\0\\010\\0\\010\\001\\001\\021\\0\\377\\332\\0\\010\\001\\001\\0\\0\\077\\0ab\\377\\331'",
+            " bytes (of the last one: ",
+        ),
     ] {
         let error = outcome(&mut open(&script(folder.path(), body), &options).unwrap()).unwrap_err();
         assert!(error.contains(part), "{body}: {error}");

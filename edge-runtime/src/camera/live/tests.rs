@@ -163,6 +163,9 @@ fn a_stall_is_judged_by_the_rate_that_was_seen() {
     assert_eq!(patience(&[0.5, 0.04], Some(60), false), Some(60.0));
     assert_eq!(patience(&[0.5], Some(2), false), Some(2.0));
     assert_eq!(patience(&[], Some(2), false), None);
+    // A V4L2 camera that never gives a frame is opened again, whatever --stall says.
+    assert_eq!(patience(&[], Some(2), true), Some(30.0));
+    assert_eq!(patience(&[], Some(60), true), Some(60.0));
 }
 
 #[test]

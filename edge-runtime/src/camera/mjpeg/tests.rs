@@ -298,3 +298,33 @@ proptest! {
         stream(&bytes);
     }
 }
+
+#[test]
+fn pictures_with_a_scan_for_each_colour_are_left_out() {
+    // The decoder panics on such a picture if chroma has half the rows.
+    let mut bytes = colour_jpeg(0);
+    let frame = bytes.windows(2).position(|pair| pair == [0xFF, 0xC0]).unwrap();
+    (bytes[frame + 11], bytes[frame + 14], bytes[frame + 17]) = (0x12, 0x11, 0x11);
+    let scan = bytes.windows(2).position(|pair| pair == [0xFF, 0xDA]).unwrap();
+    let length = 2 + usize::from(u16::from_be_bytes([bytes[scan + 2], bytes[scan + 3]]));
+    drop(bytes.splice(scan..scan + length, [0xFF, 0xDA, 0, 8, 1, bytes[frame + 10], 0, 0, 63, 0]));
+    let error = Decoder::default().decode_first(&bytes, &mut Frame::default()).unwrap_err();
+    assert!(error.contains("a scan for each colour"), "{error}");
+    assert_eq!(stream(&[bytes, grey_jpeg(20)].concat()), (vec![20], 1));
+}
+
+#[test]
+fn frames_are_turned_the_way_that_their_exif_orientation_says() {
+    let mut frame = Frame::default();
+    let turns = [(0, false), (0, true), (2, false), (2, true), (1, true), (1, false), (3, true), (3, false)];
+    for (tag, (quarters, mirrored)) in (1..).zip(turns) {
+        let entry = [0x12, 1, 3, 0, 1, 0, 0, 0, tag, 0, 0, 0];
+        let exif = [b"\xFF\xE1\0\x22Exif\0\0II*\0\x08\0\0\0\x01\0".as_slice(), &entry, &[0; 4]].concat();
+        let whole = grey_jpeg(20);
+        Decoder::default().decode_first(&[&START, exif.as_slice(), &whole[2..]].concat(), &mut frame).unwrap();
+        assert_eq!((frame.turn.quarters, frame.turn.mirrored), (quarters, mirrored), "{tag}");
+        // The next one says nothing.
+        Decoder::default().decode_first(&whole, &mut frame).unwrap();
+        assert_eq!(frame.turn, expression_core::Turn::default());
+    }
+}

@@ -24,7 +24,7 @@ pub fn of_run(
     match spec {
         Spec::V4l2 { .. } => sandbox.devices = true,
         Spec::Command { .. } | Spec::Media { .. } => sandbox.programs = true,
-        Spec::Y4m { file } => sandbox.read.extend(file.clone()),
+        Spec::Y4m { file } => sandbox.read.extend(file.clone().filter(|file| !is_anonymous(file))),
         Spec::Dir { .. } | Spec::Images { .. } => {}
     }
     sandbox.read.extend(opened.map(Source::files).unwrap_or_default());
@@ -39,6 +39,12 @@ pub fn of_run(
     }
     watch(&mut sandbox, watching);
     sandbox
+}
+
+/// Whether a path leads to something that has no place in the file system, such as the pipe of `y4m:<(PROGRAM)` in a shell. No rule can
+/// name it, and it can be opened without one.
+fn is_anonymous(path: &Path) -> bool {
+    path.exists() && path.canonicalize().is_err()
 }
 
 /// Adds what preview, metrics, health and broker need.
@@ -76,6 +82,7 @@ pub fn enter(sandbox: &Sandbox) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsRawFd;
     use std::path::PathBuf;
 
     use super::*;
@@ -95,6 +102,9 @@ mod tests {
         assert!(folder.path().join("new").is_dir());
         let file = of("y4m:film.y4m", None, &nothing);
         assert_eq!((file.devices, &file.read[1..], file.write.len()), (false, &[PathBuf::from("film.y4m")][..], 0));
+        let (socket, _other) = std::os::unix::net::UnixStream::pair().unwrap();
+        let anonymous = of(&format!("y4m:/proc/self/fd/{}", socket.as_raw_fd()), None, &nothing);
+        assert_eq!(anonymous.read, [PathBuf::from("bundle")]);
         assert!(of("command:rpicam-vid", None, &nothing).programs && of("rtsp://camera/1", None, &nothing).programs);
     }
 
