@@ -56,6 +56,7 @@ pub mod expression;
 pub mod face;
 pub mod files;
 pub mod graph;
+pub mod line;
 pub mod memory;
 pub mod picture;
 pub mod selftest;
