@@ -161,7 +161,15 @@ impl Args {
             return Err(TelemetryError::Usage("--preview-host needs --preview or --metrics, whose requests it allows"));
         }
         #[cfg(feature = "mqtt")]
-        self.mqtt.as_deref().map(Address::parse).transpose()?;
+        if let Some(address) = self.mqtt.as_deref().map(Address::parse).transpose()? {
+            #[cfg(feature = "mqtt-tls")]
+            if self.mqtt_ca_file.is_some() && !address.tls {
+                return Err(TelemetryError::Usage(
+                    "--mqtt-ca-file is for an encrypted connection, which mqtt:// is not; write --mqtt mqtts://HOST",
+                ));
+            }
+            let _ = address;
+        }
         Ok(())
     }
 
