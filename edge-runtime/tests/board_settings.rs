@@ -44,7 +44,7 @@ token_file = "/etc/edge-runtime/token"
 address = "127.0.0.1:9464"
 
 [mqtt]
-url = "mqtt://board@broker.local/home/kitchen"
+url = "mqtts://board@broker.local/home/kitchen"
 password_file = "/etc/edge-runtime/mqtt-password"
 ca_file = "/etc/edge-runtime/ca.pem"
 discovery = ""
