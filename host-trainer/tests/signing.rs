@@ -129,6 +129,19 @@ fn what_is_signed_is_verified_and_what_was_altered_is_not() {
     desk.done(&["verify", "program", "bundle", "--key", &public]);
     fs::write(desk.path("program"), "#!/bin/sh\nrm -rf /\n").unwrap();
     assert!(desk.refused(&["verify", "program", "--key", &public]).contains("does not match"));
+    // A pipe is not waited for, and nothing is signed beside what cannot be.
+    assert!(Command::new("mkfifo").arg(desk.path("pipe")).status().unwrap().success());
+    fs::remove_file(desk.path("program.minisig")).unwrap();
+    for wrong in ["pipe", "none"] {
+        let line = desk.refused(&["sign", "program", wrong, "--key", "maker.key"]);
+        assert!(line.contains(&format!("cannot read {wrong}")) && !desk.path("program.minisig").exists(), "{line}");
+    }
+    // Nor does one whose labels were swapped: its self-test would name others.
+    let manifest = desk.path("bundle/manifest.toml");
+    let text = fs::read_to_string(&manifest).unwrap();
+    fs::write(&manifest, text.replace("happiness", "?").replace("anger", "happiness").replace('?', "anger")).unwrap();
+    assert!(desk.refused(&["sign", "bundle", "--key", "maker.key"]).contains("self-test vectors were made for"));
+    fs::write(&manifest, text).unwrap();
     // A damaged bundle gets no signature that makes it look good.
     fs::write(desk.path("bundle").join(bundle::MODEL_CARD), "better").unwrap();
     assert!(desk.refused(&["sign", "bundle", "--key", "maker.key"]).contains("MODEL_CARD.md: sha256 is"));
