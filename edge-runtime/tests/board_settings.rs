@@ -207,6 +207,22 @@ fn what_a_flag_requires_may_be_in_the_board_file() {
 }
 
 #[test]
+fn what_the_board_file_lacks_is_named_by_its_key() {
+    for (more, table, lacks) in [
+        ("[mqtt]\npassword_file = \"/etc/password\"\n", "[mqtt]", "mqtt.url"),
+        ("[preview]\nembed = [\"http://ha.local\"]\n", "[preview]", "preview.address"),
+    ] {
+        let (_folder, path) = board_file(more);
+        let checked = program().args(["config", "check"]).arg(&path).output().unwrap();
+        for refused in [show(&path, &[], &[]), checked] {
+            let said = String::from_utf8_lossy(&refused.stderr);
+            assert_eq!((refused.status.code(), said.lines().count()), (Some(2), 1), "{said}");
+            assert!(said.contains(&format!("{table} lacks {lacks}")) && said.contains(", line "), "{said}");
+        }
+    }
+}
+
+#[test]
 fn an_address_of_the_board_file_is_turned_off() {
     let (_folder, path) =
         board_file("[preview]\naddress = 8080\nhosts = [\"cam.example\"]\n[metrics]\naddress = 9464\n");
