@@ -306,11 +306,29 @@ fn advice(why: &Broken, tls: bool) -> &'static str {
         ConnectionError::Tls(_) => true,
         _ => false,
     };
-    match (confused && !error.to_string().contains("certificate"), tls) {
-        (false, _) => "",
+    let said = error.to_string();
+    match (confused && !said.contains("certificate"), tls) {
+        (false, true) => advice_on_certificate(&said),
+        (false, false) => "",
         (true, true) => "; if the broker has no TLS on this port, write mqtt://",
         (true, false) => "; if the broker wants TLS on this port, write mqtts://",
     }
+}
+
+/// What to do about a broker's certificate that is refused, by the words of rustls; empty for other errors.
+fn advice_on_certificate(said: &str) -> &'static str {
+    let known = [
+        ("UnknownIssuer", "; name the authority that signed the broker's certificate with --mqtt-ca-file"),
+        (
+            "CaUsedAsEndEntity",
+            "; the broker shows the certificate of an authority itself: give it one that the authority signed",
+        ),
+        ("not valid for", "; write the name that the broker's certificate is for in --mqtt mqtts://NAME"),
+        ("expired", "; renew the broker's certificate, or set this machine's clock"),
+        ("not valid yet", "; set this machine's clock"),
+    ];
+    let found = known.into_iter().find(|(words, _)| said.contains("certificate") && said.contains(words));
+    found.map_or("", |(_, advice)| advice)
 }
 
 /// Ends a task when its owner ends.
@@ -336,5 +354,14 @@ mod tests {
         assert!(of(closed(std::io::ErrorKind::ConnectionReset), false).ends_with("write mqtts://"));
         assert_eq!(of(closed(std::io::ErrorKind::ConnectionRefused), false), "");
         assert_eq!(advice(&Broken::Silent, false), "");
+        let certificate = |words: &str| {
+            let text = format!("invalid peer certificate: {words}");
+            of(ConnectionError::Io(std::io::Error::other(text)), true)
+        };
+        assert!(certificate("UnknownIssuer").contains("--mqtt-ca-file"));
+        assert!(certificate("Other(OtherError(CaUsedAsEndEntity))").contains("that the authority signed"));
+        assert!(certificate("certificate not valid for name \"h\"").contains("mqtts://NAME"));
+        assert!(certificate("certificate expired: ...").contains("clock"));
+        assert_eq!(certificate("BadEncoding"), "");
     }
 }
