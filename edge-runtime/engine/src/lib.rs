@@ -60,6 +60,7 @@ pub mod line;
 pub mod memory;
 pub mod picture;
 pub mod selftest;
+pub mod toml_error;
 pub mod trust;
 
 pub use bundle::{Bundle, BundleError, Manifest};
