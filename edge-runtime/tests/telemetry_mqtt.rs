@@ -156,6 +156,46 @@ fn a_broker_that_goes_and_comes_back_loses_nothing() {
     eprintln!("{} entries arrived as {messages} messages", backlog.ids().len());
 }
 
+/// A backlog that no broker has seen: it begins at its end when it is first asked for its position.
+struct Unseen(Fake, bool);
+
+impl Backlog for Unseen {
+    fn after(&mut self, position: i64, limit: usize) -> expression_engine::error::Result<Vec<BacklogEntry>> {
+        self.0.after(position, limit)
+    }
+
+    fn position(&mut self) -> expression_engine::error::Result<i64> {
+        if !std::mem::replace(&mut self.1, true) {
+            let last = self.0.last();
+            self.0.0.lock().unwrap().position = last;
+        }
+        Ok(Fake::position(&self.0))
+    }
+
+    fn set_position(&mut self, position: i64) -> expression_engine::error::Result<()> {
+        self.0.set_position(position)
+    }
+}
+
+#[test]
+fn what_is_recorded_before_the_first_connection_is_published() {
+    if skipped() {
+        return;
+    }
+    let mut broker = Broker::anonymous();
+    let mut listener = broker.listen("test/board/records", &[]);
+    broker.stop();
+    let backlog = Fake::default();
+    backlog.add(3);
+    let options = TelemetryOptions { mqtt: Some(broker.options()), ..TelemetryOptions::default() };
+    let _telemetry = Telemetry::start(options, about(), Some(Box::new(Unseen(backlog.clone(), false)))).unwrap();
+    until("the beginning to be known", || (backlog.position() == backlog.last()).then_some(()));
+    backlog.add(5);
+    let new: BTreeSet<_> = backlog.ids().into_iter().rev().take(5).collect();
+    broker.start();
+    assert_eq!(until_all(&mut listener, &new), 5);
+}
+
 #[test]
 fn connections_that_break_anywhere_lose_nothing() {
     if skipped() {

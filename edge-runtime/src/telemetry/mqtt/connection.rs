@@ -48,6 +48,7 @@ pub async fn run(
     let keeps_records = backlog.is_some();
     let mut publishing = Publishing::new(options, hub, backlog, page);
     while !*stopped.borrow() {
+        publishing.find_beginning();
         let began = Instant::now();
         let end = publishing.connect(&transport, &mut stopped).await;
         let was_connected = publishing.hub.counters.mqtt_connected.swap(0, Relaxed) == 1;
@@ -95,6 +96,14 @@ impl Publishing {
     ) -> Publishing {
         let identity = Identity::new(&hub.about.source, options.address.prefix.as_deref());
         Publishing { options, hub, backlog, identity, page, introduced: false }
+    }
+
+    /// Has the backlog find out where it begins. Were it asked for the first time on a connection, what was recorded before
+    /// would count as the past, of which a new broker gets nothing.
+    fn find_beginning(&mut self) {
+        if let Some(Err(error)) = self.backlog.as_mut().map(|backlog| backlog.position()) {
+            tracing::debug!("mqtt: cannot read the backlog yet: {error:#}");
+        }
     }
 
     /// Another run has the same topics: two that throw each other out would both be useless.
