@@ -29,6 +29,7 @@ struct Store {
     entries: Vec<BacklogEntry>,
     position: i64,
     told: usize,
+    looks: usize,
     largest_batch: usize,
 }
 
@@ -63,6 +64,7 @@ impl Fake {
 impl Backlog for Fake {
     fn after(&mut self, position: i64, limit: usize) -> expression_engine::error::Result<Vec<BacklogEntry>> {
         let mut store = self.0.lock().unwrap();
+        store.looks += 1;
         let found: Vec<_> = store.entries.iter().filter(|entry| entry.id > position).take(limit).cloned().collect();
         store.largest_batch = store.largest_batch.max(found.len());
         Ok(found)
@@ -154,6 +156,26 @@ fn a_broker_that_goes_and_comes_back_loses_nothing() {
     backlog.until_published();
     assert_eq!(backlog.ids().len(), 4_150);
     eprintln!("{} entries arrived as {messages} messages", backlog.ids().len());
+}
+
+#[test]
+fn a_run_that_ends_publishes_what_is_left() {
+    if skipped() {
+        return;
+    }
+    let broker = Broker::anonymous();
+    let mut listener = broker.listen("test/board/records", &[]);
+    let mut told = broker.listen("test/board/status", &[]);
+    let backlog = Fake::default();
+    // The next look at the backlog would come after the test.
+    let options = BrokerOptions { period: Duration::from_secs(3600), ..broker.options() };
+    let telemetry = publish(options, &backlog);
+    told.find("test/board/status", |payload| payload == "online");
+    until("the first look at the backlog", || (backlog.0.lock().unwrap().looks > 0).then_some(()));
+    backlog.add(10);
+    drop(telemetry);
+    assert_eq!(backlog.position(), backlog.last());
+    assert_eq!(until_all(&mut listener, &backlog.ids()), 10);
 }
 
 /// A backlog that no broker has seen: it begins at its end when it is first asked for its position.

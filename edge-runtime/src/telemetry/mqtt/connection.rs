@@ -52,7 +52,7 @@ pub async fn run(
         let began = Instant::now();
         let end = publishing.connect(&transport, &mut stopped).await;
         let was_connected = publishing.hub.counters.mqtt_connected.swap(0, Relaxed) == 1;
-        let Err(why) = end else { return };
+        let Err(why) = end else { break };
         if let Broken::TakenOver = why {
             return publishing.yield_to_other();
         }
@@ -73,6 +73,7 @@ pub async fn run(
         }
         pause = (pause * 2).min(publishing.options.longest_pause);
     }
+    publishing.warn_of_rest();
 }
 
 /// What is published, and where.
@@ -103,6 +104,18 @@ impl Publishing {
     fn find_beginning(&mut self) {
         if let Some(Err(error)) = self.backlog.as_mut().map(|backlog| backlog.position()) {
             tracing::debug!("mqtt: cannot read the backlog yet: {error:#}");
+        }
+    }
+
+    /// Says that a later run has to publish the rest: after the end of a video there may be none.
+    fn warn_of_rest(&mut self) {
+        let Some(backlog) = &mut self.backlog else { return };
+        let rest = backlog.position().and_then(|position| backlog.after(position, 1));
+        if rest.is_ok_and(|entries| !entries.is_empty()) {
+            tracing::warn!(
+                "mqtt: the broker has not got all entries of the journal; the next run with this journal and --mqtt publishes \
+                 the rest"
+            );
         }
     }
 
@@ -169,6 +182,7 @@ impl Publishing {
         let another = |run: &Option<Vec<u8>>| run.as_ref().is_some_and(|run| *run != own.as_bytes());
         tokio::select! {
             _ = stopped.wait_for(|stop| *stop) => {
+                let _ = timeout(FAREWELL, self.publish_rest(&session)).await;
                 let _ = timeout(FAREWELL, self.say_farewell(&session, driver)).await;
                 Ok(())
             }
@@ -188,6 +202,12 @@ impl Publishing {
                 Err(Broken::TakenOver)
             }
         }
+    }
+
+    /// What was committed since the last batch.
+    async fn publish_rest(&mut self, session: &Session) -> Result<(), Broken> {
+        while self.publish_batch(session).await? {}
+        Ok(())
     }
 
     /// A stop on purpose is told at once; the last will is for the others.
