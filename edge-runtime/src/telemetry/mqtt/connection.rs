@@ -5,17 +5,17 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use rumqttc::{
-    AsyncClient, ConnectReturnCode, ConnectionError, Event, LastWill, MqttOptions, Packet, PublishNotice,
-    PublishOptions, QoS, Transport,
+    AsyncClient, ConnectionError, Event, LastWill, MqttOptions, Packet, PublishNotice, PublishOptions, QoS, Transport,
 };
 use tokio::sync::{oneshot, watch};
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::{sleep, timeout};
 
+use super::advice::advice;
 use super::discovery;
 use super::identity::Identity;
 use super::options::BrokerOptions;
-use super::session::{Broken, Session};
+use super::session::{Broken, SETTLING, Session};
 use crate::telemetry::backlog::{Backlog, BacklogEntry};
 use crate::telemetry::hub::Hub;
 use crate::telemetry::message::{self, Status};
@@ -31,8 +31,6 @@ const KEEP_ALIVE_SECONDS: u16 = 30;
 const FIGURES: Duration = Duration::from_secs(10);
 /// Longest time to say goodbye to the broker.
 const FAREWELL: Duration = Duration::from_secs(1);
-/// How long a new connection waits to hear whether another run has taken over.
-const SETTLING: Duration = Duration::from_millis(500);
 
 /// Publishes until it is told to stop, over as many connections as that takes, or until another run takes over.
 pub async fn run(
@@ -57,14 +55,15 @@ pub async fn run(
             return publishing.yield_to_other();
         }
         // A connection that ends at once is no sign that all is well: another program may have the same id.
-        if was_connected && began.elapsed() >= SETTLING {
+        let lasted = was_connected.then(|| began.elapsed());
+        if lasted.is_some_and(|lasted| lasted >= SETTLING) {
             (pause, reported) = (publishing.options.pause, false);
         }
         // Once per outage, not once per attempt.
         if !std::mem::replace(&mut reported, true) {
             let address = &publishing.options.address;
             let lost = if keeps_records { "; the journal keeps the records meanwhile" } else { "" };
-            let advice = if was_connected { "" } else { advice(&why, address.tls) };
+            let advice = advice(&why, address.tls, lasted);
             tracing::warn!("mqtt {}:{}: {why}{advice}; trying again{lost}", address.host, address.port);
         }
         tokio::select! {
@@ -318,79 +317,11 @@ fn ended(result: Result<ConnectionError, tokio::task::JoinError>) -> Broken {
     }
 }
 
-/// What to look at after a first connection that failed; empty if the error says it.
-fn advice(why: &Broken, tls: bool) -> &'static str {
-    use std::io::ErrorKind::{ConnectionAborted, ConnectionReset, InvalidData, UnexpectedEof};
-    let Broken::Connection(error) = why else { return "" };
-    // One that speaks TLS and one that does not take each other's first bytes for damage, or hang up.
-    let confused = match error {
-        ConnectionError::ConnectionRefused(
-            ConnectReturnCode::NotAuthorized | ConnectReturnCode::BadUserNamePassword,
-        ) => return "; check the user in --mqtt mqtt://USER@HOST and the password in --mqtt-password-file",
-        ConnectionError::Io(error) => {
-            matches!(error.kind(), ConnectionAborted | ConnectionReset | InvalidData | UnexpectedEof)
-        }
-        ConnectionError::MqttState(_) | ConnectionError::NotConnAck(_) => true,
-        #[cfg(feature = "mqtt-tls")]
-        ConnectionError::Tls(_) => true,
-        _ => false,
-    };
-    let said = error.to_string();
-    match (confused && !said.contains("certificate"), tls) {
-        (false, true) => advice_on_certificate(&said),
-        (false, false) => "",
-        (true, true) => "; if the broker has no TLS on this port, write mqtt://",
-        (true, false) => "; if the broker wants TLS on this port, write mqtts://",
-    }
-}
-
-/// What to do about a broker's certificate that is refused, by the words of rustls; empty for other errors.
-fn advice_on_certificate(said: &str) -> &'static str {
-    let known = [
-        ("UnknownIssuer", "; name the authority that signed the broker's certificate with --mqtt-ca-file"),
-        (
-            "CaUsedAsEndEntity",
-            "; the broker shows the certificate of an authority itself: give it one that the authority signed",
-        ),
-        ("not valid for", "; write the name that the broker's certificate is for in --mqtt mqtts://NAME"),
-        ("expired", "; renew the broker's certificate, or set this machine's clock"),
-        ("not valid yet", "; set this machine's clock"),
-    ];
-    let found = known.into_iter().find(|(words, _)| said.contains("certificate") && said.contains(words));
-    found.map_or("", |(_, advice)| advice)
-}
-
 /// Ends a task when its owner ends.
 struct AbortOnDrop(AbortHandle);
 
 impl Drop for AbortOnDrop {
     fn drop(&mut self) {
         self.0.abort();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_refusal_names_the_password_file_and_a_mix_up_the_other_scheme() {
-        let of = |error: ConnectionError, tls| advice(&Broken::Connection(error), tls);
-        let refused = || ConnectionError::ConnectionRefused(ConnectReturnCode::NotAuthorized);
-        assert!(of(refused(), false).contains("--mqtt-password-file"));
-        let closed = |kind: std::io::ErrorKind| ConnectionError::Io(kind.into());
-        assert!(of(closed(std::io::ErrorKind::UnexpectedEof), true).ends_with("write mqtt://"));
-        assert!(of(closed(std::io::ErrorKind::ConnectionReset), false).ends_with("write mqtts://"));
-        assert_eq!(of(closed(std::io::ErrorKind::ConnectionRefused), false), "");
-        assert_eq!(advice(&Broken::Silent, false), "");
-        let certificate = |words: &str| {
-            let text = format!("invalid peer certificate: {words}");
-            of(ConnectionError::Io(std::io::Error::other(text)), true)
-        };
-        assert!(certificate("UnknownIssuer").contains("--mqtt-ca-file"));
-        assert!(certificate("Other(OtherError(CaUsedAsEndEntity))").contains("that the authority signed"));
-        assert!(certificate("certificate not valid for name \"h\"").contains("mqtts://NAME"));
-        assert!(certificate("certificate expired: ...").contains("clock"));
-        assert_eq!(certificate("BadEncoding"), "");
     }
 }

@@ -5,6 +5,9 @@ use std::time::Duration;
 use rumqttc::{AsyncClient, ClientError, ConnectionError, PublishNotice, PublishOptions};
 use tokio::time::timeout;
 
+/// How long a new connection waits to hear whether another run has taken over.
+pub const SETTLING: Duration = Duration::from_millis(500);
+
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
 pub enum Broken {
