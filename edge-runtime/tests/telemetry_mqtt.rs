@@ -338,6 +338,26 @@ fn a_run_whose_topics_another_takes_over_does_not_fight() {
 }
 
 #[test]
+fn a_broker_that_remembers_an_earlier_run_is_told_again() {
+    if skipped() {
+        return;
+    }
+    let broker = Broker::anonymous();
+    let mut listener = broker.listen("test/board/run", &[]);
+    let telemetry = publish_from("/dev/video0", broker.options());
+    let own = listener.next().1;
+    // What a broker has after it was restored to an earlier state, and after somebody deleted the message.
+    for more in [&["-m", "4711-1000"][..], &["-n"]] {
+        let port = broker.port.to_string();
+        let mut command = Command::new("mosquitto_pub");
+        command.args(["-h", "127.0.0.1", "-p", &port, "-q", "1", "-r", "-t", "test/board/run"]).args(more);
+        assert!(command.status().unwrap().success());
+        listener.find("test/board/run", |payload| payload == own);
+        assert_eq!(telemetry.connected_to_broker(), Some(true));
+    }
+}
+
+#[test]
 fn who_vanishes_is_offline_by_the_last_will() {
     if skipped() {
         return;

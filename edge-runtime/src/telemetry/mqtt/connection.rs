@@ -177,8 +177,8 @@ impl Publishing {
         }
         self.hub.counters.mqtt_connected.store(1, Relaxed);
         let session = Session { client, patience: self.options.patience };
-        let own = self.identity.run.clone();
-        let another = |run: &Option<Vec<u8>>| run.as_ref().is_some_and(|run| *run != own.as_bytes());
+        let own = self.identity.clone();
+        let another = |run: &Option<Vec<u8>>| run.as_ref().is_some_and(|run| own.yields_to(run));
         tokio::select! {
             _ = stopped.wait_for(|stop| *stop) => {
                 let _ = timeout(FAREWELL, self.publish_rest(&session)).await;
@@ -243,7 +243,14 @@ impl Publishing {
         }
         session.retained(&topics.status, "online".into()).await?;
         let mut told: Option<(Status, Instant)> = None;
+        let mut answered = None;
         loop {
+            let heard = publisher.borrow().clone();
+            let is_earlier = |run: &Vec<u8>| *run != self.identity.run.as_bytes() && !self.identity.yields_to(run);
+            if heard != answered && heard.as_ref().is_some_and(is_earlier) {
+                session.retained(&topics.run, self.identity.run.clone()).await?;
+            }
+            answered = heard;
             let status = Status::new(&self.hub);
             let due = told.as_ref().is_none_or(|(last, at)| {
                 last.without_figures() != status.without_figures() || (at.elapsed() >= FIGURES && *last != status)
