@@ -203,10 +203,7 @@ pub(crate) fn replace(folder: &Path, new: &[(&str, &[u8])]) -> crate::Result<boo
         }
         if !entry.path().is_file() {
             let path = entry.path();
-            return Err(Error::BadInput(format!(
-                "{}: a bundle has only files in it; move this elsewhere",
-                path.display()
-            )));
+            return Err(Error::BadInput(format!("{}: a bundle holds only files; move this elsewhere", path.display())));
         }
         fs::copy(entry.path(), draft.path().join(entry.file_name()))?;
     }

@@ -212,7 +212,7 @@ fn upgrade_removes_the_signature_that_no_longer_matches_and_says_so() {
     fs::write(&manifest, text.replace(&files::sha256(&whole), &files::sha256(&old))).unwrap();
     desk.done(&["sign", "bundle", "--key", "maker.key"]);
     fs::create_dir(desk.path("bundle/notes")).unwrap();
-    assert!(desk.refused(&["upgrade", "bundle"]).contains("bundle/notes: a bundle has only files in it"));
+    assert!(desk.refused(&["upgrade", "bundle"]).contains("bundle/notes: a bundle holds only files"));
     fs::remove_dir(desk.path("bundle/notes")).unwrap();
     let said = desk.done(&["upgrade", "bundle"]);
     assert!(said.lines().count() == 1 && said.contains("signature no longer matches and was removed"), "{said}");

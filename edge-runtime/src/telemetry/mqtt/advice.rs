@@ -12,7 +12,7 @@ pub fn advice(why: &Broken, tls: bool, lasted: Option<Duration>) -> &'static str
     use std::io::ErrorKind::{ConnectionAborted, ConnectionReset, InvalidData, UnexpectedEof};
     match lasted {
         Some(lasted) if lasted < SETTLING => {
-            return "; the broker accepted the connection and ended it at once: look whether its access list lets this user publish and \
+            return "; the broker accepted the connection and ended it at once: check that its access list lets this user publish and \
                     subscribe under the prefix";
         }
         Some(_) => return "",
@@ -47,7 +47,7 @@ fn advice_on_certificate(said: &str) -> &'static str {
         ("UnknownIssuer", "; name the authority that signed the broker's certificate with --mqtt-ca-file"),
         (
             "CaUsedAsEndEntity",
-            "; the broker shows the certificate of an authority itself: give it one that the authority signed",
+            "; the broker uses an authority's own certificate: give it one that the authority signed",
         ),
         ("not valid for", "; write the name that the broker's certificate is for in --mqtt mqtts://NAME"),
         ("expired", "; renew the broker's certificate, or set this machine's clock"),

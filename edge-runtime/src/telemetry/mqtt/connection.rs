@@ -112,8 +112,8 @@ impl Publishing {
         let rest = backlog.position().and_then(|position| backlog.after(position, 1));
         if rest.is_ok_and(|entries| !entries.is_empty()) {
             tracing::warn!(
-                "mqtt: the broker has not got all entries of the journal; the next run with this journal and --mqtt publishes \
-                 the rest"
+                "mqtt: some entries of the journal have not reached the broker yet; the next run with this journal and --mqtt \
+                 publishes them"
             );
         }
     }
