@@ -1,6 +1,7 @@
 //! One connection after another to the broker, and what is published on each.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,7 @@ use super::advice::advice;
 use super::discovery;
 use super::identity::Identity;
 use super::options::BrokerOptions;
-use super::session::{Broken, SETTLING, Session};
+use super::session::{Broken, SETTLING, Session, is_refused};
 use crate::telemetry::backlog::{Backlog, BacklogEntry};
 use crate::telemetry::hub::Hub;
 use crate::telemetry::message::{self, Status};
@@ -85,6 +86,8 @@ struct Publishing {
     page: Option<String>,
     /// Whether this run has told the broker that it publishes here.
     introduced: bool,
+    /// Whether it was said that the broker refuses subscriptions.
+    refused: Arc<AtomicBool>,
 }
 
 impl Publishing {
@@ -95,7 +98,7 @@ impl Publishing {
         page: Option<String>,
     ) -> Publishing {
         let identity = Identity::new(&hub.about.source, options.address.prefix.as_deref());
-        Publishing { options, hub, backlog, identity, page, introduced: false }
+        Publishing { options, hub, backlog, identity, page, introduced: false, refused: Arc::default() }
     }
 
     /// Has the backlog find out where it begins. Were it asked for the first time on a connection, what was recorded before
@@ -123,7 +126,7 @@ impl Publishing {
         let text = format!(
             "mqtt: another program publishes under {} and has taken over, so this one stops publishing; give each a prefix of \
              its own (--mqtt mqtt://HOST/PREFIX) and restart",
-            self.identity.topics.state.trim_end_matches("/state"),
+            self.identity.prefix(),
         );
         tracing::warn!("{text}");
         self.hub.note(&text);
@@ -145,11 +148,20 @@ impl Publishing {
         let (tell, told) = oneshot::channel();
         let (heard, mut publisher) = watch::channel(None);
         let (hub, pause_topic) = (self.hub.clone(), self.identity.topics.pause.clone());
+        let (refused, prefix) = (self.refused.clone(), self.identity.prefix().to_owned());
         let mut driver = tokio::spawn(async move {
             let mut tell = Some(tell);
             loop {
                 match events.poll().await {
                     Ok(Event::Incoming(Packet::ConnAck(_))) => drop(tell.take().map(|tell| tell.send(()))),
+                    Ok(Event::Incoming(Packet::SubAck(answer))) if is_refused(&answer) => {
+                        if !refused.swap(true, Relaxed) {
+                            tracing::warn!(
+                                "mqtt: the broker does not let this user subscribe under {prefix}, so requests to pause do not \
+                                 arrive, and another program with this prefix is not noticed; allow it in the broker's access list"
+                            );
+                        }
+                    }
                     Ok(Event::Incoming(Packet::Publish(message))) if message.topic == pause_topic => {
                         // A retained request is an old one: whoever made it does not know what has happened since.
                         match &message.payload[..] {

@@ -46,6 +46,11 @@ impl Identity {
         (began(run), run) > (began(own), own)
     }
 
+    /// What all topics begin with.
+    pub fn prefix(&self) -> &str {
+        self.topics.state.strip_suffix("/state").unwrap_or_default()
+    }
+
     fn of_machine(machine: &str, host: &str, source: &str, prefix: Option<&str>) -> Identity {
         let own = sha256(format!("{machine}\n{source}").as_bytes());
         let prefix = match prefix {
@@ -120,5 +125,6 @@ mod tests {
         let (here, there) = (of("m1", "a", Some("home/kitchen")), of("m2", "a", Some("home/kitchen")));
         assert_ne!(here.id, there.id);
         assert_eq!((here.name.as_str(), here.topics.state.as_str()), ("kitchen", "home/kitchen/state"));
+        assert_eq!(of("m1", "a", Some("home/state")).prefix(), "home/state");
     }
 }
