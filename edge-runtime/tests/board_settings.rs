@@ -44,7 +44,7 @@ token_file = "/etc/edge-runtime/token"
 address = "127.0.0.1:9464"
 
 [mqtt]
-url = "mqtt://board@broker.local/home/kitchen"
+url = "mqtts://board@broker.local/home/kitchen"
 password_file = "/etc/edge-runtime/mqtt-password"
 ca_file = "/etc/edge-runtime/ca.pem"
 discovery = ""
@@ -204,6 +204,22 @@ fn what_a_flag_requires_may_be_in_the_board_file() {
     let refused = show(&path, &["--preview-host", "cam.example"], &[]);
     assert_eq!(refused.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("--preview"), "{refused:?}");
+}
+
+#[test]
+fn what_the_board_file_lacks_is_named_by_its_key() {
+    for (more, table, lacks) in [
+        ("[mqtt]\npassword_file = \"/etc/password\"\n", "[mqtt]", "mqtt.url"),
+        ("[preview]\nembed = [\"http://ha.local\"]\n", "[preview]", "preview.address"),
+    ] {
+        let (_folder, path) = board_file(more);
+        let checked = program().args(["config", "check"]).arg(&path).output().unwrap();
+        for refused in [show(&path, &[], &[]), checked] {
+            let said = String::from_utf8_lossy(&refused.stderr);
+            assert_eq!((refused.status.code(), said.lines().count()), (Some(2), 1), "{said}");
+            assert!(said.contains(&format!("{table} lacks {lacks}")) && said.contains(", line "), "{said}");
+        }
+    }
 }
 
 #[test]

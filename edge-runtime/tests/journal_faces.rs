@@ -153,6 +153,25 @@ fn faces_are_exported_as_chosen_and_deleted_while_the_journal_is_written() {
     assert!((shares - 1.0).abs() < 0.01, "{shares}");
     assert!(rows[39][8..].iter().all(|share| share.is_empty()), "a face that could not be read has no scores");
 
+    // Rows of earlier exports stay; those of the same faces are not repeated.
+    let table = Path::new(out).join("faces.csv");
+    let names = || -> Vec<String> {
+        let text = fs::read_to_string(&table).unwrap();
+        text.lines().skip(1).map(|line| line.split(',').next().unwrap().to_owned()).collect()
+    };
+    let first = names();
+    assert!(text(&["faces", "-o", out, "--track", "1.1", "--limit", "2"], &path).starts_with("2 faces in "));
+    assert_eq!((names().len(), &names()[2..]), (42, first.as_slice()));
+    let again = text(&["faces", "-o", out, "--track", "1.2", "--unsure-first", "--by-label"], &path);
+    assert!(again.starts_with("40 faces in ") && names().len() == 42 && names()[..40] == first, "{again}");
+    let foreign = folder.path().join("foreign");
+    fs::create_dir(&foreign).unwrap();
+    fs::write(foreign.join("faces.csv"), "name,age\n").unwrap();
+    let refused = log(&["faces", "-o", foreign.to_str().unwrap()], &path);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("not a table that `log faces` wrote"), "{refused:?}");
+    assert_eq!(fs::read_dir(&foreign).unwrap().count(), 1);
+
     let said = text(&["faces", "--track", "2", "--limit", "30", "--delete"], &path);
     assert!(said.starts_with("30 faces deleted"), "{said}");
     let said = text(&["faces", "--delete"], &path);

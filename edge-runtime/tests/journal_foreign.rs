@@ -214,6 +214,34 @@ fn a_folder_and_a_path_below_a_file_are_refused() {
 }
 
 #[test]
+fn a_path_is_a_file_whatever_sqlite_would_make_of_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["file:journal.db", "file:a?mode=memory", ":memory:"] {
+        let path = folder.path().join(name);
+        Writer::open(&path, config(), session()).unwrap().close("test").unwrap();
+        assert!(path.is_file(), "{name}");
+        let mut stats = std::process::Command::new(env!("CARGO_BIN_EXE_edge-runtime"));
+        let stats = stats.args(["log", "stats", "--journal", name]).current_dir(folder.path()).output().unwrap();
+        assert!(stats.status.success(), "{name}: {}", String::from_utf8_lossy(&stats.stderr));
+    }
+    assert!(!folder.path().join("journal.db").exists());
+}
+
+#[test]
+fn a_link_to_a_disk_that_is_not_mounted_says_so_and_is_tried_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (disk, link) = (folder.path().join("disk"), folder.path().join("journal"));
+    std::os::unix::fs::symlink(disk.join("journal"), &link).unwrap();
+    let writer = Writer::open(&link, config(), session()).unwrap();
+    assert!(!writer.flush(Duration::from_secs(10)));
+    let failing = writer.health().failing.unwrap();
+    assert!(failing.contains("it is a link to") && failing.contains("no such folder"), "{failing}");
+    fs::create_dir(&disk).unwrap();
+    writer.close("test").unwrap();
+    assert!(disk.join("journal").is_file());
+}
+
+#[test]
 fn a_pipe_or_a_device_is_refused_and_not_waited_for() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal");

@@ -126,6 +126,13 @@ fn the_journal_is_not_overwritten_by_what_is_read_from_it() {
             assert!(said.contains("would overwrite the input"), "{said}");
         }
     }
+    // Another journal, whose name is easily mistaken.
+    let other = folder.path().join("other");
+    fs::copy(&path, &other).unwrap();
+    for arguments in [&["export"][..], &["visits"], &["report"]] {
+        assert!(refused(arguments, &path, &other).contains("a journal perhaps"));
+    }
+    assert_eq!(fs::read(&other).unwrap(), before);
     let said = refused(&["faces"], &path, Path::new("-"));
     assert!(said.contains("name a folder"), "{said}");
     assert_eq!(fs::read(&path).unwrap(), before);

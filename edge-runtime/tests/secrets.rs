@@ -68,6 +68,19 @@ fn secrets_are_read_from_regular_files_only() {
     }
 }
 
+#[cfg(feature = "mqtt-tls")]
+#[test]
+fn an_authority_without_encryption_is_refused() {
+    for (url, code) in [("mqtt://localhost", 2), ("mqtts://localhost", 0)] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_edge-runtime"));
+        command.args(["config", "show", "--board", "generic-x86-64", "--mqtt", url, "--mqtt-ca-file", "ca.pem"]);
+        let output = command.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{said}");
+        assert!(code == 0 || said.lines().count() == 1 && said.contains("mqtts://HOST"), "{said}");
+    }
+}
+
 #[test]
 fn a_token_is_in_no_log_and_no_journal() {
     let bundle = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/ferplus-edge");

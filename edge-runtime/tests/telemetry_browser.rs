@@ -231,7 +231,8 @@ fn a_page_elsewhere_cannot_read_or_show_the_preview() {
     assert_eq!(browser.value("[window.wasRead, window.wasShown]"), json!(["no", "no"]));
 }
 
-/// nginx in front of a preview: under `/cam/` as it is, under `/named/` with the name that the browser asked for.
+/// nginx in front of a preview: under `/cam/` as it is, under `/named/` with the name that the browser asked for, and under
+/// `/kept/` with its own path left in each request.
 struct Nginx {
     child: Child,
     port: u16,
@@ -250,8 +251,9 @@ impl Nginx {
             .concat();
         let text = format!(
             "{user}\ndaemon off;\npid {path}/pid;\nerror_log {path}/errors;\nevents {{ }}\nhttp {{\n{temporary}    access_log off;\n\
-             server {{\n listen 127.0.0.1:{port};\n proxy_buffering off;\n\
+             server {{\n listen 127.0.0.1:{port};\n\
              location /cam/ {{ proxy_pass http://{preview}/; }}\n\
+             location /kept/ {{ proxy_pass http://{preview}; }}\n\
              location /named/ {{ proxy_pass http://{preview}/; proxy_set_header Host $host; }}\n}}\n}}\n"
         );
         std::fs::write(folder.path().join("conf"), text).unwrap();
@@ -289,6 +291,7 @@ fn the_page_works_under_a_path_of_a_reverse_proxy() {
         format!("http://127.0.0.1:{}/cam/", nginx.port),
         format!("http://board.localhost:{}/cam/", nginx.port),
         format!("http://board.localhost:{}/named/", nginx.port),
+        format!("http://127.0.0.1:{}/kept/", nginx.port),
     ] {
         browser.visit(&url);
         browser.until(SHOWS);

@@ -192,9 +192,18 @@ fn the_broker_asks_for_a_pause_unless_only_the_button_may() {
         assert_eq!(until("a request", || telemetry.take_pause_request()), asked);
         assert_eq!(telemetry.take_pause_request(), None, "it is told once");
     }
+    let mut announced = broker.listen("homeassistant/#", &[]);
+    let switch = loop {
+        let (topic, payload) = announced.next();
+        if topic.ends_with("/pause/config") && !payload.is_empty() {
+            break topic;
+        }
+    };
     drop(telemetry);
     let options = BrokerOptions { pauses: false, ..broker.options() };
     let telemetry = publish(options);
+    // The broker still has the switch of the run before.
+    announced.find(&switch, |payload| payload.is_empty());
     listener.find("test/board/status", |payload| payload == "online");
     send("ON", &[]);
     std::thread::sleep(Duration::from_millis(500));

@@ -325,6 +325,18 @@ fn metrics_have_a_listener_of_their_own_without_the_preview() {
 }
 
 #[test]
+fn metrics_are_behind_a_proxy_too() {
+    let telemetry = start(TelemetryOptions {
+        metrics: Some("127.0.0.1:0".parse().unwrap()),
+        preview_hosts: vec!["cam.example".into()],
+        ..TelemetryOptions::default()
+    });
+    let address = telemetry.metrics_address().unwrap();
+    assert_eq!(get(address, "/board/metrics", &["Host: cam.example"]).status, 200);
+    assert_eq!(get(address, "/metrics", &["Host: evil.example"]).status, 421);
+}
+
+#[test]
 fn an_address_that_is_taken_is_named() {
     let telemetry = start(options());
     let taken = telemetry.preview_address();
@@ -344,8 +356,13 @@ fn only_get_and_head_are_understood() {
         ("HEAD", "/", 200),
         ("HEAD", "/events", 405),
         ("GET", "/none", 404),
+        ("GET", "/cam", 404),
+        ("GET", "/cam/", 200),
+        ("GET", "//api/state", 200),
     ] {
-        assert_eq!(request(address, method, path, &[], "").status, status, "{method} {path}");
+        let answer = request(address, method, path, &[], "");
+        assert_eq!(answer.status, status, "{method} {path}");
+        assert_eq!(answer.header("allow").is_some(), status == 405, "{method} {path}");
     }
 }
 

@@ -29,6 +29,7 @@ struct Store {
     entries: Vec<BacklogEntry>,
     position: i64,
     told: usize,
+    looks: usize,
     largest_batch: usize,
 }
 
@@ -63,6 +64,7 @@ impl Fake {
 impl Backlog for Fake {
     fn after(&mut self, position: i64, limit: usize) -> expression_engine::error::Result<Vec<BacklogEntry>> {
         let mut store = self.0.lock().unwrap();
+        store.looks += 1;
         let found: Vec<_> = store.entries.iter().filter(|entry| entry.id > position).take(limit).cloned().collect();
         store.largest_batch = store.largest_batch.max(found.len());
         Ok(found)
@@ -154,6 +156,66 @@ fn a_broker_that_goes_and_comes_back_loses_nothing() {
     backlog.until_published();
     assert_eq!(backlog.ids().len(), 4_150);
     eprintln!("{} entries arrived as {messages} messages", backlog.ids().len());
+}
+
+#[test]
+fn a_run_that_ends_publishes_what_is_left() {
+    if skipped() {
+        return;
+    }
+    let broker = Broker::anonymous();
+    let mut listener = broker.listen("test/board/records", &[]);
+    let mut told = broker.listen("test/board/status", &[]);
+    let backlog = Fake::default();
+    // The next look at the backlog would come after the test.
+    let options = BrokerOptions { period: Duration::from_secs(3600), ..broker.options() };
+    let telemetry = publish(options, &backlog);
+    told.find("test/board/status", |payload| payload == "online");
+    until("the first look at the backlog", || (backlog.0.lock().unwrap().looks > 0).then_some(()));
+    backlog.add(10);
+    drop(telemetry);
+    assert_eq!(backlog.position(), backlog.last());
+    assert_eq!(until_all(&mut listener, &backlog.ids()), 10);
+}
+
+/// A backlog that no broker has seen: it begins at its end when it is first asked for its position.
+struct Unseen(Fake, bool);
+
+impl Backlog for Unseen {
+    fn after(&mut self, position: i64, limit: usize) -> expression_engine::error::Result<Vec<BacklogEntry>> {
+        self.0.after(position, limit)
+    }
+
+    fn position(&mut self) -> expression_engine::error::Result<i64> {
+        if !std::mem::replace(&mut self.1, true) {
+            let last = self.0.last();
+            self.0.0.lock().unwrap().position = last;
+        }
+        Ok(Fake::position(&self.0))
+    }
+
+    fn set_position(&mut self, position: i64) -> expression_engine::error::Result<()> {
+        self.0.set_position(position)
+    }
+}
+
+#[test]
+fn what_is_recorded_before_the_first_connection_is_published() {
+    if skipped() {
+        return;
+    }
+    let mut broker = Broker::anonymous();
+    let mut listener = broker.listen("test/board/records", &[]);
+    broker.stop();
+    let backlog = Fake::default();
+    backlog.add(3);
+    let options = TelemetryOptions { mqtt: Some(broker.options()), ..TelemetryOptions::default() };
+    let _telemetry = Telemetry::start(options, about(), Some(Box::new(Unseen(backlog.clone(), false)))).unwrap();
+    until("the beginning to be known", || (backlog.position() == backlog.last()).then_some(()));
+    backlog.add(5);
+    let new: BTreeSet<_> = backlog.ids().into_iter().rev().take(5).collect();
+    broker.start();
+    assert_eq!(until_all(&mut listener, &new), 5);
 }
 
 #[test]
@@ -272,6 +334,26 @@ fn a_run_whose_topics_another_takes_over_does_not_fight() {
             (quiet && told(&one, "offline") && told(&other, "online")).then_some(())
         });
         drop((one, other));
+    }
+}
+
+#[test]
+fn a_broker_that_remembers_an_earlier_run_is_told_again() {
+    if skipped() {
+        return;
+    }
+    let broker = Broker::anonymous();
+    let mut listener = broker.listen("test/board/run", &[]);
+    let telemetry = publish_from("/dev/video0", broker.options());
+    let own = listener.next().1;
+    // What a broker has after it was restored to an earlier state, and after somebody deleted the message.
+    for more in [&["-m", "4711-1000"][..], &["-n"]] {
+        let port = broker.port.to_string();
+        let mut command = Command::new("mosquitto_pub");
+        command.args(["-h", "127.0.0.1", "-p", &port, "-q", "1", "-r", "-t", "test/board/run"]).args(more);
+        assert!(command.status().unwrap().success());
+        listener.find("test/board/run", |payload| payload == own);
+        assert_eq!(telemetry.connected_to_broker(), Some(true));
     }
 }
 

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use crate::config::{Config, WeightScales};
 use crate::dataset::rendered;
 use crate::detector;
-use crate::error::Context;
+use crate::error::{Context, Error};
 use crate::evaluate::robustness::Robustness;
 use crate::net::low_light;
 use crate::parity::{self, Rung};
@@ -200,6 +200,10 @@ pub(crate) fn replace(folder: &Path, new: &[(&str, &[u8])]) -> crate::Result<boo
         let entry = entry?;
         if entry.path() == signature {
             continue;
+        }
+        if !entry.path().is_file() {
+            let path = entry.path();
+            return Err(Error::BadInput(format!("{}: a bundle holds only files; move this elsewhere", path.display())));
         }
         fs::copy(entry.path(), draft.path().join(entry.file_name()))?;
     }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use expression_engine::files;
+use expression_engine::line::one_line;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
@@ -313,7 +314,7 @@ impl Run {
 
     /// Talk: on stderr.
     pub fn say(&self, text: &str) {
-        eprintln!("{text}");
+        eprintln!("{}", one_line(text));
     }
 }
 

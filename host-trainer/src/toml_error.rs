@@ -1,5 +1,7 @@
 //! Errors of TOML files that say which key was probably meant.
 
+use expression_engine::toml_error::{in_plain_words, key_before};
+
 /// The reason of an error in a TOML text in one line: which line, which key, what was expected and what was found. For an
 /// unknown key it names the known one that is nearest to it.
 pub fn explained(error: &toml::de::Error, text: &str) -> String {
@@ -19,38 +21,6 @@ pub fn explained(error: &toml::de::Error, text: &str) -> String {
         Some(key) if !reason.starts_with(&format!("{key}: ")) => format!("line {line}: {key}: {reason}"),
         _ => format!("line {line}: {reason}"),
     }
-}
-
-/// The key of a value, by the text before it; `None` if there is none in this line.
-fn key_before(before: &str) -> Option<&str> {
-    let (keys, _) = before.lines().last().filter(|_| !before.ends_with('\n'))?.rsplit_once('=')?;
-    let is_part = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
-    keys.trim_end().rsplit(|c: char| !is_part(c)).next().filter(|key| !key.is_empty())
-}
-
-/// What serde says of a value of another type, without the names of Rust's types. `None` for other messages.
-fn in_plain_words(message: &str) -> Option<String> {
-    let wrong = message.strip_prefix("invalid type: ").or_else(|| message.strip_prefix("invalid value: "))?;
-    let (found, expected) = wrong.rsplit_once(", expected ")?;
-    let expected = match expected {
-        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number, not negative",
-        "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number",
-        "f32" | "f64" => "a number",
-        "a boolean" => "true or false",
-        "a string" | "path string" => "text in quotation marks",
-        "a sequence" => "a list",
-        text if text.starts_with("struct ") || text == "a map" => "a table",
-        text => text,
-    };
-    let found = match (found.strip_prefix("string "), found.split_once('`')) {
-        (Some(text), _) => format!("the text {text}"),
-        // "integer `3`", "floating point `3.5`"
-        (_, Some((_, value))) => value.trim_end_matches('`').to_owned(),
-        _ if found == "sequence" => "a list".to_owned(),
-        _ if found == "map" => "a table".to_owned(),
-        _ => found.to_owned(),
-    };
-    Some(format!("expected {expected}, found {found}"))
 }
 
 /// The name that is nearest to another one; `None` if there are no names.

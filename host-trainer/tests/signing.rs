@@ -129,6 +129,19 @@ fn what_is_signed_is_verified_and_what_was_altered_is_not() {
     desk.done(&["verify", "program", "bundle", "--key", &public]);
     fs::write(desk.path("program"), "#!/bin/sh\nrm -rf /\n").unwrap();
     assert!(desk.refused(&["verify", "program", "--key", &public]).contains("does not match"));
+    // A pipe is not waited for, and nothing is signed beside what cannot be.
+    assert!(Command::new("mkfifo").arg(desk.path("pipe")).status().unwrap().success());
+    fs::remove_file(desk.path("program.minisig")).unwrap();
+    for wrong in ["pipe", "none"] {
+        let line = desk.refused(&["sign", "program", wrong, "--key", "maker.key"]);
+        assert!(line.contains(&format!("cannot read {wrong}")) && !desk.path("program.minisig").exists(), "{line}");
+    }
+    // Nor does one whose labels were swapped: its self-test would name others.
+    let manifest = desk.path("bundle/manifest.toml");
+    let text = fs::read_to_string(&manifest).unwrap();
+    fs::write(&manifest, text.replace("happiness", "?").replace("anger", "happiness").replace('?', "anger")).unwrap();
+    assert!(desk.refused(&["sign", "bundle", "--key", "maker.key"]).contains("self-test vectors were made for"));
+    fs::write(&manifest, text).unwrap();
     // A damaged bundle gets no signature that makes it look good.
     fs::write(desk.path("bundle").join(bundle::MODEL_CARD), "better").unwrap();
     assert!(desk.refused(&["sign", "bundle", "--key", "maker.key"]).contains("MODEL_CARD.md: sha256 is"));
@@ -198,6 +211,9 @@ fn upgrade_removes_the_signature_that_no_longer_matches_and_says_so() {
     let text = fs::read_to_string(&manifest).unwrap();
     fs::write(&manifest, text.replace(&files::sha256(&whole), &files::sha256(&old))).unwrap();
     desk.done(&["sign", "bundle", "--key", "maker.key"]);
+    fs::create_dir(desk.path("bundle/notes")).unwrap();
+    assert!(desk.refused(&["upgrade", "bundle"]).contains("bundle/notes: a bundle holds only files"));
+    fs::remove_dir(desk.path("bundle/notes")).unwrap();
     let said = desk.done(&["upgrade", "bundle"]);
     assert!(said.lines().count() == 1 && said.contains("signature no longer matches and was removed"), "{said}");
     assert!(!desk.path("bundle/manifest.toml.minisig").exists());

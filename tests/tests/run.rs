@@ -217,6 +217,20 @@ fn logs_are_plain_without_a_terminal_and_say_when_nobody_is_looking() {
 }
 
 #[test]
+fn names_of_files_neither_control_a_terminal_nor_forge_lines() {
+    let folder = tempfile::tempdir().unwrap();
+    let bundle = shipped_bundle(folder.path());
+    let pictures = pictures(folder.path(), b"1");
+    std::fs::write(pictures.join("a\x1b[31m\nERROR forged\r.png"), b"").unwrap();
+    let said = talk(&mut run(&bundle, &format!("dir:{}", pictures.display())));
+    assert!(said.contains("[31m\\nERROR forged\\r.png"), "{said:?}");
+    assert!(!said.contains(['\x1b', '\r']) && said.lines().all(|line| !line.starts_with("ERROR")), "{said:?}");
+    let missing = run(&bundle, "dir:no\x1b[31m\r").output().unwrap();
+    let said = String::from_utf8_lossy(&missing.stderr);
+    assert!(said.contains("no\\u001b[31m\\r") && !said.contains('\x1b'), "{said:?}");
+}
+
+#[test]
 fn pictures_left_out_are_counted_wherever_they_stand() {
     let folder = tempfile::tempdir().unwrap();
     let bundle = shipped_bundle(folder.path());

@@ -316,6 +316,10 @@ impl Manifest {
     }
 
     fn check(&self) -> Result<(), String> {
+        // It stands in tables, logs and topics.
+        if self.name.contains(char::is_control) {
+            return Err(format!("name {:?}: expected a name without line breaks and control characters", self.name));
+        }
         if let Some(gain @ LowLightGain { below, to }) = self.low_light {
             if gain.checked().is_none() {
                 return Err(format!("low_light from {below} to {to}: expected 1 <= below <= to <= 255"));

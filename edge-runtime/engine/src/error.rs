@@ -19,6 +19,8 @@ use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use crate::line::one_line;
+
 /// Exit code of a program that did what it was asked to do.
 pub const DONE: u8 = 0;
 /// Exit code after a failure: a check did not hold, a run was interrupted, or the program has a bug.
@@ -121,7 +123,7 @@ impl fmt::Display for Error {
         let mut parts: Vec<String> = self.context.iter().rev().cloned().collect();
         let mut cause: Option<&dyn std::error::Error> = Some(&*self.source);
         while let Some(error) = cause {
-            let text = error.to_string().replace('\n', " ");
+            let text = in_one_line(&error.to_string());
             // A `thiserror` message often repeats that of its source.
             if !parts.iter().any(|part| part.contains(&text)) {
                 parts.push(text);
@@ -163,18 +165,25 @@ impl<T, E: Into<Error>> Context<T> for std::result::Result<T, E> {
     fn with_context<D: fmt::Display>(self, text: impl FnOnce() -> D) -> Result<T> {
         self.map_err(|error| {
             let mut error = error.into();
-            error.context.push(text().to_string().replace('\n', " "));
+            error.context.push(in_one_line(&text().to_string()));
             error
         })
     }
 }
 
-/// Writes a line to stdout. A reader that has gone, such as `head`, is not an error.
+/// Libraries wrap their messages; what else controls a terminal comes from a name in them.
+fn in_one_line(text: &str) -> String {
+    one_line(&text.replace('\n', " "))
+}
+
+/// Writes a line, or several, to stdout, with control characters as JSON escapes them. A reader that has gone, such as `head`,
+/// is not an error.
 ///
 /// # Errors
 /// Returns an error if stdout cannot be written, on a full disk for instance.
 pub fn print(line: &str) -> Result<()> {
-    match writeln!(io::stdout(), "{line}") {
+    let lines: Vec<String> = line.split('\n').map(one_line).collect();
+    match writeln!(io::stdout(), "{}", lines.join("\n")) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error).context("cannot write to stdout"),
         _ => Ok(()),
     }
@@ -236,6 +245,8 @@ mod tests {
         let disk = || Outer(io::Error::new(io::ErrorKind::StorageFull, "no\nspace"));
         let error = Err::<(), _>(disk()).context("writing").with_context(|| "export").unwrap_err();
         assert_eq!(error.to_string(), "export: writing: outer: no space");
+        let named = Err::<(), _>(disk()).context("a\x1b[31m\n.png").unwrap_err();
+        assert_eq!(named.to_string(), "a\\u001b[31m .png: outer: no space");
         assert_eq!(error.kind(), ErrorKind::BadInput);
         assert_eq!(Error::from(Outer(io::Error::other("bug"))).kind().exit_code(), FAILED);
     }

@@ -40,7 +40,8 @@ pub fn write_regular(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// Refuses an output that is one of the files that are read, under whatever name: to write it would destroy what is read. An
-/// input may be missing, such as the `-wal` file beside a journal.
+/// input may be missing, such as the `-wal` file beside a journal. An output that is a database, such as another journal, is
+/// refused too: none of our outputs is one, and a journal cannot be made again.
 ///
 /// # Errors
 /// Returns an error of the kind `InvalidInput` that names the two.
@@ -54,8 +55,18 @@ pub fn refuse_overwriting(output: &Path, inputs: impl IntoIterator<Item = impl A
                 input.as_ref().display()
             ),
         )),
+        None if is_database(output) => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("cannot write {}: it is a SQLite database, a journal perhaps; name another file", output.display()),
+        )),
         None => Ok(()),
     }
+}
+
+/// Whether a file begins as SQLite's do.
+fn is_database(path: &Path) -> bool {
+    let mut head = [0; 16];
+    open_regular(path).and_then(|mut file| file.read_exact(&mut head)).is_ok() && head == *b"SQLite format 3\0"
 }
 
 /// Whether two paths lead to one regular file, through symbolic or hard links too, or will do so once it exists.

@@ -56,9 +56,11 @@ pub mod expression;
 pub mod face;
 pub mod files;
 pub mod graph;
+pub mod line;
 pub mod memory;
 pub mod picture;
 pub mod selftest;
+pub mod toml_error;
 pub mod trust;
 
 pub use bundle::{Bundle, BundleError, Manifest};

@@ -138,6 +138,17 @@ fn a_gain_added_to_or_changed_in_the_manifest_is_refused() {
 }
 
 #[test]
+fn a_name_that_would_control_a_terminal_is_refused() {
+    for name in ["a\nb", "a\u{1b}[31m", "\r"] {
+        let mut manifest = graphs::manifest();
+        manifest.name = name.to_owned();
+        let text = toml::to_string(&manifest).unwrap();
+        let error = Manifest::from_toml(&text, Path::new("here")).unwrap_err().to_string();
+        assert!(error.contains("expected a name without") && !error.contains(char::is_control), "{error:?}");
+    }
+}
+
+#[test]
 fn a_gain_that_makes_no_sense_or_is_in_an_old_format_is_refused() {
     for (format, below, to, told) in
         [(2, 0, 100, "low_light from 0"), (2, 101, 100, "low_light from 101"), (1, 70, 100, "`format = 2`")]

@@ -8,6 +8,7 @@ use expression_core::Turn;
 use expression_core::thermal::ThermalLimits;
 use expression_engine::error::{Classify, ErrorKind};
 use expression_engine::files;
+use expression_engine::toml_error::{in_plain_words, key_before};
 use serde::Deserialize;
 use toml::de::DeTable;
 
@@ -291,8 +292,15 @@ impl Board {
             wrong(place.unwrap_or_default(), reason)
         };
         let refused = |error: toml::de::Error| {
-            let reason = settings::with_nearest(&error.message().replace('\n', " "));
-            at(error.span().map(|span| span.start), reason)
+            let start = error.span().map(|span| span.start);
+            let reason = match in_plain_words(error.message()) {
+                Some(plain) => match start.and_then(|start| text.get(..start)).and_then(key_before) {
+                    Some(key) => format!("{key}: {plain}"),
+                    None => plain,
+                },
+                None => settings::with_nearest(&error.message().replace('\n', " ")),
+            };
+            at(start, reason)
         };
         let mut file = DeTable::parse(text).map_err(refused)?;
         let entries = settings::entries(file.get_ref(), text);

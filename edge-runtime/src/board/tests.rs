@@ -57,7 +57,11 @@ fn refusal(old: &str, new: &str) -> String {
 fn wrong_files_are_refused_with_the_place_and_the_reason() {
     for (old, new, expected) in [
         ("threads = 3", "threads = 0", "threads 0 is not between"),
-        ("threads = 3", "threads = \"3\"", ", line 7: invalid type: string"),
+        (
+            "threads = 3",
+            "threads = \"3\"",
+            ", line 7: threads: expected a whole number, not negative, found the text \"3\"",
+        ),
         ("threads = 3", "treads = 3", ", line 7: unknown field `treads`"),
         ("threads = 3\n", "", "missing field `threads`"),
         ("detect_every = 5", "detect_every = 0", "detect_every 0"),
@@ -123,7 +127,7 @@ fn the_journal_table_takes_every_key_and_no_other() {
         ("commit_every = 2", "commit_every"),
         ("max_bytes = 5", "max_bytes is 5"),
         ("retry_seconds = -1.0", "seconds"),
-        ("keep_faces = 1", "invalid type"),
+        ("keep_faces = 1", "keep_faces: expected true or false, found 1"),
     ] {
         let message = parsed(table).unwrap_err().to_string();
         assert!(message.starts_with("my.toml") && message.contains(says), "{table}: {message}");

@@ -56,8 +56,7 @@ impl Cmd {
                     expression_engine::error::print(&line)?;
                 }
                 Err(error) if error.downcast_ref::<PictureError>().is_some() => {
-                    // Names of files may hold what a terminal would obey.
-                    eprintln!("skipped: {}", escaped(&error.to_string()));
+                    eprintln!("skipped: {error}");
                     unreadable += 1;
                 }
                 Err(error) => return Err(error),
@@ -135,18 +134,5 @@ impl Classifier {
             integer_scores: Some(scores.integer),
             ..seen
         }
-    }
-}
-
-/// The text with its control characters as escapes.
-fn escaped(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn control_characters_are_escaped_and_nothing_else() {
-        assert_eq!(super::escaped("a\x1b[2K\u{e9}'\n"), "a\\u{1b}[2K\u{e9}'\\n");
     }
 }

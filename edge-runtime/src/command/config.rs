@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use expression_engine::Error;
 use expression_engine::error::{Context, Result, print};
+use expression_engine::line::one_line;
 
 use super::settings::{self, Settings};
 use crate::board::{self, Board};
@@ -87,7 +88,9 @@ impl Check {
         let mut wrong = 0;
         for file in &self.files {
             match (check(file), self.files.as_slice()) {
-                (Ok(board), _) => print(&format!("{}: ok, {} ({})", file.display(), board.title, board.name))?,
+                (Ok(board), _) => {
+                    print(&one_line(&format!("{}: ok, {} ({})", file.display(), board.title, board.name)))?;
+                }
                 (Err(error), [_]) => return Err(error),
                 (Err(error), _) => {
                     wrong += 1;

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use expression_engine::Error;
 use expression_engine::error::Result;
+use expression_engine::line::{LogLines, one_line};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -52,7 +53,7 @@ impl Verbosity {
         IS_QUIET.store(self.quiet, Ordering::Relaxed);
         let filter = self.filter()?;
         let in_colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|text| text.is_empty());
-        let lines = tracing_subscriber::fmt::layer().with_writer(|| AboveStatus).with_ansi(in_colour);
+        let lines = tracing_subscriber::fmt::layer().with_writer(|| LogLines(AboveStatus)).with_ansi(in_colour);
         tracing_subscriber::registry().with(lines).with(filter).init();
         Ok(())
     }
@@ -93,6 +94,6 @@ pub fn clear_status() {
 /// Writes a line for people to stderr, unless they want quiet.
 pub fn say(line: &str) {
     if !IS_QUIET.load(Ordering::Relaxed) {
-        let _ = writeln!(io::stderr(), "{line}");
+        let _ = writeln!(io::stderr(), "{}", one_line(line));
     }
 }

@@ -114,7 +114,29 @@ pub fn try_parse(mut arguments: Vec<OsString>, variables: bool) -> Result<Parsed
         None => None,
     };
     let cli = command.try_get_matches_from(&arguments).and_then(|matches| Cli::from_arg_matches(&matches));
-    Ok(cli.map(|cli| (cli, settings)))
+    let lacking =
+        cli.as_ref().err().zip(settings.as_ref()).and_then(|(error, settings)| of_board_file(error, settings));
+    match lacking {
+        Some(error) => Err(error),
+        None => Ok(cli.map(|cli| (cli, settings))),
+    }
+}
+
+/// The error about a flag that is missing and that settings of the board file ask for, by the names of their keys.
+fn of_board_file(error: &clap::Error, settings: &Settings) -> Option<Error> {
+    let (clap::error::ErrorKind::MissingRequiredArgument, Some(ContextValue::Strings(missing))) =
+        (error.kind(), error.get(ContextKind::InvalidArg))
+    else {
+        return None;
+    };
+    let flag = missing.first()?.split(' ').next()?.strip_prefix("--")?.replace('-', "_");
+    let needed = SETTINGS.iter().find(|setting| setting.flag == flag)?.key;
+    let table = |key: &'static str| key.split_once('.').map(|(table, _)| table);
+    let asks = settings.board.settings.iter().find(|found| table(found.setting.key) == table(needed))?;
+    let (file, line, table) = (&settings.file, asks.line, table(needed)?);
+    Some(Error::bad_input(format!(
+        "{file}, line {line}: [{table}] lacks {needed}; add it, or remove what is set there"
+    )))
 }
 
 /// The place behind `run` or `config show`. No flag that may stand before them takes a value.

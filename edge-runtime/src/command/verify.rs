@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use expression_engine::error::Result;
+use expression_engine::error::{Result, print};
+use expression_engine::line::one_line;
 use expression_engine::trust::{Trust, Verdict};
 use expression_engine::{Bundle, files};
 
@@ -33,7 +34,7 @@ impl Cmd {
             let verdict = verify(path, policy.trust())?;
             let by = verdict.key().map(|key| format!(", by key {key}")).unwrap_or_default();
             let sequence = verdict.sequence().map(|number| format!(", sequence number {number}")).unwrap_or_default();
-            expression_engine::error::print(&format!("{}: {}{by}{sequence}", path.display(), verdict.name()))?;
+            print(&one_line(&format!("{}: {}{by}{sequence}", path.display(), verdict.name())))?;
         }
         Ok(())
     }

@@ -10,6 +10,7 @@ mod storage;
 mod unit;
 
 use expression_engine::error::Result;
+use expression_engine::line::one_line;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -77,7 +78,7 @@ impl Finding {
     /// The finding in a line.
     pub fn line(&self) -> String {
         let advice = self.advice.as_ref().map(|advice| format!("; {advice}")).unwrap_or_default();
-        format!("{:<5} {:<11} {}{advice}", self.outcome.name(), self.check, self.found)
+        one_line(&format!("{:<5} {:<11} {}{advice}", self.outcome.name(), self.check, self.found))
     }
 }
 

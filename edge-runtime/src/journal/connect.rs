@@ -33,7 +33,7 @@ pub(super) fn open(path: &Path) -> Result<Connection, Failure> {
 
 fn connect(path: &Path) -> Result<Connection, Failure> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    checked(Connection::open_with_flags(path, flags)?)
+    checked(owner::open_file(path, flags)?)
 }
 
 fn checked(conn: Connection) -> Result<Connection, Failure> {

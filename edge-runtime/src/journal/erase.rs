@@ -7,7 +7,7 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
 use super::connect::BUSY;
 use super::failure::Failure;
 use super::schema::NEWEST;
-use super::{JournalError, Reader};
+use super::{JournalError, Reader, owner};
 use crate::clock;
 use crate::event::Event;
 
@@ -37,7 +37,7 @@ pub fn erase_faces(reader: &Reader, records: &[i64]) -> Result<Erased, JournalEr
 
 fn erase(path: &Path, records: &[i64]) -> Result<Erased, Failure> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut conn = Connection::open_with_flags(path, flags)?;
+    let mut conn = owner::open_file(path, flags)?;
     conn.busy_timeout(BUSY)?;
     conn.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF; PRAGMA secure_delete = ON;")?;
     let mut deleted = 0;

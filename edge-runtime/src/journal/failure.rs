@@ -58,7 +58,7 @@ impl Kind {
     /// What the user can do.
     pub fn advice(self) -> &'static str {
         match self {
-            Kind::Full => "make room on the disk or lower max_bytes",
+            Kind::Full => "make room on the disk, or give a smaller --journal-size (journal.max_bytes)",
             Kind::ReadOnly => {
                 "give a --journal in a folder that this user may write, on a disk that is mounted read-write"
             }

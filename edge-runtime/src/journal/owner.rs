@@ -93,8 +93,14 @@ fn look(path: &Path, head: &[u8], is_alone: bool) -> Result<FileState, Failure> 
     }
     // A log can only be read together with its file, which makes SQLite write an index of it.
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let conn = if is_alone { open_immutable(path)? } else { Connection::open_with_flags(path, flags)? };
+    let conn = if is_alone { open_immutable(path)? } else { open_file(path, flags)? };
     schema::state(&conn)
+}
+
+/// Opens the file at a path, whatever it is called: SQLite takes `file:a.db` for an address, and `:memory:` for no file at all.
+pub(super) fn open_file(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
+    // An absolute path stays as it is.
+    Connection::open_with_flags(Path::new(".").join(path), flags)
 }
 
 /// Opens a file as if nothing could write to it. SQLite looks at no file beside it then, and makes none.

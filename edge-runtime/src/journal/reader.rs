@@ -9,7 +9,7 @@ use rusqlite::{Connection, OpenFlags, Row as Columns, params};
 use super::connect::{self, BUSY};
 use super::failure::{Failure, Kind};
 use super::quarantine::beside;
-use super::{Entry, EventRow, JournalError, Minute, Range, Row, SessionRow, columns, schema};
+use super::{Entry, EventRow, JournalError, Minute, Range, Row, SessionRow, columns, owner, schema};
 
 /// Rows that are read at a time. Short reads let the writer's log begin anew between them.
 const PIECE: usize = 4096;
@@ -208,7 +208,7 @@ impl Reader {
         let write = || -> Result<(), Failure> {
             if self.writable.get().is_none() {
                 let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-                let conn = Connection::open_with_flags(&self.path, flags)?;
+                let conn = owner::open_file(&self.path, flags)?;
                 conn.busy_timeout(BUSY)?;
                 conn.execute_batch("PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = OFF;")?;
                 // Only this thread has it, so nobody else can have filled it.
@@ -228,7 +228,7 @@ impl Reader {
     /// connection that may only read, so this one may write where the file allows it, and changes nothing all the same.
     pub(super) fn for_checks(&self) -> rusqlite::Result<Connection> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let conn = Connection::open_with_flags(&self.path, flags)?;
+        let conn = owner::open_file(&self.path, flags)?;
         conn.busy_timeout(BUSY)?;
         conn.pragma_update(None, "query_only", true)?;
         conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;

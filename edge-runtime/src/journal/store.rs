@@ -36,8 +36,12 @@ impl Store {
             std::fs::create_dir_all(folder)?;
         }
         owner::check(path)?;
+        if let Some(target) = lost_target(path) {
+            let message = format!("it is a link to {}, and there is no such folder", target.display());
+            return Err(Failure::new(Kind::ReadOnly, message));
+        }
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let conn = Connection::open_with_flags(path, flags)?;
+        let conn = owner::open_file(path, flags)?;
         conn.busy_timeout(BUSY)?;
         // FULL syncs the log at each commit; NORMAL would only at checkpoints, and a power cut would take commits back.
         conn.execute_batch(&format!(
@@ -157,6 +161,13 @@ impl Store {
         transaction.commit()?;
         Ok(id)
     }
+}
+
+/// Where a link leads whose folder does not exist, on a disk that is not mounted for instance.
+fn lost_target(path: &Path) -> Option<PathBuf> {
+    let target = path.parent()?.join(std::fs::read_link(path).ok()?);
+    let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    (!path.exists() && !folder.is_dir()).then_some(target)
 }
 
 fn identity(path: &Path) -> Option<(u64, u64)> {

@@ -1,5 +1,6 @@
 //! The journal as the queue of a broker: an outage of any length loses nothing that the journal still holds.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -30,20 +31,33 @@ pub struct Journaled<W> {
     reader: Option<Reader>,
     payload: W,
     position: Option<i64>,
+    /// Device and number of the file that was read last.
+    file: Option<(u64, u64)>,
 }
 
 impl<W: WriteEntry> Journaled<W> {
     /// Reads the journal at `path`, which `writer` writes; `payload` makes the messages.
     pub fn new(path: &Path, writer: Arc<Writer>, payload: W) -> Journaled<W> {
-        Journaled { path: path.to_owned(), writer, reader: None, payload, position: None }
+        Journaled { path: path.to_owned(), writer, reader: None, payload, position: None, file: None }
     }
 
     fn open(&mut self) -> Result<(), JournalError> {
         if self.reader.is_none() {
+            let file = identity(&self.path);
             self.reader = Some(Reader::open(&self.path)?);
             self.payload.reset();
+            self.file = file;
         }
         Ok(())
+    }
+
+    /// Begins anew if the writer has put another file in the place of a damaged or lost one: all in it is of this run.
+    fn follow(&mut self) {
+        let found = identity(&self.path);
+        if self.file.is_some() && found.is_some() && found != self.file {
+            self.writer.set_cursor(CURSOR, 0);
+            (self.reader, self.file, self.position) = (None, found, Some(0));
+        }
     }
 
     fn read(&mut self, position: i64, limit: usize) -> Result<Vec<telemetry::BacklogEntry>> {
@@ -55,6 +69,10 @@ impl<W: WriteEntry> Journaled<W> {
     }
 }
 
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    path.metadata().ok().map(|metadata| (metadata.dev(), metadata.ino()))
+}
+
 impl<W: WriteEntry> telemetry::Backlog for Journaled<W> {
     fn after(&mut self, position: i64, limit: usize) -> Result<Vec<telemetry::BacklogEntry>> {
         // A file that was moved out of the way is opened anew the next time.
@@ -62,6 +80,7 @@ impl<W: WriteEntry> telemetry::Backlog for Journaled<W> {
     }
 
     fn position(&mut self) -> Result<i64> {
+        self.follow();
         if let Some(position) = self.position {
             return Ok(position);
         }
@@ -80,5 +99,60 @@ impl<W: WriteEntry> telemetry::Backlog for Journaled<W> {
         self.writer.set_cursor(CURSOR, position);
         self.position = Some(position);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::event::Event;
+    use crate::journal::{Config, Session};
+    use crate::telemetry::Backlog;
+
+    struct Numbers;
+
+    impl WriteEntry for Numbers {
+        fn write(&mut self, _: &Reader, entry: &Entry) -> Result<String> {
+            Ok(entry.id().to_string())
+        }
+
+        fn reset(&mut self) {}
+    }
+
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    #[test]
+    fn another_file_in_the_place_of_the_journal_is_read_from_its_beginning() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal");
+        let config = Config { commit_every: Duration::from_millis(1), ..Config::default() };
+        let writer = Arc::new(Writer::open(&path, config, Session::here()).unwrap());
+        let pause = || writer.event(Event::RecordingPaused { by: "test".into() });
+        (0..10).for_each(|_| pause());
+        assert!(writer.flush(PATIENCE));
+        let mut backlog = Journaled::new(&path, Arc::clone(&writer), Numbers);
+        // A broker that is new to the journal gets nothing of the past.
+        let position = backlog.position().unwrap();
+        assert!(position >= 10 && backlog.after(position, 64).unwrap().is_empty());
+        pause();
+        assert!(writer.flush(PATIENCE));
+        assert!(!backlog.after(position, 64).unwrap().is_empty());
+        backlog.set_position(position + 1).unwrap();
+        for suffix in ["", "-wal", "-shm"] {
+            let name = |name: &str| folder.path().join(format!("{name}{suffix}"));
+            std::fs::rename(name("journal"), name("moved")).unwrap();
+        }
+        // The first attempt finds that the file has gone.
+        for _ in 0..2 {
+            pause();
+            writer.flush(PATIENCE);
+        }
+        let until = std::time::Instant::now() + PATIENCE;
+        while !writer.flush(PATIENCE) && std::time::Instant::now() < until {}
+        let position = backlog.position().unwrap();
+        assert_eq!(position, 0);
+        assert!(backlog.after(position, 64).unwrap().len() >= 2);
     }
 }

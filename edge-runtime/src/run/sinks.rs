@@ -15,6 +15,10 @@ use crate::journal::{self, Writer};
 use crate::service::Service;
 use crate::telemetry::Telemetry;
 
+/// How long the end of a run waits for the last commit before the broker's turn.
+#[cfg(feature = "mqtt")]
+const LAST_COMMIT: std::time::Duration = std::time::Duration::from_secs(1);
+
 /// Lights, display and privacy button.
 pub trait Indicate {
     /// Shows a state. Does not wait for the lights.
@@ -206,6 +210,11 @@ impl<L: Indicate, S: Notify> Sinks<L, S> {
     pub fn close(mut self, reason: &str) -> Result<Option<JournalSummary>> {
         self.send(Event::Stop { reason: reason.to_owned() });
         let Sinks { journal, telemetry, mut condition, .. } = self;
+        // What was seen last goes to the broker too, which gets what is committed.
+        #[cfg(feature = "mqtt")]
+        if let (Some(writer), Some(true)) = (&journal, telemetry.connected_to_broker()) {
+            writer.flush(LAST_COMMIT);
+        }
         // It reads the journal, and writes how far it came, until here.
         drop(telemetry);
         let Some(mut journal) = journal.and_then(Arc::into_inner) else { return Ok(None) };

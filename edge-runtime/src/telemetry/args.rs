@@ -36,9 +36,10 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = whole::<u8>("whole pictures per second", 1..=60))]
     pub preview_rate: u8,
 
-    /// Also answer requests for this host name on a loopback address, for a reverse proxy; may be repeated.
+    /// Also answer requests for this host name on a loopback address of --preview or --metrics, for a reverse proxy; may be
+    /// repeated.
     #[cfg(feature = "preview")]
-    #[arg(long, value_name = "NAME", requires = "preview", value_parser = parse_host_name)]
+    #[arg(long, value_name = "NAME", value_parser = parse_host_name)]
     pub preview_host: Vec<String>,
 
     /// Let pages of this origin show the preview in a frame, such as `http://homeassistant.local:8123`; may be repeated.
@@ -95,7 +96,7 @@ pub struct TelemetryOptions {
     /// Most pictures and observations per second that the preview sends.
     #[cfg(feature = "preview")]
     pub preview_rate: u8,
-    /// Names besides localhost under which a preview on a loopback address may be asked for.
+    /// Names besides localhost under which preview and metrics on a loopback address may be asked for.
     #[cfg(feature = "preview")]
     pub preview_hosts: Vec<String>,
     /// Origins whose pages may show the preview in a frame.
@@ -140,13 +141,35 @@ impl Args {
         false
     }
 
+    /// Whether an address to serve at was given, if only to turn it off.
+    #[cfg(feature = "preview")]
+    fn serves(&self) -> bool {
+        #[cfg(feature = "metrics")]
+        if self.metrics.is_some() {
+            return true;
+        }
+        self.preview.is_some()
+    }
+
     /// Checks the flags without reading the files that they name.
     ///
     /// # Errors
-    /// Returns an error if the broker's address is invalid.
+    /// Returns an error if the broker's address is invalid, or if there is nothing that could be asked for by a `--preview-host`.
     pub fn check(&self) -> Result<(), TelemetryError> {
+        #[cfg(feature = "preview")]
+        if !self.preview_host.is_empty() && !self.serves() {
+            return Err(TelemetryError::Usage("--preview-host needs --preview or --metrics, whose requests it allows"));
+        }
         #[cfg(feature = "mqtt")]
-        self.mqtt.as_deref().map(Address::parse).transpose()?;
+        if let Some(address) = self.mqtt.as_deref().map(Address::parse).transpose()? {
+            #[cfg(feature = "mqtt-tls")]
+            if self.mqtt_ca_file.is_some() && !address.tls {
+                return Err(TelemetryError::Usage(
+                    "--mqtt-ca-file is for an encrypted connection, which mqtt:// is not; write --mqtt mqtts://HOST",
+                ));
+            }
+            let _ = address;
+        }
         Ok(())
     }
 
@@ -155,6 +178,7 @@ impl Args {
     /// # Errors
     /// Returns an error if a file cannot be read or holds no token, or if the broker's address is invalid.
     pub fn options(&self) -> Result<TelemetryOptions, TelemetryError> {
+        self.check()?;
         std::sync::LazyLock::force(&super::today::ZONE);
         Ok(TelemetryOptions {
             #[cfg(feature = "preview")]

@@ -209,7 +209,8 @@ impl Telemetry {
 }
 
 impl Drop for Telemetry {
-    /// Tells the broker that this program is offline and ends all connections and threads. Takes at most two seconds for each.
+    /// Publishes what is left, tells the broker that this program is offline, and ends all connections and threads. Takes at most three
+    /// seconds for the broker, and two for the others.
     fn drop(&mut self) {
         #[cfg(feature = "mqtt")]
         drop(self.publisher.take());

@@ -65,12 +65,24 @@ impl std::fmt::Debug for Token {
 /// Returns [`TelemetryError::Secret`] if the file is not a regular one or cannot be read as text.
 pub fn secret(path: &Path) -> Result<String, TelemetryError> {
     let text = files::read_text(path, MAX_BYTES).map_err(TelemetryError::Secret)?;
+    // Editors on Windows begin a file with a byte order mark, which nobody sees.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     Ok(text.lines().next().unwrap_or("").trim_end().to_owned())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_secret_is_the_first_line_whatever_ends_it_or_marks_its_beginning() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("password");
+        for text in ["pass word", "pass word\n", "pass word\r\nmore\r\n", "\u{feff}pass word\r\n"] {
+            std::fs::write(&file, text).unwrap();
+            assert_eq!(secret(&file).unwrap(), "pass word", "{text:?}");
+        }
+    }
 
     #[test]
     fn a_token_is_long_and_plain_and_is_not_shown() {

@@ -179,6 +179,11 @@ pub fn now() -> u64 {
 /// # Errors
 /// Returns an error if the file cannot be read or the signature cannot be written.
 pub fn sign_file(key: &SecretKey, path: &Path, sequence: u64) -> Result<PathBuf> {
+    // A pipe would be waited for, and a device may have no end.
+    let metadata = fs::metadata(path).map_err(|error| file_error(path, &error))?;
+    if !metadata.is_file() {
+        return Err(SigningError::File { path: path.to_owned(), reason: "not a regular file".to_owned() });
+    }
     let bytes = fs::read(path).map_err(|error| file_error(path, &error))?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let signature = with_suffix(path, SUFFIX);

@@ -67,6 +67,8 @@ fn first_line(path: &Path) -> Result<Zeroizing<String>, String> {
     let read = File::open(path).and_then(|file| file.take(most).read_to_end(&mut bytes));
     read.map_err(|error| error.to_string())?;
     let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    // Editors on Windows begin a file with a byte order mark, which nobody could type.
+    let line = line.strip_prefix("\u{feff}".as_bytes()).unwrap_or(line);
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     if line.len() as u64 > MAX_PASSWORD {
         return Err(format!("its first line is longer than {MAX_PASSWORD} bytes"));

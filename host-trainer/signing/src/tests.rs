@@ -65,11 +65,22 @@ fn what_is_not_a_key_is_refused_in_one_line_and_not_repeated() {
 }
 
 #[test]
+fn only_a_regular_file_is_signed() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = SecretKey::create(&folder.path().join("key"), None).unwrap();
+    for path in [folder.path(), Path::new("/dev/null")] {
+        assert!(refused(sign_file(&key, path, 1)).contains("not a regular file"));
+    }
+}
+
+#[test]
 fn the_password_is_the_first_line_of_its_file() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("password");
     fs::write(&file, "secret\nmore\n").unwrap();
     let given = Password { file: Some(file.clone()) };
+    assert_eq!(*given.get().unwrap(), "secret");
+    fs::write(&file, "\u{feff}secret\r\n").unwrap();
     assert_eq!(*given.get().unwrap(), "secret");
     for length in [1024, 1025] {
         fs::write(&file, format!("{}\r\nmore\n", "x".repeat(length))).unwrap();

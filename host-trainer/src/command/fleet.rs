@@ -101,8 +101,7 @@ impl Prometheus {
         }
         let text = fleet::service_discovery(&members)?;
         match &self.output {
-            Some(path) => files::write_bytes(path, format!("{text}\n").as_bytes())
-                .with_context(|| format!("cannot write {}", path.display())),
+            Some(path) => Ok(files::write_bytes(path, format!("{text}\n").as_bytes())?),
             None => print(&text),
         }
     }

@@ -2,11 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use expression_engine::selftest::{self, SelfTestError};
 use expression_engine::trust::signature_path;
 use expression_engine::{Bundle, bundle, files};
 use expression_signing::sign_file;
 
 use super::key::PasswordArgs;
+use crate::error::Context;
 
 /// Sign bundles and programs for boards that accept only what you signed.
 ///
@@ -34,7 +36,7 @@ impl Cmd {
     /// Runs the command.
     ///
     /// # Errors
-    /// Returns an error if a bundle is damaged, a file cannot be read or written, or the key cannot be used.
+    /// Returns an error if a bundle is damaged or its labels are not those of its self-test, if a file cannot be read or written, or the key cannot be used.
     pub fn run(&self) -> crate::Result<()> {
         let signed = self.paths.iter().map(|path| signed_file(path)).collect::<crate::Result<Vec<_>>>()?;
         let key = self.password.open(&self.key)?;
@@ -51,11 +53,20 @@ impl Cmd {
     }
 }
 
-/// The file that is signed for a path. A bundle is checked first: a signature should not make a damaged one look good.
+/// The file that is signed for a path. A bundle is checked first: a signature should not make one look good that is damaged, or
+/// whose labels were swapped.
 fn signed_file(path: &Path) -> crate::Result<PathBuf> {
     if !path.is_dir() {
+        // Before anything is signed, and without waiting for a pipe.
+        let opened = files::open_regular(path).map(drop);
+        opened.with_context(|| format!("cannot read {}", path.display()))?;
         return Ok(path.to_owned());
     }
-    Bundle::open(path)?.verify()?;
-    Ok(path.join(bundle::MANIFEST))
+    let bundle = Bundle::open(path)?;
+    bundle.verify()?;
+    match selftest::vectors(&bundle) {
+        // `upgrade` adds them; boards refuse the bundle until then.
+        Ok(_) | Err(SelfTestError::WithoutLabels) => Ok(path.join(bundle::MANIFEST)),
+        Err(error) => Err(error.into()),
+    }
 }

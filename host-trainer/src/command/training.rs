@@ -157,8 +157,11 @@ pub enum Numbering {
 
 /// The name of a run, which is one folder in RUNS.
 fn run_name(text: &str) -> Result<String, String> {
-    let is_name = !text.is_empty() && !text.starts_with(['.', '-']) && !text.contains(['/', '\0']);
-    is_name.then(|| text.to_owned()).ok_or_else(|| "give a name without / that does not begin with . or -".to_owned())
+    let is_name =
+        !text.is_empty() && !text.starts_with(['.', '-']) && !text.contains(|c: char| c == '/' || c.is_control());
+    is_name
+        .then(|| text.to_owned())
+        .ok_or_else(|| "give a name without / and control characters that does not begin with . or -".to_owned())
 }
 
 /// The name of a data set, for folders: that of its folder or file in lower case, or its kind if it has none.
@@ -176,7 +179,7 @@ mod tests {
 
     #[test]
     fn a_run_stays_in_the_folder_of_runs() {
-        for wrong in ["", ".", "..", "../evil", "a/b", "/tmp/evil", "-x", ".hidden"] {
+        for wrong in ["", ".", "..", "../evil", "a/b", "/tmp/evil", "-x", ".hidden", "a\nb", "a\u{1b}[31m"] {
             assert!(run_name(wrong).is_err(), "{wrong:?}");
         }
         for name in ["faces-edge-2", "a..b", "Über uns", "1.5"] {

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use expression_engine::line::one_line;
 use expression_engine::trust::{Key, Trust, TrustError, Verdict};
 use expression_engine::{Bundle, files};
 
@@ -28,7 +29,8 @@ impl Cmd {
         let trust = Trust::new(keys.map_err(TrustError::from)?, true)?;
         for path in &self.paths {
             if let Verdict::Valid { key, sequence, .. } = verify(path, &trust)? {
-                crate::error::print(&format!("{}: valid, by key {key}, sequence number {sequence}", path.display()))?;
+                let line = format!("{}: valid, by key {key}, sequence number {sequence}", path.display());
+                crate::error::print(&one_line(&line))?;
             }
         }
         Ok(())

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ChildStderr, Command, Stdio};
 
 use expression_core::Label;
+use expression_engine::line::one_line;
 use serde::{Deserialize, Serialize};
 
 pub use gallery::{annotated, gallery};
@@ -87,7 +88,7 @@ pub fn classify(
     let (named, nameless): (Vec<PathBuf>, Vec<PathBuf>) =
         pictures.iter().cloned().partition(|picture| picture.to_str().is_some());
     for picture in &nameless {
-        eprintln!("skipped: {}: its name is not UTF-8; rename it", picture.display());
+        eprintln!("skipped: {}: its name is not UTF-8; rename it", one_line(&picture.display().to_string()));
     }
     let mut unreadable = nameless.len();
     for part in by_length(&named) {

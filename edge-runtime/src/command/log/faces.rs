@@ -1,5 +1,6 @@
 //! `edge-runtime log faces`
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -20,7 +21,8 @@ use crate::number::whole;
 ///
 /// Files are named TIME_session-S_track-T_LABEL_ID.png. TIME is UTC with `-` in place of `:`; LABEL is `unsure` if no label
 /// was likely enough, or the reason if the face could not be read; ID is the record's id in `log export`. faces.csv, beside
-/// them, has a row per face in the chosen order, with the probabilities of the labels. `host-trainer label` reads the folder.
+/// them, has a row per face in the chosen order, with the probabilities of the labels; rows of earlier exports follow.
+/// `host-trainer label` reads the folder.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   edge-runtime log faces --journal journal.db -o faces
@@ -84,6 +86,10 @@ impl Cmd {
                 ));
             }
             files::refuse_overwriting(&folder.join(TABLE), files_of(reader.path()))?;
+            if folder.exists() && !folder.is_dir() {
+                let folder = folder.display();
+                return Err(Error::bad_input(format!("cannot write faces to {folder}: it is a file; name a folder")));
+            }
         }
         let chosen = self.choose(&reader, &range)?;
         if chosen.is_empty() {
@@ -131,11 +137,10 @@ impl Cmd {
     /// Writes the faces and the table, and returns how many there are.
     fn export(&self, reader: &Reader, chosen: &[Row], folder: &Path) -> Result<u64> {
         let mut sessions = Sessions::read(reader)?;
+        let earlier = earlier(&folder.join(TABLE))?;
         let mut table = csv::Writer::from_writer(Vec::new());
-        let labels = Label::ALL.map(Label::name);
-        let head = ["file", "id", "time", "session", "track", "quality", "label", "confidence"];
-        table.write_record(head.iter().chain(&labels)).map_err(Error::failure)?;
-        let mut count = 0;
+        table.write_record(head()).map_err(Error::failure)?;
+        let mut written_now = BTreeSet::new();
         for row in chosen {
             // It may have been deleted meanwhile.
             let Some((channels, size, pixels)) = reader.face(row.id)? else { continue };
@@ -158,18 +163,48 @@ impl Cmd {
                 format!("cannot write {}", path.display())
             })?;
             table.write_record(fields(&name, row, sessions.get(reader, row.session)?)).map_err(Error::failure)?;
-            count += 1;
+            written_now.insert(name);
         }
-        if count > 0 {
+        if !written_now.is_empty() {
+            // Those of other journals, and of faces that are deleted by now: nothing else knows their scores.
+            for row in earlier.iter().filter(|row| row.get(0).is_some_and(|name| !written_now.contains(name))) {
+                table.write_record(row).map_err(Error::failure)?;
+            }
             let table = table.into_inner().map_err(|error| Error::failure(error.to_string()))?;
             files::write_bytes(&folder.join(TABLE), &table)?;
         }
-        Ok(count)
+        Ok(written_now.len() as u64)
     }
 }
 
 /// The table beside the pictures.
 const TABLE: &str = "faces.csv";
+
+/// The columns of the table.
+fn head() -> Vec<&'static str> {
+    let own = ["file", "id", "time", "session", "track", "quality", "label", "confidence"];
+    own.into_iter().chain(Label::ALL.map(Label::name)).collect()
+}
+
+/// The rows of a table that an earlier export wrote; none if there is no such file.
+///
+/// # Errors
+/// Returns an error if the file cannot be read, or is not such a table.
+fn earlier(path: &Path) -> Result<Vec<csv::StringRecord>> {
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    let text = files::read(path)?;
+    let mut table = csv::Reader::from_reader(text.as_slice());
+    let is_ours = table.headers().is_ok_and(|found| found.iter().eq(head()));
+    let rows = table.records().collect::<csv::Result<Vec<_>>>().ok().filter(|_| is_ours);
+    rows.ok_or_else(|| {
+        let path = path.display();
+        Error::bad_input(format!(
+            "{path} is not a table that `log faces` wrote; it was left as it is: name another folder"
+        ))
+    })
+}
 
 /// The fields of a face in the table; probabilities are empty if they are not known.
 fn fields(name: &str, row: &Row, session: &SessionRow) -> Vec<String> {

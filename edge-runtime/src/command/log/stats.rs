@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use expression_core::{Label, Quality};
 use expression_engine::Error;
 use expression_engine::error::{self, print};
+use expression_engine::line::one_line;
 use serde::{Serialize, Serializer};
 
 use super::{Source, moment};
@@ -226,5 +227,6 @@ fn table(stats: &Stats) -> String {
             session.program
         ));
     }
-    lines.join("\n")
+    // A journal from elsewhere may hold any names.
+    lines.iter().map(|line| one_line(line)).collect::<Vec<_>>().join("\n")
 }

@@ -1,6 +1,7 @@
 //! `edge-runtime log tail`
 
 use expression_engine::error::Result;
+use expression_engine::line::one_line;
 use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -84,10 +85,10 @@ impl Cmd {
     fn line(&self, reader: &Reader, sessions: &mut Sessions, entry: &Entry) -> Result<String> {
         Ok(match (entry, self.json) {
             (entry, true) => json(reader, sessions, entry)?,
-            (Entry::Record(row), false) => sentence(row),
+            (Entry::Record(row), false) => one_line(&sentence(row)),
             (Entry::Event(row), false) => {
                 let detail = row.detail.as_deref().unwrap_or_default();
-                format!("{}  event {} {detail}", moment::text(row.stamp.wall_us), row.kind).trim_end().to_owned()
+                one_line(format!("{}  event {} {detail}", moment::text(row.stamp.wall_us), row.kind).trim_end())
             }
         })
     }

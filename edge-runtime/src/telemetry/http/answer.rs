@@ -102,7 +102,7 @@ impl Site {
             return answer;
         }
         let _: Pass = pass;
-        match request.uri().path() {
+        match wanted(request.uri().path()) {
             "/health" => self.health(),
             #[cfg(feature = "metrics")]
             "/metrics" => {
@@ -163,7 +163,7 @@ impl Site {
         use super::stream;
         use crate::telemetry::message;
         let head = request.method() == Method::HEAD;
-        Some(match request.uri().path() {
+        Some(match wanted(request.uri().path()) {
             "/" => {
                 let mut answer = content("text/html; charset=utf-8", page.html.clone());
                 let headers = answer.headers_mut();
@@ -178,12 +178,47 @@ impl Site {
             "/api/state" => content("application/json", message::text(&message::Overview::new(&self.shared.hub))),
             // Streams have no end, so they have no head of their own.
             "/frame.jpg" | "/stream.mjpg" | "/events" if head => {
-                plain(StatusCode::METHOD_NOT_ALLOWED, "Only GET is supported here.\n")
+                let mut answer = plain(StatusCode::METHOD_NOT_ALLOWED, "Only GET is supported here.\n");
+                answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET"));
+                answer
             }
             "/frame.jpg" => stream::picture(&self.shared, request.uri().query().unwrap_or("")).await,
             "/stream.mjpg" => stream::pictures(&self.shared),
             "/events" => stream::events(&self.shared),
             _ => return None,
         })
+    }
+}
+
+/// What there is besides the page, which is a folder.
+const PATHS: [&str; 7] = ["/icon.svg", "/api/state", "/frame.jpg", "/stream.mjpg", "/events", "/health", "/metrics"];
+
+/// The end of a path, which says what is wanted: a reverse proxy may have left its own path before it.
+fn wanted(path: &str) -> &str {
+    if path.ends_with('/') {
+        return "/";
+    }
+    PATHS.into_iter().find(|known| path.ends_with(known)).unwrap_or(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::wanted;
+
+    #[test]
+    fn a_path_may_begin_with_that_of_a_proxy() {
+        for (path, expected) in [
+            ("/", "/"),
+            ("/cam/", "/"),
+            ("//", "/"),
+            ("//frame.jpg", "/frame.jpg"),
+            ("/a/b/api/state", "/api/state"),
+            ("/cam/metrics", "/metrics"),
+            ("/cam", "/cam"),
+            ("/xframe.jpg", "/xframe.jpg"),
+            ("/state", "/state"),
+        ] {
+            assert_eq!(wanted(path), expected);
+        }
     }
 }

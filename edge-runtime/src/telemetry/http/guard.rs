@@ -27,7 +27,10 @@ pub struct Guard {
 /// What a token is compared with. Hashes are equally long, whatever is tried.
 struct Secret {
     token: [u8; 32],
-    /// The cookie that stands for the token, in hexadecimal: it does not give the token away.
+    /// The name of the cookie that stands for the token. Browsers keep cookies by host, whatever port or path: two boards behind
+    /// one proxy, or two programs on one board, must not overwrite each other's.
+    cookie_name: String,
+    /// Its value in hexadecimal, which does not give the token away.
     cookie: String,
     cookie_hash: [u8; 32],
 }
@@ -58,9 +61,11 @@ impl Guard {
 
     /// The guard of any other address.
     pub fn with_token(address: SocketAddr, token: &Token) -> Guard {
-        let cookie = expression_engine::files::sha256(format!("edge-runtime cookie\n{}", token.text()).as_bytes());
+        let hash = |what: &str| expression_engine::files::sha256(format!("{what}\n{}", token.text()).as_bytes());
+        let cookie = hash("edge-runtime cookie");
+        let cookie_name = format!("edge-runtime-{:.8}", hash("edge-runtime cookie name"));
         let (token, cookie_hash) = (Sha256::digest(token.text()).into(), Sha256::digest(&cookie).into());
-        Guard { address, hosts: Vec::new(), secret: Some(Secret { token, cookie, cookie_hash }) }
+        Guard { address, hosts: Vec::new(), secret: Some(Secret { token, cookie_name, cookie, cookie_hash }) }
     }
 
     /// Decides about a request by its headers and the query of its address.
@@ -74,8 +79,8 @@ impl Guard {
         if bearer.is_some_and(|tried| same(tried, &secret.token)) {
             return Ok(Pass::Known);
         }
-        let name = self.cookie_name();
-        let mut cookies = headers.get_all(COOKIE).iter().filter_map(|value| cookie(value.as_bytes(), name.as_bytes()));
+        let name = secret.cookie_name.as_bytes();
+        let mut cookies = headers.get_all(COOKIE).iter().filter_map(|value| cookie(value.as_bytes(), name));
         if cookies.any(|tried| same(tried, &secret.cookie_hash)) {
             return Ok(Pass::Known);
         }
@@ -87,13 +92,8 @@ impl Guard {
 
     /// The `Set-Cookie` that stands for the token from now on, in this browser, for pages of this very host.
     pub fn cookie(&self) -> Option<String> {
-        let cookie = &self.secret.as_ref()?.cookie;
-        Some(format!("{}={cookie}; Path=/; HttpOnly; SameSite=Strict; Max-Age=2592000", self.cookie_name()))
-    }
-
-    /// Cookies are a host's, whatever the port: two programs on one board must not overwrite each other's.
-    fn cookie_name(&self) -> String {
-        format!("edge-runtime-{}", self.address.port())
+        let Secret { cookie_name, cookie, .. } = self.secret.as_ref()?;
+        Some(format!("{cookie_name}={cookie}; Path=/; HttpOnly; SameSite=Strict; Max-Age=2592000"))
     }
 
     /// Whether a `Host` names this machine: localhost, a loopback address, the bound one, or an allowed name. The port does not

@@ -97,7 +97,11 @@ impl Server {
             Some(address) => {
                 let known = token.is_some();
                 let (listener, bound) = bind(address)?;
-                let guard = guard_for(bound, &mut token, &[])?;
+                #[cfg(feature = "preview")]
+                let hosts = options.preview_hosts.as_slice();
+                #[cfg(not(feature = "preview"))]
+                let hosts = &[];
+                let guard = guard_for(bound, &mut token, hosts)?;
                 if !known && let Some(token) = &token {
                     let bound = reachable(bound);
                     eprintln!("metrics: http://{bound}/metrics with Authorization: Bearer {}", token.text());

@@ -86,7 +86,10 @@ impl hyper::body::Body for Flow {
 /// A body of a content type and the sender of its parts: one at a time, so that nothing waits in memory for a slow client.
 fn flow(kind: &'static str) -> (mpsc::Sender<Bytes>, Response<Body>) {
     let (sender, receiver) = mpsc::channel(1);
-    (sender, streamed(kind, Flow(receiver).boxed_unsync()))
+    let mut answer = streamed(kind, Flow(receiver).boxed_unsync());
+    // nginx would gather several kilobytes before it passes anything on, which are seconds of events.
+    answer.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
+    (sender, answer)
 }
 
 /// Motion JPEG: what cameras on a network send, and browsers and Home Assistant show.

@@ -60,9 +60,9 @@ fn parse(text: &str) -> Result<Address, &'static str> {
             "it contains a password, which other users could see; put it into a file and name that with --mqtt-password-file",
         );
     }
-    if user.is_some_and(|user| user.is_empty() || user.contains(char::is_control)) {
-        return Err("its user name is empty or has control characters");
-    }
+    let is_name = |user: &String| !user.is_empty() && !user.contains(char::is_control);
+    let user = user.map(|user| decoded(user).filter(is_name).ok_or("its user name is empty or has control characters"));
+    let user = user.transpose()?;
     let (host, port) = host_and_port(host)?;
     let port = match port {
         None => {
@@ -72,10 +72,30 @@ fn parse(text: &str) -> Result<Address, &'static str> {
                 1883
             }
         }
-        Some(port) => port.parse().ok().filter(|port| *port != 0).ok_or("its port is not a number from 1 to 65535")?,
+        Some(port) => port.parse().ok().filter(|port| *port != 0).ok_or(match prefix.contains('@') {
+            true => {
+                "it contains a password or a slash before the @; put a password into a file and name that with \
+                     --mqtt-password-file, and write %2F for a slash in the user's name"
+            }
+            false => "its port is not a number from 1 to 65535",
+        })?,
     };
     let prefix = parse_prefix(prefix)?;
-    Ok(Address { tls, user: user.map(str::to_owned), host: host.to_owned(), port, prefix })
+    Ok(Address { tls, user, host: host.to_owned(), port, prefix })
+}
+
+/// The text with each `%` and two hexadecimal digits replaced by the byte that they stand for, as in any URL. A `%` before
+/// anything else stays.
+fn decoded(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let code = tail.get(..2).filter(|code| *first == b'%' && code.iter().all(u8::is_ascii_hexdigit));
+        let byte = code.and_then(|code| u8::from_str_radix(std::str::from_utf8(code).ok()?, 16).ok());
+        bytes.push(byte.unwrap_or(*first));
+        rest = if byte.is_some() { &tail[2..] } else { tail };
+    }
+    String::from_utf8(bytes).ok()
 }
 
 /// Reads what topics begin with, without the slashes at its ends; `None` if nothing is left.
@@ -141,6 +161,9 @@ mod tests {
             ("mqtt://h:1/", address(None, "h", 1, "")),
             ("mqtt://u@h.local:1884/a/b/", address(Some("u"), "h.local", 1884, "a/b")),
             ("mqtt://u@home@[::1]:7/p@q", address(Some("u@home"), "::1", 7, "p@q")),
+            ("mqtt://u%40home%2f%C3%A9%3a@h", address(Some("u@home/\u{e9}:"), "h", 1883, "")),
+            ("mqtt://100%@h", address(Some("100%"), "h", 1883, "")),
+            ("mqtt://a%zz%4@h", address(Some("a%zz%4"), "h", 1883, "")),
             ("mqtt://[fe80::1]", address(None, "fe80::1", 1883, "")),
         ] {
             assert_eq!(Address::parse(text).unwrap(), expected, "{text}");
@@ -157,6 +180,8 @@ mod tests {
             ("mqtt://", "host"),
             ("mqtt://u@", "host"),
             ("mqtt://@h", "user"),
+            ("mqtt://a%00b@h", "user"),
+            ("mqtt://a%ffb@h", "user"),
             ("mqtt://h:0", "port"),
             ("mqtt://h:65536", "port"),
             ("mqtt://h:1:2", "port"),
@@ -171,6 +196,8 @@ mod tests {
             assert!(error.contains(word), "{text}: {error}");
         }
         let error = Address::parse("mqtt://u:hunter2@h").unwrap_err().to_string();
+        assert!(error.contains("--mqtt-password-file") && !error.contains("hunter2"), "{error}");
+        let error = Address::parse("mqtt://u:hunter2/x@h").unwrap_err().to_string();
         assert!(error.contains("--mqtt-password-file") && !error.contains("hunter2"), "{error}");
     }
 

@@ -1,21 +1,22 @@
 //! One connection after another to the broker, and what is published on each.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use rumqttc::{
-    AsyncClient, ConnectReturnCode, ConnectionError, Event, LastWill, MqttOptions, Packet, PublishNotice,
-    PublishOptions, QoS, Transport,
+    AsyncClient, ConnectionError, Event, LastWill, MqttOptions, Packet, PublishNotice, PublishOptions, QoS, Transport,
 };
 use tokio::sync::{oneshot, watch};
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::{sleep, timeout};
 
+use super::advice::advice;
 use super::discovery;
 use super::identity::Identity;
 use super::options::BrokerOptions;
-use super::session::{Broken, Session};
+use super::session::{Broken, SETTLING, Session, is_refused};
 use crate::telemetry::backlog::{Backlog, BacklogEntry};
 use crate::telemetry::hub::Hub;
 use crate::telemetry::message::{self, Status};
@@ -31,8 +32,6 @@ const KEEP_ALIVE_SECONDS: u16 = 30;
 const FIGURES: Duration = Duration::from_secs(10);
 /// Longest time to say goodbye to the broker.
 const FAREWELL: Duration = Duration::from_secs(1);
-/// How long a new connection waits to hear whether another run has taken over.
-const SETTLING: Duration = Duration::from_millis(500);
 
 /// Publishes until it is told to stop, over as many connections as that takes, or until another run takes over.
 pub async fn run(
@@ -48,22 +47,24 @@ pub async fn run(
     let keeps_records = backlog.is_some();
     let mut publishing = Publishing::new(options, hub, backlog, page);
     while !*stopped.borrow() {
+        publishing.find_beginning();
         let began = Instant::now();
         let end = publishing.connect(&transport, &mut stopped).await;
         let was_connected = publishing.hub.counters.mqtt_connected.swap(0, Relaxed) == 1;
-        let Err(why) = end else { return };
+        let Err(why) = end else { break };
         if let Broken::TakenOver = why {
             return publishing.yield_to_other();
         }
         // A connection that ends at once is no sign that all is well: another program may have the same id.
-        if was_connected && began.elapsed() >= SETTLING {
+        let lasted = was_connected.then(|| began.elapsed());
+        if lasted.is_some_and(|lasted| lasted >= SETTLING) {
             (pause, reported) = (publishing.options.pause, false);
         }
         // Once per outage, not once per attempt.
         if !std::mem::replace(&mut reported, true) {
             let address = &publishing.options.address;
             let lost = if keeps_records { "; the journal keeps the records meanwhile" } else { "" };
-            let advice = if was_connected { "" } else { advice(&why, address.tls) };
+            let advice = advice(&why, address.tls, lasted);
             tracing::warn!("mqtt {}:{}: {why}{advice}; trying again{lost}", address.host, address.port);
         }
         tokio::select! {
@@ -72,6 +73,7 @@ pub async fn run(
         }
         pause = (pause * 2).min(publishing.options.longest_pause);
     }
+    publishing.warn_of_rest();
 }
 
 /// What is published, and where.
@@ -84,6 +86,8 @@ struct Publishing {
     page: Option<String>,
     /// Whether this run has told the broker that it publishes here.
     introduced: bool,
+    /// Whether it was said that the broker refuses subscriptions.
+    refused: Arc<AtomicBool>,
 }
 
 impl Publishing {
@@ -94,7 +98,27 @@ impl Publishing {
         page: Option<String>,
     ) -> Publishing {
         let identity = Identity::new(&hub.about.source, options.address.prefix.as_deref());
-        Publishing { options, hub, backlog, identity, page, introduced: false }
+        Publishing { options, hub, backlog, identity, page, introduced: false, refused: Arc::default() }
+    }
+
+    /// Has the backlog find out where it begins. Were it asked for the first time on a connection, what was recorded before
+    /// would count as the past, of which a new broker gets nothing.
+    fn find_beginning(&mut self) {
+        if let Some(Err(error)) = self.backlog.as_mut().map(|backlog| backlog.position()) {
+            tracing::debug!("mqtt: cannot read the backlog yet: {error:#}");
+        }
+    }
+
+    /// Says that a later run has to publish the rest: after the end of a video there may be none.
+    fn warn_of_rest(&mut self) {
+        let Some(backlog) = &mut self.backlog else { return };
+        let rest = backlog.position().and_then(|position| backlog.after(position, 1));
+        if rest.is_ok_and(|entries| !entries.is_empty()) {
+            tracing::warn!(
+                "mqtt: some entries of the journal have not reached the broker yet; the next run with this journal and --mqtt \
+                 publishes them"
+            );
+        }
     }
 
     /// Another run has the same topics: two that throw each other out would both be useless.
@@ -102,7 +126,7 @@ impl Publishing {
         let text = format!(
             "mqtt: another program publishes under {} and has taken over, so this one stops publishing; give each a prefix of \
              its own (--mqtt mqtt://HOST/PREFIX) and restart",
-            self.identity.topics.state.trim_end_matches("/state"),
+            self.identity.prefix(),
         );
         tracing::warn!("{text}");
         self.hub.note(&text);
@@ -124,11 +148,20 @@ impl Publishing {
         let (tell, told) = oneshot::channel();
         let (heard, mut publisher) = watch::channel(None);
         let (hub, pause_topic) = (self.hub.clone(), self.identity.topics.pause.clone());
+        let (refused, prefix) = (self.refused.clone(), self.identity.prefix().to_owned());
         let mut driver = tokio::spawn(async move {
             let mut tell = Some(tell);
             loop {
                 match events.poll().await {
                     Ok(Event::Incoming(Packet::ConnAck(_))) => drop(tell.take().map(|tell| tell.send(()))),
+                    Ok(Event::Incoming(Packet::SubAck(answer))) if is_refused(&answer) => {
+                        if !refused.swap(true, Relaxed) {
+                            tracing::warn!(
+                                "mqtt: the broker does not let this user subscribe under {prefix}, so requests to pause do not \
+                                 arrive, and another program with this prefix is not noticed; allow it in the broker's access list"
+                            );
+                        }
+                    }
                     Ok(Event::Incoming(Packet::Publish(message))) if message.topic == pause_topic => {
                         // A retained request is an old one: whoever made it does not know what has happened since.
                         match &message.payload[..] {
@@ -156,10 +189,11 @@ impl Publishing {
         }
         self.hub.counters.mqtt_connected.store(1, Relaxed);
         let session = Session { client, patience: self.options.patience };
-        let own = self.identity.run.clone();
-        let another = |run: &Option<Vec<u8>>| run.as_ref().is_some_and(|run| *run != own.as_bytes());
+        let own = self.identity.clone();
+        let another = |run: &Option<Vec<u8>>| run.as_ref().is_some_and(|run| own.yields_to(run));
         tokio::select! {
             _ = stopped.wait_for(|stop| *stop) => {
+                let _ = timeout(FAREWELL, self.publish_rest(&session)).await;
                 let _ = timeout(FAREWELL, self.say_farewell(&session, driver)).await;
                 Ok(())
             }
@@ -179,6 +213,12 @@ impl Publishing {
                 Err(Broken::TakenOver)
             }
         }
+    }
+
+    /// What was committed since the last batch.
+    async fn publish_rest(&mut self, session: &Session) -> Result<(), Broken> {
+        while self.publish_batch(session).await? {}
+        Ok(())
     }
 
     /// A stop on purpose is told at once; the last will is for the others.
@@ -215,7 +255,14 @@ impl Publishing {
         }
         session.retained(&topics.status, "online".into()).await?;
         let mut told: Option<(Status, Instant)> = None;
+        let mut answered = None;
         loop {
+            let heard = publisher.borrow().clone();
+            let is_earlier = |run: &Vec<u8>| *run != self.identity.run.as_bytes() && !self.identity.yields_to(run);
+            if heard != answered && heard.as_ref().is_some_and(is_earlier) {
+                session.retained(&topics.run, self.identity.run.clone()).await?;
+            }
+            answered = heard;
             let status = Status::new(&self.hub);
             let due = told.as_ref().is_none_or(|(last, at)| {
                 last.without_figures() != status.without_figures() || (at.elapsed() >= FIGURES && *last != status)
@@ -289,52 +336,11 @@ fn ended(result: Result<ConnectionError, tokio::task::JoinError>) -> Broken {
     }
 }
 
-/// What to look at after a first connection that failed; empty if the error says it.
-fn advice(why: &Broken, tls: bool) -> &'static str {
-    use std::io::ErrorKind::{ConnectionAborted, ConnectionReset, InvalidData, UnexpectedEof};
-    let Broken::Connection(error) = why else { return "" };
-    // One that speaks TLS and one that does not take each other's first bytes for damage, or hang up.
-    let confused = match error {
-        ConnectionError::ConnectionRefused(
-            ConnectReturnCode::NotAuthorized | ConnectReturnCode::BadUserNamePassword,
-        ) => return "; check the user in --mqtt mqtt://USER@HOST and the password in --mqtt-password-file",
-        ConnectionError::Io(error) => {
-            matches!(error.kind(), ConnectionAborted | ConnectionReset | InvalidData | UnexpectedEof)
-        }
-        ConnectionError::MqttState(_) | ConnectionError::NotConnAck(_) => true,
-        #[cfg(feature = "mqtt-tls")]
-        ConnectionError::Tls(_) => true,
-        _ => false,
-    };
-    match (confused && !error.to_string().contains("certificate"), tls) {
-        (false, _) => "",
-        (true, true) => "; if the broker has no TLS on this port, write mqtt://",
-        (true, false) => "; if the broker wants TLS on this port, write mqtts://",
-    }
-}
-
 /// Ends a task when its owner ends.
 struct AbortOnDrop(AbortHandle);
 
 impl Drop for AbortOnDrop {
     fn drop(&mut self) {
         self.0.abort();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_refusal_names_the_password_file_and_a_mix_up_the_other_scheme() {
-        let of = |error: ConnectionError, tls| advice(&Broken::Connection(error), tls);
-        let refused = || ConnectionError::ConnectionRefused(ConnectReturnCode::NotAuthorized);
-        assert!(of(refused(), false).contains("--mqtt-password-file"));
-        let closed = |kind: std::io::ErrorKind| ConnectionError::Io(kind.into());
-        assert!(of(closed(std::io::ErrorKind::UnexpectedEof), true).ends_with("write mqtt://"));
-        assert!(of(closed(std::io::ErrorKind::ConnectionReset), false).ends_with("write mqtts://"));
-        assert_eq!(of(closed(std::io::ErrorKind::ConnectionRefused), false), "");
-        assert_eq!(advice(&Broken::Silent, false), "");
     }
 }

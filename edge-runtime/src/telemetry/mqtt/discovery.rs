@@ -2,6 +2,7 @@
 //!
 //! See <https://www.home-assistant.io/integrations/mqtt/#mqtt-discovery>.
 
+use expression_core::Label;
 use serde::Serialize;
 
 use super::identity::{Identity, Topics};
@@ -61,7 +62,8 @@ struct Device<'a> {
 
 /// One entity for whether there is a face, one for the label, one for each expression that the model has, and some for the board.
 /// What is said of faces is unavailable while the camera is lost; a problem entity says why. `page` is the address of the
-/// preview; `pauses`: there is a switch that pauses recording.
+/// preview; `pauses`: there is a switch that pauses recording. What an earlier run may have announced and is no more gets an empty
+/// message, upon which Home Assistant removes it.
 pub fn announcements(
     discovery: &str,
     identity: &Identity,
@@ -81,8 +83,9 @@ pub fn announcements(
     let seen = faces(about).into_iter().map(|entity| (entity, true));
     let switch = pauses.then(|| pause(&topics.pause));
     let board = board().into_iter().chain(switch).map(|entity| (entity, false));
+    let topic = |component: &str, key: &str| format!("{discovery}/{component}/{id}/{key}/config");
     let announce = |(entity, needs_camera): (Entity, bool)| {
-        let topic = format!("{discovery}/{}/{id}/{}/config", entity.component, entity.key);
+        let topic = topic(entity.component, &entity.key);
         let config = serde_json::to_string(&Entity {
             unique_id: format!("{id}_{}", entity.key),
             state_topic: &topics.state,
@@ -93,7 +96,18 @@ pub fn announcements(
         });
         (topic, config.unwrap_or_default())
     };
-    seen.chain(board).map(announce).collect()
+    let unknown = Label::ALL.iter().zip(about.labels).filter(|(_, known)| !known);
+    let labels = unknown.map(|(label, _)| topic("sensor", &score_key(label.name())));
+    let removed = labels.chain((!pauses).then(|| topic("switch", PAUSE))).map(|topic| (topic, String::new()));
+    seen.chain(board).map(announce).chain(removed).collect()
+}
+
+/// The key of the switch.
+const PAUSE: &str = "pause";
+
+/// The key of an expression's sensor.
+fn score_key(label: &str) -> String {
+    format!("score_{label}")
 }
 
 fn availability(topics: &Topics, needs_camera: bool) -> Vec<Availability<'_>> {
@@ -149,7 +163,7 @@ fn faces(about: &About) -> Vec<Entity<'static>> {
             unit_of_measurement: Some("%"),
             state_class: Some("measurement"),
             icon: Some("mdi:chart-bar"),
-            ..entity("sensor", &format!("score_{name}"), &capital(name), &template)
+            ..entity("sensor", &score_key(name), &capital(name), &template)
         }
     }));
     entities
@@ -216,7 +230,7 @@ fn pause(topic: &str) -> Entity<'_> {
         command_topic: Some(topic),
         entity_category: Some("config"),
         icon: Some("mdi:eye-off"),
-        ..entity("switch", "pause", "Pause", "{{ 'ON' if value_json.paused else 'OFF' }}")
+        ..entity("switch", PAUSE, "Pause", "{{ 'ON' if value_json.paused else 'OFF' }}")
     }
 }
 

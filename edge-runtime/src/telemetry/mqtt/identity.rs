@@ -39,6 +39,18 @@ impl Identity {
         Identity::of_machine(&machine(), &host_name(), source, prefix)
     }
 
+    /// Whether a run that names itself under the same prefix began later than this one, and so publishes there from now on. The name
+    /// of an earlier one is what a broker remembers that was restored to an earlier state, after a power cut for instance.
+    pub fn yields_to(&self, run: &[u8]) -> bool {
+        let own = self.run.as_bytes();
+        (began(run), run) > (began(own), own)
+    }
+
+    /// What all topics begin with.
+    pub fn prefix(&self) -> &str {
+        self.topics.state.strip_suffix("/state").unwrap_or_default()
+    }
+
     fn of_machine(machine: &str, host: &str, source: &str, prefix: Option<&str>) -> Identity {
         let own = sha256(format!("{machine}\n{source}").as_bytes());
         let prefix = match prefix {
@@ -60,6 +72,11 @@ impl Identity {
             },
         }
     }
+}
+
+/// When a run began, in nanoseconds since 1970, by its name; `None` if it is not the name of a run.
+fn began(run: &[u8]) -> Option<u128> {
+    std::str::from_utf8(run).ok()?.rsplit_once('-')?.1.parse().ok()
 }
 
 /// What tells this machine from others, also those whose card was copied from the same image: systemd's machine id and, on a
@@ -85,6 +102,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_run_yields_to_later_ones_alone() {
+        let own = Identity::of_machine("m", "board", "a", None);
+        let time = began(own.run.as_bytes()).unwrap();
+        let later = [format!("1-{}", time + 1), format!("{}-{time}", "9".repeat(20))];
+        assert!(later.iter().all(|run| own.yields_to(run.as_bytes())));
+        let earlier = [own.run.clone(), format!("9-{}", time - 1), String::new(), "x".into(), "1-x".into()];
+        assert!(earlier.iter().all(|run| !own.yields_to(run.as_bytes())));
+        assert!(!own.yields_to(&[0xff]));
+    }
+
+    #[test]
     fn another_machine_source_or_prefix_is_another_device() {
         let of = |machine: &str, source: &str, prefix| Identity::of_machine(machine, "raspberrypi", source, prefix);
         let one = of("m1", "v4l2:/dev/video0", None);
@@ -97,5 +125,6 @@ mod tests {
         let (here, there) = (of("m1", "a", Some("home/kitchen")), of("m2", "a", Some("home/kitchen")));
         assert_ne!(here.id, there.id);
         assert_eq!((here.name.as_str(), here.topics.state.as_str()), ("kitchen", "home/kitchen/state"));
+        assert_eq!(of("m1", "a", Some("home/state")).prefix(), "home/state");
     }
 }

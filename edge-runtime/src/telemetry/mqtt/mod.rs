@@ -1,6 +1,7 @@
 //! Publishing to an MQTT broker: the present status, retained, and every entry of a backlog once the broker is there.
 
 mod address;
+mod advice;
 mod connection;
 mod discovery;
 mod identity;

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use rumqttc::{AsyncClient, ClientError, ConnectionError, PublishNotice, PublishOptions};
+use rumqttc::{AsyncClient, ClientError, ConnectionError, PublishNotice, PublishOptions, SubAck, SubscribeReasonCode};
 use tokio::time::timeout;
+
+/// How long a new connection waits to hear whether another run has taken over.
+pub const SETTLING: Duration = Duration::from_millis(500);
 
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
@@ -49,5 +52,24 @@ impl Session {
     pub async fn retained(&self, topic: &str, payload: String) -> Result<(), Broken> {
         let notice = self.publish(topic, payload, PublishOptions::at_least_once().retained()).await?;
         self.acknowledged(notice).await
+    }
+}
+
+/// Whether a broker's answer refuses a subscription.
+pub fn is_refused(answer: &SubAck) -> bool {
+    answer.return_codes.contains(&SubscribeReasonCode::Failure)
+}
+
+#[cfg(test)]
+mod tests {
+    use rumqttc::QoS;
+
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_told_from_a_subscription() {
+        let granted = SubscribeReasonCode::Success(QoS::AtMostOnce);
+        assert!(!is_refused(&SubAck::new(1, vec![granted])));
+        assert!(is_refused(&SubAck::new(1, vec![granted, SubscribeReasonCode::Failure])));
     }
 }

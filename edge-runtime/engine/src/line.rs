@@ -1,0 +1,59 @@
+//! Texts from outside on their way to a terminal or a log: names of files, bundles and cameras, and what other programs say.
+
+use std::io::{self, Write};
+
+/// Returns a text as one line that a terminal only shows: control characters except tabs become escapes as in JSON, such as `\n`
+/// or `\u001b`. A terminal would obey them, and what follows a line break would look like a line of the program's own.
+pub fn one_line(text: &str) -> String {
+    escaped(text, |_| false)
+}
+
+fn escaped(text: &str, is_kept: impl Fn(char) -> bool) -> String {
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' => line.push_str("\\n"),
+            '\r' => line.push_str("\\r"),
+            c if c.is_control() && c != '\t' && !is_kept(c) => line.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => line.push(c),
+        }
+    }
+    line
+}
+
+/// Writes each entry of a log as one line, whatever its message holds. It must get each entry whole, as `tracing_subscriber`
+/// writes it.
+pub struct LogLines<W>(pub W);
+
+impl<W: Write> Write for LogLines<W> {
+    fn write(&mut self, entry: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(entry);
+        let (text, end) = text.strip_suffix('\n').map_or((&*text, ""), |text| (text, "\n"));
+        // The subscriber has escaped those of the message; what is left are its own colours.
+        let line = escaped(text, |c| c == '\x1b');
+        self.0.write_all(format!("{line}{end}").as_bytes())?;
+        Ok(entry.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_are_escaped_and_nothing_else() {
+        assert_eq!(one_line("a\x1b[2K\u{e9}\t'\r\n\u{9b}b\\"), "a\\u001b[2K\u{e9}\t'\\r\\n\\u009bb\\");
+    }
+
+    #[test]
+    fn an_entry_of_a_log_is_one_line_and_keeps_its_colours() {
+        let mut log = LogLines(Vec::new());
+        log.write_all(b"\x1b[33mWARN\x1b[0m a\nERROR b\r\n").unwrap();
+        log.write_all(b"c").unwrap();
+        assert_eq!(String::from_utf8(log.0).unwrap(), "\x1b[33mWARN\x1b[0m a\\nERROR b\\r\nc");
+    }
+}
