@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 /// What systemd before version 254 does not know, and passes over.
 const NEWER: [&str; 2] = ["RestartSteps", "RestartMaxDelaySec"];
 /// The most exposure that the unit may have, in tenths, from 0 (safe) to 100.
-const MOST_EXPOSURE: &str = "15";
+const MAX_EXPOSURE: &str = "15";
 
 fn shipped() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../boards/edge-runtime.service")
@@ -54,7 +54,7 @@ fn systemd_understands_the_unit() {
 
 #[test]
 fn the_unit_exposes_little() {
-    let arguments = ["security", "--offline=true", "--no-pager", &format!("--threshold={MOST_EXPOSURE}")];
+    let arguments = ["security", "--offline=true", "--no-pager", &format!("--threshold={MAX_EXPOSURE}")];
     let (_folder, path) = unit(str::to_owned);
     if let Some(output) = analyze(&arguments, &path) {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));

@@ -49,17 +49,19 @@ fn edited(text: &str, manifest: &Manifest, (old, new): (&str, &str)) -> String {
         if trimmed.starts_with('[') {
             in_gain = trimmed == "[low_light]";
         }
+        if in_gain {
+            continue;
+        }
         let is_format = lines.iter().all(|line: &String| !line.starts_with('[')) && trimmed.starts_with("format");
-        match () {
-            () if in_gain => {}
-            () if is_format => lines.push(format!("format = {}", manifest.format)),
-            () if trimmed == "[output]" => {
-                if let Some(LowLightGain { below, to }) = manifest.low_light {
-                    lines.push(format!("[low_light]\nbelow = {below}\nto = {to}\n"));
-                }
-                lines.push(line.to_owned());
+        if is_format {
+            lines.push(format!("format = {}", manifest.format));
+        } else if trimmed == "[output]" {
+            if let Some(LowLightGain { below, to }) = manifest.low_light {
+                lines.push(format!("[low_light]\nbelow = {below}\nto = {to}\n"));
             }
-            () => lines.push(line.replace(old, new)),
+            lines.push(line.to_owned());
+        } else {
+            lines.push(line.replace(old, new));
         }
     }
     lines.join("\n") + "\n"

@@ -18,7 +18,7 @@ use test_support::promise::{measured, row};
 static ALLOCATOR: CountingAllocator = CountingAllocator::new();
 
 /// The most memory that a file took, bytes, and how many were refused.
-static MOST: AtomicUsize = AtomicUsize::new(0);
+static PEAK: AtomicUsize = AtomicUsize::new(0);
 static REFUSED: AtomicUsize = AtomicUsize::new(0);
 
 /// The most memory that refusing a file may take.
@@ -32,7 +32,7 @@ fn is_refused<T, E: std::fmt::Display>(what: &str, read: impl FnOnce() -> Result
     let error = read.err().unwrap_or_else(|| panic!("{what} is accepted")).to_string();
     println!("{what}: {used} bytes, {took:.1?}: {error}");
     row(&[&what, &format!("{} KiB", used.div_ceil(1024)), &format!("{:.1} ms", took.as_secs_f64() * 1e3)]);
-    MOST.fetch_max(used, Relaxed);
+    PEAK.fetch_max(used, Relaxed);
     REFUSED.fetch_add(1, Relaxed);
     assert!(used < MAX_MEMORY, "{what}: {} MiB", used >> 20);
     assert!(!error.contains('\n'), "{error}");
@@ -112,6 +112,6 @@ fn bombs_are_refused_in_little_memory() {
     is_refused("a checkpoint whose header has 2^60 bytes", || Checkpoint::open(&checkpoint).map(|_| ()));
     measured(
         format!("{} files", REFUSED.load(Relaxed)),
-        format!("at most {} KiB each", MOST.load(Relaxed).div_ceil(1024)),
+        format!("at most {} KiB each", PEAK.load(Relaxed).div_ceil(1024)),
     );
 }

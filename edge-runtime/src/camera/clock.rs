@@ -16,13 +16,13 @@ pub fn after(stamp: Stamp, later: Duration) -> Stamp {
 }
 
 /// No frame is older when it is read, in nanoseconds.
-const OLDEST: u64 = 10_000_000_000;
+const MAX_AGE: u64 = 10_000_000_000;
 
 /// The stamp of what happened at `monotonic_ns`, seen from `now`; `now` itself if that is zero, in the future or long past:
 /// the driver leaves it out, or it is of another clock, such as one that begins when the camera is opened.
 pub fn captured(monotonic_ns: u64, now: Stamp) -> Stamp {
     match now.monotonic_ns.checked_sub(monotonic_ns) {
-        Some(age) if monotonic_ns > 0 && age <= OLDEST => {
+        Some(age) if monotonic_ns > 0 && age <= MAX_AGE => {
             Stamp { monotonic_ns, wall_us: now.wall_us.saturating_sub_unsigned(age / 1000) }
         }
         _ => now,

@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::reader::Got;
-use super::{Backoff, CameraError, CameraOptions, LONGEST_WAIT, Next, Source, clock};
+use super::{Backoff, CameraError, CameraOptions, MAX_WAIT, Next, Source, clock};
 use crate::frame::Frame;
 
 /// An opened camera.
@@ -243,7 +243,7 @@ impl Live {
         if paused {
             *since = Instant::now();
         }
-        Ok(match stream.next(frame, LONGEST_WAIT) {
+        Ok(match stream.next(frame, MAX_WAIT) {
             Ok(Got::Frame) => {
                 let now = Instant::now();
                 let waited = now - std::mem::replace(since, now);
@@ -294,8 +294,8 @@ impl Live {
     fn rest(&mut self) -> Next {
         let State::Resting(until, stream) = &mut self.state else { return Next::Waiting };
         let left = until.saturating_duration_since(Instant::now());
-        thread::sleep(left.min(LONGEST_WAIT));
-        if left > LONGEST_WAIT {
+        thread::sleep(left.min(MAX_WAIT));
+        if left > MAX_WAIT {
             return Next::Waiting;
         }
         let (old, opener) = (stream.take(), self.opener.clone());
@@ -317,7 +317,7 @@ impl Live {
 
     fn wait_for_opening(&mut self) -> Next {
         let State::Opening(receiver) = &self.state else { return Next::Waiting };
-        match receiver.recv_timeout(LONGEST_WAIT) {
+        match receiver.recv_timeout(MAX_WAIT) {
             Ok(Ok(stream)) => {
                 self.description = stream.describe();
                 self.numbers.offset = None;

@@ -46,7 +46,7 @@ use expression_core::Turn;
 use crate::frame::Frame;
 
 /// The longest that [`Source::next`] waits for a frame. Decoding one comes on top.
-pub const LONGEST_WAIT: Duration = Duration::from_millis(200);
+pub const MAX_WAIT: Duration = Duration::from_millis(200);
 
 /// What a source has to say.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,7 +71,7 @@ pub enum Next {
 
 /// Something that frames come from.
 pub trait Source: Send {
-    /// Waits at most [`LONGEST_WAIT`] for the next frame and fills `frame` with it, in the buffers that it has. What
+    /// Waits at most [`MAX_WAIT`] for the next frame and fills `frame` with it, in the buffers that it has. What
     /// `frame` holds after another answer than [`Next::Frame`] is undefined.
     ///
     /// # Errors

@@ -16,7 +16,7 @@ const FAREWELL: Duration = Duration::from_millis(500);
 /// How long one that has closed its stdout may take to end by itself.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 /// The most that is kept of a line on stderr, bytes.
-const LONGEST_LINE: usize = 300;
+const MAX_LINE: usize = 300;
 
 /// A running program, and all that it has started itself: a process group of its own.
 pub struct Process {
@@ -99,7 +99,7 @@ impl Process {
                 std::mem::swap(&mut self.line, &mut self.last);
                 self.line.clear();
             }
-            _ if self.line.len() < LONGEST_LINE => self.line.push(byte),
+            _ if self.line.len() < MAX_LINE => self.line.push(byte),
             _ => {}
         }
     }

@@ -11,7 +11,7 @@ use expression_core::Stamp;
 use super::pipe::Pipe;
 use super::reader::{Fault, Framing, Got, Reader};
 use super::y4m::Framer;
-use super::{CameraError, LONGEST_WAIT, Next, Source, clock};
+use super::{CameraError, MAX_WAIT, Next, Source, clock};
 use crate::frame::Frame;
 
 /// A video. Its frames are stamped by its frame rate, from the time of the first one on.
@@ -46,14 +46,14 @@ impl Video {
         Ok(Video { name, pipe, reader, realtime, start: None, count: 0, ended: false })
     }
 
-    /// Waits until the next frame is due, at most [`LONGEST_WAIT`]: what is left of that, if it is.
+    /// Waits until the next frame is due, at most [`MAX_WAIT`]: what is left of that, if it is.
     fn due(&self) -> Option<Duration> {
         let (true, Some((_, start)), Some(header)) = (self.realtime, self.start, self.reader.framing.header()) else {
-            return Some(LONGEST_WAIT);
+            return Some(MAX_WAIT);
         };
         let left = header.time(self.count).saturating_sub(start.elapsed());
-        std::thread::sleep(left.min(LONGEST_WAIT));
-        LONGEST_WAIT.checked_sub(left)
+        std::thread::sleep(left.min(MAX_WAIT));
+        MAX_WAIT.checked_sub(left)
     }
 }
 

@@ -16,9 +16,9 @@ const FRAME: &[u8] = b"FRAME";
 /// The comment that tells the colour space.
 const YSCSS: &[u8] = b"XYSCSS=";
 /// The longest first line, bytes; real ones have about 80 and comments.
-const LONGEST_LINE: usize = 64 << 10;
+const MAX_FIRST_LINE: usize = 64 << 10;
 /// The longest line of a frame, bytes.
-const LONGEST_FRAME_LINE: usize = 4096;
+const MAX_FRAME_LINE: usize = 4096;
 /// Taken for the frame rate of a video that does not say.
 const USUAL_RATE: [u32; 2] = [25, 1];
 
@@ -153,8 +153,8 @@ impl Framer {
                 self.header = Some(Header::parse(&bytes[..end])?);
                 Ok(Scan::Skip(end + 1))
             }
-            None if bytes.len() > LONGEST_LINE => {
-                Err(format!("the first line does not end within {LONGEST_LINE} bytes"))
+            None if bytes.len() > MAX_FIRST_LINE => {
+                Err(format!("the first line does not end within {MAX_FIRST_LINE} bytes"))
             }
             None => Ok(Scan::Need(bytes.len().max(MAGIC.len()) + 1)),
         }
@@ -180,9 +180,9 @@ impl Framing for Framer {
             Some(b'\n') => FRAME.len(),
             Some(b'\r') if after.len() < 2 => return Ok(Scan::Need(shortest)),
             Some(b'\r') if after[1] == b'\n' => FRAME.len() + 1,
-            Some(b' ') => match after.iter().take(LONGEST_FRAME_LINE).position(|byte| *byte == b'\n') {
+            Some(b' ') => match after.iter().take(MAX_FRAME_LINE).position(|byte| *byte == b'\n') {
                 Some(end) => FRAME.len() + end,
-                None if after.len() >= LONGEST_FRAME_LINE => {
+                None if after.len() >= MAX_FRAME_LINE => {
                     return Err("damaged: the line of a frame does not end".into());
                 }
                 None => return Ok(Scan::Need(shortest.max(bytes.len() + 1))),

@@ -26,11 +26,15 @@ impl User {
 
     /// Whether the file's mode lets the user do all of `wanted`: 4 read, 2 write, 1 execute.
     pub fn may(&self, wanted: u32, file: &Metadata) -> bool {
-        let shift = match () {
-            () if self.id == 0 => return true,
-            () if file.uid() == self.id => 6,
-            () if self.groups.contains(&file.gid()) => 3,
-            () => 0,
+        if self.id == 0 {
+            return true;
+        }
+        let shift = if file.uid() == self.id {
+            6
+        } else if self.groups.contains(&file.gid()) {
+            3
+        } else {
+            0
         };
         (file.mode() >> shift) & wanted == wanted
     }

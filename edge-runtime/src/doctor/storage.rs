@@ -8,7 +8,7 @@ use super::{Finding, Machine};
 use crate::journal::{JournalError, Reader};
 
 /// With fewer MiB free the journal is about to lose records.
-const LEAST: u64 = 20;
+const MIN_FREE: u64 = 20;
 /// With fewer MiB free the user should make room.
 const LOW: u64 = 200;
 
@@ -43,8 +43,8 @@ pub fn disk(machine: &Machine, journal: &Path) -> Finding {
 pub fn room(folder: &str, mib: u64) -> Finding {
     let found = format!("{mib} MiB free at {folder}");
     match mib {
-        ..LEAST => Finding::fail("disk", found, "make room"),
-        LEAST..LOW => Finding::warn("disk", found, "make room soon"),
+        ..MIN_FREE => Finding::fail("disk", found, "make room"),
+        MIN_FREE..LOW => Finding::warn("disk", found, "make room soon"),
         LOW.. => Finding::ok("disk", found),
     }
 }

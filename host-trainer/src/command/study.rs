@@ -1,7 +1,5 @@
 //! `host-trainer study`
 
-use std::path::Path;
-
 use expression_engine::files;
 
 use super::training::{Numbering, Training};
@@ -10,9 +8,9 @@ use crate::dataset::{self, Part, Source, Split};
 use crate::device;
 use crate::error::Error;
 use crate::report;
-use crate::study::Plan;
 use crate::study::adaptation::{self, Method};
 use crate::study::look::Look;
+use crate::study::{Grid, Plan};
 
 /// Repeat the paper's comparison of three methods: from scratch, fine-tuned face net, FaceNet2ExpNet.
 ///
@@ -65,20 +63,12 @@ impl Cmd {
         }
         eprintln!("study {} on {}", folder.display(), device::name(device));
         let sizes: Vec<usize> = self.samples.iter().map(|count| *count as usize).collect();
+        let (seeds, resume, overwrite) = (self.seeds.into(), self.training.resume, self.training.overwrite);
+        let grid = Grid { folder: &folder, sizes: &sizes, seeds, resume, overwrite, device };
         if self.training.from.is_some() && config.adapt.is_some() {
-            return self.adapt(&config, &data, &folder, &sizes, device);
+            return self.adapt(&config, &data, grid);
         }
-        let plan = Plan {
-            folder: &folder,
-            config: &config,
-            data: &data,
-            sizes: &sizes,
-            seeds: self.seeds.into(),
-            resume: self.training.resume,
-            overwrite: self.training.overwrite,
-            device,
-        };
-        let study = plan.run()?;
+        let study = Plan { grid, config: &config, data: &data }.run()?;
         let [json, html] = ["study.json", "study.html"].map(|name| folder.join(name));
         files::write_bytes(&json, &serde_json::to_vec_pretty(&study)?)?;
         files::write_bytes(&html, report::study::page(&study).as_bytes())?;
@@ -86,14 +76,7 @@ impl Cmd {
         crate::error::print(&format!("{}{places}", study.table()))
     }
 
-    fn adapt(
-        &self,
-        config: &Config,
-        data: &Source,
-        folder: &Path,
-        sizes: &[usize],
-        device: tch::Device,
-    ) -> crate::Result<()> {
+    fn adapt(&self, config: &Config, data: &Source, grid: Grid) -> crate::Result<()> {
         // From nothing, batch norm helps; the shape is the bundle's.
         let edge = Config::preset("edge")?;
         let net = Net { batch_norm: true, ..config.net.clone() };
@@ -110,21 +93,16 @@ impl Cmd {
             None => old_test(&self.old_test)?,
         };
         let plan = adaptation::Plan {
-            folder,
+            grid,
             config,
             scratch: &scratch,
             name: self.look.map_or(data.to_string(), |look| format!("{data}, {look}")),
             data: &of_room,
             old: &old,
             methods: &self.methods,
-            sizes,
-            seeds: self.seeds.into(),
-            resume: self.training.resume,
-            overwrite: self.training.overwrite,
-            device,
         };
         let adaptation = plan.run()?;
-        let json = folder.join("adaptation.json");
+        let json = plan.grid.folder.join("adaptation.json");
         files::write_bytes(&json, &serde_json::to_vec_pretty(&adaptation)?)?;
         crate::error::print(&format!("{}table   {}", adaptation.table(), json.display()))
     }

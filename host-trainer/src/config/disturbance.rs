@@ -27,17 +27,14 @@ impl Degrade {
     /// Returns what is out of range.
     pub(super) fn check(&self) -> Result<(), String> {
         let range = |[from, to]: [f64; 2]| (0.01..=100.0).contains(&from) && from <= to && to <= 100.0;
-        let wrong = match () {
-            () if !(0.0..=1.0).contains(&self.share) => "share: a probability, 0 to 1",
-            () if !(0.0..=20.0).contains(&self.blur) => "blur: 0 to 20 pixels",
-            () if !(0.05..=1.0).contains(&self.low_resolution) => "low_resolution: a share, 0.05 to 1",
-            () if !range(self.gain) => "gain: the least and the largest factor, 0.01 to 100",
-            () if !range(self.gamma) => "gamma: the least and the largest power, 0.01 to 100",
-            () if !(0.0..=128.0).contains(&self.noise) => "noise: 0 to 128 grey levels",
-            () if !(1..=100).contains(&self.jpeg) => "jpeg: a quality, 1 to 100",
-            () => return Ok(()),
-        };
-        Err(format!("augment.degrade.{wrong}"))
+        let require = |holds: bool, what: &str| holds.then_some(()).ok_or_else(|| format!("augment.degrade.{what}"));
+        require((0.0..=1.0).contains(&self.share), "share: a probability, 0 to 1")?;
+        require((0.0..=20.0).contains(&self.blur), "blur: 0 to 20 pixels")?;
+        require((0.05..=1.0).contains(&self.low_resolution), "low_resolution: a share, 0.05 to 1")?;
+        require(range(self.gain), "gain: the least and the largest factor, 0.01 to 100")?;
+        require(range(self.gamma), "gamma: the least and the largest power, 0.01 to 100")?;
+        require((0.0..=128.0).contains(&self.noise), "noise: 0 to 128 grey levels")?;
+        require((1..=100).contains(&self.jpeg), "jpeg: a quality, 1 to 100")
     }
 }
 

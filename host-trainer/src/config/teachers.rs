@@ -91,7 +91,7 @@ impl TeacherNet {
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         let named = !self.name.is_empty() && self.name.len() <= 40 && self.name.chars().all(plain);
         let of_scratch = (self.source == TeacherSource::Scratch) == self.scratch.is_some();
-        let frozen = self.frozen == 0 || self.source == TeacherSource::DenseNet121;
+        let frozen = self.frozen == 0 || self.source == TeacherSource::DenseNet121 && self.frozen <= 3;
         range::check(&[
             ("teachers.epochs", self.epochs as f64, 1.0, MAX_EPOCHS),
             ("teachers.batch", self.batch as f64, 2.0, MAX_BATCH),
@@ -99,15 +99,13 @@ impl TeacherNet {
             ("teachers.head_rate", self.head_rate, MIN_RATE, 1000.0),
             ("teachers.weight_decay", self.weight_decay, 0.0, 1.0),
         ])?;
-        let wrong = match () {
-            () if !named => "name: lower-case letters, digits and -",
-            () if !(32..=512).contains(&self.size) => "size: 32 to 512 pixels",
-            () if !(0.0..1.0).contains(&self.average) => "average: a share, 0 to less than 1",
-            () if !frozen || self.frozen > 3 => "frozen: 0 to 3 blocks of densenet-121; 0 for the others",
-            () if !of_scratch => "scratch: the shape of a net with source = \"scratch\", and of no other",
-            () => return self.scratch.as_ref().map_or(Ok(()), Scratch::check),
-        };
-        Err(format!("teachers.{wrong}"))
+        let require = |holds: bool, what: &str| holds.then_some(()).ok_or_else(|| format!("teachers.{what}"));
+        require(named, "name: lower-case letters, digits and -")?;
+        require((32..=512).contains(&self.size), "size: 32 to 512 pixels")?;
+        require((0.0..1.0).contains(&self.average), "average: a share, 0 to less than 1")?;
+        require(frozen, "frozen: 0 to 3 blocks of densenet-121; 0 for the others")?;
+        require(of_scratch, "scratch: the shape of a net with source = \"scratch\", and of no other")?;
+        self.scratch.as_ref().map_or(Ok(()), Scratch::check)
     }
 }
 

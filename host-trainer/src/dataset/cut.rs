@@ -7,9 +7,9 @@ use expression_engine::detector::Detector;
 use crate::error::Error;
 
 /// Longest side of a cut face in pixels: enough for the face net's 224.
-const LONGEST: usize = 256;
+const MAX_SIDE: usize = 256;
 /// Shortest side, for faces of few pixels.
-const SHORTEST: usize = 48;
+const MIN_SIDE: usize = 48;
 
 /// Points of the usual annotation of a face (Multi-PIE's, iBUG 300-W's): jaw, brows, nose, eyes, mouth.
 pub const LANDMARKS: usize = 68;
@@ -65,8 +65,8 @@ pub fn face(picture: &Picture, points: &KeyPoints) -> Result<Picture, String> {
 
 fn face_at(picture: &Picture, points: &KeyPoints) -> Option<Picture> {
     // The scale is in 2^-16 pixels of the picture to a pixel of the face.
-    let scale = Similarity::fit(points, LONGEST).ok()?.scale();
-    let side = ((LONGEST as u64 * scale) >> 16).clamp(SHORTEST as u64, LONGEST as u64) as usize;
+    let scale = Similarity::fit(points, MAX_SIDE).ok()?.scale();
+    let side = ((MAX_SIDE as u64 * scale) >> 16).clamp(MIN_SIDE as u64, MAX_SIDE as u64) as usize;
     let (view, channels) = (picture.view()?, picture.channels);
     let mut data = vec![0; side * side * channels];
     Similarity::fit(points, side).ok()?.warp(view, [0, 0], [side, side], channels == 1, |x, y, c, value| {

@@ -20,9 +20,9 @@ const NUMERIC: std::ops::RangeInclusive<u32> = 6..=15;
 /// The flag of complex numbers.
 const COMPLEX: u32 = 0x800;
 /// The longest name, and the most bytes of dimensions, that are read.
-const LONGEST: usize = 64;
+const MAX_SHORT_ELEMENT: usize = 64;
 /// Bytes that a compressed one stands for, at most: deflate reaches 1032. An array that claims more is damaged.
-const MOST_PACKED: u64 = 1100;
+const MAX_EXPANSION: u64 = 1100;
 
 /// A variable of a file: its shape, and its values in column-major order (the first index fastest).
 pub struct Variable<'a> {
@@ -96,7 +96,7 @@ fn find<T>(path: &Path, name: &str, read: impl FnOnce(Variable) -> Result<T, Str
             COMPRESSED => {
                 packed = ZlibDecoder::new(plain);
                 let inner = Tag::read(&mut packed).map_err(damaged)?;
-                if u64::from(inner.size) > MOST_PACKED * u64::from(size) {
+                if u64::from(inner.size) > MAX_EXPANSION * u64::from(size) {
                     return Err(damaged(io::ErrorKind::InvalidData.into()));
                 }
                 (inner.kind, inner.size, &mut packed)
@@ -194,7 +194,7 @@ impl Tag {
     /// The data of a short element.
     fn bytes(from: &mut impl Read) -> io::Result<Vec<u8>> {
         let tag = Tag::read(from)?;
-        if tag.size as usize > LONGEST {
+        if tag.size as usize > MAX_SHORT_ELEMENT {
             return Err(io::ErrorKind::InvalidData.into());
         }
         let mut bytes = vec![0; tag.padded as usize];

@@ -19,7 +19,7 @@ const EXPRESSIONS: [Label; 6] =
 const WAY: [&str; 8] =
     ["OriginalImg", "B_OriginalImg", "PreProcessImg", "PreProcess_Img", "C_PreProcessImg", "VL", "VIS", "Strong"];
 /// So many of them one below another.
-const DEEPEST: usize = 5;
+const MAX_DEPTH: usize = 5;
 
 struct Frame {
     path: PathBuf,
@@ -52,7 +52,7 @@ pub fn collect(folder: &Path, count: usize) -> crate::Result<Collection> {
 
 /// The frames that take part.
 fn frames(folder: &Path) -> crate::Result<Vec<Frame>> {
-    let root = subjects_folder(folder, DEEPEST).ok_or_else(|| {
+    let root = subjects_folder(folder, MAX_DEPTH).ok_or_else(|| {
         let advice = "give the folder that holds OriginalImg/VL/Strong/P001/..., or one below it";
         Error::BadInput(format!("{}: no folder of a subject (P001, ...); {advice}", folder.display()))
     })?;

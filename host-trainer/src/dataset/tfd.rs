@@ -20,9 +20,9 @@ const NONE: f64 = -1.0;
 /// Official folds.
 const FOLDS: usize = 5;
 /// More faces than this are refused (the set has 112,234), and so are larger ones, in pixels a side.
-const MOST: usize = 200_000;
-/// See `MOST`.
-const LARGEST: usize = 1024;
+const MAX_FACES: usize = 200_000;
+/// See `MAX_FACES`.
+const MAX_SIDE: usize = 1024;
 /// The most pixels of all labelled faces (the set has 38.5 million).
 const MAX_PIXELS: usize = 100_000_000;
 
@@ -76,7 +76,7 @@ fn file(path: &Path) -> crate::Result<PathBuf> {
 /// The values of a variable that is a row or a column.
 fn list(mut variable: Variable, name: &str) -> Result<Vec<f64>, String> {
     let count = match variable.shape[..] {
-        [1, count] | [count, 1] | [count] if (1..=MOST).contains(&count) => count,
+        [1, count] | [count, 1] | [count] if (1..=MAX_FACES).contains(&count) => count,
         _ => return Err(format!("{name} has shape {:?}, which is no list of faces", variable.shape)),
     };
     let mut values = vec![0.0; count];
@@ -103,8 +103,8 @@ fn pictures(mut images: Variable, count: usize, chosen: &[usize]) -> Result<Vec<
         [faces, height, width] if faces == count => (height, width),
         _ => return Err(format!("images has shape {:?}, not {count} faces of rows and columns", images.shape)),
     };
-    if !(1..=LARGEST).contains(&height) || !(1..=LARGEST).contains(&width) {
-        return Err(format!("images: faces of {width}x{height} pixels; at most {LARGEST} a side are read"));
+    if !(1..=MAX_SIDE).contains(&height) || !(1..=MAX_SIDE).contains(&width) {
+        return Err(format!("images: faces of {width}x{height} pixels; at most {MAX_SIDE} a side are read"));
     }
     if chosen.len() * width * height > MAX_PIXELS {
         let faces = chosen.len();

@@ -10,7 +10,7 @@ use crate::dataset::votes::{self, COLUMNS, Counts};
 use crate::error::Error;
 
 /// The most votes for an answer of a face.
-const MOST_VOTES: u32 = 1_000_000;
+const MAX_VOTES: u32 = 1_000_000;
 
 /// Rows by the name of the face.
 pub type Table = BTreeMap<String, Row>;
@@ -45,7 +45,7 @@ pub fn read(path: &Path) -> crate::Result<Option<Table>> {
     }
     let advice = "correct it, or rename it to label this folder";
     let row = |row: votes::Row| (row.name, Row { usage: usage(row.split).into(), counts: row.counts });
-    let rows = votes::read(path, MOST_VOTES, advice)?;
+    let rows = votes::read(path, MAX_VOTES, advice)?;
     votes::refuse_repeated(path, &rows)?;
     Ok(Some(rows.into_iter().map(row).collect()))
 }

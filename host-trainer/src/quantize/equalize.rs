@@ -11,7 +11,7 @@ use crate::error::ensure;
 /// Passes over all pairs of layers; the ranges hardly change after a few.
 const PASSES: usize = 20;
 /// Factors are kept within this and its inverse: a channel that hardly answers is not blown up.
-const MOST: f32 = 64.0;
+const MAX_FACTOR: f32 = 64.0;
 
 /// Gives each channel between two layers the same range of weights on both sides (equation 11).
 pub fn equalize(net: &mut FloatNet) {
@@ -25,7 +25,7 @@ pub fn equalize(net: &mut FloatNet) {
             for channel in 0..first.shape[0] {
                 let (out, into) = (outgoing_range(first, channel), incoming_range(second, channel));
                 if out > 0.0 && into > 0.0 {
-                    move_factor(first, second, channel, (out / into).sqrt().clamp(1.0 / MOST, MOST));
+                    move_factor(first, second, channel, (out / into).sqrt().clamp(1.0 / MAX_FACTOR, MAX_FACTOR));
                 }
             }
         }

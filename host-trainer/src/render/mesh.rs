@@ -8,7 +8,7 @@ use super::target::read_text;
 use super::vector::{Vec3, add, cross, direction, dot, scale, sub, unit};
 
 /// Vertices lower than this (dm; the chin is at 6.2) never show in an aligned face.
-const LOWEST: f32 = 5.6;
+const MIN_HEIGHT: f32 = 5.6;
 
 /// The mask of the lips, in the folder `textures`.
 const LIPS: &str = "mpfb_lips.jpg";
@@ -168,12 +168,12 @@ impl Object {
         Ok(Object { positions, corner, faces })
     }
 
-    /// The faces that lie wholly above [`LOWEST`], as triangles over renumbered vertices.
+    /// The faces that lie wholly above [`MIN_HEIGHT`], as triangles over renumbered vertices.
     fn head(&self) -> Mesh {
         let (mut rest, mut parts, mut triangles) = (Vec::new(), Vec::new(), Vec::new());
         let mut kept = vec![None; self.positions.len()];
         for (part, face) in &self.faces {
-            if face.iter().any(|&vertex| self.positions[vertex][1] < LOWEST) {
+            if face.iter().any(|&vertex| self.positions[vertex][1] < MIN_HEIGHT) {
                 continue;
             }
             let corners: Vec<u32> = face

@@ -10,7 +10,7 @@ use super::RenderError;
 use super::vector::{Vec3, add, scale};
 
 /// Larger files are refused: no target is near this size, and a damaged archive could expand without end.
-const LARGEST: u64 = 64 << 20;
+const MAX_BYTES: u64 = 64 << 20;
 
 /// Displacements of some vertices of a [`Mesh`](super::mesh::Mesh), by vertex.
 #[derive(Debug, Default)]
@@ -69,9 +69,9 @@ pub fn read_text(path: &Path) -> Result<String, RenderError> {
     let mut text = String::new();
     let packed = path.extension().is_some_and(|ending| ending == "gz");
     let result = if packed {
-        GzDecoder::new(file).take(LARGEST).read_to_string(&mut text)
+        GzDecoder::new(file).take(MAX_BYTES).read_to_string(&mut text)
     } else {
-        file.take(LARGEST).read_to_string(&mut text)
+        file.take(MAX_BYTES).read_to_string(&mut text)
     };
     result.map_err(unreadable)?;
     Ok(text)

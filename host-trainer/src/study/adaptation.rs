@@ -2,20 +2,18 @@
 //! held-out pictures of the room and on the old test, over seeds and over numbers of labelled pictures.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
-use expression_engine::files;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
 
+use super::grid::{self, Grid};
 use crate::config::{Adapt, Config};
 use crate::crossval::Spread;
 use crate::dataset::{DataSet, Part, Sample};
-use crate::error::{Context, Error};
+use crate::error::Error;
 use crate::evaluate::interval::{self, wilson};
 use crate::evaluate::{Comparison, Metrics};
 use crate::net::{ExpressionNet, FaceNet};
-use crate::run::{self, Run};
 use crate::train::faces::Faces;
 use crate::train::start::Start;
 use crate::train::{method, stage_two};
@@ -78,8 +76,8 @@ pub struct Cell {
 
 /// A study to be run.
 pub struct Plan<'a> {
-    /// RUNS/NAME.
-    pub folder: &'a Path,
+    /// The cells, and how they are run. Their sizes are numbers of labelled pictures.
+    pub grid: Grid<'a>,
     /// The preset, which starts from a bundle and has a section `[adapt]`.
     pub config: &'a Config,
     /// How a net is trained from nothing.
@@ -92,20 +90,7 @@ pub struct Plan<'a> {
     pub old: &'a Part,
     /// What is compared with the net as it was.
     pub methods: &'a [Method],
-    /// Numbers of labelled pictures.
-    pub sizes: &'a [usize],
-    /// How many seeds, from 1.
-    pub seeds: u64,
-    /// Finished cells stay, those that were begun go on.
-    pub resume: bool,
-    /// Cells that were begun are trained again.
-    pub overwrite: bool,
-    /// Where training runs.
-    pub device: Device,
 }
-
-/// Name of a cell's figures in its folder; written last.
-const RESULT: &str = "result.json";
 
 impl Plan<'_> {
     /// Runs every cell. All methods with one seed see the same pictures.
@@ -117,16 +102,15 @@ impl Plan<'_> {
             return Err(Error::BadInput("an adaptation starts from a bundle and has [adapt]; give --from".into()));
         };
         let mut cells = Vec::new();
-        for &size in self.sizes {
-            for seed in 1..=self.seeds {
-                let data = (self.data)(size, seed)?;
-                let net = Start::open(start, &self.config.net)?.net(&self.config.net, tch::Kind::Float, self.device)?;
-                let before = self.answers(&net, &data)?;
-                cells.push(self.cell(Method::Before, [size, seed as usize], &data, [&before, &before], 0.0));
-                for method in Method::ALL.into_iter().filter(|method| self.methods.contains(method)) {
-                    if method != Method::Before {
-                        cells.push(self.trained(method, [size, seed as usize], &data, &before, adapt)?);
-                    }
+        for (size, seed) in self.grid.draws() {
+            let data = (self.data)(size, seed)?;
+            let start = Start::open(start, &self.config.net)?;
+            let net = start.net(&self.config.net, tch::Kind::Float, self.grid.device)?;
+            let before = self.answers(&net, &data)?;
+            cells.push(self.cell(Method::Before, (size, seed), &data, [&before, &before], 0.0));
+            for method in Method::ALL.into_iter().filter(|method| self.methods.contains(method)) {
+                if method != Method::Before {
+                    cells.push(self.trained(method, (size, seed), &data, &before, adapt)?);
                 }
             }
         }
@@ -146,43 +130,31 @@ impl Plan<'_> {
     fn trained(
         &self,
         method: Method,
-        [size, seed]: [usize; 2],
+        (size, seed): (usize, u64),
         data: &DataSet,
         before: &Answers,
         adapt: &Adapt,
     ) -> crate::Result<Cell> {
         let config = self.configuration(method, adapt);
-        let folder = self.folder.join(format!("{size}-samples")).join(format!("seed-{seed}")).join(method.name());
-        let asked = run::Request {
-            data: self.name.clone(),
-            preset: String::new(),
-            limit: Some(size as u32),
-            seed: seed as u64,
-            resume: self.resume && run::Identity::read(&folder).is_some(),
-            overwrite: self.overwrite,
-            fold: None,
-        };
-        let mut run = Run::open(&folder, &config, asked)?;
-        run.start(data)?;
-        if let Ok(bytes) = std::fs::read(run.path(RESULT)) {
-            let place = || format!("{}: damaged; delete it", run.path(RESULT).display());
-            return serde_json::from_slice(&bytes).with_context(place);
+        let run = self.grid.open(method.name(), (size, seed), self.name.clone(), &config, data)?;
+        if let Some(cell) = grid::result(&run)? {
+            return Ok(cell);
         }
         run.say(&format!("{size} labelled pictures, seed {seed}: {}", method.name()));
-        let trained = method::train(&run, &config, data, FaceNet::open(&config.face_net, self.device)?)?;
+        let trained = method::train(&run, &config, data, FaceNet::open(&config.face_net, self.grid.device)?)?;
         let seconds = trained.seconds.iter().map(|(_, seconds)| seconds).sum();
         let answers = self.answers(&trained.net, data)?;
-        let cell = self.cell(method, [size, seed], data, [before, &answers], seconds);
+        let cell = self.cell(method, (size, seed), data, [before, &answers], seconds);
         let [own, old] = [&cell.own, &cell.old].map(|metrics| 100.0 * metrics.accuracy);
         run.say(&format!("{}: {own:.2} % right on held-out pictures, {old:.2} % on the old test", method.name()));
-        files::write_bytes(&run.path(RESULT), &serde_json::to_vec_pretty(&cell)?)?;
+        grid::finish(&run, &cell)?;
         Ok(cell)
     }
 
     /// The classes that a net gives to the look's test and to the old test.
     fn answers(&self, net: &ExpressionNet, data: &DataSet) -> crate::Result<Answers> {
         let classes = |samples: &[Sample]| -> crate::Result<Vec<usize>> {
-            let faces = Faces::new(samples, self.config.face_input(), self.device)?;
+            let faces = Faces::new(samples, self.config.face_input(), self.grid.device)?;
             let logits: Tensor = stage_two::logits(net, &faces.aligned, self.config.net.size as i64);
             let classes: Vec<i64> = logits.argmax(-1, false).to_device(Device::Cpu).try_into()?;
             Ok(classes.into_iter().map(|class| class as usize).collect())
@@ -193,7 +165,7 @@ impl Plan<'_> {
     fn cell(
         &self,
         method: Method,
-        [samples, seed]: [usize; 2],
+        (samples, seed): (usize, u64),
         data: &DataSet,
         [before, now]: [&Answers; 2],
         seconds: f64,
@@ -205,7 +177,7 @@ impl Plan<'_> {
         };
         let [own, old] = [0, 1].map(|test| Metrics::new(tests[test], &now[test]));
         let (own_change, old_change) = (change(0), change(1));
-        Cell { method, samples, seed: seed as u64, own, old, own_change, old_change, seconds }
+        Cell { method, samples, seed, own, old, own_change, old_change, seconds }
     }
 }
 

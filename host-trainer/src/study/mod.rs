@@ -2,18 +2,18 @@
 //! FaceNet2ExpNet; over seeds and over numbers of training samples.
 
 pub mod adaptation;
+mod grid;
 pub mod look;
 mod table;
 
 use std::path::{Path, PathBuf};
 
-use expression_engine::files;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
 
 use crate::config::Config;
 use crate::dataset::{self, DataSet, Source};
-use crate::error::{Context, Error};
+use crate::error::Error;
 use crate::evaluate::Metrics;
 use crate::net::FaceNet;
 use crate::run::{self, Run};
@@ -21,6 +21,7 @@ use crate::train::face_net_tuning::FaceClassifier;
 use crate::train::faces::Faces;
 use crate::train::{method, stage_two};
 
+pub use grid::Grid;
 pub use table::Study;
 
 /// What is compared.
@@ -65,26 +66,13 @@ pub struct Cell {
 
 /// A study to be run.
 pub struct Plan<'a> {
-    /// RUNS/NAME.
-    pub folder: &'a Path,
+    /// The cells, and how they are run.
+    pub grid: Grid<'a>,
     /// The preset; its tuning of the face net is the fine-tuned baseline.
     pub config: &'a Config,
     /// `--data`.
     pub data: &'a Source,
-    /// Numbers of training samples.
-    pub sizes: &'a [usize],
-    /// How many seeds, from 1.
-    pub seeds: u64,
-    /// Finished cells stay, those that were begun go on.
-    pub resume: bool,
-    /// Cells that were begun are trained again.
-    pub overwrite: bool,
-    /// Where training runs.
-    pub device: Device,
 }
-
-/// Name of a cell's figures in its folder; written last.
-const RESULT: &str = "result.json";
 
 impl Plan<'_> {
     /// Runs every cell. All methods with one seed see the same samples.
@@ -97,15 +85,13 @@ impl Plan<'_> {
             return Err(Error::BadInput(format!("the face net is not tuned; {advice}")));
         }
         let mut cells = Vec::new();
-        for &size in self.sizes {
-            for seed in 1..=self.seeds {
-                // No more than a fifth of what is asked for is held out: with more, fewer than `size` would be trained on.
-                let calibration = self.config.quantize.calibration_samples.min(size / 4);
-                let limit = Some(size + calibration);
-                let request = dataset::Request { rendered: size + calibration, limit, calibration, seed };
-                let data = dataset::load(self.data, request)?;
-                cells.extend(self.cells(size, seed, &data)?);
-            }
+        for (size, seed) in self.grid.draws() {
+            // No more than a fifth of what is asked for is held out: with more, fewer than `size` would be trained on.
+            let calibration = self.config.quantize.calibration_samples.min(size / 4);
+            let limit = Some(size + calibration);
+            let request = dataset::Request { rendered: size + calibration, limit, calibration, seed };
+            let data = dataset::load(self.data, request)?;
+            cells.extend(self.cells(size, seed, &data)?);
         }
         Ok(Study { data: self.data.to_string(), cells })
     }
@@ -113,11 +99,12 @@ impl Plan<'_> {
     /// The folder of one method with `size` samples and one seed. The tuned face net lies in FaceNet2ExpNet's.
     pub fn place(folder: &Path, size: usize, seed: u64, method: Method) -> PathBuf {
         let name = if method == Method::Scratch { method } else { Method::Fn2en }.name();
-        folder.join(format!("{size}-samples")).join(format!("seed-{seed}")).join(name)
+        grid::place(folder, (size, seed), name)
     }
 
     fn cells(&self, size: usize, seed: u64, data: &DataSet) -> crate::Result<Vec<Cell>> {
-        let test = Faces::new(&data.test, self.config.face_input(), self.device)?;
+        let device = self.grid.device;
+        let test = Faces::new(&data.test, self.config.face_input(), device)?;
         let cell = |method, answers: &Tensor| -> crate::Result<Cell> {
             let classes: Vec<i64> = answers.argmax(-1, false).to_device(Device::Cpu).try_into()?;
             let classes: Vec<usize> = classes.into_iter().map(|class| class as usize).collect();
@@ -126,15 +113,14 @@ impl Plan<'_> {
         let mut cells = Vec::new();
         for method in [Method::Scratch, Method::Fn2en] {
             let config = configuration(self.config, method);
-            let run = self.open(size, seed, method, &config, data)?;
-            if let Ok(bytes) = std::fs::read(run.path(RESULT)) {
-                let place = || format!("{}: damaged; delete it", run.path(RESULT).display());
-                cells.extend(serde_json::from_slice::<Vec<Cell>>(&bytes).with_context(place)?);
+            let run = self.grid.open(method.name(), (size, seed), self.data.to_string(), &config, data)?;
+            if let Some(found) = grid::result::<Vec<Cell>>(&run)? {
+                cells.extend(found);
                 continue;
             }
             let (train, calibration) = (data.train.len(), data.calibration.len());
             run.say(&format!("{train} training, {calibration} calibration samples, seed {seed}: {}", method.name()));
-            let trained = method::train(&run, &config, data, FaceNet::open(&config.face_net, self.device)?)?;
+            let trained = method::train(&run, &config, data, FaceNet::open(&config.face_net, device)?)?;
             let logits = stage_two::logits(&trained.net, &test.aligned, config.net.size as i64);
             let mut found = vec![cell(method, &logits)?];
             if method == Method::Fn2en {
@@ -143,31 +129,15 @@ impl Plan<'_> {
             for Cell { method, test, .. } in &found {
                 run.say(&format!("{}: accuracy {:.2} %", method.name(), 100.0 * test.accuracy));
             }
-            files::write_bytes(&run.path(RESULT), &serde_json::to_vec_pretty(&found)?)?;
+            grid::finish(&run, &found)?;
             cells.extend(found);
         }
         Ok(cells)
     }
 
-    fn open(&self, size: usize, seed: u64, method: Method, config: &Config, data: &DataSet) -> crate::Result<Run> {
-        let folder = Self::place(self.folder, size, seed, method);
-        let asked = run::Request {
-            data: self.data.to_string(),
-            preset: String::new(),
-            limit: Some(size as u32),
-            seed,
-            resume: self.resume && run::Identity::read(&folder).is_some(),
-            overwrite: self.overwrite,
-            fold: None,
-        };
-        let mut run = Run::open(&folder, config, asked)?;
-        run.start(data)?;
-        Ok(run)
-    }
-
     /// What the tuned face net of a finished FaceNet2ExpNet run answers to the test samples: logits `[n, 8]`.
     fn fine_tuned(&self, run: &Run, data: &DataSet) -> crate::Result<Tensor> {
-        let mut face_net = FaceNet::open(&self.config.face_net, self.device)?;
+        let mut face_net = FaceNet::open(&self.config.face_net, self.grid.device)?;
         let classifier = FaceClassifier::new(&mut face_net, self.config, &data.train)?;
         classifier.restore(&run.path(run::TUNED_FACE_NET))?;
         classifier.logits(&data.test, classifier.centre())

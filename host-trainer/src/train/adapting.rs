@@ -20,7 +20,7 @@ use super::stage::Stage;
 use super::stage_one::distance;
 use super::stage_two::{self, class_weights, measure, shift};
 use super::target_maps::TargetMaps;
-use super::views::{self, Views};
+use super::views::{self, View, Views};
 use crate::config::{Adapt, Config};
 use crate::net::ExpressionNet;
 use crate::run;
@@ -108,6 +108,97 @@ impl Rehearsal {
     }
 }
 
+/// The loss of a step, and what it is computed from.
+struct Loss<'a> {
+    net: &'a ExpressionNet,
+    memory: &'a Memory<'a>,
+    faces: &'a Faces,
+    config: &'a Config,
+    adapt: &'a Adapt,
+    ranges: Views<'a>,
+    /// Of the classes, f32 `[8]`.
+    weights: Tensor,
+    bridge: Option<Bridge>,
+    /// The net's variables, each with the values that it had at the start.
+    anchors: Vec<(Tensor, Tensor)>,
+    rehearsal: Option<Rehearsal>,
+}
+
+impl<'a> Loss<'a> {
+    fn new(
+        net: &'a ExpressionNet,
+        memory: &'a Memory<'a>,
+        faces: &'a Faces,
+        config: &'a Config,
+        adapt: &'a Adapt,
+    ) -> crate::Result<Loss<'a>> {
+        let side = config.net.size as i64;
+        let ranges = Views::new(&config.augment, &config.net);
+        let weights = class_weights(&faces.distribution, config.stage_two.balance);
+        let bridge = memory.targets.map(|targets| Bridge::fit(memory.old, faces, targets, side)).transpose()?;
+        let anchors: Vec<(Tensor, Tensor)> = net
+            .store()
+            .trainable_variables()
+            .into_iter()
+            .map(|weight| (weight.shallow_clone(), weight.detach().copy()))
+            .collect();
+        let rehearsal = memory.rehearsal.map(|(faces, _)| Rehearsal::new(memory.old, faces, side));
+        Ok(Loss { net, memory, faces, config, adapt, ranges, weights, bridge, anchors, rehearsal })
+    }
+
+    /// Returns the loss of a batch. Each sample is drawn several times in an epoch: draw `i` is of sample `i % samples`.
+    fn of_batch(&self, draws: &[i64], rng: &mut impl Rng) -> Tensor {
+        let Loss { net, memory, faces, config, adapt, .. } = self;
+        let batch: Vec<i64> = draws.iter().map(|draw| draw % faces.len() as i64).collect();
+        let (of_batch, map_rows) = self.draw_views(&batch, rng);
+        let rows = views::indices(&batch, faces.aligned.device());
+        let side = config.net.size as i64;
+        let seen = net.input(&views::sample(&faces.aligned.index_select(0, &rows), &of_batch, side));
+        let seen = self.ranges.light(&seen, rng);
+        let input = self.ranges.erase(&seen, rng);
+        let maps = net.maps(&input, true);
+        let of_labels = self.targets(&rows, &seen);
+        let mut loss = cross_entropy(&net.logits_of_maps(&maps, true), &of_labels);
+        if let (Some(bridge), Some(targets)) = (&self.bridge, memory.targets) {
+            let apart = distance(&bridge.cross(&maps), &targets.rows(&map_rows), config.stage_one.power);
+            loss += apart / targets.spread() * adapt.face_net;
+        }
+        if let Some(rehearsal) = &self.rehearsal {
+            let (others, of_old) = rehearsal.draw(adapt.rehearsal_batch, rng);
+            let of_new = net.logits(&net.input(&others.to_kind(Kind::Float)), false);
+            loss += cross_entropy(&of_new, &of_old) * adapt.rehearsal;
+        }
+        if adapt.anchor > 0.0 {
+            let apart = self.anchors.iter().map(|(weight, old)| (weight - old).square().sum(Kind::Float));
+            loss = apart.fold(loss, |loss, apart| loss + apart * (adapt.anchor / 2.0));
+        }
+        loss
+    }
+
+    /// Draws a view of each sample of a batch. Returns the views, and the rows of their target maps if there are maps.
+    fn draw_views(&self, batch: &[i64], rng: &mut impl Rng) -> (Vec<View>, Vec<i64>) {
+        let drawn: Vec<(View, i64)> = match self.memory.targets {
+            Some(targets) => {
+                batch.iter().map(|sample| targets.view(*sample, rng.random_range(0..targets.per_sample()))).collect()
+            }
+            None => batch.iter().map(|_| (self.ranges.random(rng), 0)).collect(),
+        };
+        drawn.into_iter().unzip()
+    }
+
+    /// Returns what the net is to answer, weighted by class, f32 `[n, 8]`: the labels, mixed with the old net's answers to the
+    /// same input.
+    fn targets(&self, rows: &Tensor, seen: &Tensor) -> Tensor {
+        let Loss { memory, faces, config, adapt, .. } = self;
+        let mut targets = target(faces, rows, config.stage_two.targets) * &self.weights * (1.0 - adapt.old);
+        if adapt.old > 0.0 {
+            let answers = tch::no_grad(|| memory.old.logits(seen, false).softmax(-1, Kind::Float));
+            targets += answers * adapt.old;
+        }
+        targets
+    }
+}
+
 /// Trains `net`, which has the old net's weights, on `faces`. The epoch with the lowest loss on `held_out`, mixed with the old
 /// weights, is the result. What each mixture keeps and gives is written beside the checkpoint.
 ///
@@ -124,16 +215,7 @@ pub fn train(
 ) -> crate::Result<Curve> {
     let stage = &config.stage_two;
     let side = config.net.size as i64;
-    let ranges = Views::new(&config.augment, &config.net);
-    let weights = class_weights(&faces.distribution, stage.balance);
-    let bridge = memory.targets.map(|targets| Bridge::fit(memory.old, faces, targets, side)).transpose()?;
-    let anchors: Vec<(Tensor, Tensor)> = net
-        .store()
-        .trainable_variables()
-        .into_iter()
-        .map(|weight| (weight.shallow_clone(), weight.detach().copy()))
-        .collect();
-    let rehearsal = memory.rehearsal.map(|(faces, _)| Rehearsal::new(memory.old, faces, side));
+    let loss = Loss::new(net, memory, faces, config, adapt)?;
     let layers = config.net.convolutions.len();
     let factor = |name: &str| match is_frozen(name, adapt.frozen) {
         true => 0.0,
@@ -143,7 +225,6 @@ pub fn train(
     for (name, mut variable) in net.store().variables() {
         let _ = variable.requires_grad_(factor(&name) > 0.0);
     }
-    let answers = |input: &Tensor| tch::no_grad(|| memory.old.logits(input, false).softmax(-1, Kind::Float));
     let curve = Stage {
         name: "adapting",
         epochs: stage.epochs,
@@ -162,51 +243,16 @@ pub fn train(
         net.store(),
         factor,
         faces.len() * adapt.draws.div_ceil(faces.len()),
-        |draws, rng| {
-            let batch: &Vec<i64> = &draws.iter().map(|draw| draw % faces.len() as i64).collect();
-            let device = faces.aligned.device();
-            let drawn: Vec<_> = match memory.targets {
-                Some(targets) => batch
-                    .iter()
-                    .map(|sample| targets.view(*sample, rng.random_range(0..targets.per_sample())))
-                    .collect(),
-                None => batch.iter().map(|_| (ranges.random(rng), 0)).collect(),
-            };
-            let (of_batch, map_rows): (Vec<_>, Vec<_>) = drawn.into_iter().unzip();
-            let rows = views::indices(batch, device);
-            let seen = net.input(&views::sample(&faces.aligned.index_select(0, &rows), &of_batch, side));
-            let seen = ranges.light(&seen, rng);
-            let input = ranges.erase(&seen, rng);
-            let maps = net.maps(&input, true);
-            let mut of_labels = target(faces, &rows, stage.targets) * &weights * (1.0 - adapt.old);
-            if adapt.old > 0.0 {
-                of_labels += answers(&seen) * adapt.old;
-            }
-            let mut loss = cross_entropy(&net.logits_of_maps(&maps, true), &of_labels);
-            if let (Some(bridge), Some(targets)) = (&bridge, memory.targets) {
-                let apart = distance(&bridge.cross(&maps), &targets.rows(&map_rows), config.stage_one.power);
-                loss += apart / targets.spread() * adapt.face_net;
-            }
-            if let Some(rehearsal) = &rehearsal {
-                let (others, of_old) = rehearsal.draw(adapt.rehearsal_batch, rng);
-                let of_new = net.logits(&net.input(&others.to_kind(Kind::Float)), false);
-                loss += cross_entropy(&of_new, &of_old) * adapt.rehearsal;
-            }
-            if adapt.anchor > 0.0 {
-                let apart = anchors.iter().map(|(weight, old)| (weight - old).square().sum(Kind::Float));
-                loss = apart.fold(loss, |loss, apart| loss + apart * (adapt.anchor / 2.0));
-            }
-            Ok(loss)
-        },
+        |draws, rng| Ok(loss.of_batch(draws, rng)),
         || measure(net, held_out, side),
     )?;
     if stage.prior > 0.0
         && let Some(bias) = &net.classifier().bs
     {
-        tch::no_grad(|| drop(bias.shallow_clone().g_add_(&shift(&weights, stage.prior))));
+        tch::no_grad(|| drop(bias.shallow_clone().g_add_(&shift(&loss.weights, stage.prior))));
     }
     if let Some((_, rehearsal)) = memory.rehearsal {
-        let (mixtures, chosen) = mixing::mix(net, &anchors, (held_out, rehearsal), adapt.keep, side)?;
+        let (mixtures, chosen) = mixing::mix(net, &loss.anchors, (held_out, rehearsal), adapt.keep, side)?;
         let Mixture { share, kept, .. } = mixtures[chosen];
         let kept = format!("which keeps {:.1} % of the old answers to held-out rehearsal faces", 100.0 * kept);
         eprintln!("adapting: {:.0} % of what was learnt is mixed with the old net, {kept}", 100.0 * share);

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use expression_core::Label;
 use expression_engine::bundle::Confidence;
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::adapting::{self, Memory};
 use super::checkpoint::CheckpointPlace;
@@ -45,45 +45,17 @@ pub struct Trained {
 ///
 /// # Errors
 /// Returns an error if the run is interrupted, its input is bad, or a file cannot be read or written.
-pub fn train(run: &Run, config: &Config, data: &DataSet, mut face_net: FaceNet) -> crate::Result<Trained> {
+pub fn train(run: &Run, config: &Config, data: &DataSet, face_net: FaceNet) -> crate::Result<Trained> {
     let device = face_net.store().device();
-    let (mut curves, mut seconds) = (Vec::new(), Vec::new());
-    let mut started = Instant::now();
-    let mut clock = |step: &str| {
-        seconds.push((step.to_owned(), started.elapsed().as_secs_f64()));
-        started = Instant::now();
-    };
-    let owner = run.key()?;
-    let checkpoint = |name: &str| CheckpointPlace { path: run.path(name), owner: owner.clone() };
-    let input = config.face_input();
-    let faces = Faces::new(&data.train, input, device)?;
-    let held_out = Faces::new(&data.calibration, input, device)?;
+    let mut training = Training::new(run, config, data, device)?;
     let channels = face_net.channels(&config.face_net.layer)?;
 
     // Fresh weights are drawn from torch's generator: those of the tuning head here, those of the net below.
     tch::manual_seed(run.seed() as i64);
-    let mut teacher = None;
     if let Some(deadline) = run.deadline() {
         interrupt::end_by(Some(deadline));
     }
-    if !config.teachers.is_empty() {
-        let taught = teachers::teach(run, config, data, face_net)?;
-        face_net = taught.face_net;
-        teacher = Some(taught.teacher);
-        curves.extend(taught.curves);
-        clock("the teachers");
-    } else if config.face_net_tuning.epochs > 0 {
-        let (train, calibration) = ((&data.train[..], &faces), (&data.calibration[..], &held_out));
-        let classifier = FaceClassifier::new(&mut face_net, config, &data.train)?;
-        let curve = classifier.train(train, calibration, run.seed(), &checkpoint(run::TUNED_FACE_NET))?;
-        curves.push(("tuning the face net".to_owned(), curve));
-        clock("tuning the face net");
-        if config.stage_two.teacher > 0.0 {
-            teacher =
-                Some(Teacher::load_or_compute(&classifier, &data.train, run.seed(), &run.path(run::TEACHER_ANSWERS))?);
-            clock("the teacher's answers");
-        }
-    }
+    let (face_net, teacher) = training.tune(face_net)?;
 
     tch::manual_seed(run.seed() as i64);
     let kind = config.run.precision.kind();
@@ -92,66 +64,163 @@ pub fn train(run: &Run, config: &Config, data: &DataSet, mut face_net: FaceNet) 
         Some(start) => start.net(&config.net, kind, device)?,
         None => ExpressionNet::new(&config.net, channels, Label::COUNT as i64, kind, device),
     };
-    let mut labels = coverage::labels(&data.train)?;
-    labels.extend(start.iter().flat_map(|start| &start.labels));
-    labels.sort_unstable_by_key(|label| *label as usize);
-    labels.dedup();
-    let confidence = start.as_ref().and_then(|start| start.confidence);
-    if let (Some(start), Some(adapt)) = (&start, &config.adapt) {
-        let old = start.net(&config.net, kind, device)?;
+    let labels = kept_labels(&data.train, start.as_ref())?;
+    let ranges = if let (Some(start), Some(adapt)) = (&start, &config.adapt) {
+        Some(training.adapt(&net, start, adapt, face_net)?)
+    } else {
+        if config.stage_one.epochs > 0 {
+            training.stage_one(&net, &face_net)?;
+        }
+        drop(face_net);
+        training.stage_two(&net, teacher.as_ref())?;
+        None
+    };
+    net.set_kind(Kind::Float);
+    let confidence = start.and_then(|start| start.confidence);
+    let Training { curves, seconds, .. } = training;
+    Ok(Trained { net, labels, ranges, confidence, curves, seconds })
+}
+
+/// The steps of a run's training, and what they have given so far.
+struct Training<'a> {
+    run: &'a Run,
+    config: &'a Config,
+    data: &'a DataSet,
+    /// What checkpoints belong to.
+    owner: String,
+    device: Device,
+    /// The training samples.
+    faces: Faces,
+    /// The calibration samples.
+    held_out: Faces,
+    curves: Vec<(String, Curve)>,
+    seconds: Vec<(String, f64)>,
+    /// When the current step began.
+    started: Instant,
+}
+
+impl<'a> Training<'a> {
+    fn new(run: &'a Run, config: &'a Config, data: &'a DataSet, device: Device) -> crate::Result<Training<'a>> {
+        let started = Instant::now();
+        let owner = run.key()?;
+        let faces = Faces::new(&data.train, config.face_input(), device)?;
+        let held_out = Faces::new(&data.calibration, config.face_input(), device)?;
+        let (curves, seconds) = (Vec::new(), Vec::new());
+        Ok(Training { run, config, data, owner, device, faces, held_out, curves, seconds, started })
+    }
+
+    /// Ends the current step.
+    fn clock(&mut self, step: &str) {
+        self.seconds.push((step.to_owned(), self.started.elapsed().as_secs_f64()));
+        self.started = Instant::now();
+    }
+
+    /// Ends the current step, which had a learning curve.
+    fn clock_with_curve(&mut self, step: &str, curve: Curve) {
+        self.curves.push((step.to_owned(), curve));
+        self.clock(step);
+    }
+
+    fn checkpoint(&self, name: &str) -> CheckpointPlace {
+        CheckpointPlace { path: self.run.path(name), owner: self.owner.clone() }
+    }
+
+    fn target_maps(&self, samples: &[Sample], face_net: &FaceNet, file: &str) -> crate::Result<TargetMaps> {
+        let (seed, path) = (self.run.seed(), self.run.path(file));
+        TargetMaps::load_or_compute(samples, face_net, self.config, seed, &path, self.device)
+    }
+
+    /// Tunes the teachers, or else the face net if the configuration says so. Returns the face net, and the teacher of stage two
+    /// if it has one.
+    fn tune(&mut self, mut face_net: FaceNet) -> crate::Result<(FaceNet, Option<Teacher>)> {
+        let Training { run, config, data, .. } = *self;
+        if !config.teachers.is_empty() {
+            let taught = teachers::teach(run, config, data, face_net)?;
+            self.curves.extend(taught.curves);
+            self.clock("the teachers");
+            return Ok((taught.face_net, Some(taught.teacher)));
+        }
+        if config.face_net_tuning.epochs == 0 {
+            return Ok((face_net, None));
+        }
+        let classifier = FaceClassifier::new(&mut face_net, config, &data.train)?;
+        let (train, held_out) = ((&data.train[..], &self.faces), (&data.calibration[..], &self.held_out));
+        let curve = classifier.train(train, held_out, run.seed(), &self.checkpoint(run::TUNED_FACE_NET))?;
+        self.clock_with_curve("tuning the face net", curve);
+        let mut teacher = None;
+        if config.stage_two.teacher > 0.0 {
+            let path = run.path(run::TEACHER_ANSWERS);
+            teacher = Some(Teacher::load_or_compute(&classifier, &data.train, run.seed(), &path)?);
+            self.clock("the teacher's answers");
+        }
+        Ok((face_net, teacher))
+    }
+
+    /// Adapts `net`, which has the weights of `start`. Returns aligned faces on which activation ranges are to be measured.
+    fn adapt(&mut self, net: &ExpressionNet, start: &Start, adapt: &Adapt, face_net: FaceNet) -> crate::Result<Tensor> {
+        let Training { run, config, data, device, .. } = *self;
+        let old = start.net(&config.net, config.run.precision.kind(), device)?;
         let targets = (adapt.face_net > 0.0)
-            .then(|| {
-                let path = run.path(run::TRAIN_TARGET_MAPS);
-                TargetMaps::load_or_compute(&data.train, &face_net, config, run.seed(), &path, device)
-            })
+            .then(|| self.target_maps(&data.train, &face_net, run::TRAIN_TARGET_MAPS))
             .transpose()?;
         drop(face_net);
-        clock("target maps");
-        let others = Faces::new(&rehearsal(config, adapt, run.seed())?, input, device)?.aligned;
-        let count = others.size()[0];
-        if adapt.rehearsal > 0.0 && count < MIN_REHEARSAL {
-            return Err(Error::BadInput(format!(
-                "{count} faces to rehearse; give --rehearse a set of at least {MIN_REHEARSAL}"
-            )));
-        }
-        let rehearsal = others.narrow(0, count / 5, count - count / 5);
-        clock("rehearsal faces");
-        let held_back = others.narrow(0, 0, count / 5);
+        self.clock("target maps");
+        let [rehearsal, held_back] = rehearsal_faces(config, adapt, run.seed(), device)?;
+        self.clock("rehearsal faces");
         let rehearse = (adapt.rehearsal > 0.0).then_some((&rehearsal, &held_back));
         let memory = Memory { old: &old, targets: targets.as_ref(), rehearsal: rehearse };
-        let checkpoint = checkpoint(run::STAGE_TWO);
-        let curve = adapting::train(&net, &memory, &faces, &held_out, (config, adapt), run.seed(), &checkpoint)?;
-        curves.push(("adapting".to_owned(), curve));
-        clock("adapting");
-        net.set_kind(Kind::Float);
+        let (faces, held_out) = (&self.faces, &self.held_out);
+        let checkpoint = self.checkpoint(run::STAGE_TWO);
+        let curve = adapting::train(net, &memory, faces, held_out, (config, adapt), run.seed(), &checkpoint)?;
+        self.clock_with_curve("adapting", curve);
         let some = rehearsal.narrow(0, 0, rehearsal.size()[0].min(RANGE_FACES));
-        let ranges = Some(Tensor::cat(&[&some, &faces.aligned], 0));
-        return Ok(Trained { net, labels, ranges, confidence, curves, seconds });
+        Ok(Tensor::cat(&[&some, &self.faces.aligned], 0))
     }
-    if config.stage_one.epochs > 0 {
-        let maps = |samples, file: &str| {
-            TargetMaps::load_or_compute(samples, &face_net, config, run.seed(), &run.path(file), device)
-        };
-        let targets = maps(&data.train, run::TRAIN_TARGET_MAPS)?;
-        let held_out_targets = maps(&data.calibration, run::CALIBRATION_TARGET_MAPS)?;
-        clock("target maps");
-        let checkpoint = checkpoint(run::STAGE_ONE);
-        let (of_train, of_held_out) = ((&faces, &targets), (&held_out, &held_out_targets));
-        let curve = stage_one::train(&net, of_train, of_held_out, config, run.seed(), &checkpoint)?;
-        curves.push(("stage one".to_owned(), curve));
-        clock("stage one");
-    }
-    drop(face_net);
 
-    let checkpoint = checkpoint(run::STAGE_TWO);
-    // Stage two ends in good order by itself.
-    interrupt::end_by(None);
-    let ending = (run.seed(), run.deadline());
-    let curve = stage_two::train(&net, (&faces, teacher.as_ref()), &held_out, config, ending, &checkpoint)?;
-    curves.push(("stage two".to_owned(), curve));
-    clock("stage two");
-    net.set_kind(Kind::Float);
-    Ok(Trained { net, labels, ranges: None, confidence, curves, seconds })
+    fn stage_one(&mut self, net: &ExpressionNet, face_net: &FaceNet) -> crate::Result<()> {
+        let Training { run, config, data, .. } = *self;
+        let targets = self.target_maps(&data.train, face_net, run::TRAIN_TARGET_MAPS)?;
+        let held_out_targets = self.target_maps(&data.calibration, face_net, run::CALIBRATION_TARGET_MAPS)?;
+        self.clock("target maps");
+        let checkpoint = self.checkpoint(run::STAGE_ONE);
+        let (train, held_out) = ((&self.faces, &targets), (&self.held_out, &held_out_targets));
+        let curve = stage_one::train(net, train, held_out, config, run.seed(), &checkpoint)?;
+        self.clock_with_curve("stage one", curve);
+        Ok(())
+    }
+
+    fn stage_two(&mut self, net: &ExpressionNet, teacher: Option<&Teacher>) -> crate::Result<()> {
+        let Training { run, config, .. } = *self;
+        let checkpoint = self.checkpoint(run::STAGE_TWO);
+        // Stage two ends in good order by itself.
+        interrupt::end_by(None);
+        let ending = (run.seed(), run.deadline());
+        let curve = stage_two::train(net, (&self.faces, teacher), &self.held_out, config, ending, &checkpoint)?;
+        self.clock_with_curve("stage two", curve);
+        Ok(())
+    }
+}
+
+/// Returns the labels of the net's outputs that are kept, in order: those of the training samples and of the net it starts from.
+fn kept_labels(samples: &[Sample], start: Option<&Start>) -> crate::Result<Vec<Label>> {
+    let mut labels = coverage::labels(samples)?;
+    labels.extend(start.into_iter().flat_map(|start| &start.labels));
+    labels.sort_unstable_by_key(|label| *label as usize);
+    labels.dedup();
+    Ok(labels)
+}
+
+/// Returns the faces to rehearse, and a fifth that is held back from them, u8 `[n, channels, aligned, aligned]` each.
+fn rehearsal_faces(config: &Config, adapt: &Adapt, seed: u64, device: Device) -> crate::Result<[Tensor; 2]> {
+    let faces = Faces::new(&rehearsal(config, adapt, seed)?, config.face_input(), device)?.aligned;
+    let count = faces.size()[0];
+    if adapt.rehearsal > 0.0 && count < MIN_REHEARSAL {
+        return Err(Error::BadInput(format!(
+            "{count} faces to rehearse; give --rehearse a set of at least {MIN_REHEARSAL}"
+        )));
+    }
+    let held_back = count / 5;
+    Ok([faces.narrow(0, held_back, count - held_back), faces.narrow(0, 0, held_back)])
 }
 
 /// The faces on which the old net's answers are kept, and on which activation ranges are measured: training samples of the

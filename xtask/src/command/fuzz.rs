@@ -15,7 +15,7 @@ const MAX_MEMORY: &str = "-rss_limit_mb=1024";
 /// The most bytes that are set aside at once, MiB.
 const MAX_ALLOCATION: &str = "-malloc_limit_mb=400";
 /// The longest time for one input, in seconds.
-const LONGEST: &str = "-timeout=20";
+const MAX_TIME: &str = "-timeout=20";
 /// The largest corpus of a target, bytes. Larger inputs go first.
 const MAX_CORPUS: u64 = 4 << 20;
 
@@ -113,7 +113,7 @@ impl Target<'_> {
             command.env("TMPDIR", "/dev/shm");
         }
         let length = format!("-max_len={}", self.max_len);
-        command.args([MAX_MEMORY, MAX_ALLOCATION, LONGEST, "-close_fd_mask=1", &length]).stdin(Stdio::null());
+        command.args([MAX_MEMORY, MAX_ALLOCATION, MAX_TIME, "-close_fd_mask=1", &length]).stdin(Stdio::null());
         command
     }
 

@@ -24,7 +24,7 @@ use super::abi::{
 /// Frames that the driver may fill ahead of us.
 const BUFFERS: u32 = 4;
 /// The most entries of a list that a driver gives: some never end.
-const MOST_ENTRIES: u32 = 256;
+const MAX_ENTRIES: u32 = 256;
 
 /// Calls the ioctl `OPCODE`, which reads and writes a `T`.
 fn update<const OPCODE: rustix::ioctl::Opcode, T: Plain>(file: &File, value: &mut T) -> io::Result<()> {
@@ -77,7 +77,7 @@ impl Device {
             let sizes = self.sizes(entry.fourcc);
             Some(FormatInfo { fourcc: entry.fourcc, description: text(&entry.description), sizes })
         };
-        (0..MOST_ENTRIES).map_while(entry).collect()
+        (0..MAX_ENTRIES).map_while(entry).collect()
     }
 
     fn sizes(&self, fourcc: [u8; 4]) -> Sizes {
@@ -91,7 +91,7 @@ impl Device {
             return Sizes::Stepped { least: [a, d], most: [b, e], step: [c, f] };
         }
         let size = |entry: SizeEntry| [entry.values[0], entry.values[1]];
-        let sizes = (0..MOST_ENTRIES).map_while(entry).map(size);
+        let sizes = (0..MAX_ENTRIES).map_while(entry).map(size);
         Sizes::Listed(sizes.map(|size| Size { size, rate: self.fastest(fourcc, size) }).collect())
     }
 
@@ -103,7 +103,7 @@ impl Device {
             Some(entry)
         };
         // Of a range the first fraction is the shortest interval.
-        let entries = (0..MOST_ENTRIES).map_while(entry);
+        let entries = (0..MAX_ENTRIES).map_while(entry);
         let rates = entries.filter(|entry| entry.values[0] > 0).map(|e| e.values[1] as f32 / e.values[0] as f32);
         rates.max_by(f32::total_cmp)
     }

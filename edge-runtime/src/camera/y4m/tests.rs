@@ -161,9 +161,9 @@ fn damaged_videos_give_the_frames_before_the_damage() {
         assert!(reason.contains(part), "{}: {reason}", video.escape_ascii());
     }
     assert_eq!(frames(b""), (vec![], Ok(())));
-    let endless = [b"YUV4MPEG2 ".as_slice(), &[b'X'; 3 * LONGEST_LINE]].concat();
+    let endless = [b"YUV4MPEG2 ".as_slice(), &[b'X'; 3 * MAX_FIRST_LINE]].concat();
     assert!(frames(&endless).1.unwrap_err().contains("does not end"));
-    let endless = [b"YUV4MPEG2 W2 H1 Cmono\nFRAME ".as_slice(), &[b'X'; 3 * LONGEST_LINE]].concat();
+    let endless = [b"YUV4MPEG2 W2 H1 Cmono\nFRAME ".as_slice(), &[b'X'; 3 * MAX_FIRST_LINE]].concat();
     assert!(frames(&endless).1.unwrap_err().contains("does not end"));
 }
 

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::camera::mjpeg::Framer;
 use crate::camera::reader::{Got, Reader};
-use crate::camera::{CameraError, LONGEST_WAIT, Next, Source};
+use crate::camera::{CameraError, MAX_WAIT, Next, Source};
 use crate::frame::Frame;
 
 const PICTURES: &[u8] = include_bytes!("../../../clip/people.mjpeg");
@@ -29,11 +29,11 @@ impl Clip {
 impl Source for Clip {
     fn next(&mut self, frame: &mut Frame) -> Result<Next, CameraError> {
         let wait = self.due.saturating_duration_since(Instant::now());
-        std::thread::sleep(wait.min(LONGEST_WAIT));
-        if wait > LONGEST_WAIT {
+        std::thread::sleep(wait.min(MAX_WAIT));
+        if wait > MAX_WAIT {
             return Ok(Next::Waiting);
         }
-        match self.reader.next(&mut self.rest, frame, LONGEST_WAIT) {
+        match self.reader.next(&mut self.rest, frame, MAX_WAIT) {
             Ok(Got::Frame) => {
                 frame.sequence = self.sequence;
                 frame.stamp = crate::clock::now();

@@ -2,6 +2,7 @@
 
 mod keep_faces;
 mod mqtt_payload;
+mod outputs;
 mod recording;
 mod sandbox;
 mod terminal;
@@ -12,21 +13,21 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use expression_core::{Label, Turn};
+use expression_core::Turn;
 use expression_engine::error::{Context, Result};
-use expression_engine::{Bundle, EngineOptions, Error, bundle};
+use expression_engine::{Bundle, EngineOptions, Error};
 
 use crate::board::{Board, Flip, Indicator, thermal};
 use crate::camera::{self, Format, Source, Spec};
 use crate::command::settings::Settings;
-use crate::journal::{self, Session};
+use crate::journal;
 use crate::number::whole;
 use crate::pipeline::{Pipeline, PipelineOptions, Profile};
 use crate::record::FrameRecord;
-use crate::run::{Journaled, OnObservation, PauseMarker, Run, Sinks};
+use crate::run::{OnObservation, Outcome, PauseMarker, Run, Sinks};
 use crate::score::ScoreScale;
 use crate::service::{self, Progress, Service, Stop};
-use crate::telemetry::{self, Telemetry};
+use crate::telemetry;
 use crate::trust::{self, Policy};
 use recording::Recording;
 use values::{interval, record_rate, rotation, seconds, size};
@@ -200,29 +201,18 @@ impl Cmd {
         let progress = Progress::default();
         let service = terminal::Terminal::new(Service::start(progress.clone()));
         let indicator = Indicator::open(board);
-        let threads = self.threads.map_or(usize::from(board.threads), usize::from);
-        let options = EngineOptions { threads, ..EngineOptions::default() };
-        let (bundle, engine) = expression_engine::selftest::open_trusted(folder, options, policy.trust())?;
-        let mut options = if still { PipelineOptions::still() } else { PipelineOptions::moving() };
-        if !still {
-            options.detect_every = self.detect_every.unwrap_or(board.camera.detect_every.into());
-        }
-        let pipeline = Pipeline::new(&bundle, engine, options.with_confidence_from(&bundle))?;
+        let (bundle, pipeline) = self.open_pipeline(folder, board, still, &policy)?;
         let (source, on_preview) = match opened {
             Some(Opened { source, on_preview }) => (source, Some(on_preview)),
             None => (pictures.map_or_else(open_source, Ok)?, None),
         };
         let description = source.describe();
-        let labels = pipeline.engine().labels();
-        let scale = ScoreScale::new(bundle.manifest().output.scale, Label::ALL.map(|label| labels.contains(&label)));
-        let kernels = pipeline.engine().kernels().join(" ");
-        let journal = path.map(|path| open_journal(path, config, &bundle, labels, settings, &kernels)).transpose()?;
+        let engine = pipeline.engine();
+        let scale = ScoreScale::new(bundle.manifest().output.scale, outputs::labels(engine));
+        let journal = path.map(|path| outputs::open_journal(path, config, settings, &bundle, engine)).transpose()?;
         let journal = journal.map(Arc::new);
-        let camera = match &spec {
-            Spec::V4l2 { device, .. } => device.display().to_string(),
-            other => format!("{other:?}"),
-        };
-        let telemetry = self.telemetry(watching, &bundle, labels, &camera, path.zip(journal.as_ref()))?;
+        let camera = source_name(&spec);
+        let telemetry = outputs::start_telemetry(watching, camera, &bundle, engine, path.zip(journal.as_ref()))?;
         #[cfg(feature = "preview")]
         if let Some((tell, address)) = on_preview.zip(telemetry.preview_address()) {
             tell(address);
@@ -255,21 +245,7 @@ impl Cmd {
             pause_marker: PauseMarker::new(runtime.map(|folder| folder.join("paused"))),
         };
         let outcome = run.run()?;
-        terminal::summary(&outcome.summary);
-        if self.start_paused && outcome.summary.frames == 0 && outcome.summary.delivered > 0 {
-            tracing::warn!("recording was paused to the end, so no frame was looked at; leave --start-paused out");
-        }
-        match self.profile {
-            Some(ProfileForm::Table) => expression_engine::error::print(&outcome.profile.report().to_string())?,
-            Some(ProfileForm::Json) => expression_engine::error::print(&json(&outcome.profile.report())?)?,
-            None => {}
-        }
-        if outcome.summary.delivered == 0 && self.frames != Some(0) && !stop.is_asked() {
-            return Err(Error::bad_input(format!(
-                "{description} ended without a single frame; check that it holds pictures that can be read"
-            )));
-        }
-        Ok(())
+        self.report(&outcome, &description, &stop)
     }
 
     /// Checks what can be checked without running: values that need more than one flag, or the board.
@@ -289,6 +265,42 @@ impl Cmd {
     fn policy(&self, board: &Board) -> Result<Policy> {
         let installed = if self.board.is_none() { trust::installed()? } else { None };
         Policy::new(Some(installed.as_ref().unwrap_or(board)), &self.trust, Path::new("/"))
+    }
+
+    /// Opens the bundle in `folder`, and what finds and reads faces with it.
+    fn open_pipeline(&self, folder: &Path, board: &Board, still: bool, policy: &Policy) -> Result<(Bundle, Pipeline)> {
+        let threads = self.threads.map_or(usize::from(board.threads), usize::from);
+        let engine_options = EngineOptions { threads, ..EngineOptions::default() };
+        let (bundle, engine) = expression_engine::selftest::open_trusted(folder, engine_options, policy.trust())?;
+        let mut options = if still { PipelineOptions::still() } else { PipelineOptions::moving() };
+        if !still {
+            options.detect_every = self.detect_every.unwrap_or(board.camera.detect_every.into());
+        }
+        let pipeline = Pipeline::new(&bundle, engine, options.with_confidence_from(&bundle))?;
+        Ok((bundle, pipeline))
+    }
+
+    /// Says what the run came to, and writes the profile if it is asked for.
+    ///
+    /// # Errors
+    /// Returns an error if the source, which is described by `source`, ended without a frame, or if stdout cannot be written.
+    fn report(&self, outcome: &Outcome, source: &str, stop: &Stop) -> Result<()> {
+        let Outcome { summary, profile } = outcome;
+        terminal::summary(summary);
+        if self.start_paused && summary.frames == 0 && summary.delivered > 0 {
+            tracing::warn!("recording was paused to the end, so no frame was looked at; leave --start-paused out");
+        }
+        match self.profile {
+            Some(ProfileForm::Table) => expression_engine::error::print(&profile.report().to_string())?,
+            Some(ProfileForm::Json) => expression_engine::error::print(&json(&profile.report())?)?,
+            None => {}
+        }
+        if summary.delivered == 0 && self.frames != Some(0) && !stop.is_asked() {
+            return Err(Error::bad_input(format!(
+                "{source} ended without a single frame; check that it holds pictures that can be read"
+            )));
+        }
+        Ok(())
     }
 
     fn on_observation(&self, scale: ScoreScale) -> OnObservation {
@@ -357,53 +369,14 @@ impl Cmd {
             );
         }
     }
-
-    fn telemetry(
-        &self,
-        watching: telemetry::TelemetryOptions,
-        bundle: &Bundle,
-        labels: &[Label],
-        source: &str,
-        journal: Option<(&Path, &Arc<journal::Writer>)>,
-    ) -> Result<Telemetry> {
-        let backlog = journal.map(|(path, writer)| {
-            let payload = mqtt_payload::Export::default();
-            Box::new(Journaled::new(path, Arc::clone(writer), payload)) as Box<dyn telemetry::Backlog>
-        });
-        let manifest = bundle.manifest();
-        let about = telemetry::About {
-            bundle: manifest.name.clone(),
-            model: manifest.files.get(bundle::INT8).cloned().unwrap_or_default(),
-            source: source.to_owned(),
-            journal: journal.map(|(path, _)| path.to_owned()),
-            score_scale: manifest.output.scale,
-            labels: Label::ALL.map(|label| labels.contains(&label)),
-        };
-        Ok(Telemetry::start(watching, about, backlog)?)
-    }
 }
 
-fn open_journal(
-    path: &Path,
-    config: journal::Config,
-    bundle: &Bundle,
-    labels: &[Label],
-    settings: &Settings,
-    kernels: &str,
-) -> Result<journal::Writer> {
-    let manifest = bundle.manifest();
-    let session = Session {
-        bundle: manifest.name.clone(),
-        model_sha256: manifest.files.get(bundle::INT8).cloned().unwrap_or_default(),
-        board: settings.board.name.clone(),
-        kernels: kernels.to_owned(),
-        score_step: Some(manifest.output.scale),
-        labels: labels.iter().map(|label| label.name()).collect::<Vec<_>>().join(" "),
-        signature: Some(bundle.verdict().into()),
-        configuration: settings.line.clone(),
-        ..Session::here()
-    };
-    Ok(journal::Writer::open(path, config, session)?)
+/// Returns the name of the source for telemetry.
+fn source_name(spec: &Spec) -> String {
+    match spec {
+        Spec::V4l2 { device, .. } => device.display().to_string(),
+        other => format!("{other:?}"),
+    }
 }
 
 fn json(value: &impl serde::Serialize) -> Result<String> {

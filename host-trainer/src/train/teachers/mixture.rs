@@ -22,7 +22,7 @@ const STEPS: usize = 40;
 /// Steps of the weights' search, each of which raises the likelihood.
 const WEIGHT_STEPS: usize = 400;
 /// Before a logarithm.
-const LEAST: f64 = 1e-12;
+const MIN_PROBABILITY: f64 = 1e-12;
 
 impl Mixture {
     /// Fits temperatures and weights to the vote distributions `votes`, f32 `[n, 8]`, for the logits of each teacher, f32 `[n, 8]`.
@@ -35,7 +35,7 @@ impl Mixture {
         let parts = tempered(logits, &temperatures);
         let mut weights = vec![1.0 / logits.len().max(1) as f64; logits.len()];
         for _ in 0..WEIGHT_STEPS {
-            let shares = &votes / mean(&parts, &weights).clamp_min(LEAST);
+            let shares = &votes / mean(&parts, &weights).clamp_min(MIN_PROBABILITY);
             let count = votes.size()[0] as f64;
             for (weight, part) in weights.iter_mut().zip(&parts) {
                 *weight *= (&shares * part).sum(Kind::Double).double_value(&[]) / count;
@@ -43,13 +43,13 @@ impl Mixture {
             let sum: f64 = weights.iter().sum();
             weights.iter_mut().for_each(|weight| *weight /= sum);
         }
-        let mixed = mean(&parts, &weights).clamp_min(LEAST).log();
+        let mixed = mean(&parts, &weights).clamp_min(MIN_PROBABILITY).log();
         Mixture { temperature: temperature(&mixed, &votes), weights, temperatures }
     }
 
     /// The mixture's probabilities, f32 `[n, 8]`, for the logits of each teacher, f32 `[n, 8]`.
     pub fn probabilities(&self, logits: &[Tensor]) -> Tensor {
-        let mixed = mean(&tempered(logits, &self.temperatures), &self.weights).clamp_min(LEAST).log();
+        let mixed = mean(&tempered(logits, &self.temperatures), &self.weights).clamp_min(MIN_PROBABILITY).log();
         (mixed / self.temperature).softmax(-1, Kind::Float)
     }
 }
