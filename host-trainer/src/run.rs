@@ -112,6 +112,8 @@ pub const ANSWERS: &str = "answers.jsonl";
 pub const LOCK: &str = "run.lock";
 /// Every figure; it is written last, and says that the run is finished.
 pub const METRICS: &str = "metrics.json";
+/// The figures of a cell of a study; written last, in the place of [`METRICS`].
+pub const RESULT: &str = "result.json";
 
 impl Identity {
     /// Reads the identity of the run in `folder`; none if there is no run.
@@ -246,8 +248,20 @@ impl Run {
     }
 
     /// What a run writes beside its configuration. Cached target maps stay: they carry a key of what they depend on.
-    const OWN: [&str; 11] =
-        [TUNED_FACE_NET, TEACHERS, STAGE_ONE, STAGE_TWO, CURVES, MIXTURES, BUNDLE, ANSWERS, METRICS, REPORT, SAMPLES];
+    const OWN: [&str; 12] = [
+        TUNED_FACE_NET,
+        TEACHERS,
+        STAGE_ONE,
+        STAGE_TWO,
+        CURVES,
+        MIXTURES,
+        BUNDLE,
+        ANSWERS,
+        METRICS,
+        RESULT,
+        REPORT,
+        SAMPLES,
+    ];
 
     /// The folder of the run's files.
     pub fn folder(&self) -> &Path {
@@ -370,6 +384,7 @@ mod tests {
         first.start(&data(1)).unwrap();
         drop(first);
         fs::write(folder.join(METRICS), "figures").unwrap();
+        fs::write(folder.join(RESULT), "figures of a study's cell").unwrap();
         let line = refused(request("folder:B"));
         assert!(line.contains("holds a run of other data") && line.contains("--overwrite"), "{line}");
         assert!(folder.join(METRICS).exists(), "a refused run removed a file");
@@ -383,7 +398,7 @@ mod tests {
         let mut overwriting = open(&folder, Request { overwrite: true, ..request("folder:B") }).unwrap();
         assert!(folder.join(METRICS).exists(), "an older run goes once the new one starts");
         overwriting.start(&data(2)).unwrap();
-        assert!(!folder.join(METRICS).exists());
+        assert!(!folder.join(METRICS).exists() && !folder.join(RESULT).exists(), "older figures passed for new ones");
     }
 
     #[test]

@@ -12,9 +12,6 @@ use crate::dataset::DataSet;
 use crate::error::Context;
 use crate::run::{self, Run};
 
-/// Name of a cell's figures in its folder; written last.
-const RESULT: &str = "result.json";
-
 /// The cells of a study, each a run of its own, and how they are run.
 pub struct Grid<'a> {
     /// RUNS/NAME.
@@ -69,7 +66,7 @@ pub fn place(folder: &Path, (size, seed): (usize, u64), method: &str) -> PathBuf
 
 /// Returns the figures of a cell; `None` if it is not finished.
 pub fn result<T: DeserializeOwned>(run: &Run) -> crate::Result<Option<T>> {
-    let path = run.path(RESULT);
+    let path = run.path(run::RESULT);
     let Ok(bytes) = std::fs::read(&path) else { return Ok(None) };
     let figures: T =
         serde_json::from_slice(&bytes).with_context(|| format!("{}: damaged; delete it", path.display()))?;
@@ -78,5 +75,5 @@ pub fn result<T: DeserializeOwned>(run: &Run) -> crate::Result<Option<T>> {
 
 /// Writes the figures of a cell: it is finished.
 pub fn finish(run: &Run, figures: &impl Serialize) -> crate::Result<()> {
-    Ok(files::write_bytes(&run.path(RESULT), &serde_json::to_vec_pretty(figures)?)?)
+    Ok(files::write_bytes(&run.path(run::RESULT), &serde_json::to_vec_pretty(figures)?)?)
 }
