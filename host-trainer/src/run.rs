@@ -8,6 +8,7 @@ use expression_engine::files;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
+use crate::coverage;
 use crate::dataset::DataSet;
 use crate::error::{Context, Error};
 
@@ -215,8 +216,11 @@ impl Run {
     /// Writes the configuration. A run that overwrites an older one removes that first.
     ///
     /// # Errors
-    /// Returns [`Error::BadInput`] if a resumed run began with other pictures, or another error if a file cannot be written.
+    /// Returns [`Error::BadInput`] if a resumed run began with other pictures or the data has fewer than two labels, or another
+    /// error if a file cannot be written.
     pub fn start(&mut self, data: &DataSet) -> crate::Result<()> {
+        // Before anything of an older run goes: a net cannot be trained on one label.
+        coverage::labels(&data.train)?;
         let data_sha256 = Some(data.sha256());
         if self.resume && Identity::read(&self.folder).is_none_or(|older| older.data_sha256 != data_sha256) {
             return Err(self.otherwise()).context("the pictures of the data set have changed");
@@ -349,7 +353,8 @@ mod tests {
 
     fn data(shade: u8) -> DataSet {
         let picture = Picture { width: 1, height: 1, channels: 1, data: vec![shade] };
-        let samples = vec![Sample::labelled("a".into(), None, picture, Label::Fear)];
+        let sample = |label| Sample::labelled("a".into(), None, picture.clone(), label);
+        let samples = vec![sample(Label::Fear), sample(Label::Anger)];
         let (train, calibration, test) = (samples.clone(), samples.clone(), samples);
         DataSet { name: "set".into(), source: String::new(), train, calibration, test, skipped: Vec::new() }
     }
@@ -380,6 +385,9 @@ mod tests {
         assert!(resumed.start(&data(2)).unwrap_err().to_string().contains("pictures"), "other pictures");
         drop(resumed);
         let mut overwriting = open(&folder, Request { overwrite: true, ..request("folder:B") }).unwrap();
+        let mut one_label = data(2);
+        one_label.train.truncate(1);
+        assert!(overwriting.start(&one_label).unwrap_err().to_string().contains("at least two labels"));
         assert!(folder.join(METRICS).exists(), "an older run goes once the new one starts");
         overwriting.start(&data(2)).unwrap();
         assert!(!folder.join(METRICS).exists());

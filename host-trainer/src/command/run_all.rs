@@ -103,7 +103,6 @@ impl Cmd {
         coverage::warnings(&data, config.start.is_some())
             .iter()
             .for_each(|warning| run.say(&format!("warning: {warning}")));
-        coverage::labels(&data.train)?;
         let sheet = contact_sheet::png(&contact_sheet::sheet(&data.train))?;
         files::write_bytes(&run.path(run::SAMPLES), &sheet)?;
         publish(&run, &data, &sheet, &pipeline::run(&run, &config, &data, loading, prerequisites)?)
