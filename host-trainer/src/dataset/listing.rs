@@ -36,6 +36,11 @@ impl LeftOut {
         other.0.into_iter().for_each(|(reason, count)| self.add(reason, count));
     }
 
+    /// Drops files of these reasons from the count, because they are read in another way.
+    pub fn forget(&mut self, reasons: &[&str]) {
+        self.0.retain(|reason, _| !reasons.contains(&reason.as_str()));
+    }
+
     /// Logs one line that says what of `place` is left out, if anything is.
     pub fn warn(&self, place: &Path) {
         if !self.0.is_empty() {
@@ -177,6 +182,15 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
+
+    #[test]
+    fn what_is_read_in_another_way_is_not_counted() {
+        let mut left_out = LeftOut::default();
+        left_out.add(".csv", 2);
+        left_out.add(".txt", 1);
+        left_out.forget(&[".csv", ".jsonl"]);
+        assert_eq!(left_out.to_string(), "1 files left out: 1 .txt");
+    }
 
     #[test]
     fn a_pipe_is_left_out_and_not_waited_for() {

@@ -49,9 +49,13 @@ impl Faces {
     /// # Errors
     /// Returns an error if the folder cannot be listed, has no pictures, or `faces.csv` does not parse.
     pub fn read(folder: &Path, voted: impl Fn(&str) -> bool) -> crate::Result<Faces> {
-        let (paths, _) = listing::pictures_below(folder)?;
+        let (paths, mut left_out) = listing::pictures_below(folder)?;
         let name = |path: &PathBuf| path.strip_prefix(folder).ok()?.to_str().map(str::to_owned);
         let mut names: Vec<String> = paths.iter().filter_map(name).collect();
+        left_out.add("whose name is not UTF-8 (rename them)", paths.len() - names.len());
+        // The tables and the log of votes that lie here.
+        left_out.forget(&[".csv", ".jsonl"]);
+        left_out.warn(folder);
         if names.is_empty() {
             let advice = "give a folder of face pictures, such as `edge-runtime log faces` writes";
             return Err(Error::BadInput(format!("{}: no pictures; {advice}", folder.display())));
