@@ -200,8 +200,12 @@ const FILLERS: [&str; 12] = [
 /// Names of classes that are no expression; their pictures are left out.
 const NO_EXPRESSION: [&str; 9] =
     ["unknown", "uncertain", "none", "other", "others", "nf", "no face", "non face", "not a face"];
-/// The longest edit distance at which a misspelt name of at least five letters is still read.
+/// The longest edit distance at which a misspelt name is still read.
 const MAX_EDITS: usize = 1;
+/// The fewest letters of a name that may be misspelt.
+const MIN_MISSPELT: usize = 5;
+/// The fewest bytes of a name that is read in the plural too.
+const MIN_PLURAL: usize = 4;
 /// The most bytes of a file of names.
 const MAX_BYTES: u64 = 1 << 20;
 
@@ -299,11 +303,17 @@ fn read(name: &str) -> Option<Option<Label>> {
     let told: Vec<&str> = words.into_iter().filter(|word| !FILLERS.contains(word)).collect();
     let told = told.join(" ");
     let all = || SPELLINGS.iter().flat_map(|(label, known)| known.iter().map(|known| (*label, *known)));
-    if let Some((label, _)) = all().find(|(_, known)| *known == told) {
+    let is_plural = |known: &str| known.len() >= MIN_PLURAL && told.strip_suffix('s') == Some(known);
+    if let Some((label, _)) = all().find(|(_, known)| *known == told || is_plural(known)) {
         return Some(Some(label));
     }
+    // People do not misspell the first letter: "tearful" is not "fearful", nor "danger" "anger".
     let near = |known: &str| {
-        known.chars().count() >= 5 && strsim::osa_distance(known, &told) <= MAX_EDITS && told.chars().count() >= 5
+        let [known_letters, told_letters] = [known, told.as_str()].map(|text| text.chars().count());
+        known_letters >= MIN_MISSPELT
+            && told_letters >= MIN_MISSPELT
+            && known.chars().next() == told.chars().next()
+            && strsim::osa_distance(known, &told) <= MAX_EDITS
     };
     let labels: BTreeSet<Label> = all().filter(|(_, known)| near(known)).map(|(label, _)| label).collect();
     match Vec::from_iter(labels)[..] {
@@ -355,13 +365,15 @@ mod tests {
             ("contemptt", Label::Contempt),
             ("sad", Label::Sadness),
             ("Dis", Label::Disgust),
+            ("Fears", Label::Fear),
+            ("smiles", Label::Happiness),
             ("fr\u{f6}hlich", Label::Happiness),
             ("fro\u{308}hlich", Label::Happiness),
         ] {
             assert_eq!(labels(&ClassNames::Common, &[name]), Ok(vec![Some(label)]), "{name}");
         }
         assert_eq!(labels(&ClassNames::Common, &["unknown", "Not_a_face"]), Ok(vec![None, None]));
-        for name in ["bored", "not happy", "happy sad", "x", "", "sid"] {
+        for name in ["bored", "not happy", "happy sad", "x", "", "sid", "tearful", "danger"] {
             let error = labels(&ClassNames::Common, &["fear", name]).unwrap_err();
             assert!(error.contains(&format!("{name:?}")) && error.contains("--classes"), "{error}");
         }

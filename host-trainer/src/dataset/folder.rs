@@ -16,10 +16,12 @@ pub type Item = (PathBuf, Label);
 
 /// Names of the folders of parts, in lower case.
 const PARTS: [(Split, &[&str]); 3] = [
-    (Split::Train, &["train", "training", "train_set", "trainset"]),
-    (Split::Valid, &["valid", "validation", "val", "val_set", "dev", "valset"]),
-    (Split::Test, &["test", "testing", "test_set", "testset"]),
+    (Split::Train, &["train", "training", "trainset", "traindata"]),
+    (Split::Valid, &["valid", "validation", "val", "dev", "valset", "valdata"]),
+    (Split::Test, &["test", "testing", "testset", "testdata"]),
 ];
+/// Words that may stand beside the name of a part: `Training Set`, `test_data`.
+const PART_FILLERS: [&str; 8] = ["set", "data", "dataset", "split", "part", "images", "pictures", "faces"];
 /// Folders that may lie between the one given and the classes: those that archives wrap their content in.
 const MAX_WRAPPERS: usize = 3;
 
@@ -199,7 +201,9 @@ fn split_by_class(items: Vec<Item>) -> (Vec<Item>, Vec<Item>) {
 /// The part that a folder's name stands for.
 fn part_named(name: &str) -> Option<Split> {
     let name = name.to_lowercase();
-    PARTS.iter().find(|(_, names)| names.contains(&name.as_str())).map(|(split, _)| *split)
+    let words = name.split([' ', '_', '-', '.']).filter(|word| !word.is_empty() && !PART_FILLERS.contains(word));
+    let [word] = words.collect::<Vec<_>>()[..] else { return None };
+    PARTS.iter().find(|(_, names)| names.contains(&word)).map(|(split, _)| *split)
 }
 
 fn read_parts(folder: &Path, classes: &ClassNames) -> crate::Result<Pictures> {
@@ -332,6 +336,12 @@ fn unwrapped(folder: &Path, classes: &ClassNames) -> crate::Result<PathBuf> {
     Ok(folder)
 }
 
+/// Whether a folder is that of a part or a person rather than of a class: its name is not a class, and those in it are.
+fn holds_classes(name: &str, path: &Path, classes: &ClassNames) -> bool {
+    let is_class = |(name, _): &(String, PathBuf)| classes.knows(name);
+    !classes.knows(name) && listing::folders(path).is_ok_and(|below| below.first().is_some_and(is_class))
+}
+
 /// The pictures in the class folders of each part and the folders below them, in the order of their paths. What the names of
 /// classes mean is decided for all parts together. What is left out is logged in one line.
 ///
@@ -341,6 +351,12 @@ pub fn pictures(folder: &Path, parts: &[PartFolder], classes: &ClassNames) -> cr
     let names: BTreeSet<&String> = parts.iter().flat_map(|part| part.classes.iter().map(|(name, _)| name)).collect();
     let names: Vec<String> = names.into_iter().cloned().collect();
     let labels = classes.labels(&names).map_err(|reason| {
+        let mut all = parts.iter().flat_map(|part| &part.classes);
+        if let Some((name, path)) = all.find(|(name, path)| holds_classes(name, path, classes)) {
+            let advice =
+                "call the parts of a set train, valid and test, or put class folders first, as in happiness/anna";
+            return Error::BadInput(format!("{}: {name:?} is not a class but holds classes; {advice}", path.display()));
+        }
         let is_named = |name: &str| reason.starts_with(&format!("unknown class {name:?}"));
         let place = parts.iter().find(|part| part.classes.iter().any(|(name, _)| is_named(name)));
         Error::BadInput(format!("{}: {reason}", place.map_or(folder, |part| &part.path).display()))

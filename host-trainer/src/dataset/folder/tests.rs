@@ -71,7 +71,7 @@ fn pictures_of_every_format_and_depth_count_and_the_rest_is_told() {
 #[test]
 fn parts_by_their_usual_names_in_any_case() {
     for (train, valid, test) in
-        [("train", "val", "test"), ("Train", "Validation", "Testing"), ("TRAINING", "valid", "Test")]
+        [("train", "val", "test"), ("Training Set", "Validation_data", "Testing"), ("TRAINING", "valid", "test-set")]
     {
         let of = |part: &str, count| classes(&[&format!("{part}/happy"), &format!("{part}/sad")], count);
         let (train, valid, test) = (of(train, 20), of(valid, 4), of(test, 6));
@@ -102,6 +102,10 @@ fn what_is_not_understood_is_refused_with_what_to_write() {
     assert_eq!(load(&strange, &"Blorb=-".parse().unwrap()).unwrap().len(), 20);
     let mixed = set_of(&["train/happy", "train/sad", "test/happy", "test/sad", "backup/happy"], 5);
     assert_refused(load(&mixed, &ClassNames::Common), &["\"backup\" is not a part"]);
+    for unnamed in [&["anna/happy", "anna/sad", "berta/happy"][..], &["old/happy", "old/sad", "happy"]] {
+        let told = ["is not a class but holds classes", "train, valid and test"];
+        assert_refused(load(&set_of(unnamed, 5), &ClassNames::Common), &told);
+    }
     let twice = set_of(&["train/happy", "val/happy", "validation/happy"], 5);
     assert_refused(load(&twice, &ClassNames::Common), &["the same part"]);
     let empty = set(&["happy/notes.txt"]);
