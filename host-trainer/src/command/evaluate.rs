@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use expression_engine::{EngineOptions, files, selftest};
+use expression_engine::{Bundle, Engine, EngineOptions, files, selftest};
 
 use super::output;
+use crate::coverage;
 use crate::dataset::{self, ClassNames, Part, Request, Source, Split, contact_sheet};
 use crate::error::Error;
 use crate::evaluate::Evaluation;
@@ -101,6 +102,13 @@ impl Cmd {
         let (bundle, engine) = selftest::open(&self.bundle, EngineOptions::default())?;
         let old = self.against.as_ref().map(|folder| selftest::open(folder, EngineOptions::default())).transpose()?;
         let part = self.part(bundle.manifest().quantization.calibration_samples)?;
+        let warn = |bundle: &Bundle, engine: &Engine| {
+            if let Some(warning) = coverage::lacking(engine.labels(), &part.samples) {
+                tracing::warn!("bundle {}: {warning}", bundle.manifest().name);
+            }
+        };
+        warn(&bundle, &engine);
+        old.iter().for_each(|(bundle, engine)| warn(bundle, engine));
         let new = Evaluation::new(&bundle, &engine, &part)?;
         let old = old.map(|(bundle, engine)| Evaluation::new(&bundle, &engine, &part)).transpose()?;
         self.write_files(&new, &part)?;
