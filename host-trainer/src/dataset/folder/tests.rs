@@ -4,8 +4,8 @@ use std::fs;
 
 use tempfile::TempDir;
 
-use super::super::copies;
 use super::super::layout::tests::{REQUEST, assert_refused, logged};
+use super::super::{Protocol, Source, collect, copies};
 use super::*;
 
 /// A folder with a picture for each of the paths, each another; what a path is named decides its format.
@@ -220,6 +220,21 @@ fn files_that_are_in_two_parts_are_not_trained_on() {
     let [train, calibration, test] = sizes(&copied);
     assert_eq!((train + calibration, test), (20, 20));
     assert!(calibration > 0);
+}
+
+#[test]
+fn folds_of_a_small_set_hold_every_picture_once_and_no_copy() {
+    let folder = set_of(&["happy", "sad"], 4);
+    fs::copy(folder.path().join("happy/0.png"), folder.path().join("happy/0 copy.png")).unwrap();
+    let source: Source = format!("folder:{}", folder.path().display()).parse().unwrap();
+    let mut set = None;
+    let said = logged(|| set = Some(collect(&source, Protocol::Folds(4), REQUEST).unwrap()));
+    assert!(said.contains("1 files left out: 1 copies of another picture"), "{said}");
+    let set = set.unwrap();
+    assert_eq!((set.samples.len(), set.folds.len()), (8, 4));
+    let mut tested: Vec<usize> = set.folds.iter().flat_map(|fold| fold.test.clone()).collect();
+    tested.sort_unstable();
+    assert_eq!(tested, Vec::from_iter(0..8));
 }
 
 #[test]
