@@ -97,7 +97,7 @@ fn label(code: &str) -> Result<Option<Label>, String> {
     match code.trim().parse::<usize>() {
         Ok(FIRST_NO_EXPRESSION..=LAST_NO_EXPRESSION) => Ok(None),
         Ok(code) if code < FIRST_NO_EXPRESSION => Ok(Numbering::AffectNet.label(code)),
-        _ => Err(format!("expression {code:?} is not a number from 0 to {LAST_NO_EXPRESSION}")),
+        _ => Err(format!("expression {} is not a number from 0 to {LAST_NO_EXPRESSION}", table::shown(code))),
     }
 }
 

@@ -128,9 +128,9 @@ fn emotion(folder: &Path) -> crate::Result<Option<Label>> {
     let text = text(file)?.trim().to_owned();
     let code: Option<f64> = text.parse().ok();
     let label = code.and_then(|code| (0..CODES.len()).find(|known| *known as f64 == code)).map(|code| CODES[code]);
-    let place = file.display();
+    let (place, text) = (file.display(), table::shown(&text));
     let unknown =
-        || Error::BadInput(format!("{place}: {text:?} is no emotion code; known are 0 (neutral) to 7 (surprise)"));
+        || Error::BadInput(format!("{place}: {text} is no emotion code; known are 0 (neutral) to 7 (surprise)"));
     Ok(Some(label.ok_or_else(unknown)?))
 }
 

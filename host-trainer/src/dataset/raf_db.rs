@@ -99,7 +99,8 @@ fn rows(list: &Path) -> crate::Result<Vec<Row>> {
             _ => None,
         };
         let expected = "a name that begins with train or test and a label from 1 to 7";
-        row.ok_or_else(|| Error::BadInput(format!("{}:{number}: {line:?} is not {expected}", list.display())))
+        let (list, line) = (list.display(), table::shown(line));
+        row.ok_or_else(|| Error::BadInput(format!("{list}:{number}: {line} is not {expected}")))
     });
     rows.collect()
 }

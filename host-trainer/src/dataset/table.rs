@@ -13,6 +13,8 @@ const MAX_ROW: usize = 2 << 20;
 
 /// What stands between the columns of a table; of those that are equally frequent the last counts.
 const SEPARATORS: [u8; 3] = [b'\t', b';', b','];
+/// The most letters of a value that a message shows: one that was never closed may be a whole file.
+const MAX_SHOWN: usize = 60;
 /// What some editors put at the start of text in UTF-8.
 const BYTE_ORDER_MARK: &str = "\u{feff}";
 
@@ -46,6 +48,14 @@ fn separator(head: &[u8]) -> u8 {
     let header: Vec<u8> = head.iter().take_while(of_header).copied().collect();
     let count = |separator: &u8| header.iter().filter(|byte| *byte == separator).count();
     SEPARATORS.into_iter().max_by_key(count).unwrap_or(b',')
+}
+
+/// Returns a value in quotation marks, cut short if it is long.
+pub fn shown(value: &str) -> String {
+    let mut letters = value.chars();
+    let head: String = letters.by_ref().take(MAX_SHOWN).collect();
+    let rest = if letters.next().is_some() { " ..." } else { "" };
+    format!("{head:?}{rest}")
 }
 
 /// Reads a text of at most `max` bytes, without a byte order mark.
@@ -139,6 +149,13 @@ mod tests {
         }
         std::fs::write(&path, "\u{feff}A=1").unwrap();
         assert_eq!(text(&path, 100).unwrap(), "A=1");
+    }
+
+    #[test]
+    fn long_values_are_cut_short_in_messages() {
+        assert_eq!(shown("a\nb"), "\"a\\nb\"");
+        assert_eq!(shown(&"é".repeat(MAX_SHOWN)).chars().count(), MAX_SHOWN + 2);
+        assert_eq!(shown(&"é".repeat(1 << 20)).chars().count(), MAX_SHOWN + 6);
     }
 
     #[test]

@@ -111,12 +111,14 @@ fn parse(record: &csv::StringRecord, places: &[usize; COLUMNS.len()], most: u32)
     let [usage, _, answers @ ..] = places.map(|place| record[place].trim());
     // A name may begin or end with a space.
     let name = &record[places[1]];
-    let split = fer2013::split_named(usage)
-        .ok_or_else(|| format!("usage {usage:?} of {name:?}; give Training, PublicTest or PrivateTest"))?;
+    let split = fer2013::split_named(usage).ok_or_else(|| {
+        let (usage, name) = (table::shown(usage), table::shown(name));
+        format!("usage {usage} of {name}; give Training, PublicTest or PrivateTest")
+    })?;
     let mut counts = Counts::default();
     for (count, text) in counts.iter_mut().zip(answers) {
         let parsed = text.parse().ok().filter(|count| *count <= most);
-        *count = parsed.ok_or_else(|| format!("{text:?} is not a number of votes"))?;
+        *count = parsed.ok_or_else(|| format!("{} is not a number of votes", table::shown(text)))?;
     }
     Ok(Row { line: 0, split, name: name.to_owned(), counts })
 }
