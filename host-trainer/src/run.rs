@@ -188,12 +188,16 @@ impl Run {
         let place = folder.display();
         match Identity::read(folder) {
             Some(older) if resume && (Identity { data_sha256: None, ..older.clone() }) != run.identity => {
-                return Err(run.otherwise());
+                return Err(run.otherwise(&older));
             }
             Some(older) if !resume && !overwrite => {
                 let whose = if older.data == run.identity.data { "a run" } else { "a run of other data" };
                 let advice = "give another --name, --resume to continue it, or --overwrite to replace it";
                 return Err(Error::BadInput(format!("{place} holds {whose}; {advice}")));
+            }
+            None if folder.join(CONFIG).exists() => {
+                let what = "damaged, or written by another version of this program; give another --name";
+                return Err(Error::BadInput(format!("{}: {what}", folder.join(CONFIG).display())));
             }
             None if resume => {
                 return Err(Error::BadInput(format!("{place}: no run to resume here; leave --resume out")));
@@ -208,9 +212,21 @@ impl Run {
         Ok(run)
     }
 
-    fn otherwise(&self) -> Error {
+    /// The error that the run in the folder has other settings, with those that differ.
+    fn otherwise(&self, older: &Identity) -> Error {
+        let new = &self.identity;
+        let limit = older.limit.map_or("not given".to_owned(), |limit| limit.to_string());
+        let differences = [
+            (older.data != new.data, format!("--data was {}", older.data)),
+            (older.limit != new.limit, format!("--limit was {limit}")),
+            (older.seed != new.seed, format!("--seed was {}", older.seed)),
+            (older.fold != new.fold, "the folds or their pictures were others".to_owned()),
+            (older.config != new.config, "the preset had other values".to_owned()),
+        ];
+        let differences = differences.into_iter().filter(|(differs, _)| *differs).map(|(_, what)| what);
+        let differences = differences.collect::<Vec<_>>().join(", ");
         let advice = "give the same --data, --preset, --limit and --seed, or leave --resume out";
-        Error::BadInput(format!("{}: was started otherwise; {advice}", self.path(CONFIG).display()))
+        Error::BadInput(format!("{}: was started otherwise ({differences}); {advice}", self.path(CONFIG).display()))
     }
 
     /// Writes the configuration. A run that overwrites an older one removes that first.
@@ -223,7 +239,9 @@ impl Run {
         coverage::labels(&data.train)?;
         let data_sha256 = Some(data.sha256());
         if self.resume && Identity::read(&self.folder).is_none_or(|older| older.data_sha256 != data_sha256) {
-            return Err(self.otherwise()).context("the pictures of the data set have changed");
+            let what = "the pictures of the data set have changed since this run was started";
+            let advice = "put the old ones back, or leave --resume out to start another run";
+            return Err(Error::BadInput(format!("{}: {what}; {advice}", self.folder.display())));
         }
         self.identity.data_sha256 = data_sha256;
         for old in Self::OWN.map(|name| self.path(name)).into_iter().filter(|_| !self.resume) {
@@ -377,7 +395,10 @@ mod tests {
         let line = refused(request("folder:B"));
         assert!(line.contains("holds a run of other data") && line.contains("--overwrite"), "{line}");
         assert!(folder.join(METRICS).exists(), "a refused run removed a file");
-        assert!(refused(Request { resume: true, ..request("folder:B") }).contains("started otherwise"));
+        let line = refused(Request { resume: true, ..request("folder:B") });
+        assert!(line.contains("started otherwise (--data was folder:A)"), "{line}");
+        let line = refused(Request { resume: true, limit: Some(20), seed: 2, ..request("folder:A") });
+        assert!(line.contains("(--limit was not given, --seed was 1)"), "{line}");
 
         assert_eq!(free_folder(&folder), runs.path().join("faces-smoke-2"));
         assert_eq!(last_folder(&folder), folder);
@@ -391,6 +412,16 @@ mod tests {
         assert!(folder.join(METRICS).exists(), "an older run goes once the new one starts");
         overwriting.start(&data(2)).unwrap();
         assert!(!folder.join(METRICS).exists());
+    }
+
+    #[test]
+    fn a_damaged_configuration_is_said_to_be_that() {
+        let runs = tempfile::tempdir().unwrap();
+        fs::write(runs.path().join(CONFIG), "data = ").unwrap();
+        for (resume, overwrite) in [(false, false), (true, false), (false, true)] {
+            let line = open(runs.path(), Request { resume, overwrite, ..request("folder:A") }).unwrap_err().to_string();
+            assert!(line.contains("config.toml: damaged, or written by another version"), "{line}");
+        }
     }
 
     #[test]
