@@ -247,6 +247,14 @@ impl ClassNames {
         ))
     }
 
+    /// The names of one's own that no class has.
+    pub fn unused(&self, names: &[String]) -> Vec<&str> {
+        let ClassNames::Own(own) = self else { return Vec::new() };
+        let folded = |name: &str| name.nfc().collect::<String>().to_lowercase();
+        let names: BTreeSet<String> = names.iter().map(|name| folded(name)).collect();
+        own.keys().map(String::as_str).filter(|name| !names.contains(&folded(name))).collect()
+    }
+
     /// Whether a single name is that of a class.
     pub fn knows(&self, name: &str) -> bool {
         self.labels(&[name.to_owned()]).is_ok()
@@ -267,7 +275,7 @@ impl ClassNames {
                     format!("{label:?} is not a label; known are {known}, and - to leave a class out")
                 })?,
             };
-            if own.insert(name.to_owned(), label).is_some() {
+            if own.insert(name.nfc().collect::<String>(), label).is_some() {
                 return Err(format!("class {name:?} is named twice"));
             }
         }
@@ -398,6 +406,7 @@ mod tests {
         let own: ClassNames = "lachen=happiness, böse = anger,blurred=-".parse().unwrap();
         let expected = vec![Some(Label::Happiness), Some(Label::Anger), None, Some(Label::Fear)];
         assert_eq!(labels(&own, &["Lachen", "böse", "blurred", "fear"]), Ok(expected));
+        assert_eq!(own.unused(&["Lachen", "bo\u{308}se", "fear"].map(String::from)), ["blurred"]);
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("classes.txt");
         let read = |text: &[u8]| -> Result<ClassNames, String> {

@@ -361,6 +361,14 @@ pub fn pictures(folder: &Path, parts: &[PartFolder], classes: &ClassNames) -> cr
         let place = parts.iter().find(|part| part.classes.iter().any(|(name, _)| is_named(name)));
         Error::BadInput(format!("{}: {reason}", place.map_or(folder, |part| &part.path).display()))
     })?;
+    let unused: Vec<String> = classes.unused(&names).iter().map(|name| format!("{name:?}")).collect();
+    if !unused.is_empty() {
+        tracing::warn!(
+            "{}: --classes names {}, but no class folder is called that",
+            folder.display(),
+            unused.join(", ")
+        );
+    }
     let labels: BTreeMap<String, Option<Label>> = names.into_iter().zip(labels).collect();
     let (mut left_out, mut empty) = (LeftOut::default(), Vec::new());
     let roots: BTreeSet<&Path> = parts.iter().map(|part| part.path.as_path()).chain([folder]).collect();

@@ -100,6 +100,8 @@ fn what_is_not_understood_is_refused_with_what_to_write() {
     assert_refused(load(&strange, &ClassNames::Common), &["\"Blorb\"", "--classes"]);
     assert_eq!(load(&strange, &"Blorb=fear".parse().unwrap()).unwrap().len(), 30);
     assert_eq!(load(&strange, &"Blorb=-".parse().unwrap()).unwrap().len(), 20);
+    let said = logged(|| drop(load(&strange, &"blorb=fear,smile=-".parse().unwrap()).unwrap()));
+    assert!(said.contains("--classes names \"smile\", but no class folder is called that"), "{said}");
     let mixed = set_of(&["train/happy", "train/sad", "test/happy", "test/sad", "backup/happy"], 5);
     assert_refused(load(&mixed, &ClassNames::Common), &["\"backup\" is not a part"]);
     for unnamed in [&["anna/happy", "anna/sad", "berta/happy"][..], &["old/happy", "old/sad", "happy"]] {
