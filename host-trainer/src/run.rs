@@ -113,6 +113,9 @@ pub const LOCK: &str = "run.lock";
 /// Every figure; it is written last, and says that the run is finished.
 pub const METRICS: &str = "metrics.json";
 
+/// The highest number of a run whose name was not given: what is higher, such as a date, was given.
+const MAX_NUMBER: usize = 999_999;
+
 impl Identity {
     /// Reads the identity of the run in `folder`; none if there is no run.
     pub fn read(folder: &Path) -> Option<Identity> {
@@ -131,22 +134,35 @@ fn holds_something(folder: &Path) -> bool {
     fs::read_dir(folder).is_ok_and(|mut entries| entries.any(|entry| !is_leftover(entry)))
 }
 
-/// The folders that runs of one name get: `stem`, `stem-2`, `stem-3`, ...
-fn numbered(stem: &Path) -> impl Iterator<Item = PathBuf> {
-    let name = stem.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let stem = stem.to_owned();
-    (1usize..)
-        .map(move |number| if number == 1 { stem.clone() } else { stem.with_file_name(format!("{name}-{number}")) })
+/// The folder of run `number` of a name: `stem`, `stem-2`, `stem-3`, ...
+fn numbered(stem: &Path, number: usize) -> PathBuf {
+    match number {
+        1 => stem.to_owned(),
+        _ => stem.with_file_name(format!("{}-{number}", stem.file_name().unwrap_or_default().display())),
+    }
 }
 
-/// Returns the first of `stem`, `stem-2`, `stem-3`, ... that does not exist.
+/// The highest number of the runs of a name that exist. Lower ones may have been deleted.
+fn last_number(stem: &Path) -> Option<usize> {
+    let name = stem.file_name()?.to_str()?;
+    let number = |file: &str| match file.strip_prefix(name)? {
+        "" => Some(1),
+        rest => rest.strip_prefix('-')?.parse::<usize>().ok().filter(|number| (2..=MAX_NUMBER).contains(number)),
+    };
+    let parent = stem.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let entries = fs::read_dir(parent).into_iter().flatten().flatten();
+    entries.filter_map(|entry| number(entry.file_name().to_str()?)).max()
+}
+
+/// Returns the folder after the last of `stem`, `stem-2`, `stem-3`, ... that exists. The place of one that was deleted stays
+/// free, so that the last run is always the newest.
 pub fn free_folder(stem: &Path) -> PathBuf {
-    numbered(stem).find(|folder| !folder.exists()).unwrap_or_else(|| stem.to_owned())
+    numbered(stem, last_number(stem).map_or(1, |number| number + 1))
 }
 
 /// Returns the last of `stem`, `stem-2`, `stem-3`, ... that exists, or `stem` if none does.
 pub fn last_folder(stem: &Path) -> PathBuf {
-    numbered(stem).take_while(|folder| folder.exists()).last().unwrap_or_else(|| stem.to_owned())
+    numbered(stem, last_number(stem).unwrap_or(1))
 }
 
 /// Locks a folder against other programs, and makes it if it is not there; none on a file system without locks. The system unlocks it
@@ -412,6 +428,19 @@ mod tests {
         assert!(folder.join(METRICS).exists(), "an older run goes once the new one starts");
         overwriting.start(&data(2)).unwrap();
         assert!(!folder.join(METRICS).exists());
+    }
+
+    /// A new run in the place of a deleted one would not be the one that --resume and --overwrite take.
+    #[test]
+    fn the_last_run_is_the_newest_even_if_an_earlier_one_was_deleted() {
+        let runs = tempfile::tempdir().unwrap();
+        let [stem, second, third] = ["a-smoke", "a-smoke-2", "a-smoke-3"].map(|name| runs.path().join(name));
+        assert_eq!([free_folder(&stem), last_folder(&stem)], [stem.clone(), stem.clone()]);
+        for other in ["a-smoke-", "a-smoke-x", "a-smoke-20261127", "a-smoke-crossval-7", "b-smoke-9"] {
+            fs::create_dir(runs.path().join(other)).unwrap();
+        }
+        fs::create_dir(&second).unwrap();
+        assert_eq!([free_folder(&stem), last_folder(&stem)], [third, second]);
     }
 
     #[test]
