@@ -15,6 +15,8 @@ use crate::error::{Context, Error};
 const HEAD: usize = 32;
 /// Folders below a class folder are searched this deep; more is a mistake or a loop of links.
 const MAX_DEPTH: usize = 8;
+/// Reasons that are named in a line; the files of rarer ones are counted together.
+const MAX_REASONS: usize = 8;
 /// What systems and archivers leave beside pictures, in lower case; it is passed over without a word.
 const JUNK: [&str; 8] =
     ["__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "@eadir", "$recycle.bin", "lost+found", "icon\r"];
@@ -51,7 +53,14 @@ impl LeftOut {
 
 impl fmt::Display for LeftOut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let reasons: Vec<String> = self.0.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+        let mut counts: Vec<(&String, usize)> = self.0.iter().map(|(reason, count)| (reason, *count)).collect();
+        if counts.len() > MAX_REASONS {
+            counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        }
+        let others: usize = counts.iter().skip(MAX_REASONS).map(|(_, count)| count).sum();
+        let mut reasons: Vec<String> =
+            counts.iter().take(MAX_REASONS).map(|(reason, count)| format!("{count} {reason}")).collect();
+        reasons.extend((others > 0).then(|| format!("{others} others")));
         write!(f, "{} files left out: {}", self.0.values().sum::<usize>(), reasons.join(", "))
     }
 }
@@ -190,6 +199,9 @@ mod tests {
         left_out.add(".txt", 1);
         left_out.forget(&[".csv", ".jsonl"]);
         assert_eq!(left_out.to_string(), "1 files left out: 1 .txt");
+        (0..10).for_each(|number| left_out.add(format!(".{number}"), 2));
+        let line = left_out.to_string();
+        assert!(line.starts_with("21 files left out: 2 .0, 2 .1,") && line.ends_with(", 2 .7, 5 others"), "{line}");
     }
 
     #[test]

@@ -12,6 +12,8 @@ use crate::error::Error;
 const MAX_NAMED: usize = 3;
 /// Why a picture that a list names is left out.
 const MISSING: &str = "no such picture";
+/// Why a link is left out, as git-annex and DVC make them.
+const DANGLING: &str = "a link to a file that is not here; fetch it";
 
 /// A labelled face picture.
 #[derive(Debug, Clone)]
@@ -180,7 +182,8 @@ pub fn read_all<T: Sync>(
         .map(|item| {
             let path = path(item);
             if !path.exists() {
-                return Err(format!("{}: {MISSING}", path.display()));
+                let reason = if path.is_symlink() { DANGLING } else { MISSING };
+                return Err(format!("{}: {reason}", path.display()));
             }
             let picture = Picture::open(&path).map_err(|error| error.to_string())?;
             sample(item, &path, picture).map_err(|reason| format!("{}: {reason}", path.display()))

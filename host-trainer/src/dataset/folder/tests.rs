@@ -110,6 +110,10 @@ fn what_is_not_understood_is_refused_with_what_to_write() {
     }
     let twice = set_of(&["train/happy", "val/happy", "validation/happy"], 5);
     assert_refused(load(&twice, &ClassNames::Common), &["the same part"]);
+    let fetched = set_of(&["happy", "sad"], 5);
+    std::os::unix::fs::symlink("../objects/9.png", fetched.path().join("sad/9.png")).unwrap();
+    let told = ["1 of 11 pictures", "sad/9.png: a link to a file that is not here; fetch it"];
+    assert_refused(load(&fetched, &ClassNames::Common).and_then(DataSet::checked), &told);
     let empty = set(&["happy/notes.txt"]);
     assert_refused(load(&empty, &ClassNames::Common), &["no pictures found"]);
 }
