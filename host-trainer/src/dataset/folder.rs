@@ -1,12 +1,13 @@
 //! A folder with one folder per class, named after the labels. `train/`, `valid/` and `test/` with such folders each, or within
 //! each of such folders, are taken as the split; without them a fifth of each class becomes the test part.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use expression_core::Label;
 
 use super::copies::EqualFiles;
+use super::labelled::track_of;
 use super::listing::LeftOut;
 use super::{ClassNames, DataSet, Part, Request, Sample, Split, listing, sample, shuffled};
 use crate::error::Error;
@@ -57,8 +58,8 @@ impl PartFolder {
 ///
 /// With `train/` and `test/`, and `valid/` if there is one, these are the parts: the validation part calibrates. With
 /// `train/` and `valid/` alone the validation part is reported on, and training samples are held out to calibrate. Without
-/// parts every fifth picture of a class is tested on. Files that are in the test part too, byte by byte, are neither trained on
-/// nor calibrate, and those of the validation part are not trained on.
+/// parts every fifth picture of a class is tested on, or every fifth track of faces that a board kept. Files that are in the test
+/// part too, byte by byte, are neither trained on nor calibrate, and those of the validation part are not trained on.
 ///
 /// # Errors
 /// Returns [`Error::BadInput`] if the folder is missing or empty or a class folder's name is not understood.
@@ -181,7 +182,11 @@ fn samples(folder: &Path, items: &[Item]) -> (Vec<Sample>, Vec<String>) {
     sample::read_all(
         items,
         |(path, _)| path.clone(),
-        |(_, label), path, picture| Ok(Sample::labelled(name_of(folder, path), None, picture, *label)),
+        |(_, label), path, picture| {
+            let name = name_of(folder, path);
+            let track = track_of(&name);
+            Ok(Sample::labelled(name, track, picture, *label))
+        },
     )
 }
 
@@ -189,12 +194,18 @@ fn name_of(folder: &Path, path: &Path) -> String {
     path.strip_prefix(folder).unwrap_or(path).display().to_string()
 }
 
-/// Every fifth picture of each class, in the order given, goes to the test part.
+/// Every fifth picture of each class, in the order given, goes to the test part. Faces that a board kept go there by track:
+/// those of one track are almost the same.
 fn split_by_class(items: Vec<Item>) -> (Vec<Item>, Vec<Item>) {
     let mut seen = [0usize; Label::COUNT];
-    items.into_iter().partition(|(_, label)| {
-        seen[*label as usize] += 1;
-        seen[*label as usize] % 5 != 0
+    let mut is_trained = |label: Label| {
+        seen[label as usize] += 1;
+        seen[label as usize] % 5 != 0
+    };
+    let mut tracks: HashMap<String, bool> = HashMap::new();
+    items.into_iter().partition(|(path, label)| match track_of(&listing::name(path)) {
+        Some(track) => *tracks.entry(track).or_insert_with(|| is_trained(*label)),
+        None => is_trained(*label),
     })
 }
 

@@ -1,6 +1,6 @@
 //! Faces that people labelled with `host-trainer label`: a folder of pictures and `votes.csv`, a table in FER+'s columns.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Component, Path, PathBuf};
 
 use expression_core::Label;
@@ -14,6 +14,9 @@ use crate::error::Error;
 pub const TABLE: &str = "votes.csv";
 /// The `Usage` of rows whose part [`load`] chooses.
 pub const TRAINING: &str = "Training";
+
+/// Every fifth track is tested on.
+const MIN_TRACKS: usize = 5;
 
 const TERMS: &str = "pictures of the user's own, labelled by people; their terms apply";
 
@@ -40,7 +43,11 @@ struct Row {
 pub fn load(folder: &Path, request: Request) -> crate::Result<DataSet> {
     let rows = rows(folder)?;
     let parts = match by_usage(rows) {
-        [train, valid, test] if valid.is_empty() && test.is_empty() => by_track(train, request),
+        [train, valid, test] if valid.is_empty() && test.is_empty() => {
+            let parts = by_track(train, request);
+            enough_tracks(folder, &parts)?;
+            parts
+        }
         [train, valid, test] if valid.is_empty() || test.is_empty() => {
             let [train, calibration] = held_out(train, request);
             [train, calibration, if test.is_empty() { valid } else { test }]
@@ -95,6 +102,21 @@ fn by_track(rows: Vec<Row>, request: Request) -> [Vec<Row>; 3] {
     }
     let [train, calibration, test] = parts;
     [shuffled(train, request.seed), calibration, test]
+}
+
+/// Refuses faces of so few tracks that a part is empty: more pictures of the same tracks would not help.
+fn enough_tracks(folder: &Path, parts: &[Vec<Row>; 3]) -> crate::Result<()> {
+    let rows: Vec<&Row> = parts.iter().flatten().collect();
+    let tracks: BTreeSet<String> = rows.iter().filter_map(|row| track_of(&row.name)).collect();
+    if parts.iter().all(|part| !part.is_empty()) || tracks.is_empty() || tracks.len() == rows.len() {
+        return Ok(());
+    }
+    let (place, faces, tracks) = (folder.display(), rows.len(), tracks.len());
+    let advice = format!("label faces of more tracks, or write the parts into the first column of {TABLE}");
+    Err(Error::BadInput(format!(
+        "{place}: the {faces} labelled faces are of {tracks} tracks; at least {MIN_TRACKS} are needed, because no track is in two \
+         parts; {advice}"
+    )))
 }
 
 /// Training and calibration: every fifth track for calibration, until there are as many samples as wanted.
@@ -304,6 +326,19 @@ mod tests {
             assert_eq!([set.train.len(), set.calibration.len(), set.test.len()], [16, 4, 4], "{usage}");
             assert_eq!(set.test[1].name, "06.png");
         }
+    }
+
+    #[test]
+    fn faces_of_few_tracks_are_refused_with_what_helps() {
+        let names: Vec<String> =
+            (0..30).map(|number| format!("t_session-1_track-{}_{number}.png", number % 4)).collect();
+        let row = |name: &String| format!("{TRAINING},{name},1,0,0,0,0,0,0,0,0,0");
+        let folder = folder(&names, &names.iter().map(row).collect::<Vec<_>>());
+        let request = Request { rendered: 0, limit: None, calibration: 8, seed: 1 };
+        assert_refused(
+            load(folder.path(), request),
+            &["30 labelled faces are of 4 tracks; at least 5", "first column"],
+        );
     }
 
     #[test]

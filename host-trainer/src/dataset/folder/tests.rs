@@ -4,7 +4,7 @@ use std::fs;
 
 use tempfile::TempDir;
 
-use super::super::layout::tests::{REQUEST, assert_refused, logged};
+use super::super::layout::tests::{REQUEST, assert_refused, assert_subject_disjoint, logged};
 use super::super::{Protocol, Source, collect, copies};
 use super::*;
 
@@ -226,6 +226,25 @@ fn files_that_are_in_two_parts_are_not_trained_on() {
     let [train, calibration, test] = sizes(&copied);
     assert_eq!((train + calibration, test), (20, 20));
     assert!(calibration > 0);
+}
+
+#[test]
+fn faces_of_one_track_are_not_both_trained_on_and_tested_on() {
+    let names = |class: &str| -> Vec<String> {
+        let name = |number: usize| format!("{class}/t_session-1_track-{}_{number}.png", number / 4);
+        (0..40).map(name).collect()
+    };
+    let paths = [names("happy"), names("sad")].concat();
+    let folder = set(&paths.iter().map(String::as_str).collect::<Vec<_>>());
+    let set = load(folder.path(), &ClassNames::Common, REQUEST).unwrap();
+    let tracks = |samples: &[Sample]| -> BTreeSet<String> {
+        samples.iter().map(|sample| sample.subject.clone().unwrap()).collect()
+    };
+    let trained = tracks(&[set.train, set.calibration].concat());
+    assert!(trained.is_disjoint(&tracks(&set.test)));
+    assert_eq!((trained.len(), set.test.len()), (8, 16));
+    let source: Source = format!("folder:{}", folder.path().display()).parse().unwrap();
+    assert_subject_disjoint(&collect(&source, Protocol::Folds(5), REQUEST).unwrap());
 }
 
 #[test]
