@@ -1,9 +1,10 @@
 //! A labelled face picture, and a data set split for one run.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use expression_core::Label;
-use expression_engine::Picture;
+use expression_engine::{Picture, memory};
 use sha2::{Digest, Sha256};
 
 use crate::error::Error;
@@ -14,6 +15,11 @@ const MAX_NAMED: usize = 3;
 const MISSING: &str = "no such picture";
 /// Why a link is left out, as git-annex and DVC make them.
 const DANGLING: &str = "a link to a file that is not here; fetch it";
+
+/// Why a picture is left out that does not fit into memory.
+const NO_ROOM: &str = "no memory left for it beside the pictures before it";
+/// The pictures of a part may take this part of the available memory: training needs the rest.
+const PART_OF_MEMORY: u64 = 2;
 
 /// A labelled face picture.
 #[derive(Debug, Clone)]
@@ -131,6 +137,9 @@ pub fn few_skipped(name: &str, skipped: &[String], read: usize) -> crate::Result
     let Some(first) = skipped.first().filter(|_| count * 100 > all) else { return Ok(()) };
     let missing = skipped.iter().filter(|reason| reason.ends_with(MISSING)).count();
     let advice = match missing {
+        _ if skipped.iter().any(|reason| reason.ends_with(NO_ROOM)) => {
+            "give fewer or smaller pictures: 512 pixels a side are enough for a face".to_owned()
+        }
         0 => "repair or remove them".to_owned(),
         _ => format!("add the {missing} missing pictures, or remove them from the list"),
     };
@@ -170,13 +179,30 @@ pub fn sha256<const PARTS: usize>(parts: [&[Sample]; PARTS]) -> String {
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Reads pictures in parallel; the unreadable ones, and those that `sample` refuses, are named instead.
+/// Reads pictures in parallel; the unreadable ones, those that `sample` refuses, and those that do not fit into half of the
+/// available memory are named instead.
 pub fn read_all<T: Sync>(
     items: &[T],
     path: impl Fn(&T) -> PathBuf + Sync,
     sample: impl Fn(&T, &Path, Picture) -> Result<Sample, String> + Sync,
 ) -> (Vec<Sample>, Vec<String>) {
+    let room = memory::available().map_or(u64::MAX, |bytes| bytes / PART_OF_MEMORY);
+    read_within(room, items, path, sample)
+}
+
+/// As [`read_all`], with pictures of at most `room` bytes in all.
+fn read_within<T: Sync>(
+    room: u64,
+    items: &[T],
+    path: impl Fn(&T) -> PathBuf + Sync,
+    sample: impl Fn(&T, &Path, Picture) -> Result<Sample, String> + Sync,
+) -> (Vec<Sample>, Vec<String>) {
     use rayon::prelude::*;
+    let left = AtomicU64::new(room);
+    let fits = |sample: &Sample| {
+        let bytes = sample.picture.data.len() as u64;
+        left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes)).is_ok()
+    };
     let read: Vec<Result<Sample, String>> = items
         .par_iter()
         .map(|item| {
@@ -186,7 +212,8 @@ pub fn read_all<T: Sync>(
                 return Err(format!("{}: {reason}", path.display()));
             }
             let picture = Picture::open(&path).map_err(|error| error.to_string())?;
-            sample(item, &path, picture).map_err(|reason| format!("{}: {reason}", path.display()))
+            let sample = sample(item, &path, picture).map_err(|reason| format!("{}: {reason}", path.display()))?;
+            if fits(&sample) { Ok(sample) } else { Err(format!("{}: {NO_ROOM}", path.display())) }
         })
         .collect();
     let (mut samples, mut skipped) = (Vec::new(), Vec::new());
@@ -201,4 +228,30 @@ pub fn read_all<T: Sync>(
         tracing::warn!("skipped: {more} more pictures that could not be read");
     }
     (samples, skipped)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pictures_that_do_not_fit_into_memory_are_refused_with_what_helps() {
+        let folder = tempfile::tempdir().unwrap();
+        let names: Vec<String> = (0..5).map(|number| format!("{number}.png")).collect();
+        for name in &names {
+            image::GrayImage::new(8, 8).save(folder.path().join(name)).unwrap();
+        }
+        let read = |room| {
+            let path = |name: &String| folder.path().join(name);
+            let sample =
+                |name: &String, _: &Path, picture| Ok(Sample::labelled(name.clone(), None, picture, Label::Fear));
+            read_within(room, &names, path, sample)
+        };
+        // A picture takes 64 bytes.
+        let (samples, skipped) = read(150);
+        assert_eq!((samples.len(), skipped.len()), (2, 3));
+        let error = few_skipped("a set", &skipped, samples.len()).unwrap_err().to_string();
+        assert!(error.contains("3 of 5 pictures") && error.contains("fewer or smaller pictures"), "{error}");
+        assert_eq!(read(5 * 64).0.len(), 5);
+    }
 }
