@@ -120,6 +120,10 @@ impl Plan<'_> {
         for &size in self.sizes {
             for seed in 1..=self.seeds {
                 let data = (self.data)(size, seed)?;
+                let labelled = data.train.len() + data.calibration.len();
+                if labelled < size {
+                    return Err(super::too_few(&data.name, size, labelled));
+                }
                 let net = Start::open(start, &self.config.net)?.net(&self.config.net, tch::Kind::Float, self.device)?;
                 let before = self.answers(&net, &data)?;
                 cells.push(self.cell(Method::Before, [size, seed as usize], &data, [&before, &before], 0.0));
