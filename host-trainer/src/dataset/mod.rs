@@ -32,6 +32,7 @@ use std::str::FromStr;
 use expression_engine::files;
 
 use crate::error::Error;
+use crate::interrupt;
 
 pub use class_names::{ClassNames, Numbering};
 pub use folds::{Collection, Fold};
@@ -292,6 +293,7 @@ pub fn collect(source: &Source, protocol: Protocol, request: Request) -> crate::
             return Err(Error::BadInput(what));
         }
     };
+    interrupt::check_signal()?;
     if let Protocol::Folds(count) = protocol {
         set.folds = match set.samples.iter().all(|sample| sample.subject.is_some()) {
             true => folds::by_subject(&set.samples, count)?,

@@ -8,6 +8,7 @@ use expression_engine::{Picture, memory};
 use sha2::{Digest, Sha256};
 
 use crate::error::Error;
+use crate::interrupt;
 
 /// Unreadable pictures that are named one by one; the rest is counted.
 const MAX_NAMED: usize = 3;
@@ -131,8 +132,10 @@ impl Part {
 /// Refuses a set of which more than 1 % could not be read.
 ///
 /// # Errors
-/// Returns [`Error::BadInput`] with the first of the pictures and what to do.
+/// Returns [`Error::BadInput`] with the first of the pictures and what to do, and [`interrupt::Interrupted`] if reading was
+/// interrupted.
 pub fn few_skipped(name: &str, skipped: &[String], read: usize) -> crate::Result<()> {
+    interrupt::check_signal()?;
     let (count, all) = (skipped.len(), read + skipped.len());
     let Some(first) = skipped.first().filter(|_| count * 100 > all) else { return Ok(()) };
     let missing = skipped.iter().filter(|reason| reason.ends_with(MISSING)).count();
@@ -179,7 +182,7 @@ pub fn sha256<const PARTS: usize>(parts: [&[Sample]; PARTS]) -> String {
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Reads pictures in parallel; the unreadable ones, those that `sample` refuses, and those that do not fit into half of the
+/// Reads pictures in parallel, none after Ctrl-C, which [`few_skipped`] says; the unreadable ones, those that `sample` refuses, and those that do not fit into half of the
 /// available memory are named instead.
 pub fn read_all<T: Sync>(
     items: &[T],
@@ -206,6 +209,9 @@ fn read_within<T: Sync>(
     let read: Vec<Result<Sample, String>> = items
         .par_iter()
         .map(|item| {
+            if interrupt::check_signal().is_err() {
+                return Err(String::new());
+            }
             let path = path(item);
             if !path.exists() {
                 let reason = if path.is_symlink() { DANGLING } else { MISSING };
@@ -217,6 +223,9 @@ fn read_within<T: Sync>(
         })
         .collect();
     let (mut samples, mut skipped) = (Vec::new(), Vec::new());
+    if interrupt::check_signal().is_err() {
+        return (samples, skipped);
+    }
     for result in read {
         match result {
             Ok(sample) => samples.push(sample),
