@@ -29,7 +29,7 @@ pub struct Cmd {
     #[arg(long, value_name = "SOURCE", help = format!("Data set: {}", dataset::SOURCES))]
     data: Source,
     /// What the names of class folders mean, for folder:DIR: NAME=LABEL,... (LABEL - leaves a class out), a file with such
-    /// lines, or the numbering of fer2013, raf-db or affectnet. Common spellings are understood without it.
+    /// lines, or the numbering of fer2013, raf-db, affectnet, ferplus or ck-plus. Common spellings are understood without it.
     #[arg(long, value_name = "NAMES")]
     classes: Option<Classes>,
     /// Part to measure on. For FER+, valid is its PublicTest and test its PrivateTest.

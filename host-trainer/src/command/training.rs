@@ -18,7 +18,7 @@ pub struct Training {
     #[arg(long, value_name = "SOURCE", default_value = "rendered", help = format!("Data set: {}", dataset::SOURCES))]
     pub data: Source,
     /// What the names of class folders mean, for folder:DIR: NAME=LABEL,... (LABEL - leaves a class out), a file with such
-    /// lines, or the numbering of fer2013, raf-db or affectnet. Common spellings are understood without it.
+    /// lines, or the numbering of fer2013, raf-db, affectnet, ferplus or ck-plus. Common spellings are understood without it.
     #[arg(long, value_name = "NAMES")]
     pub classes: Option<ClassNames>,
     /// Hyper-parameters: adapt, edge, ferplus, ferplus-distilled, paper, smoke, or the path of a TOML file. By default edge, or

@@ -30,10 +30,16 @@ pub enum Numbering {
     RafDb,
     /// AffectNet: 0 neutral, 1 happiness, 2 sadness, 3 surprise, 4 fear, 5 disgust, 6 anger, 7 contempt.
     AffectNet,
+    /// FER+: the labels in their own order, 0 neutral to 7 contempt.
+    FerPlus,
+    /// CK+: 0 neutral, 1 anger, 2 contempt, 3 disgust, 4 fear, 5 happiness, 6 sadness, 7 surprise.
+    CkPlus,
 }
 
 impl Numbering {
-    const ALL: [Numbering; 3] = [Numbering::Fer2013, Numbering::RafDb, Numbering::AffectNet];
+    /// Of those that have the same numbers the first is meant if none is named.
+    const ALL: [Numbering; 5] =
+        [Numbering::Fer2013, Numbering::RafDb, Numbering::AffectNet, Numbering::FerPlus, Numbering::CkPlus];
 
     /// The name that `--classes` takes.
     fn name(self) -> &'static str {
@@ -41,6 +47,8 @@ impl Numbering {
             Numbering::Fer2013 => "fer2013",
             Numbering::RafDb => "raf-db",
             Numbering::AffectNet => "affectnet",
+            Numbering::FerPlus => "ferplus",
+            Numbering::CkPlus => "ck-plus",
         }
     }
 
@@ -56,6 +64,8 @@ impl Numbering {
             Numbering::Fer2013 => &[Anger, Disgust, Fear, Happiness, Sadness, Surprise, Neutral],
             Numbering::RafDb => &[Surprise, Fear, Disgust, Happiness, Sadness, Anger, Neutral],
             Numbering::AffectNet => &[Neutral, Happiness, Sadness, Surprise, Fear, Disgust, Anger, Contempt],
+            Numbering::FerPlus => &Label::ALL,
+            Numbering::CkPlus => &[Neutral, Anger, Contempt, Disgust, Fear, Happiness, Sadness, Surprise],
         }
     }
 
@@ -241,7 +251,7 @@ impl ClassNames {
         }
         let (quoted, example) = (unknown.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>(), &unknown[0]);
         Err(format!(
-            "unknown class {}; name class folders {}, or say what they mean: --classes {example:?}=LABEL,... or --classes FILE",
+            "unknown class {}; name class folders {}, or say what they mean: --classes {example:?}=LABEL,... (LABEL - leaves a class out) or --classes FILE",
             quoted.join(", "),
             Label::ALL.map(Label::name).join(", ")
         ))
@@ -290,8 +300,8 @@ fn guess_numbering(names: &[String]) -> Result<Option<Numbering>, String> {
         return Ok(None);
     }
     let found = Numbering::ALL.into_iter().find(|numbering| numbering.numbers() == numbers);
-    let known =
-        "fer2013 (0 anger to 6 neutral), raf-db (1 surprise to 7 neutral) or affectnet (0 neutral to 7 contempt)";
+    let known = "fer2013 (0 anger to 6 neutral), raf-db (1 surprise to 7 neutral), affectnet (0 neutral, 1 happiness, 2 sadness, \
+                 ...), ferplus (0 neutral, 1 happiness, 2 surprise, ...) or ck-plus (0 neutral, 1 anger, ...)";
     let found = found.ok_or_else(|| {
         let listed = numbers.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
         format!("classes numbered {listed}: give --classes with their numbering, {known}, or with NAME=LABEL,...")
@@ -336,7 +346,7 @@ fn read(name: &str) -> Option<Option<Label>> {
 impl FromStr for ClassNames {
     type Err = String;
 
-    /// Reads `fer2013`, `raf-db`, `affectnet`, `NAME=LABEL,...`, or the path of a file with such pairs.
+    /// Reads the name of a numbering, `NAME=LABEL,...`, or the path of a file with such pairs.
     fn from_str(text: &str) -> Result<ClassNames, String> {
         if let Some(numbering) = Numbering::ALL.into_iter().find(|numbering| numbering.name() == text) {
             return Ok(ClassNames::Numbers(numbering));
@@ -345,7 +355,8 @@ impl FromStr for ClassNames {
             return ClassNames::pairs(text);
         }
         let text = table::text(Path::new(text), MAX_BYTES).map_err(|error| {
-            format!("{error}; give a file of NAME=LABEL lines, NAME=LABEL,..., fer2013, raf-db or affectnet")
+            let numberings = Numbering::ALL.map(Numbering::name).join(", ");
+            format!("{error}; give a file of NAME=LABEL lines, NAME=LABEL,..., or one of {numberings}")
         })?;
         ClassNames::pairs(&text)
     }
@@ -399,6 +410,12 @@ mod tests {
         let affectnet: ClassNames = "affectnet".parse().unwrap();
         assert_eq!(labels(&affectnet, &["0", "6", "7"]).unwrap()[1..], [Some(Label::Anger), Some(Label::Contempt)]);
         assert!(labels(&affectnet, &["8"]).is_err());
+        for (name, of_two) in
+            [("affectnet", Label::Sadness), ("ferplus", Label::Surprise), ("ck-plus", Label::Contempt)]
+        {
+            assert_eq!(labels(&name.parse().unwrap(), &["2"]), Ok(vec![Some(of_two)]), "{name}");
+        }
+        assert!(error.contains("ferplus") && error.contains("ck-plus"), "{error}");
     }
 
     #[test]
