@@ -136,13 +136,27 @@ impl Training {
         if let Some(name) = &self.name {
             return self.runs.join(name);
         }
-        let preset = Path::new(self.preset()).file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let stem = self.runs.join(format!("{}-{preset}{suffix}", data_name(&self.data)));
+        let stem = self.stem(suffix);
         match numbering {
             Numbering::None => stem,
             Numbering::Next if self.resume || self.overwrite => run::last_folder(&stem),
             Numbering::Next => run::free_folder(&stem),
         }
+    }
+
+    /// The folder of the first run whose name is not given.
+    fn stem(&self, suffix: &str) -> PathBuf {
+        let preset = Path::new(self.preset()).file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        self.runs.join(format!("{}-{preset}{suffix}", data_name(&self.data)))
+    }
+
+    /// Returns the last run of the same data and preset if it was not finished and a new one is about to be started instead.
+    pub fn unfinished(&self) -> Option<PathBuf> {
+        let is_new = self.name.is_none() && !self.resume && !self.overwrite;
+        let last = run::last_folder(&self.stem(""));
+        let same_data = |run: run::Identity| run.data == self.data.to_string();
+        let is_unfinished = is_new && !last.join(run::METRICS).exists();
+        (is_unfinished && run::Identity::read(&last).is_some_and(same_data)).then_some(last)
     }
 }
 
@@ -209,6 +223,34 @@ mod tests {
         spared(&["--from", from, "--overwrite"], &other, None).unwrap();
         spared(&["--from", from, "--resume"], &run, None).unwrap();
         spared(&["--overwrite"], &run, Some(&folder.path().join("missing"))).unwrap();
+    }
+
+    #[test]
+    fn an_unfinished_run_is_named_if_another_one_is_started() {
+        let runs = tempfile::tempdir().unwrap();
+        let unfinished = |more: &[&str]| {
+            let flags = ["x", "--preset", "smoke", "--runs", runs.path().to_str().unwrap()];
+            let flags: Flags = clap::Parser::parse_from([&flags[..], more].concat());
+            flags.training.unfinished()
+        };
+        assert_eq!(unfinished(&[]), None);
+        let run = runs.path().join("rendered-smoke");
+        std::fs::create_dir(&run).unwrap();
+        let identity = run::Identity {
+            data: "rendered".into(),
+            data_sha256: None,
+            limit: None,
+            seed: 1,
+            fold: None,
+            config: Config::preset("smoke").unwrap(),
+        };
+        std::fs::write(run.join(run::CONFIG), toml::to_string(&identity).unwrap()).unwrap();
+        assert_eq!(unfinished(&[]).as_ref(), Some(&run));
+        for other in [&["--resume"][..], &["--overwrite"], &["--name", "mine"], &["--data", "rendered:64"]] {
+            assert_eq!(unfinished(other), None, "{other:?}");
+        }
+        std::fs::write(run.join(run::METRICS), "{}").unwrap();
+        assert_eq!(unfinished(&[]), None);
     }
 
     #[test]
