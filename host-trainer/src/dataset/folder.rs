@@ -76,9 +76,16 @@ pub fn load(folder: &Path, classes: &ClassNames, request: Request) -> crate::Res
     };
     leave_out_copies(folder, &mut train, calibration.as_mut(), &test, &equal)?;
     // If the validation part was a copy of another, training samples are held out instead.
-    let calibration = calibration.filter(|items| items.len() >= 2);
-    train.truncate(request.limit.unwrap_or(usize::MAX));
-    let calibration = calibration.unwrap_or_else(|| train.split_off(train.len() - request.held_out(train.len())));
+    let calibration = match calibration.filter(|items| items.len() >= 2) {
+        Some(mut calibration) => {
+            request.cut(&mut train, &mut calibration);
+            calibration
+        }
+        None => {
+            train.truncate(request.limit.unwrap_or(usize::MAX));
+            train.split_off(train.len() - request.held_out(train.len()))
+        }
+    };
     let mut skipped = Vec::new();
     let mut read = |items: &[Item]| {
         let (samples, unreadable) = samples(folder, items);

@@ -55,12 +55,17 @@ pub fn load(folder: &Path, request: Request) -> crate::Result<DataSet> {
         parts => parts,
     };
     let mut skipped = Vec::new();
-    let [mut train, calibration, test] = parts.map(|rows| {
+    let [mut train, mut calibration, test] = parts;
+    if request.limit.is_some() {
+        // They may be in the order of their labels, and the limit should leave some of each.
+        [train, calibration] = [train, calibration].map(|rows| shuffled(rows, request.seed));
+        request.cut(&mut train, &mut calibration);
+    }
+    let [train, calibration, test] = [train, calibration, test].map(|rows| {
         let (samples, unreadable) = read(folder, &rows);
         skipped.extend(unreadable);
         samples
     });
-    train.truncate(request.limit.unwrap_or(usize::MAX));
     Ok(DataSet { name: title(folder), source: TERMS.into(), train, calibration, test, skipped })
 }
 

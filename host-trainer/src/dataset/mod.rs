@@ -188,6 +188,14 @@ impl Request {
     pub fn held_out(&self, count: usize) -> usize {
         self.calibration.min(count / 5)
     }
+
+    /// Cuts the samples of a set whose calibration part is its own to the limit: as many calibrate as would be held out.
+    fn cut<T>(&self, train: &mut Vec<T>, calibration: &mut Vec<T>) {
+        if let Some(limit) = self.limit.filter(|limit| train.len() + calibration.len() > *limit) {
+            calibration.truncate(self.held_out(limit));
+            train.truncate(limit - calibration.len());
+        }
+    }
 }
 
 /// Loads or draws a data set. Of a set with folds of its own it is the first fold of the usual protocol.

@@ -81,6 +81,9 @@ fn parts_by_their_usual_names_in_any_case() {
         };
         assert_eq!(sizes(&make(&[&train, &valid, &test])), [40, 8, 12]);
         assert_eq!(sizes(&make(&[&train, &test])), [32, 8, 12]);
+        let limited = Request { limit: Some(20), ..REQUEST };
+        let set = load(make(&[&train, &valid, &test]).path(), &ClassNames::Common, limited).unwrap();
+        assert_eq!([set.train.len(), set.calibration.len(), set.test.len()], [16, 4, 12]);
         let two = make(&[&train, &valid]);
         assert_eq!(sizes(&two), [32, 8, 8]);
         let measured = |split| part(two.path(), &ClassNames::Common, split).unwrap().map(|part| part.samples.len());
