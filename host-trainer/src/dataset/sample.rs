@@ -182,8 +182,8 @@ pub fn sha256<const PARTS: usize>(parts: [&[Sample]; PARTS]) -> String {
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Reads pictures in parallel, none after Ctrl-C, which [`few_skipped`] says; the unreadable ones, those that `sample` refuses, and those that do not fit into half of the
-/// available memory are named instead.
+/// Reads pictures in parallel; the unreadable ones, those that `sample` refuses, and those that do not fit into half of the
+/// available memory are named instead. After Ctrl-C there are none, and [`few_skipped`] says why.
 pub fn read_all<T: Sync>(
     items: &[T],
     path: impl Fn(&T) -> PathBuf + Sync,
