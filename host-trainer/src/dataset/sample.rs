@@ -7,6 +7,7 @@ use expression_core::Label;
 use expression_engine::{Picture, memory};
 use sha2::{Digest, Sha256};
 
+use super::cut;
 use crate::error::Error;
 use crate::interrupt;
 
@@ -138,10 +139,16 @@ pub fn few_skipped(name: &str, skipped: &[String], read: usize) -> crate::Result
     interrupt::check_signal()?;
     let (count, all) = (skipped.len(), read + skipped.len());
     let Some(first) = skipped.first().filter(|_| count * 100 > all) else { return Ok(()) };
-    let missing = skipped.iter().filter(|reason| reason.ends_with(MISSING)).count();
+    let [missing, faceless] =
+        [MISSING, cut::NO_FACE].map(|end| skipped.iter().filter(|reason| reason.ends_with(end)).count());
     let advice = match missing {
         _ if skipped.iter().any(|reason| reason.ends_with(NO_ROOM)) => {
             "give fewer or smaller pictures: 512 pixels a side are enough for a face".to_owned()
+        }
+        _ if faceless > 0 => {
+            format!(
+                "no face is found in {faceless}: use the aligned faces of the set if it has them, or remove these pictures"
+            )
         }
         0 => "repair or remove them".to_owned(),
         _ => format!("add the {missing} missing pictures, or remove them from the list"),
@@ -262,5 +269,15 @@ mod tests {
         let error = few_skipped("a set", &skipped, samples.len()).unwrap_err().to_string();
         assert!(error.contains("3 of 5 pictures") && error.contains("fewer or smaller pictures"), "{error}");
         assert_eq!(read(5 * 64).0.len(), 5);
+    }
+
+    #[test]
+    fn pictures_without_a_face_are_not_to_be_repaired() {
+        let skipped = [format!("a.png: {}", cut::NO_FACE), "b.png: it is cut off".to_owned()];
+        let error = few_skipped("a set", &skipped, 98).unwrap_err().to_string();
+        assert!(
+            error.contains("2 of 100") && error.contains("no face is found in 1: use the aligned faces"),
+            "{error}"
+        );
     }
 }
