@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use tch::Device;
 
 use crate::config::Config;
+use crate::crossval::folder_of;
 use crate::dataset::{self, ClassNames, Request, Source};
 use crate::device;
 use crate::error::Error;
@@ -48,7 +49,7 @@ pub struct Training {
     /// Resume the run of this name, or the last one. At most one epoch is lost.
     #[arg(long, conflicts_with = "overwrite")]
     pub resume: bool,
-    /// Replace the run of this name, or the last one. Without this flag no run is ever removed.
+    /// Replace the run of this name, or the last one if it is of the same data. Without this flag no run is ever removed.
     #[arg(long)]
     pub overwrite: bool,
     /// VGG-Face weights (Parkhi et al. 2015) for presets with the face net vgg-16: a safetensors file with torchvision's
@@ -110,11 +111,23 @@ impl Training {
         }
     }
 
-    /// Refuses to overwrite a run that is read: `also` is a further input of the command.
+    /// Refuses to overwrite a run that is read, and one of other data that only has the same name: `also` is a further input of
+    /// the command.
     ///
     /// # Errors
-    /// Returns [`Error::BadInput`] if the trained net, the face net's weights or `also` lie in the run's folder.
+    /// Returns [`Error::BadInput`] if the trained net, the face net's weights or `also` lie in the run's folder, or if `--name` is
+    /// not given and the run there is of other data.
     pub fn spare_inputs(&self, folder: &Path, also: Option<&Path>) -> crate::Result<()> {
+        let first_fold = folder.join(folder_of(1));
+        let older = [folder, first_fold.as_path()].into_iter().find_map(run::Identity::read);
+        let data = self.data.to_string();
+        if let Some(older) = older.filter(|older| self.overwrite && self.name.is_none() && older.data != data) {
+            let advice = "give its --name to replace it, or leave --overwrite out";
+            let (folder, older) = (folder.display(), older.data);
+            return Err(Error::BadInput(format!(
+                "cannot overwrite {folder}: it is of {older}, not of {data}; {advice}"
+            )));
+        }
         let inputs = [self.from.as_deref(), self.face_net_weights.as_deref().map(Path::new), also];
         let is_inside = |input: &&Path| {
             let whole = |path: &Path| path.canonicalize().ok();
@@ -251,6 +264,15 @@ mod tests {
         }
         std::fs::write(run.join(run::METRICS), "{}").unwrap();
         assert_eq!(unfinished(&[]), None);
+        // A set of the same name, such as faces.v1 and faces.v2, is not overwritten instead.
+        let spared = |more: &[&str]| {
+            let flags: Flags = clap::Parser::parse_from([&["x", "--overwrite"][..], more].concat());
+            flags.training.spare_inputs(&run, None).map_err(|error| error.to_string())
+        };
+        spared(&[]).unwrap();
+        spared(&["--data", "rendered:64", "--name", "rendered-smoke"]).unwrap();
+        let told = spared(&["--data", "rendered:64"]).unwrap_err();
+        assert!(told.contains("it is of rendered, not of rendered:64; give its --name"), "{told}");
     }
 
     #[test]
