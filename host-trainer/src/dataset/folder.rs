@@ -182,7 +182,7 @@ fn measured(folder: &Path, what: &str, items: &[Item], is_copy: impl Fn(&Path) -
 const TERMS: &str = "pictures of the user's own; their terms apply";
 
 fn title(folder: &Path) -> String {
-    format!("folder {}", folder.file_name().unwrap_or_default().to_string_lossy())
+    format!("folder {}", listing::folder_name(folder))
 }
 
 fn samples(folder: &Path, items: &[Item]) -> (Vec<Sample>, Vec<String>) {

@@ -80,7 +80,7 @@ pub fn whole(folder: &Path) -> crate::Result<Part> {
 }
 
 fn title(folder: &Path) -> String {
-    format!("labelled {}", folder.file_name().unwrap_or_default().to_string_lossy())
+    format!("labelled {}", listing::folder_name(folder))
 }
 
 /// The track that a face belongs to, by the name that `edge-runtime log faces` gives its file

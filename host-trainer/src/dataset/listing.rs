@@ -157,6 +157,14 @@ pub fn name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
+/// The name of a folder, also of one that is given as `.` or `..`.
+pub fn folder_name(folder: &Path) -> String {
+    match folder.file_name() {
+        Some(_) => name(folder),
+        None => fs::canonicalize(folder).map(|folder| name(&folder)).unwrap_or_default(),
+    }
+}
+
 /// Why a file is not a picture that can be read, in a word that counts it; `None` for pictures and for files that cannot be
 /// opened, which decoding names.
 fn not_a_picture(path: &Path) -> Option<String> {
@@ -202,6 +210,15 @@ mod tests {
         (0..10).for_each(|number| left_out.add(format!(".{number}"), 2));
         let line = left_out.to_string();
         assert!(line.starts_with("21 files left out: 2 .0, 2 .1,") && line.ends_with(", 2 .7, 5 others"), "{line}");
+    }
+
+    #[test]
+    fn a_folder_has_a_name_however_it_is_given() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("faces/happy")).unwrap();
+        for given in ["faces", "faces/", "faces/.", "faces/happy/.."] {
+            assert_eq!(folder_name(&folder.path().join(given)), "faces", "{given}");
+        }
     }
 
     #[test]
