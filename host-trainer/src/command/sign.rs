@@ -7,6 +7,7 @@ use expression_engine::{Bundle, bundle, files};
 use expression_signing::sign_file;
 
 use super::key::PasswordArgs;
+use crate::error::Error;
 
 /// Sign bundles and programs for boards that accept only what you signed.
 ///
@@ -53,6 +54,10 @@ impl Cmd {
 
 /// The file that is signed for a path. A bundle is checked first: a signature should not make a damaged one look good.
 fn signed_file(path: &Path) -> crate::Result<PathBuf> {
+    if !path.exists() {
+        let advice = "give the folder of a bundle, or a file";
+        return Err(Error::BadInput(format!("{}: no such file or folder; {advice}", path.display())));
+    }
     if !path.is_dir() {
         return Ok(path.to_owned());
     }
