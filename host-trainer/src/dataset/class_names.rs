@@ -192,6 +192,24 @@ const SPELLINGS: [(Label, &[&str]); Label::COUNT] = [
         ],
     ),
 ];
+/// Names in Italian, Dutch, Turkish, Polish, Russian, Chinese and Japanese, separated by spaces.
+const FOREIGN: [(Label, &str); Label::COUNT] = [
+    (Label::Neutral, "neutrale neutraal nötr neutralny neutralna нейтральный нейтрально 中性 平静 中立 無表情"),
+    (
+        Label::Happiness,
+        "felicità felicita felice gioia blij blijdschap vreugde mutlu mutluluk radość radosc szczęście szczescie счастье радость \
+         高兴 快乐 开心 喜び 幸福",
+    ),
+    (
+        Label::Surprise,
+        "sorpreso verrassing verrast şaşkın şaşkınlık saskin saskinlik zaskoczenie удивление 惊讶 惊奇 驚き",
+    ),
+    (Label::Sadness, "tristezza verdriet verdrietig üzgün üzüntü uzgun smutek грусть печаль 悲伤 伤心 难过 悲しみ"),
+    (Label::Anger, "rabbia boos boosheid woede kızgın kizgin öfke złość zlosc gniew гнев злость 愤怒 生气 怒り"),
+    (Label::Disgust, "disgusto walging afschuw iğrenme igrenme tiksinti wstręt wstret отвращение 厌恶 嫌悪"),
+    (Label::Fear, "paura bang korku strach страх 恐惧 害怕 恐怖 恐れ"),
+    (Label::Contempt, "disprezzo minachting küçümseme kucumseme pogarda презрение 蔑视 轻蔑 軽蔑"),
+];
 /// Words that may stand beside the name of an expression.
 const FILLERS: [&str; 12] = [
     "class",
@@ -315,14 +333,18 @@ fn read(name: &str) -> Option<Option<Label>> {
     let lower = name.to_lowercase();
     let separators = |letter: char| !letter.is_alphabetic();
     let words: Vec<&str> = lower.split(separators).filter(|word| !word.is_empty()).collect();
-    if NO_EXPRESSION.contains(&words.join(" ").as_str()) {
+    let whole = words.join(" ");
+    if NO_EXPRESSION.contains(&whole.as_str()) {
         return Some(None);
     }
     let told: Vec<&str> = words.into_iter().filter(|word| !FILLERS.contains(word)).collect();
     let told = told.join(" ");
-    let all = || SPELLINGS.iter().flat_map(|(label, known)| known.iter().map(|known| (*label, *known)));
+    let all = || {
+        let foreign = FOREIGN.iter().flat_map(|(label, known)| known.split(' ').map(|known| (*label, known)));
+        SPELLINGS.iter().flat_map(|(label, known)| known.iter().map(|known| (*label, *known))).chain(foreign)
+    };
     let is_plural = |known: &str| known.len() >= MIN_PLURAL && told.strip_suffix('s') == Some(known);
-    if let Some((label, _)) = all().find(|(_, known)| *known == told || is_plural(known)) {
+    if let Some((label, _)) = all().find(|(_, known)| *known == whole || *known == told || is_plural(known)) {
         return Some(Some(label));
     }
     // People do not misspell the first letter: "tearful" is not "fearful", nor "danger" "anger".
@@ -386,6 +408,11 @@ mod tests {
             ("Dis", Label::Disgust),
             ("Fears", Label::Fear),
             ("smiles", Label::Happiness),
+            ("Felicità", Label::Happiness),
+            ("3_KIZGIN", Label::Anger),
+            ("Страх", Label::Fear),
+            ("1 高兴", Label::Happiness),
+            ("悲しみ", Label::Sadness),
             ("fr\u{f6}hlich", Label::Happiness),
             ("fro\u{308}hlich", Label::Happiness),
         ] {
@@ -395,6 +422,20 @@ mod tests {
         for name in ["bored", "not happy", "happy sad", "x", "", "sid", "tearful", "danger"] {
             let error = labels(&ClassNames::Common, &["fear", name]).unwrap_err();
             assert!(error.contains(&format!("{name:?}")) && error.contains("--classes"), "{error}");
+        }
+    }
+
+    #[test]
+    fn no_spelling_is_that_of_two_labels() {
+        let foreign = FOREIGN.iter().flat_map(|(label, known)| known.split(' ').map(|known| (*label, known)));
+        let all: Vec<(Label, &str)> = SPELLINGS
+            .iter()
+            .flat_map(|(label, known)| known.iter().map(|known| (*label, *known)))
+            .chain(foreign)
+            .collect();
+        for (label, known) in &all {
+            assert_eq!(labels(&ClassNames::Common, &[*known]), Ok(vec![Some(*label)]), "{known}");
+            assert!(all.iter().all(|(other, name)| name != known || other == label), "{known}");
         }
     }
 
