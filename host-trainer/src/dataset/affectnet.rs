@@ -115,7 +115,7 @@ fn list(folder: &Path, list: &Path, left_out: &mut listing::LeftOut) -> crate::R
     let (mut rows, mut root) = (Vec::new(), None);
     for (number, record) in (1..).zip(table.records()) {
         let line = || format!("{}:{number}", list.display());
-        let record = record.map_err(|error| Error::BadInput(error.to_string())).with_context(line)?;
+        let record = record.map_err(|error| Error::BadInput(table::reason(&error))).with_context(line)?;
         if number == 1 && record.get(0).is_some_and(|first| first.eq_ignore_ascii_case("subDirectory_filePath")) {
             continue;
         }

@@ -114,7 +114,8 @@ fn read(file: &Path) -> crate::Result<Vec<Row>> {
     let place = file.display();
     let advice = "give fer2013.csv or icml_face_data.csv with the columns emotion, pixels and Usage";
     let mut table = table::with_header(file).map_err(|error| Error::BadInput(format!("{place}: {error}; {advice}")))?;
-    let header = table.headers().map_err(|error| Error::BadInput(format!("{place}: {error}; {advice}")))?.clone();
+    let unreadable = |error: csv::Error| Error::BadInput(format!("{place}: {}; {advice}", table::reason(&error)));
+    let header = table.headers().map_err(unreadable)?.clone();
     let column = |name: &str| header.iter().position(|known| known.eq_ignore_ascii_case(name));
     let needed = |name: &str| {
         column(name).ok_or_else(|| {
@@ -126,7 +127,7 @@ fn read(file: &Path) -> crate::Result<Vec<Row>> {
     for (number, record) in table.records().enumerate() {
         // The header is line 1.
         let line = || format!("{place}:{}", number + 2);
-        let record = record.map_err(|error| Error::BadInput(error.to_string())).with_context(line)?;
+        let record = record.map_err(|error| Error::BadInput(table::reason(&error))).with_context(line)?;
         let field = |column: usize| record.get(column).unwrap_or_default().trim();
         let parsed = (|| {
             let code = field(emotion);
