@@ -391,7 +391,7 @@ pub fn pictures(folder: &Path, parts: &[PartFolder], classes: &ClassNames) -> cr
     let (mut left_out, mut empty) = (LeftOut::default(), Vec::new());
     let roots: BTreeSet<&Path> = parts.iter().map(|part| part.path.as_path()).chain([folder]).collect();
     for root in roots.into_iter().filter(|root| root.is_dir()) {
-        left_out.add("pictures outside the class folders", listing::pictures(root)?.len());
+        left_out.extend(listing::strays(root)?);
     }
     let mut read = Vec::new();
     for part in parts {

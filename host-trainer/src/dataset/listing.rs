@@ -17,6 +17,8 @@ const HEAD: usize = 32;
 const MAX_DEPTH: usize = 8;
 /// Reasons that are named in a line; the files of rarer ones are counted together.
 const MAX_REASONS: usize = 8;
+/// Endings of archives, in which pictures may still be.
+const ARCHIVES: [&str; 8] = [".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar"];
 /// What systems and archivers leave beside pictures, in lower case; it is passed over without a word.
 const JUNK: [&str; 8] =
     ["__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "@eadir", "$recycle.bin", "lost+found", "icon\r"];
@@ -104,6 +106,24 @@ pub fn pictures_below(folder: &Path) -> crate::Result<(Vec<PathBuf>, LeftOut)> {
         Some(reason) => left_out.add(reason, 1),
     })?;
     Ok((found, left_out))
+}
+
+/// What lies beside class folders and may be meant to belong to them: pictures and archives. Notes and tables are not counted.
+///
+/// # Errors
+/// Returns an error if the folder cannot be listed.
+pub fn strays(folder: &Path) -> crate::Result<LeftOut> {
+    let mut strays = LeftOut::default();
+    for path in entries(folder)?.into_iter().filter(|path| !path.is_dir()) {
+        match not_a_picture(&path) {
+            None => strays.add("pictures outside the class folders", 1),
+            Some(reason) if ARCHIVES.contains(&reason.as_str()) || reason.contains("convert") => {
+                strays.add(format!("{reason} outside the class folders"), 1);
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(strays)
 }
 
 /// Hands each file in `folder` and below it to `visit`, in ascending order of paths.
@@ -210,6 +230,20 @@ mod tests {
         (0..10).for_each(|number| left_out.add(format!(".{number}"), 2));
         let line = left_out.to_string();
         assert!(line.starts_with("21 files left out: 2 .0, 2 .1,") && line.ends_with(", 2 .7, 5 others"), "{line}");
+    }
+
+    #[test]
+    fn pictures_and_archives_beside_class_folders_are_counted_and_notes_are_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::create_dir(path("happy")).unwrap();
+        image::GrayImage::new(8, 8).save(path("a.png")).unwrap();
+        for (name, text) in [("more.ZIP", "PK"), ("README.md", "text"), ("b.heic", "\0\0\0\x18ftypheic")] {
+            fs::write(path(name), text).unwrap();
+        }
+        let told = "3 files left out: 1 .zip outside the class folders, 1 HEIC (convert them to JPEG) outside the class \
+                    folders, 1 pictures outside the class folders";
+        assert_eq!(strays(folder.path()).unwrap().to_string(), told);
     }
 
     #[test]
