@@ -141,7 +141,11 @@ impl Evaluation {
     pub fn table(&self) -> String {
         let percent = |share: f64| format!("{:.2} %", 100.0 * share);
         let row = |name: &str, value: &str| format!("  {name:<28} {value}\n");
-        let mut text = format!("{} on {}: {} samples\n", self.bundle, self.data, self.int8.samples);
+        let skipped = match self.skipped {
+            0 => String::new(),
+            count => format!("; {count} pictures of the set could not be read"),
+        };
+        let mut text = format!("{} on {}: {} samples{skipped}\n", self.bundle, self.data, self.int8.samples);
         for (name, metrics) in [("int8", Some(&self.int8)), ("float", self.float.as_ref())] {
             let Some(metrics) = metrics else { continue };
             let interval = self.accuracy.filter(|_| name == "int8").map_or(String::new(), |share| {
@@ -214,7 +218,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_part_of_copies_alone_is_said_to_be_that() {
+    fn unreadable_pictures_and_a_part_of_copies_alone_are_told() {
         let int8 = Metrics::from_answers([(Label::Fear, Label::Fear as usize, true)].into_iter());
         let classes = by_class(&int8);
         let evaluation = Evaluation {
@@ -229,10 +233,11 @@ mod tests {
             agreement: None,
             copies: 1,
             int8_without_copies: None,
-            skipped: 0,
+            skipped: 2,
             manifest: BTreeMap::new(),
             answers: Vec::new(),
         };
+        assert!(evaluation.table().starts_with("a on b: 1 samples; 2 pictures of the set could not be read\n"));
         let told = "all pictures are in the training part too";
         assert!(evaluation.table().contains(told));
         assert!(!Evaluation { copies: 0, ..evaluation }.table().contains(told));
