@@ -115,9 +115,10 @@ impl Training {
     /// the command.
     ///
     /// # Errors
-    /// Returns [`Error::BadInput`] if the trained net, the face net's weights or `also` lie in the run's folder, or if `--name` is
-    /// not given and the run there is of other data.
+    /// Returns [`Error::BadInput`] if the trained net, the face net's weights or `also` lie in the run's folder, if the run would
+    /// lie in the data set, or if `--name` is not given and the run there is of other data.
     pub fn spare_inputs(&self, folder: &Path, also: Option<&Path>) -> crate::Result<()> {
+        self.keep_out_of_data()?;
         let first_fold = folder.join(folder_of(1));
         let older = [folder, first_fold.as_path()].into_iter().find_map(run::Identity::read);
         let data = self.data.to_string();
@@ -141,6 +142,22 @@ impl Training {
             }
             None => Ok(()),
         }
+    }
+
+    /// Refuses a folder of runs in a set that is read by its folders: it would be taken for a class, and its pictures for faces.
+    fn keep_out_of_data(&self) -> crate::Result<()> {
+        let (Source::Folder(data, _) | Source::Labelled(data)) = &self.data else { return Ok(()) };
+        let runs = std::path::absolute(&self.runs)?;
+        // It may not be there yet.
+        let real = runs.ancestors().find_map(|above| {
+            let below = runs.strip_prefix(above).ok()?;
+            Some(above.canonicalize().ok()?.join(below))
+        });
+        let is_inside = real.zip(data.canonicalize().ok()).is_some_and(|(runs, data)| runs.starts_with(data));
+        let (runs, data) = (self.runs.display(), data.display());
+        let what =
+            format!("--runs {runs} lies in the data set {data}; give a folder elsewhere, such as --runs ../runs");
+        if is_inside { Err(Error::BadInput(what)) } else { Ok(()) }
     }
 
     /// Returns the folder RUNS/NAME. A name that was not given is made of the data set's name, the preset's and `suffix`, and
@@ -236,6 +253,27 @@ mod tests {
         spared(&["--from", from, "--overwrite"], &other, None).unwrap();
         spared(&["--from", from, "--resume"], &run, None).unwrap();
         spared(&["--overwrite"], &run, Some(&folder.path().join("missing"))).unwrap();
+    }
+
+    #[test]
+    fn runs_do_not_lie_in_a_set_that_is_read_by_its_folders() {
+        let folder = tempfile::tempdir().unwrap();
+        let faces = folder.path().join("faces");
+        std::fs::create_dir(&faces).unwrap();
+        let spared = |data: String, runs: &Path| {
+            let flags: Flags = clap::Parser::parse_from(["x", "--data", &data, "--runs", runs.to_str().unwrap()]);
+            flags.training.spare_inputs(&runs.join("a"), None).map_err(|error| error.to_string())
+        };
+        let data = |kind: &str| format!("{kind}:{}", faces.display());
+        for kind in ["folder", "labelled"] {
+            for runs in [faces.join("runs"), faces.join("more/runs"), folder.path().join("faces/../faces/runs")] {
+                let told = spared(data(kind), &runs).unwrap_err();
+                assert!(told.contains("lies in the data set") && told.contains("--runs ../runs"), "{told}");
+            }
+            spared(data(kind), &folder.path().join("runs")).unwrap();
+            spared(data(kind), &faces.join("../runs")).unwrap();
+        }
+        spared(data("ferplus"), &faces.join("runs")).unwrap();
     }
 
     #[test]
