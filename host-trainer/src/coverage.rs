@@ -42,6 +42,16 @@ pub fn warnings(data: &DataSet, adapted: bool) -> Vec<String> {
     warnings
 }
 
+/// Returns a sentence if samples have labels that are not among `labels`, those that a net can answer.
+pub fn lacking(labels: &[Label], samples: &[Sample]) -> Option<String> {
+    let lacking = Label::ALL.into_iter().filter(|label| !labels.contains(label));
+    let counts = lacking.map(|label| (label, count(samples, label))).filter(|(_, count)| *count > 0);
+    let (names, counts): (Vec<&str>, Vec<usize>) = counts.map(|(label, count)| (label.name(), count)).unzip();
+    let all: usize = counts.iter().sum();
+    let sentence = || format!("its labels lack {}: their {all} samples count as wrong", names.join(", "));
+    (all > 0).then(sentence)
+}
+
 fn count(samples: &[Sample], label: Label) -> usize {
     samples.iter().filter(|sample| sample.label == label).count()
 }
@@ -77,5 +87,14 @@ mod tests {
         let told = warnings(&data(train[15..].to_vec(), samples(&[(Label::Contempt, 2)])), false);
         assert!(told[0].contains("only 15") && told[7].contains("all 2 test"), "{told:?}");
         assert!(told[1..7].iter().all(|warning| warning.contains("no test samples")), "{told:?}");
+    }
+
+    #[test]
+    fn samples_that_a_bundle_cannot_get_right_are_told() {
+        let samples = samples(&[(Label::Neutral, 2), (Label::Fear, 3), (Label::Contempt, 4)]);
+        assert_eq!(lacking(&Label::ALL, &samples), None);
+        assert_eq!(lacking(&[Label::Neutral, Label::Fear, Label::Contempt], &samples), None);
+        let told = lacking(&[Label::Neutral, Label::Anger], &samples);
+        assert_eq!(told.as_deref(), Some("its labels lack fear, contempt: their 7 samples count as wrong"));
     }
 }

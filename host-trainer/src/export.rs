@@ -201,11 +201,12 @@ pub(crate) fn replace(folder: &Path, new: &[(&str, &[u8])]) -> crate::Result<boo
         if entry.path() == signature {
             continue;
         }
-        if !entry.path().is_file() {
-            let path = entry.path();
+        let path = entry.path();
+        if !path.is_file() {
             return Err(Error::BadInput(format!("{}: a bundle holds only files; move this elsewhere", path.display())));
         }
-        fs::copy(entry.path(), draft.path().join(entry.file_name()))?;
+        let place = || format!("cannot copy {} to a new bundle beside it", path.display());
+        fs::copy(&path, draft.path().join(entry.file_name())).with_context(place)?;
     }
     for (name, bytes) in new {
         files::write_bytes(&draft.path().join(name), bytes)?;
@@ -230,7 +231,8 @@ pub enum Upgrade {
 
 fn draft_beside(folder: &Path) -> crate::Result<TempDir> {
     let parent = folder.parent().context("a bundle lies in a folder")?;
-    Ok(tempfile::Builder::new().prefix(".bundle-").tempdir_in(parent)?)
+    let place = || format!("cannot write to {}, where the bundle lies", parent.display());
+    tempfile::Builder::new().prefix(".bundle-").tempdir_in(parent).with_context(place)
 }
 
 /// Makes a draft the bundle at `folder`, in the place of an older one.

@@ -11,7 +11,7 @@ static DEADLINE: Mutex<Option<Instant>> = Mutex::new(None);
 
 /// The run was told to stop, or its time is up.
 #[derive(Debug, thiserror::Error)]
-#[error("interrupted; resume from the last epoch with --resume")]
+#[error("interrupted; --resume continues a training from its last epoch")]
 pub struct Interrupted;
 
 /// From now on the first Ctrl-C or SIGTERM asks to stop, the second ends the program at once.
@@ -40,5 +40,13 @@ pub fn end_by(deadline: Option<Instant>) {
 pub fn check() -> Result<(), Interrupted> {
     let deadline = *DEADLINE.lock().unwrap_or_else(PoisonError::into_inner);
     let is_over = deadline.is_some_and(|deadline| Instant::now() >= deadline);
-    if is_over || REQUESTED.load(Ordering::SeqCst) { Err(Interrupted) } else { Ok(()) }
+    if is_over { Err(Interrupted) } else { check_signal() }
+}
+
+/// An error once a stop was asked for by a signal. For steps before the training, which a deadline does not cut short.
+///
+/// # Errors
+/// Returns [`Interrupted`] after the first Ctrl-C or SIGTERM.
+pub fn check_signal() -> Result<(), Interrupted> {
+    if REQUESTED.load(Ordering::SeqCst) { Err(Interrupted) } else { Ok(()) }
 }

@@ -141,6 +141,9 @@ impl Summary {
         for warning in &self.warnings {
             text += &row("warning", warning);
         }
+        if !self.skipped.is_empty() {
+            text += &row("left out", &format!("{} pictures that could not be read", self.skipped.len()));
+        }
         text += &self.adoption.as_ref().map_or(String::new(), Adoption::table);
         text += "parity\n";
         for rung in &self.parity {

@@ -9,6 +9,7 @@ use expression_engine::line::one_line;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
+use crate::coverage;
 use crate::dataset::DataSet;
 use crate::error::{Context, Error};
 
@@ -115,6 +116,9 @@ pub const METRICS: &str = "metrics.json";
 /// The figures of a cell of a study; written last, in the place of [`METRICS`].
 pub const RESULT: &str = "result.json";
 
+/// The highest number of a run whose name was not given: what is higher, such as a date, was given.
+const MAX_NUMBER: usize = 999_999;
+
 impl Identity {
     /// Reads the identity of the run in `folder`; none if there is no run.
     pub fn read(folder: &Path) -> Option<Identity> {
@@ -133,22 +137,35 @@ fn holds_something(folder: &Path) -> bool {
     fs::read_dir(folder).is_ok_and(|mut entries| entries.any(|entry| !is_leftover(entry)))
 }
 
-/// The folders that runs of one name get: `stem`, `stem-2`, `stem-3`, ...
-fn numbered(stem: &Path) -> impl Iterator<Item = PathBuf> {
-    let name = stem.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let stem = stem.to_owned();
-    (1usize..)
-        .map(move |number| if number == 1 { stem.clone() } else { stem.with_file_name(format!("{name}-{number}")) })
+/// The folder of run `number` of a name: `stem`, `stem-2`, `stem-3`, ...
+fn numbered(stem: &Path, number: usize) -> PathBuf {
+    match number {
+        1 => stem.to_owned(),
+        _ => stem.with_file_name(format!("{}-{number}", stem.file_name().unwrap_or_default().display())),
+    }
 }
 
-/// Returns the first of `stem`, `stem-2`, `stem-3`, ... that does not exist.
+/// The highest number of the runs of a name that exist. Lower ones may have been deleted.
+fn last_number(stem: &Path) -> Option<usize> {
+    let name = stem.file_name()?.to_str()?;
+    let number = |file: &str| match file.strip_prefix(name)? {
+        "" => Some(1),
+        rest => rest.strip_prefix('-')?.parse::<usize>().ok().filter(|number| (2..=MAX_NUMBER).contains(number)),
+    };
+    let parent = stem.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let entries = fs::read_dir(parent).into_iter().flatten().flatten();
+    entries.filter_map(|entry| number(entry.file_name().to_str()?)).max()
+}
+
+/// Returns the folder after the last of `stem`, `stem-2`, `stem-3`, ... that exists. The place of one that was deleted stays
+/// free, so that the last run is always the newest.
 pub fn free_folder(stem: &Path) -> PathBuf {
-    numbered(stem).find(|folder| !folder.exists()).unwrap_or_else(|| stem.to_owned())
+    numbered(stem, last_number(stem).map_or(1, |number| number + 1))
 }
 
 /// Returns the last of `stem`, `stem-2`, `stem-3`, ... that exists, or `stem` if none does.
 pub fn last_folder(stem: &Path) -> PathBuf {
-    numbered(stem).take_while(|folder| folder.exists()).last().unwrap_or_else(|| stem.to_owned())
+    numbered(stem, last_number(stem).unwrap_or(1))
 }
 
 /// Locks a folder against other programs, and makes it if it is not there; none on a file system without locks. The system unlocks it
@@ -190,12 +207,16 @@ impl Run {
         let place = folder.display();
         match Identity::read(folder) {
             Some(older) if resume && (Identity { data_sha256: None, ..older.clone() }) != run.identity => {
-                return Err(run.otherwise());
+                return Err(run.otherwise(&older));
             }
             Some(older) if !resume && !overwrite => {
                 let whose = if older.data == run.identity.data { "a run" } else { "a run of other data" };
                 let advice = "give another --name, --resume to continue it, or --overwrite to replace it";
                 return Err(Error::BadInput(format!("{place} holds {whose}; {advice}")));
+            }
+            None if folder.join(CONFIG).exists() => {
+                let what = "damaged, or written by another version of this program; give another --name";
+                return Err(Error::BadInput(format!("{}: {what}", folder.join(CONFIG).display())));
             }
             None if resume => {
                 return Err(Error::BadInput(format!("{place}: no run to resume here; leave --resume out")));
@@ -210,19 +231,36 @@ impl Run {
         Ok(run)
     }
 
-    fn otherwise(&self) -> Error {
+    /// The error that the run in the folder has other settings, with those that differ.
+    fn otherwise(&self, older: &Identity) -> Error {
+        let new = &self.identity;
+        let limit = older.limit.map_or("not given".to_owned(), |limit| limit.to_string());
+        let differences = [
+            (older.data != new.data, format!("--data was {}", older.data)),
+            (older.limit != new.limit, format!("--limit was {limit}")),
+            (older.seed != new.seed, format!("--seed was {}", older.seed)),
+            (older.fold != new.fold, "the folds or their pictures were others".to_owned()),
+            (older.config != new.config, "the preset had other values".to_owned()),
+        ];
+        let differences = differences.into_iter().filter(|(differs, _)| *differs).map(|(_, what)| what);
+        let differences = differences.collect::<Vec<_>>().join(", ");
         let advice = "give the same --data, --preset, --limit and --seed, or leave --resume out";
-        Error::BadInput(format!("{}: was started otherwise; {advice}", self.path(CONFIG).display()))
+        Error::BadInput(format!("{}: was started otherwise ({differences}); {advice}", self.path(CONFIG).display()))
     }
 
     /// Writes the configuration. A run that overwrites an older one removes that first.
     ///
     /// # Errors
-    /// Returns [`Error::BadInput`] if a resumed run began with other pictures, or another error if a file cannot be written.
+    /// Returns [`Error::BadInput`] if a resumed run began with other pictures or the data has fewer than two labels, or another
+    /// error if a file cannot be written.
     pub fn start(&mut self, data: &DataSet) -> crate::Result<()> {
+        // Before anything of an older run goes: a net cannot be trained on one label.
+        coverage::labels(&data.train)?;
         let data_sha256 = Some(data.sha256());
         if self.resume && Identity::read(&self.folder).is_none_or(|older| older.data_sha256 != data_sha256) {
-            return Err(self.otherwise()).context("the pictures of the data set have changed");
+            let what = "the pictures of the data set have changed since this run was started";
+            let advice = "put the old ones back, or leave --resume out to start another run";
+            return Err(Error::BadInput(format!("{}: {what}; {advice}", self.folder.display())));
         }
         self.identity.data_sha256 = data_sha256;
         for old in Self::OWN.map(|name| self.path(name)).into_iter().filter(|_| !self.resume) {
@@ -364,7 +402,8 @@ mod tests {
 
     fn data(shade: u8) -> DataSet {
         let picture = Picture { width: 1, height: 1, channels: 1, data: vec![shade] };
-        let samples = vec![Sample::labelled("a".into(), None, picture, Label::Fear)];
+        let sample = |label| Sample::labelled("a".into(), None, picture.clone(), label);
+        let samples = vec![sample(Label::Fear), sample(Label::Anger)];
         let (train, calibration, test) = (samples.clone(), samples.clone(), samples);
         DataSet { name: "set".into(), source: String::new(), train, calibration, test, skipped: Vec::new() }
     }
@@ -388,7 +427,10 @@ mod tests {
         let line = refused(request("folder:B"));
         assert!(line.contains("holds a run of other data") && line.contains("--overwrite"), "{line}");
         assert!(folder.join(METRICS).exists(), "a refused run removed a file");
-        assert!(refused(Request { resume: true, ..request("folder:B") }).contains("started otherwise"));
+        let line = refused(Request { resume: true, ..request("folder:B") });
+        assert!(line.contains("started otherwise (--data was folder:A)"), "{line}");
+        let line = refused(Request { resume: true, limit: Some(20), seed: 2, ..request("folder:A") });
+        assert!(line.contains("(--limit was not given, --seed was 1)"), "{line}");
 
         assert_eq!(free_folder(&folder), runs.path().join("faces-smoke-2"));
         assert_eq!(last_folder(&folder), folder);
@@ -396,9 +438,35 @@ mod tests {
         assert!(resumed.start(&data(2)).unwrap_err().to_string().contains("pictures"), "other pictures");
         drop(resumed);
         let mut overwriting = open(&folder, Request { overwrite: true, ..request("folder:B") }).unwrap();
+        let mut one_label = data(2);
+        one_label.train.truncate(1);
+        assert!(overwriting.start(&one_label).unwrap_err().to_string().contains("at least two labels"));
         assert!(folder.join(METRICS).exists(), "an older run goes once the new one starts");
         overwriting.start(&data(2)).unwrap();
         assert!(!folder.join(METRICS).exists() && !folder.join(RESULT).exists(), "older figures passed for new ones");
+    }
+
+    /// A new run in the place of a deleted one would not be the one that --resume and --overwrite take.
+    #[test]
+    fn the_last_run_is_the_newest_even_if_an_earlier_one_was_deleted() {
+        let runs = tempfile::tempdir().unwrap();
+        let [stem, second, third] = ["a-smoke", "a-smoke-2", "a-smoke-3"].map(|name| runs.path().join(name));
+        assert_eq!([free_folder(&stem), last_folder(&stem)], [stem.clone(), stem.clone()]);
+        for other in ["a-smoke-", "a-smoke-x", "a-smoke-20261127", "a-smoke-crossval-7", "b-smoke-9"] {
+            fs::create_dir(runs.path().join(other)).unwrap();
+        }
+        fs::create_dir(&second).unwrap();
+        assert_eq!([free_folder(&stem), last_folder(&stem)], [third, second]);
+    }
+
+    #[test]
+    fn a_damaged_configuration_is_said_to_be_that() {
+        let runs = tempfile::tempdir().unwrap();
+        fs::write(runs.path().join(CONFIG), "data = ").unwrap();
+        for (resume, overwrite) in [(false, false), (true, false), (false, true)] {
+            let line = open(runs.path(), Request { resume, overwrite, ..request("folder:A") }).unwrap_err().to_string();
+            assert!(line.contains("config.toml: damaged, or written by another version"), "{line}");
+        }
     }
 
     #[test]

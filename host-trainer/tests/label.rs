@@ -94,6 +94,15 @@ fn the_last_vote_is_taken_back_and_the_next_start_goes_on() {
     assert_eq!(open(server.address(), "bert")["votes"], json!([]));
 }
 
+#[test]
+fn a_folder_without_pictures_is_refused_and_left_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("notes.txt"), "text").unwrap();
+    let refused = Server::start(folder.path(), Suggester::new(None).unwrap(), 0).err().unwrap().to_string();
+    assert!(refused.contains("no pictures"), "{refused}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
 /// The program itself: a kill loses no vote that was answered.
 #[test]
 fn a_kill_loses_no_vote() {

@@ -125,6 +125,8 @@ fn what_is_signed_is_verified_and_what_was_altered_is_not() {
     assert!(desk.refused(&["verify", "bundle", "--key", "maker.key"]).contains("does not hold one"));
     // A file.
     fs::write(desk.path("program"), "#!/bin/sh\n").unwrap();
+    let told = desk.refused(&["sign", "program", "nothing", "--key", "maker.key"]);
+    assert!(told.contains("nothing: no such file or folder") && !desk.path("program.minisig").exists(), "{told}");
     desk.done(&["sign", "program", "--key", "maker.key"]);
     desk.done(&["verify", "program", "bundle", "--key", &public]);
     fs::write(desk.path("program"), "#!/bin/sh\nrm -rf /\n").unwrap();

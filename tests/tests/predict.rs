@@ -43,11 +43,13 @@ fn the_boards_own_answers_as_lines_table_and_gallery() {
     assert!(refuse(&mut predict(&["--out", out.to_str().unwrap(), from])).contains("is not empty"));
 
     std::fs::write(pictures.join("damaged.png"), "not a picture").unwrap();
+    std::fs::write(pictures.join("phone.heic"), b"\0\0\0\x18ftypheic").unwrap();
     let output = predict(&[from]).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!((output.status.code(), json_lines(&output.stdout).len()), (Some(2), 12), "{said}");
     assert_eq!(said.matches("error: ").count(), 1, "{said}");
     assert!(said.contains("damaged.png") && said.contains("1 of 13 pictures could not be read"), "{said}");
+    assert!(said.contains("1 files left out: 1 HEIC (convert them to JPEG)"), "{said}");
     assert!(refuse(&mut predict(&["no-such-*.png"])).contains("no pictures"));
 }
 

@@ -39,6 +39,7 @@ fn a_folder_becomes_a_bundle_that_answers_on_the_edge_as_on_the_host() {
 
     let metrics = metrics(&run);
     assert!(metrics["run"]["skipped"][0].as_str().unwrap().contains("broken.png"));
+    assert!(table.contains("1 pictures that could not be read"), "{table}");
     let rungs: Vec<u64> =
         metrics["run"]["parity"].as_array().unwrap().iter().map(|rung| rung["number"].as_u64().unwrap()).collect();
     assert_eq!(rungs, [1, 2, 3, 5, 6], "{table}");

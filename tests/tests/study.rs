@@ -74,6 +74,15 @@ fn every_method_is_measured_with_every_size_and_seed_and_its_nets_can_be_inspect
 }
 
 #[test]
+fn a_set_with_fewer_samples_than_the_table_would_say_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut study = program("host-trainer");
+    study.args(["study", "--device", "cpu", "--preset", "ferplus", "--data", "rendered:32", "--samples", "100"]);
+    let said = refuse(study.arg("--runs").arg(folder.path()));
+    assert!(said.contains("--samples 100 asks for more than the 26 that there are"), "{said}");
+}
+
+#[test]
 fn what_cannot_be_studied_or_inspected_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let mut untuned = program("host-trainer");

@@ -194,7 +194,10 @@ pub fn sign_file(key: &SecretKey, path: &Path, sequence: u64) -> Result<PathBuf>
         file.write_all(text.as_bytes())?;
         file.sync_all()
     });
-    written.and_then(|()| fs::rename(&draft, &signature)).map_err(|error| file_error(&signature, &error))?;
+    written.and_then(|()| fs::rename(&draft, &signature)).map_err(|error| {
+        let _ = fs::remove_file(&draft);
+        file_error(&signature, &error)
+    })?;
     Ok(signature)
 }
 

@@ -95,3 +95,15 @@ fn the_password_is_the_first_line_of_its_file() {
         refused(Password { file: Some(folder.path().join("none")) }.get()).contains("cannot read the password file")
     );
 }
+
+#[test]
+fn a_signature_that_cannot_be_written_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = SecretKey::create(&folder.path().join("maker.key"), None).unwrap();
+    let file = folder.path().join("manifest.toml");
+    fs::write(&file, "text").unwrap();
+    fs::create_dir(with_suffix(&file, SUFFIX)).unwrap();
+    assert!(refused(sign_file(&key, &file, 1)).contains("manifest.toml.minisig"));
+    // Key, public key, manifest and the folder in the way.
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 4);
+}

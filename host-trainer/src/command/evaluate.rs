@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use expression_engine::{EngineOptions, files, selftest};
+use expression_engine::{Bundle, Engine, EngineOptions, files, selftest};
 
 use super::output;
+use crate::coverage;
 use crate::dataset::{self, ClassNames, Part, Request, Source, Split, contact_sheet};
 use crate::error::Error;
 use crate::evaluate::Evaluation;
@@ -28,7 +29,7 @@ pub struct Cmd {
     #[arg(long, value_name = "SOURCE", help = format!("Data set: {}", dataset::SOURCES))]
     data: Source,
     /// What the names of class folders mean, for folder:DIR: NAME=LABEL,... (LABEL - leaves a class out), a file with such
-    /// lines, or the numbering of fer2013, raf-db or affectnet. Common spellings are understood without it.
+    /// lines, or the numbering of fer2013, raf-db, affectnet, ferplus or ck-plus. Common spellings are understood without it.
     #[arg(long, value_name = "NAMES")]
     classes: Option<Classes>,
     /// Part to measure on. For FER+, valid is its PublicTest and test its PrivateTest.
@@ -101,6 +102,13 @@ impl Cmd {
         let (bundle, engine) = selftest::open(&self.bundle, EngineOptions::default())?;
         let old = self.against.as_ref().map(|folder| selftest::open(folder, EngineOptions::default())).transpose()?;
         let part = self.part(bundle.manifest().quantization.calibration_samples)?;
+        let warn = |bundle: &Bundle, engine: &Engine| {
+            if let Some(warning) = coverage::lacking(engine.labels(), &part.samples) {
+                tracing::warn!("bundle {}: {warning}", bundle.manifest().name);
+            }
+        };
+        warn(&bundle, &engine);
+        old.iter().for_each(|(bundle, engine)| warn(bundle, engine));
         let new = Evaluation::new(&bundle, &engine, &part)?;
         let old = old.map(|(bundle, engine)| Evaluation::new(&bundle, &engine, &part)).transpose()?;
         self.write_files(&new, &part)?;

@@ -12,8 +12,11 @@ use crate::error::Error;
 /// name and through whatever links. A new file in an input folder is allowed.
 ///
 /// # Errors
-/// Returns an error that names the two, or if the output is a folder.
+/// Returns an error that names the two, or if the output is a folder or `-`, which would be a file of that name.
 pub fn refuse_overwriting<'a>(output: &Path, inputs: impl IntoIterator<Item = &'a Path>) -> crate::Result<()> {
+    if output == Path::new("-") {
+        return Err(Error::BadInput("cannot write -: name a file, or /dev/stdout".into()));
+    }
     if output.is_dir() {
         return Err(Error::BadInput(format!("cannot write {}: it is a folder; name a file", output.display())));
     }
@@ -75,6 +78,7 @@ mod tests {
             assert!(error.contains("it would overwrite the input"), "{name}: {error}");
         }
         assert!(refused("data/happy").unwrap_err().contains("it is a folder"));
+        assert!(refuse_overwriting(Path::new("-"), [table.as_path()]).unwrap_err().to_string().contains("/dev/stdout"));
         for name in ["notes.txt", "data/answers.csv", "new/answers.csv"] {
             refused(name).unwrap();
         }

@@ -26,7 +26,7 @@ pub struct Cmd {
     /// Part of the data set.
     #[arg(long, value_enum, default_value_t = Split::Test)]
     split: Split,
-    /// A folder of photographs with one main face each, instead of a data set.
+    /// A folder of photographs with one main face each, instead of a data set. The folders below it count too.
     #[arg(long, value_name = "DIR", conflicts_with = "data")]
     photographs: Option<PathBuf>,
     /// Take at most N samples of the data set, evenly spaced.

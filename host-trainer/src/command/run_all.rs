@@ -76,11 +76,18 @@ impl Cmd {
         };
         let folder = self.training.folder("", Numbering::Next);
         self.training.spare_inputs(&folder, self.final_of.as_deref())?;
+        let unfinished = self.training.unfinished();
         let mut run = Run::open(&folder, &config, asked)?;
         if let Some(minutes) = self.max_minutes {
             run.end_by(begun + Duration::from_secs(60 * minutes));
         }
         run.say(&format!("run {} on {}", run.folder().display(), device::name(device)));
+        if let Some(unfinished) = unfinished {
+            let (place, name) = (unfinished.display(), unfinished.file_name().unwrap_or_default().display());
+            run.say(&format!(
+                "{place} was not finished; to continue it, stop this run and give --name {name} --resume"
+            ));
+        }
         // Whatever is wrong with the input is reported before anything is written.
         teachers::check(&config)?;
         let face_net = FaceNet::open(&config.face_net, device)?;
@@ -103,7 +110,6 @@ impl Cmd {
         coverage::warnings(&data, config.start.is_some())
             .iter()
             .for_each(|warning| run.say(&format!("warning: {warning}")));
-        coverage::labels(&data.train)?;
         let sheet = contact_sheet::png(&contact_sheet::sheet(&data.train))?;
         files::write_bytes(&run.path(run::SAMPLES), &sheet)?;
         publish(&run, &data, &sheet, &pipeline::run(&run, &config, &data, loading, prerequisites)?)

@@ -8,7 +8,7 @@ use expression_engine::{Bundle, bundle, files};
 use expression_signing::sign_file;
 
 use super::key::PasswordArgs;
-use crate::error::Context;
+use crate::error::{Context, Error};
 
 /// Sign bundles and programs for boards that accept only what you signed.
 ///
@@ -36,7 +36,8 @@ impl Cmd {
     /// Runs the command.
     ///
     /// # Errors
-    /// Returns an error if a bundle is damaged or its labels are not those of its self-test, if a file cannot be read or written, or the key cannot be used.
+    /// Returns an error if a bundle is damaged or its labels are not those of its self-test, if a file cannot be read or written,
+    /// or the key cannot be used.
     pub fn run(&self) -> crate::Result<()> {
         let signed = self.paths.iter().map(|path| signed_file(path)).collect::<crate::Result<Vec<_>>>()?;
         let key = self.password.open(&self.key)?;
@@ -56,6 +57,10 @@ impl Cmd {
 /// The file that is signed for a path. A bundle is checked first: a signature should not make one look good that is damaged, or
 /// whose labels were swapped.
 fn signed_file(path: &Path) -> crate::Result<PathBuf> {
+    if !path.exists() {
+        let advice = "give the folder of a bundle, or a file";
+        return Err(Error::BadInput(format!("{}: no such file or folder; {advice}", path.display())));
+    }
     if !path.is_dir() {
         // Before anything is signed, and without waiting for a pipe.
         let opened = files::open_regular(path).map(drop);

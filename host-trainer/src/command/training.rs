@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use tch::Device;
 
 use crate::config::Config;
+use crate::crossval::folder_of;
 use crate::dataset::{self, ClassNames, Request, Source};
 use crate::device;
 use crate::error::Error;
@@ -18,7 +19,7 @@ pub struct Training {
     #[arg(long, value_name = "SOURCE", default_value = "rendered", help = format!("Data set: {}", dataset::SOURCES))]
     pub data: Source,
     /// What the names of class folders mean, for folder:DIR: NAME=LABEL,... (LABEL - leaves a class out), a file with such
-    /// lines, or the numbering of fer2013, raf-db or affectnet. Common spellings are understood without it.
+    /// lines, or the numbering of fer2013, raf-db, affectnet, ferplus or ck-plus. Common spellings are understood without it.
     #[arg(long, value_name = "NAMES")]
     pub classes: Option<ClassNames>,
     /// Hyper-parameters: adapt, edge, ferplus, ferplus-distilled, paper, smoke, or the path of a TOML file. By default edge, or
@@ -48,7 +49,7 @@ pub struct Training {
     /// Resume the run of this name, or the last one. At most one epoch is lost.
     #[arg(long, conflicts_with = "overwrite")]
     pub resume: bool,
-    /// Replace the run of this name, or the last one. Without this flag no run is ever removed.
+    /// Replace the run of this name, or the last one if it is of the same data. Without this flag no run is ever removed.
     #[arg(long)]
     pub overwrite: bool,
     /// VGG-Face weights (Parkhi et al. 2015) for presets with the face net vgg-16: a safetensors file with torchvision's
@@ -110,11 +111,24 @@ impl Training {
         }
     }
 
-    /// Refuses to overwrite a run that is read: `also` is a further input of the command.
+    /// Refuses to overwrite a run that is read, and one of other data that only has the same name: `also` is a further input of
+    /// the command.
     ///
     /// # Errors
-    /// Returns [`Error::BadInput`] if the trained net, the face net's weights or `also` lie in the run's folder.
+    /// Returns [`Error::BadInput`] if the trained net, the face net's weights or `also` lie in the run's folder, if the run would
+    /// lie in the data set, or if `--name` is not given and the run there is of other data.
     pub fn spare_inputs(&self, folder: &Path, also: Option<&Path>) -> crate::Result<()> {
+        self.keep_out_of_data()?;
+        let first_fold = folder.join(folder_of(1));
+        let older = [folder, first_fold.as_path()].into_iter().find_map(run::Identity::read);
+        let data = self.data.to_string();
+        if let Some(older) = older.filter(|older| self.overwrite && self.name.is_none() && older.data != data) {
+            let advice = "give its --name to replace it, or leave --overwrite out";
+            let (folder, older) = (folder.display(), older.data);
+            return Err(Error::BadInput(format!(
+                "cannot overwrite {folder}: it is of {older}, not of {data}; {advice}"
+            )));
+        }
         let inputs = [self.from.as_deref(), self.face_net_weights.as_deref().map(Path::new), also];
         let is_inside = |input: &&Path| {
             let whole = |path: &Path| path.canonicalize().ok();
@@ -130,19 +144,49 @@ impl Training {
         }
     }
 
+    /// Refuses a folder of runs in a set that is read by its folders: it would be taken for a class, and its pictures for faces.
+    fn keep_out_of_data(&self) -> crate::Result<()> {
+        let (Source::Folder(data, _) | Source::Labelled(data)) = &self.data else { return Ok(()) };
+        let runs = std::path::absolute(&self.runs)?;
+        // It may not be there yet.
+        let real = runs.ancestors().find_map(|above| {
+            let below = runs.strip_prefix(above).ok()?;
+            Some(above.canonicalize().ok()?.join(below))
+        });
+        let is_inside = real.zip(data.canonicalize().ok()).is_some_and(|(runs, data)| runs.starts_with(data));
+        let (runs, data) = (self.runs.display(), data.display());
+        let what =
+            format!("--runs {runs} lies in the data set {data}; give a folder elsewhere, such as --runs ../runs");
+        if is_inside { Err(Error::BadInput(what)) } else { Ok(()) }
+    }
+
     /// Returns the folder RUNS/NAME. A name that was not given is made of the data set's name, the preset's and `suffix`, and
     /// gets a number if runs of that name exist: a new one, or with --resume and --overwrite the last one.
     pub fn folder(&self, suffix: &str, numbering: Numbering) -> PathBuf {
         if let Some(name) = &self.name {
             return self.runs.join(name);
         }
-        let preset = Path::new(self.preset()).file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let stem = self.runs.join(format!("{}-{preset}{suffix}", data_name(&self.data)));
+        let stem = self.stem(suffix);
         match numbering {
             Numbering::None => stem,
             Numbering::Next if self.resume || self.overwrite => run::last_folder(&stem),
             Numbering::Next => run::free_folder(&stem),
         }
+    }
+
+    /// The folder of the first run whose name is not given.
+    fn stem(&self, suffix: &str) -> PathBuf {
+        let preset = Path::new(self.preset()).file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        self.runs.join(format!("{}-{preset}{suffix}", data_name(&self.data)))
+    }
+
+    /// Returns the last run of the same data and preset if it was not finished and a new one is about to be started instead.
+    pub fn unfinished(&self) -> Option<PathBuf> {
+        let is_new = self.name.is_none() && !self.resume && !self.overwrite;
+        let last = run::last_folder(&self.stem(""));
+        let same_data = |run: run::Identity| run.data == self.data.to_string();
+        let is_unfinished = is_new && !last.join(run::METRICS).exists();
+        (is_unfinished && run::Identity::read(&last).is_some_and(same_data)).then_some(last)
     }
 }
 
@@ -212,6 +256,64 @@ mod tests {
         spared(&["--from", from, "--overwrite"], &other, None).unwrap();
         spared(&["--from", from, "--resume"], &run, None).unwrap();
         spared(&["--overwrite"], &run, Some(&folder.path().join("missing"))).unwrap();
+    }
+
+    #[test]
+    fn runs_do_not_lie_in_a_set_that_is_read_by_its_folders() {
+        let folder = tempfile::tempdir().unwrap();
+        let faces = folder.path().join("faces");
+        std::fs::create_dir(&faces).unwrap();
+        let spared = |data: String, runs: &Path| {
+            let flags: Flags = clap::Parser::parse_from(["x", "--data", &data, "--runs", runs.to_str().unwrap()]);
+            flags.training.spare_inputs(&runs.join("a"), None).map_err(|error| error.to_string())
+        };
+        let data = |kind: &str| format!("{kind}:{}", faces.display());
+        for kind in ["folder", "labelled"] {
+            for runs in [faces.join("runs"), faces.join("more/runs"), folder.path().join("faces/../faces/runs")] {
+                let told = spared(data(kind), &runs).unwrap_err();
+                assert!(told.contains("lies in the data set") && told.contains("--runs ../runs"), "{told}");
+            }
+            spared(data(kind), &folder.path().join("runs")).unwrap();
+            spared(data(kind), &faces.join("../runs")).unwrap();
+        }
+        spared(data("ferplus"), &faces.join("runs")).unwrap();
+    }
+
+    #[test]
+    fn an_unfinished_run_is_named_if_another_one_is_started() {
+        let runs = tempfile::tempdir().unwrap();
+        let unfinished = |more: &[&str]| {
+            let flags = ["x", "--preset", "smoke", "--runs", runs.path().to_str().unwrap()];
+            let flags: Flags = clap::Parser::parse_from([&flags[..], more].concat());
+            flags.training.unfinished()
+        };
+        assert_eq!(unfinished(&[]), None);
+        let run = runs.path().join("rendered-smoke");
+        std::fs::create_dir(&run).unwrap();
+        let identity = run::Identity {
+            data: "rendered".into(),
+            data_sha256: None,
+            limit: None,
+            seed: 1,
+            fold: None,
+            config: Config::preset("smoke").unwrap(),
+        };
+        std::fs::write(run.join(run::CONFIG), toml::to_string(&identity).unwrap()).unwrap();
+        assert_eq!(unfinished(&[]).as_ref(), Some(&run));
+        for other in [&["--resume"][..], &["--overwrite"], &["--name", "mine"], &["--data", "rendered:64"]] {
+            assert_eq!(unfinished(other), None, "{other:?}");
+        }
+        std::fs::write(run.join(run::METRICS), "{}").unwrap();
+        assert_eq!(unfinished(&[]), None);
+        // A set of the same name, such as faces.v1 and faces.v2, is not overwritten instead.
+        let spared = |more: &[&str]| {
+            let flags: Flags = clap::Parser::parse_from([&["x", "--overwrite"][..], more].concat());
+            flags.training.spare_inputs(&run, None).map_err(|error| error.to_string())
+        };
+        spared(&[]).unwrap();
+        spared(&["--data", "rendered:64", "--name", "rendered-smoke"]).unwrap();
+        let told = spared(&["--data", "rendered:64"]).unwrap_err();
+        assert!(told.contains("it is of rendered, not of rendered:64; give its --name"), "{told}");
     }
 
     #[test]

@@ -97,7 +97,7 @@ fn label(code: &str) -> Result<Option<Label>, String> {
     match code.trim().parse::<usize>() {
         Ok(FIRST_NO_EXPRESSION..=LAST_NO_EXPRESSION) => Ok(None),
         Ok(code) if code < FIRST_NO_EXPRESSION => Ok(Numbering::AffectNet.label(code)),
-        _ => Err(format!("expression {code:?} is not a number from 0 to {LAST_NO_EXPRESSION}")),
+        _ => Err(format!("expression {} is not a number from 0 to {LAST_NO_EXPRESSION}", table::shown(code))),
     }
 }
 
@@ -115,7 +115,7 @@ fn list(folder: &Path, list: &Path, left_out: &mut listing::LeftOut) -> crate::R
     let (mut rows, mut root) = (Vec::new(), None);
     for (number, record) in (1..).zip(table.records()) {
         let line = || format!("{}:{number}", list.display());
-        let record = record.map_err(|error| Error::BadInput(error.to_string())).with_context(line)?;
+        let record = record.map_err(|error| Error::BadInput(table::reason(&error))).with_context(line)?;
         if number == 1 && record.get(0).is_some_and(|first| first.eq_ignore_ascii_case("subDirectory_filePath")) {
             continue;
         }
@@ -168,10 +168,16 @@ const MAX_NPY: u64 = 1 << 16;
 /// The rows of a part of the later form.
 fn set(folder: &Path, left_out: &mut listing::LeftOut) -> crate::Result<Vec<Row>> {
     let annotations = folder.join("annotations");
-    let mut rows = Vec::new();
-    for path in listing::pictures(&folder.join("images"))? {
+    let (mut rows, mut missing) = (Vec::new(), Vec::new());
+    let pictures = listing::pictures(&folder.join("images"))?;
+    let all = pictures.len();
+    for path in pictures {
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
         let file = annotations.join(format!("{stem}_exp.npy"));
+        if !file.exists() {
+            missing.push(file);
+            continue;
+        }
         let place = || file.display().to_string();
         let bytes = expression_engine::files::read_at_most(&file, MAX_NPY)
             .map_err(|error| Error::BadInput(error.to_string()))?;
@@ -181,6 +187,12 @@ fn set(folder: &Path, left_out: &mut listing::LeftOut) -> crate::Result<Vec<Row>
             None => left_out.add("without an expression", 1),
         }
     }
+    if let Some(first) = missing.first().filter(|_| missing.len() * 100 > all) {
+        let (count, first) = (missing.len(), first.display());
+        let what = format!("{count} of {all} pictures have no annotation, more than 1 %; the first: {first}");
+        return Err(Error::BadInput(format!("{}: {what}; unpack the annotations again", folder.display())));
+    }
+    left_out.add("without an annotation", missing.len());
     Ok(rows)
 }
 
@@ -270,6 +282,9 @@ mod tests {
         assert_eq!(seven.label, Label::Contempt);
         fs::write(folder.path().join("val_set/annotations/3_exp.npy"), "3").unwrap();
         assert_refused(collect(folder.path()), &["3_exp.npy", "NumPy"]);
+        fs::remove_file(folder.path().join("val_set/annotations/3_exp.npy")).unwrap();
+        let told = ["val_set: 1 of 9 pictures have no annotation", "3_exp.npy", "unpack the annotations again"];
+        assert_refused(collect(folder.path()), &told);
     }
 
     #[test]

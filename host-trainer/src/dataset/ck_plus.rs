@@ -7,23 +7,12 @@ use std::path::{Path, PathBuf};
 use expression_core::Label;
 use expression_core::align::KeyPoints;
 
+use super::class_names::Numbering;
 use super::{Collection, Sample, cut, folds, listing, sample, table};
 use crate::error::Error;
 
 /// So many frames at a sequence's end show its expression; the first one is neutral.
 const APEX: usize = 3;
-/// Labels by the code in an emotion file.
-const CODES: [Label; 8] = [
-    Label::Neutral,
-    Label::Anger,
-    Label::Contempt,
-    Label::Disgust,
-    Label::Fear,
-    Label::Happiness,
-    Label::Sadness,
-    Label::Surprise,
-];
-
 /// The most bytes of a label or a landmark file.
 const MAX_TEXT: u64 = 1 << 20;
 
@@ -127,10 +116,11 @@ fn emotion(folder: &Path) -> crate::Result<Option<Label>> {
     };
     let text = text(file)?.trim().to_owned();
     let code: Option<f64> = text.parse().ok();
-    let label = code.and_then(|code| (0..CODES.len()).find(|known| *known as f64 == code)).map(|code| CODES[code]);
-    let place = file.display();
+    let label = code.and_then(|code| (0..Label::COUNT).find(|known| *known as f64 == code));
+    let label = label.and_then(|code| Numbering::CkPlus.label(code));
+    let (place, text) = (file.display(), table::shown(&text));
     let unknown =
-        || Error::BadInput(format!("{place}: {text:?} is no emotion code; known are 0 (neutral) to 7 (surprise)"));
+        || Error::BadInput(format!("{place}: {text} is no emotion code; known are 0 (neutral) to 7 (surprise)"));
     Ok(Some(label.ok_or_else(unknown)?))
 }
 

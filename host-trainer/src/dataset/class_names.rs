@@ -30,10 +30,16 @@ pub enum Numbering {
     RafDb,
     /// AffectNet: 0 neutral, 1 happiness, 2 sadness, 3 surprise, 4 fear, 5 disgust, 6 anger, 7 contempt.
     AffectNet,
+    /// FER+: the labels in their own order, 0 neutral to 7 contempt.
+    FerPlus,
+    /// CK+: 0 neutral, 1 anger, 2 contempt, 3 disgust, 4 fear, 5 happiness, 6 sadness, 7 surprise.
+    CkPlus,
 }
 
 impl Numbering {
-    const ALL: [Numbering; 3] = [Numbering::Fer2013, Numbering::RafDb, Numbering::AffectNet];
+    /// Of those that have the same numbers the first is meant if none is named.
+    const ALL: [Numbering; 5] =
+        [Numbering::Fer2013, Numbering::RafDb, Numbering::AffectNet, Numbering::FerPlus, Numbering::CkPlus];
 
     /// The name that `--classes` takes.
     fn name(self) -> &'static str {
@@ -41,6 +47,8 @@ impl Numbering {
             Numbering::Fer2013 => "fer2013",
             Numbering::RafDb => "raf-db",
             Numbering::AffectNet => "affectnet",
+            Numbering::FerPlus => "ferplus",
+            Numbering::CkPlus => "ck-plus",
         }
     }
 
@@ -56,6 +64,8 @@ impl Numbering {
             Numbering::Fer2013 => &[Anger, Disgust, Fear, Happiness, Sadness, Surprise, Neutral],
             Numbering::RafDb => &[Surprise, Fear, Disgust, Happiness, Sadness, Anger, Neutral],
             Numbering::AffectNet => &[Neutral, Happiness, Sadness, Surprise, Fear, Disgust, Anger, Contempt],
+            Numbering::FerPlus => &Label::ALL,
+            Numbering::CkPlus => &[Neutral, Anger, Contempt, Disgust, Fear, Happiness, Sadness, Surprise],
         }
     }
 
@@ -182,6 +192,24 @@ const SPELLINGS: [(Label, &[&str]); Label::COUNT] = [
         ],
     ),
 ];
+/// Names in Italian, Dutch, Turkish, Polish, Russian, Chinese and Japanese, separated by spaces.
+const FOREIGN: [(Label, &str); Label::COUNT] = [
+    (Label::Neutral, "neutrale neutraal nötr neutralny neutralna нейтральный нейтрально 中性 平静 中立 無表情"),
+    (
+        Label::Happiness,
+        "felicità felicita felice gioia blij blijdschap vreugde mutlu mutluluk radość radosc szczęście szczescie счастье радость \
+         高兴 快乐 开心 喜び 幸福",
+    ),
+    (
+        Label::Surprise,
+        "sorpreso verrassing verrast şaşkın şaşkınlık saskin saskinlik zaskoczenie удивление 惊讶 惊奇 驚き",
+    ),
+    (Label::Sadness, "tristezza verdriet verdrietig üzgün üzüntü uzgun smutek грусть печаль 悲伤 伤心 难过 悲しみ"),
+    (Label::Anger, "rabbia boos boosheid woede kızgın kizgin öfke złość zlosc gniew гнев злость 愤怒 生气 怒り"),
+    (Label::Disgust, "disgusto walging afschuw iğrenme igrenme tiksinti wstręt wstret отвращение 厌恶 嫌悪"),
+    (Label::Fear, "paura bang korku strach страх 恐惧 害怕 恐怖 恐れ"),
+    (Label::Contempt, "disprezzo minachting küçümseme kucumseme pogarda презрение 蔑视 轻蔑 軽蔑"),
+];
 /// Words that may stand beside the name of an expression.
 const FILLERS: [&str; 12] = [
     "class",
@@ -200,8 +228,12 @@ const FILLERS: [&str; 12] = [
 /// Names of classes that are no expression; their pictures are left out.
 const NO_EXPRESSION: [&str; 9] =
     ["unknown", "uncertain", "none", "other", "others", "nf", "no face", "non face", "not a face"];
-/// The longest edit distance at which a misspelt name of at least five letters is still read.
+/// The longest edit distance at which a misspelt name is still read.
 const MAX_EDITS: usize = 1;
+/// The fewest letters of a name that may be misspelt.
+const MIN_MISSPELT: usize = 5;
+/// The fewest bytes of a name that is read in the plural too.
+const MIN_PLURAL: usize = 4;
 /// The most bytes of a file of names.
 const MAX_BYTES: u64 = 1 << 20;
 
@@ -237,10 +269,18 @@ impl ClassNames {
         }
         let (quoted, example) = (unknown.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>(), &unknown[0]);
         Err(format!(
-            "unknown class {}; name class folders {}, or say what they mean: --classes {example:?}=LABEL,... or --classes FILE",
+            "unknown class {}; name class folders {}, or say what they mean: --classes {example:?}=LABEL,... (LABEL - leaves a class out) or --classes FILE",
             quoted.join(", "),
             Label::ALL.map(Label::name).join(", ")
         ))
+    }
+
+    /// The names of one's own that no class has.
+    pub fn unused(&self, names: &[String]) -> Vec<&str> {
+        let ClassNames::Own(own) = self else { return Vec::new() };
+        let folded = |name: &str| name.nfc().collect::<String>().to_lowercase();
+        let names: BTreeSet<String> = names.iter().map(|name| folded(name)).collect();
+        own.keys().map(String::as_str).filter(|name| !names.contains(&folded(name))).collect()
     }
 
     /// Whether a single name is that of a class.
@@ -263,7 +303,7 @@ impl ClassNames {
                     format!("{label:?} is not a label; known are {known}, and - to leave a class out")
                 })?,
             };
-            if own.insert(name.to_owned(), label).is_some() {
+            if own.insert(name.nfc().collect::<String>(), label).is_some() {
                 return Err(format!("class {name:?} is named twice"));
             }
         }
@@ -278,8 +318,8 @@ fn guess_numbering(names: &[String]) -> Result<Option<Numbering>, String> {
         return Ok(None);
     }
     let found = Numbering::ALL.into_iter().find(|numbering| numbering.numbers() == numbers);
-    let known =
-        "fer2013 (0 anger to 6 neutral), raf-db (1 surprise to 7 neutral) or affectnet (0 neutral to 7 contempt)";
+    let known = "fer2013 (0 anger to 6 neutral), raf-db (1 surprise to 7 neutral), affectnet (0 neutral, 1 happiness, 2 sadness, \
+                 ...), ferplus (0 neutral, 1 happiness, 2 surprise, ...) or ck-plus (0 neutral, 1 anger, ...)";
     let found = found.ok_or_else(|| {
         let listed = numbers.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
         format!("classes numbered {listed}: give --classes with their numbering, {known}, or with NAME=LABEL,...")
@@ -293,17 +333,27 @@ fn read(name: &str) -> Option<Option<Label>> {
     let lower = name.to_lowercase();
     let separators = |letter: char| !letter.is_alphabetic();
     let words: Vec<&str> = lower.split(separators).filter(|word| !word.is_empty()).collect();
-    if NO_EXPRESSION.contains(&words.join(" ").as_str()) {
+    let whole = words.join(" ");
+    if NO_EXPRESSION.contains(&whole.as_str()) {
         return Some(None);
     }
     let told: Vec<&str> = words.into_iter().filter(|word| !FILLERS.contains(word)).collect();
     let told = told.join(" ");
-    let all = || SPELLINGS.iter().flat_map(|(label, known)| known.iter().map(|known| (*label, *known)));
-    if let Some((label, _)) = all().find(|(_, known)| *known == told) {
+    let all = || {
+        let foreign = FOREIGN.iter().flat_map(|(label, known)| known.split(' ').map(|known| (*label, known)));
+        SPELLINGS.iter().flat_map(|(label, known)| known.iter().map(|known| (*label, *known))).chain(foreign)
+    };
+    let is_plural = |known: &str| known.len() >= MIN_PLURAL && told.strip_suffix('s') == Some(known);
+    if let Some((label, _)) = all().find(|(_, known)| *known == whole || *known == told || is_plural(known)) {
         return Some(Some(label));
     }
+    // People do not misspell the first letter: "tearful" is not "fearful", nor "danger" "anger".
     let near = |known: &str| {
-        known.chars().count() >= 5 && strsim::osa_distance(known, &told) <= MAX_EDITS && told.chars().count() >= 5
+        let [known_letters, told_letters] = [known, told.as_str()].map(|text| text.chars().count());
+        known_letters >= MIN_MISSPELT
+            && told_letters >= MIN_MISSPELT
+            && known.chars().next() == told.chars().next()
+            && strsim::osa_distance(known, &told) <= MAX_EDITS
     };
     let labels: BTreeSet<Label> = all().filter(|(_, known)| near(known)).map(|(label, _)| label).collect();
     match Vec::from_iter(labels)[..] {
@@ -318,7 +368,7 @@ fn read(name: &str) -> Option<Option<Label>> {
 impl FromStr for ClassNames {
     type Err = String;
 
-    /// Reads `fer2013`, `raf-db`, `affectnet`, `NAME=LABEL,...`, or the path of a file with such pairs.
+    /// Reads the name of a numbering, `NAME=LABEL,...`, or the path of a file with such pairs.
     fn from_str(text: &str) -> Result<ClassNames, String> {
         if let Some(numbering) = Numbering::ALL.into_iter().find(|numbering| numbering.name() == text) {
             return Ok(ClassNames::Numbers(numbering));
@@ -327,7 +377,8 @@ impl FromStr for ClassNames {
             return ClassNames::pairs(text);
         }
         let text = table::text(Path::new(text), MAX_BYTES).map_err(|error| {
-            format!("{error}; give a file of NAME=LABEL lines, NAME=LABEL,..., fer2013, raf-db or affectnet")
+            let numberings = Numbering::ALL.map(Numbering::name).join(", ");
+            format!("{error}; give a file of NAME=LABEL lines, NAME=LABEL,..., or one of {numberings}")
         })?;
         ClassNames::pairs(&text)
     }
@@ -355,15 +406,36 @@ mod tests {
             ("contemptt", Label::Contempt),
             ("sad", Label::Sadness),
             ("Dis", Label::Disgust),
+            ("Fears", Label::Fear),
+            ("smiles", Label::Happiness),
+            ("Felicità", Label::Happiness),
+            ("3_KIZGIN", Label::Anger),
+            ("Страх", Label::Fear),
+            ("1 高兴", Label::Happiness),
+            ("悲しみ", Label::Sadness),
             ("fr\u{f6}hlich", Label::Happiness),
             ("fro\u{308}hlich", Label::Happiness),
         ] {
             assert_eq!(labels(&ClassNames::Common, &[name]), Ok(vec![Some(label)]), "{name}");
         }
         assert_eq!(labels(&ClassNames::Common, &["unknown", "Not_a_face"]), Ok(vec![None, None]));
-        for name in ["bored", "not happy", "happy sad", "x", "", "sid"] {
+        for name in ["bored", "not happy", "happy sad", "x", "", "sid", "tearful", "danger"] {
             let error = labels(&ClassNames::Common, &["fear", name]).unwrap_err();
             assert!(error.contains(&format!("{name:?}")) && error.contains("--classes"), "{error}");
+        }
+    }
+
+    #[test]
+    fn no_spelling_is_that_of_two_labels() {
+        let foreign = FOREIGN.iter().flat_map(|(label, known)| known.split(' ').map(|known| (*label, known)));
+        let all: Vec<(Label, &str)> = SPELLINGS
+            .iter()
+            .flat_map(|(label, known)| known.iter().map(|known| (*label, *known)))
+            .chain(foreign)
+            .collect();
+        for (label, known) in &all {
+            assert_eq!(labels(&ClassNames::Common, &[*known]), Ok(vec![Some(*label)]), "{known}");
+            assert!(all.iter().all(|(other, name)| name != known || other == label), "{known}");
         }
     }
 
@@ -379,6 +451,12 @@ mod tests {
         let affectnet: ClassNames = "affectnet".parse().unwrap();
         assert_eq!(labels(&affectnet, &["0", "6", "7"]).unwrap()[1..], [Some(Label::Anger), Some(Label::Contempt)]);
         assert!(labels(&affectnet, &["8"]).is_err());
+        for (name, of_two) in
+            [("affectnet", Label::Sadness), ("ferplus", Label::Surprise), ("ck-plus", Label::Contempt)]
+        {
+            assert_eq!(labels(&name.parse().unwrap(), &["2"]), Ok(vec![Some(of_two)]), "{name}");
+        }
+        assert!(error.contains("ferplus") && error.contains("ck-plus"), "{error}");
     }
 
     #[test]
@@ -386,6 +464,7 @@ mod tests {
         let own: ClassNames = "lachen=happiness, böse = anger,blurred=-".parse().unwrap();
         let expected = vec![Some(Label::Happiness), Some(Label::Anger), None, Some(Label::Fear)];
         assert_eq!(labels(&own, &["Lachen", "böse", "blurred", "fear"]), Ok(expected));
+        assert_eq!(own.unused(&["Lachen", "bo\u{308}se", "fear"].map(String::from)), ["blurred"]);
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("classes.txt");
         let read = |text: &[u8]| -> Result<ClassNames, String> {

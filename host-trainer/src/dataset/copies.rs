@@ -74,6 +74,11 @@ pub fn groups(samples: Vec<Sample>) -> Vec<Vec<Sample>> {
     groups
 }
 
+/// Returns the first of each group of equal pictures.
+pub fn first_of_each(samples: Vec<Sample>) -> Vec<Sample> {
+    groups(samples).into_iter().filter_map(|group| group.into_iter().next()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use expression_core::Label;
@@ -92,6 +97,7 @@ mod tests {
         assert_eq!(copies, [true, false, true, true]);
         assert_eq!(count(&copies), 3);
         assert_eq!(without(samples.clone(), &copies).len(), 1);
+        assert_eq!(first_of_each(samples.clone()).len(), 3);
         let sizes: Vec<usize> = groups(samples).iter().map(Vec::len).collect();
         assert_eq!(sizes, [2, 1, 1]);
     }

@@ -11,6 +11,9 @@ const MAX_SIDE: usize = 256;
 /// Shortest side, for faces of few pixels.
 const MIN_SIDE: usize = 48;
 
+/// Why a picture is left out in which the detector finds nobody.
+pub const NO_FACE: &str = "no face found";
+
 /// Points of the usual annotation of a face (Multi-PIE's, iBUG 300-W's): jaw, brows, nose, eyes, mouth.
 pub const LANDMARKS: usize = 68;
 
@@ -45,11 +48,7 @@ impl Finder {
     pub fn face(&self, picture: &Picture) -> Result<Picture, String> {
         let view = picture.view().ok_or("no pixels")?;
         let found = self.0.faces(view);
-        found
-            .iter()
-            .filter_map(|face| face_at(picture, &face.key_points()?))
-            .next()
-            .ok_or_else(|| "no face found".to_owned())
+        found.iter().filter_map(|face| face_at(picture, &face.key_points()?)).next().ok_or_else(|| NO_FACE.to_owned())
     }
 }
 

@@ -7,7 +7,8 @@ use expression_core::Label;
 use expression_engine::Picture;
 
 use super::class_names::Numbering;
-use super::{DataSet, Part, Request, Sample, Split, shuffled, table};
+use super::listing::LeftOut;
+use super::{DataSet, Part, Request, Sample, Split, copies, shuffled, table};
 use crate::error::{Context, Error};
 
 /// Name of the data set and where it comes from.
@@ -27,16 +28,24 @@ pub(super) fn split_named(usage: &str) -> Option<Split> {
 }
 
 /// Loads FER2013: the training part for training and calibration, the validation part (`PublicTest`) for test, or the test
-/// part if there is no validation part. A file without the column `Usage` is split by class, a fifth for test.
+/// part if there is no validation part. A file without the column `Usage` is split by class, a fifth for test. Training pictures
+/// that are in another part too, pixel by pixel, are left out, so that no picture is both trained on and reported on.
 ///
 /// # Errors
-/// Returns [`Error::BadInput`] if the file is missing or a row does not parse.
+/// Returns [`Error::BadInput`] if the file is missing, a row does not parse, or there is nothing to train or to report on.
 pub fn load(file: &Path, request: Request) -> crate::Result<DataSet> {
     let rows = read(file)?;
     let mut parts = [Split::Train, Split::Valid, Split::Test].map(|split| samples(&rows, Some(split)));
     let mut whole = samples(&rows, None);
     let (train, test) = if whole.is_empty() {
         let reported = if parts[1].is_empty() { 2 } else { 1 };
+        for (named, samples) in [("Training", &parts[0]), ("PublicTest or PrivateTest", &parts[reported])] {
+            if samples.is_empty() {
+                let advice =
+                    "give the whole file, or remove the column Usage, so that a fifth of each class is reported on";
+                return Err(Error::BadInput(format!("{}: no rows of {named}; {advice}", file.display())));
+            }
+        }
         (std::mem::take(&mut parts[0]), std::mem::take(&mut parts[reported]))
     } else {
         let mut seen = [0usize; Label::COUNT];
@@ -46,13 +55,19 @@ pub fn load(file: &Path, request: Request) -> crate::Result<DataSet> {
             seen[sample.label as usize] % 5 != 0
         })
     };
-    let mut train = shuffled(train, request.seed);
+    let elsewhere: Vec<Sample> = test.iter().chain(parts.iter().flatten()).cloned().collect();
+    let train_copies = copies::found_in(&train, &elsewhere);
+    let mut left_out = LeftOut::default();
+    left_out.add("training pictures that are in another part too", copies::count(&train_copies));
+    left_out.warn(file);
+    let mut train = shuffled(copies::without(train, &train_copies), request.seed);
     train.truncate(request.limit.unwrap_or(usize::MAX));
     let calibration = train.split_off(train.len() - request.held_out(train.len()));
     Ok(DataSet { name: NAME.into(), source: SOURCE.into(), train, calibration, test, skipped: Vec::new() })
 }
 
-/// One part of FER2013 in the order of the file; `None` if the file names no parts, so that it is one that [`load`] makes.
+/// One part of FER2013 in the order of the file; `None` if the file names no parts, so that it is one that [`load`] makes. Of the
+/// validation and test part, it says which pictures are in the training part too.
 ///
 /// # Errors
 /// As [`load`].
@@ -61,13 +76,17 @@ pub fn part(file: &Path, split: Split) -> crate::Result<Option<Part>> {
     if rows.iter().all(|row| row.split.is_none()) {
         return Ok(None);
     }
-    let samples = samples(&rows, Some(split));
+    let of_part = samples(&rows, Some(split));
+    let copies = match split {
+        Split::Train => Vec::new(),
+        Split::Valid | Split::Test => copies::found_in(&of_part, &samples(&rows, Some(Split::Train))),
+    };
     Ok(Some(Part {
         name: format!("{NAME} {split}"),
         source: SOURCE.into(),
-        samples,
+        samples: of_part,
         skipped: Vec::new(),
-        copies: Vec::new(),
+        copies,
     }))
 }
 
@@ -95,7 +114,8 @@ fn read(file: &Path) -> crate::Result<Vec<Row>> {
     let place = file.display();
     let advice = "give fer2013.csv or icml_face_data.csv with the columns emotion, pixels and Usage";
     let mut table = table::with_header(file).map_err(|error| Error::BadInput(format!("{place}: {error}; {advice}")))?;
-    let header = table.headers().map_err(|error| Error::BadInput(format!("{place}: {error}; {advice}")))?.clone();
+    let unreadable = |error: csv::Error| Error::BadInput(format!("{place}: {}; {advice}", table::reason(&error)));
+    let header = table.headers().map_err(unreadable)?.clone();
     let column = |name: &str| header.iter().position(|known| known.eq_ignore_ascii_case(name));
     let needed = |name: &str| {
         column(name).ok_or_else(|| {
@@ -107,15 +127,16 @@ fn read(file: &Path) -> crate::Result<Vec<Row>> {
     for (number, record) in table.records().enumerate() {
         // The header is line 1.
         let line = || format!("{place}:{}", number + 2);
-        let record = record.map_err(|error| Error::BadInput(error.to_string())).with_context(line)?;
+        let record = record.map_err(|error| Error::BadInput(table::reason(&error))).with_context(line)?;
         let field = |column: usize| record.get(column).unwrap_or_default().trim();
         let parsed = (|| {
             let code = field(emotion);
             let label = code.parse().ok().and_then(|code| Numbering::Fer2013.label(code));
-            let label = label.ok_or_else(|| format!("emotion {code:?} is not a number from 0 to 6"))?;
+            let label = label.ok_or_else(|| format!("emotion {} is not a number from 0 to 6", table::shown(code)))?;
             let split = usage.map(|usage| {
-                split_named(field(usage))
-                    .ok_or_else(|| format!("Usage {:?} is not Training, PublicTest or PrivateTest", field(usage)))
+                let named = field(usage);
+                let wrong = || format!("Usage {} is not Training, PublicTest or PrivateTest", table::shown(named));
+                split_named(named).ok_or_else(wrong)
             });
             let name = format!("row {}", number + 1);
             Ok(Row { split: split.transpose()?, sample: Sample::labelled(name, None, picture(field(pixels))?, label) })
@@ -130,9 +151,9 @@ fn read(file: &Path) -> crate::Result<Vec<Row>> {
 
 /// A square grey picture from its values, row by row.
 fn picture(text: &str) -> Result<Picture, String> {
-    let values = text
-        .split_ascii_whitespace()
-        .map(|value| value.parse().map_err(|_| format!("pixel {value:?} is not a grey value from 0 to 255")));
+    let values = text.split_ascii_whitespace().map(|value| {
+        value.parse().map_err(|_| format!("pixel {} is not a grey value from 0 to 255", table::shown(value)))
+    });
     let data = values.collect::<Result<Vec<u8>, String>>()?;
     let side = data.len().isqrt();
     if side == 0 || side > MAX_SIDE || side * side != data.len() {
@@ -190,6 +211,20 @@ mod tests {
     }
 
     #[test]
+    fn copies_are_not_both_trained_on_and_reported_on() {
+        let row = |number: usize, pixel: usize, usage: &str| format!("{},0 0 0 {pixel},{usage}\n", number % 7);
+        let rows: String = (0..60)
+            .map(|number| row(number, number, if number < 40 { "Training" } else { "PublicTest" }))
+            .chain([row(0, 7, "PublicTest"), row(1, 8, "PrivateTest"), row(2, 9, "PrivateTest")])
+            .collect();
+        let (_folder, path) = file(&format!("emotion,pixels,Usage\n{rows}"));
+        let set = load(&path, REQUEST).unwrap();
+        assert_eq!((set.train.len() + set.calibration.len(), set.test.len()), (37, 21));
+        let copies = |split| copies::count(&part(&path, split).unwrap().unwrap().copies);
+        assert_eq!([Split::Train, Split::Valid, Split::Test].map(copies), [0, 1, 2]);
+    }
+
+    #[test]
     fn what_does_not_parse_is_refused_with_its_line() {
         for (text, told) in [
             ("emotion,pixels\n7,0 0 0 0\n", "fer2013.csv:2: emotion \"7\""),
@@ -200,6 +235,8 @@ mod tests {
             ("emotion,pixels,Usage\n1,0 0 0 0\n", "fer2013.csv:2"),
             ("pixels,Usage\n", "no column emotion"),
             ("emotion,pixels\n", "no rows"),
+            ("emotion,pixels,Usage\n1,0 0 0 0,Training\n", "no rows of PublicTest or PrivateTest"),
+            ("emotion,pixels,Usage\n1,0 0 0 0,PublicTest\n", "no rows of Training"),
             ("emotion|pixels|Usage\n", "no column emotion, separated by commas, semicolons or tabs"),
             ("", "no column"),
         ] {

@@ -53,21 +53,21 @@ struct Votes {
 /// # Errors
 /// [`Error::BadInput`] where the table or a folder is missing or a row does not parse.
 pub fn load(folder: &Path, request: Request) -> crate::Result<DataSet> {
-    let rows_of = |split| rows(folder, split);
-    let (train_rows, test_rows) = (rows_of(Split::Train)?, rows_of(Split::Valid)?);
+    let mut left_out = LeftOut::default();
+    let train_rows = rows(folder, Split::Train, &mut left_out)?;
+    let test_rows = rows(folder, Split::Valid, &mut left_out)?;
     let (train, mut skipped) = read(&train_rows);
     let (test, unreadable) = read(&test_rows);
     skipped.extend(unreadable);
     // The part for the last test may be absent: it is not needed here.
     let private = match is_made(folder, Split::Test) {
-        true => read(&rows_of(Split::Test)?).0,
+        true => read(&rows(folder, Split::Test, &mut LeftOut::default())?).0,
         false => Vec::new(),
     };
     let test_copies = copies::found_in(&test, &train);
     let elsewhere: Vec<Sample> = test.iter().chain(&private).cloned().collect();
     let train_copies = copies::found_in(&train, &elsewhere);
     let (train, merged) = merged(copies::without(train, &train_copies), &train_rows);
-    let mut left_out = LeftOut::default();
     left_out.add("training pictures that are in another part too", copies::count(&train_copies));
     left_out.add("validation pictures that are in the training part too", copies::count(&test_copies));
     left_out.add("copies within the training part (their votes are added)", merged);
@@ -89,10 +89,15 @@ pub fn load(folder: &Path, request: Request) -> crate::Result<DataSet> {
 /// # Errors
 /// As [`load`].
 pub fn part(folder: &Path, split: Split) -> crate::Result<Part> {
-    let (samples, skipped) = read(&rows(folder, split)?);
+    let mut left_out = LeftOut::default();
+    let (samples, skipped) = read(&rows(folder, split, &mut left_out)?);
+    left_out.warn(folder);
     let copies = match split {
         Split::Train => Vec::new(),
-        Split::Valid | Split::Test => copies::found_in(&samples, &read(&rows(folder, Split::Train)?).0),
+        Split::Valid | Split::Test => {
+            let train = rows(folder, Split::Train, &mut LeftOut::default())?;
+            copies::found_in(&samples, &read(&train).0)
+        }
     };
     Ok(Part { name: format!("{NAME} {split}"), source: SOURCE.into(), samples, skipped, copies })
 }
@@ -125,8 +130,8 @@ fn merged(samples: Vec<Sample>, rows: &[Row]) -> (Vec<Sample>, usize) {
     (merged, dropped)
 }
 
-/// The usable rows of a part.
-fn rows(folder: &Path, split: Split) -> crate::Result<Vec<Row>> {
+/// The usable rows of a part. The others are counted.
+fn rows(folder: &Path, split: Split, left_out: &mut LeftOut) -> crate::Result<Vec<Row>> {
     let path = folder.join(TABLE);
     let (wanted, pictures) = place(split);
     let advice = format!("give the folder FERPlus, which holds {TABLE} and data/");
@@ -136,9 +141,14 @@ fn rows(folder: &Path, split: Split) -> crate::Result<Vec<Row>> {
         if name.contains(['/', '\\']) {
             return Err(Error::BadInput(format!("{}:{line}: {name:?} is not a file name", path.display())));
         }
-        // Rows without a name have no picture.
-        let Some(votes) = Votes::of(counts).filter(|_| of_row == split && !name.is_empty()) else { continue };
-        rows.push(Row { path: folder.join(pictures).join(&name), name, counts, votes });
+        if of_row != split {
+            continue;
+        }
+        match Votes::of(counts) {
+            _ if name.is_empty() => left_out.add("rows that name no picture", 1),
+            None => left_out.add("pictures that the votes give no label", 1),
+            Some(votes) => rows.push(Row { path: folder.join(pictures).join(&name), name, counts, votes }),
+        }
     }
     let made = "run FERPlus' generate_training_data.py with fer2013.csv, which makes them";
     sample::require_any(&path, rows.iter().map(|row| row.path.clone()), made)?;
@@ -225,8 +235,10 @@ mod tests {
     fn rows_without_a_picture_or_a_face_are_left_out() {
         for counts in ["fer1.png,2,2,0,0,0,0,0,0,0,6", "fer1.png,0,0,0,0,0,0,0,0,10,0", ",10,0,0,0,0,0,0,0,0,0"] {
             let folder = table(&format!("Training,{counts}\nTraining,fer0.png,9,0,0,0,0,0,0,0,1,0\n"));
-            let rows = rows(folder.path(), Split::Train).unwrap();
+            let mut left_out = LeftOut::default();
+            let rows = rows(folder.path(), Split::Train, &mut left_out).unwrap();
             assert_eq!(rows.iter().map(|row| row.name.as_str()).collect::<Vec<_>>(), ["fer0.png"], "{counts}");
+            assert!(left_out.to_string().starts_with("1 files left out: 1 "), "{left_out}");
         }
     }
 
@@ -234,7 +246,11 @@ mod tests {
     #[test]
     fn repeated_rows_and_spaces_around_names_are_read() {
         let folder = table(&"Training, fer0.png,9,0,0,0,0,0,0,0,1,0\n".repeat(2));
-        let names: Vec<String> = rows(folder.path(), Split::Train).unwrap().into_iter().map(|row| row.name).collect();
+        let names: Vec<String> = rows(folder.path(), Split::Train, &mut LeftOut::default())
+            .unwrap()
+            .into_iter()
+            .map(|row| row.name)
+            .collect();
         assert_eq!(names, ["fer0.png"; 2]);
     }
 
@@ -247,7 +263,10 @@ mod tests {
             "Training,../x.png,10,0,0,0,0,0,0,0,0,0",
             "PublicTest,a\\x.png,10,0,0,0,0,0,0,0,0,0",
         ] {
-            assert_refused(rows(table(row).path(), Split::Train).map(|_| ()), &["fer2013new.csv:2: "]);
+            assert_refused(
+                rows(table(row).path(), Split::Train, &mut LeftOut::default()).map(|_| ()),
+                &["fer2013new.csv:2: "],
+            );
         }
     }
 

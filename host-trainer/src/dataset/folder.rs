@@ -1,12 +1,13 @@
 //! A folder with one folder per class, named after the labels. `train/`, `valid/` and `test/` with such folders each, or within
 //! each of such folders, are taken as the split; without them a fifth of each class becomes the test part.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use expression_core::Label;
 
 use super::copies::EqualFiles;
+use super::labelled::track_of;
 use super::listing::LeftOut;
 use super::{ClassNames, DataSet, Part, Request, Sample, Split, listing, sample, shuffled};
 use crate::error::Error;
@@ -16,10 +17,12 @@ pub type Item = (PathBuf, Label);
 
 /// Names of the folders of parts, in lower case.
 const PARTS: [(Split, &[&str]); 3] = [
-    (Split::Train, &["train", "training", "train_set", "trainset"]),
-    (Split::Valid, &["valid", "validation", "val", "val_set", "dev", "valset"]),
-    (Split::Test, &["test", "testing", "test_set", "testset"]),
+    (Split::Train, &["train", "training", "trainset", "traindata"]),
+    (Split::Valid, &["valid", "validation", "val", "dev", "valset", "valdata"]),
+    (Split::Test, &["test", "testing", "testset", "testdata"]),
 ];
+/// Words that may stand beside the name of a part: `Training Set`, `test_data`.
+const PART_FILLERS: [&str; 8] = ["set", "data", "dataset", "split", "part", "images", "pictures", "faces"];
 /// Folders that may lie between the one given and the classes: those that archives wrap their content in.
 const MAX_WRAPPERS: usize = 3;
 
@@ -55,8 +58,8 @@ impl PartFolder {
 ///
 /// With `train/` and `test/`, and `valid/` if there is one, these are the parts: the validation part calibrates. With
 /// `train/` and `valid/` alone the validation part is reported on, and training samples are held out to calibrate. Without
-/// parts every fifth picture of a class is tested on. Files that are in the test part too, byte by byte, are neither trained on
-/// nor calibrate, and those of the validation part are not trained on.
+/// parts every fifth picture of a class is tested on, or every fifth track of faces that a board kept. Files that are in the test
+/// part too, byte by byte, are neither trained on nor calibrate, and those of the validation part are not trained on.
 ///
 /// # Errors
 /// Returns [`Error::BadInput`] if the folder is missing or empty or a class folder's name is not understood.
@@ -73,9 +76,16 @@ pub fn load(folder: &Path, classes: &ClassNames, request: Request) -> crate::Res
     };
     leave_out_copies(folder, &mut train, calibration.as_mut(), &test, &equal)?;
     // If the validation part was a copy of another, training samples are held out instead.
-    let calibration = calibration.filter(|items| items.len() >= 2);
-    train.truncate(request.limit.unwrap_or(usize::MAX));
-    let calibration = calibration.unwrap_or_else(|| train.split_off(train.len() - request.held_out(train.len())));
+    let calibration = match calibration.filter(|items| items.len() >= 2) {
+        Some(mut calibration) => {
+            request.cut(&mut train, &mut calibration);
+            calibration
+        }
+        None => {
+            train.truncate(request.limit.unwrap_or(usize::MAX));
+            train.split_off(train.len() - request.held_out(train.len()))
+        }
+    };
     let mut skipped = Vec::new();
     let mut read = |items: &[Item]| {
         let (samples, unreadable) = samples(folder, items);
@@ -172,14 +182,18 @@ fn measured(folder: &Path, what: &str, items: &[Item], is_copy: impl Fn(&Path) -
 const TERMS: &str = "pictures of the user's own; their terms apply";
 
 fn title(folder: &Path) -> String {
-    format!("folder {}", folder.file_name().unwrap_or_default().to_string_lossy())
+    format!("folder {}", listing::folder_name(folder))
 }
 
 fn samples(folder: &Path, items: &[Item]) -> (Vec<Sample>, Vec<String>) {
     sample::read_all(
         items,
         |(path, _)| path.clone(),
-        |(_, label), path, picture| Ok(Sample::labelled(name_of(folder, path), None, picture, *label)),
+        |(_, label), path, picture| {
+            let name = name_of(folder, path);
+            let track = track_of(&name);
+            Ok(Sample::labelled(name, track, picture, *label))
+        },
     )
 }
 
@@ -187,19 +201,27 @@ fn name_of(folder: &Path, path: &Path) -> String {
     path.strip_prefix(folder).unwrap_or(path).display().to_string()
 }
 
-/// Every fifth picture of each class, in the order given, goes to the test part.
+/// Every fifth picture of each class, in the order given, goes to the test part. Faces that a board kept go there by track:
+/// those of one track are almost the same.
 fn split_by_class(items: Vec<Item>) -> (Vec<Item>, Vec<Item>) {
     let mut seen = [0usize; Label::COUNT];
-    items.into_iter().partition(|(_, label)| {
-        seen[*label as usize] += 1;
-        seen[*label as usize] % 5 != 0
+    let mut is_trained = |label: Label| {
+        seen[label as usize] += 1;
+        seen[label as usize] % 5 != 0
+    };
+    let mut tracks: HashMap<String, bool> = HashMap::new();
+    items.into_iter().partition(|(path, label)| match track_of(&listing::name(path)) {
+        Some(track) => *tracks.entry(track).or_insert_with(|| is_trained(*label)),
+        None => is_trained(*label),
     })
 }
 
 /// The part that a folder's name stands for.
 fn part_named(name: &str) -> Option<Split> {
     let name = name.to_lowercase();
-    PARTS.iter().find(|(_, names)| names.contains(&name.as_str())).map(|(split, _)| *split)
+    let words = name.split([' ', '_', '-', '.']).filter(|word| !word.is_empty() && !PART_FILLERS.contains(word));
+    let [word] = words.collect::<Vec<_>>()[..] else { return None };
+    PARTS.iter().find(|(_, names)| names.contains(&word)).map(|(split, _)| *split)
 }
 
 fn read_parts(folder: &Path, classes: &ClassNames) -> crate::Result<Pictures> {
@@ -332,6 +354,12 @@ fn unwrapped(folder: &Path, classes: &ClassNames) -> crate::Result<PathBuf> {
     Ok(folder)
 }
 
+/// Whether a folder is that of a part or a person rather than of a class: its name is not a class, and those in it are.
+fn holds_classes(name: &str, path: &Path, classes: &ClassNames) -> bool {
+    let is_class = |(name, _): &(String, PathBuf)| classes.knows(name);
+    !classes.knows(name) && listing::folders(path).is_ok_and(|below| below.first().is_some_and(is_class))
+}
+
 /// The pictures in the class folders of each part and the folders below them, in the order of their paths. What the names of
 /// classes mean is decided for all parts together. What is left out is logged in one line.
 ///
@@ -341,15 +369,29 @@ pub fn pictures(folder: &Path, parts: &[PartFolder], classes: &ClassNames) -> cr
     let names: BTreeSet<&String> = parts.iter().flat_map(|part| part.classes.iter().map(|(name, _)| name)).collect();
     let names: Vec<String> = names.into_iter().cloned().collect();
     let labels = classes.labels(&names).map_err(|reason| {
+        let mut all = parts.iter().flat_map(|part| &part.classes);
+        if let Some((name, path)) = all.find(|(name, path)| holds_classes(name, path, classes)) {
+            let advice =
+                "call the parts of a set train, valid and test, or put class folders first, as in happiness/anna";
+            return Error::BadInput(format!("{}: {name:?} is not a class but holds classes; {advice}", path.display()));
+        }
         let is_named = |name: &str| reason.starts_with(&format!("unknown class {name:?}"));
         let place = parts.iter().find(|part| part.classes.iter().any(|(name, _)| is_named(name)));
         Error::BadInput(format!("{}: {reason}", place.map_or(folder, |part| &part.path).display()))
     })?;
+    let unused: Vec<String> = classes.unused(&names).iter().map(|name| format!("{name:?}")).collect();
+    if !unused.is_empty() {
+        tracing::warn!(
+            "{}: --classes names {}, but no class folder is called that",
+            folder.display(),
+            unused.join(", ")
+        );
+    }
     let labels: BTreeMap<String, Option<Label>> = names.into_iter().zip(labels).collect();
     let (mut left_out, mut empty) = (LeftOut::default(), Vec::new());
     let roots: BTreeSet<&Path> = parts.iter().map(|part| part.path.as_path()).chain([folder]).collect();
     for root in roots.into_iter().filter(|root| root.is_dir()) {
-        left_out.add("pictures outside the class folders", listing::pictures(root)?.len());
+        left_out.extend(listing::strays(root)?);
     }
     let mut read = Vec::new();
     for part in parts {

@@ -1,18 +1,22 @@
 //! Faces that people labelled with `host-trainer label`: a folder of pictures and `votes.csv`, a table in FER+'s columns.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Component, Path, PathBuf};
 
 use expression_core::Label;
 
+use super::listing::{self, LeftOut};
 use super::votes::{self, ANSWERS, Counts};
-use super::{DataSet, Request, Sample, Split, sample, shuffled};
+use super::{DataSet, Part, Request, Sample, Split, sample, shuffled};
 use crate::error::Error;
 
 /// The table of votes.
 pub const TABLE: &str = "votes.csv";
 /// The `Usage` of rows whose part [`load`] chooses.
 pub const TRAINING: &str = "Training";
+
+/// Every fifth track is tested on.
+const MIN_TRACKS: usize = 5;
 
 const TERMS: &str = "pictures of the user's own, labelled by people; their terms apply";
 
@@ -27,26 +31,56 @@ struct Row {
 
 /// Loads the faces that have a label.
 ///
-/// Rows whose usage is `PublicTest` calibrate and those of `PrivateTest` are tested on, as in FER+. If no row has such a
-/// usage, which is what `host-trainer label` writes, every fifth track is tested on, and samples are held out for calibration by track as
-/// well: pictures of one track are almost the same, so no track is in two parts. Every vote counts. A face is left out if
-/// more than half of its votes say that it is none, if no vote is for a label, or if its picture is gone: whoever is in it
-/// may have asked for that.
+/// Rows whose usage is `PublicTest` calibrate and those of `PrivateTest` are tested on, as in FER+. If rows have only one of
+/// these usages, they are tested on, and training samples are held out for calibration. If no row has such a usage, which is what
+/// `host-trainer label` writes, every fifth track is tested on, and samples are held out for calibration by track as well:
+/// pictures of one track are almost the same, so no track is in two parts. Every vote counts. A face is left out if more than
+/// half of its votes say that it is none, if no vote is for a label, or if its picture is gone: whoever is in it may have asked
+/// for that. One line says how many, and how many pictures have no votes.
 ///
 /// # Errors
 /// Returns [`Error::BadInput`] if the table is missing or a row does not parse.
 pub fn load(folder: &Path, request: Request) -> crate::Result<DataSet> {
     let rows = rows(folder)?;
-    let parts = if rows.iter().all(|row| row.split == Split::Train) { by_track(rows, request) } else { by_usage(rows) };
+    let parts = match by_usage(rows) {
+        [train, valid, test] if valid.is_empty() && test.is_empty() => {
+            let parts = by_track(train, request);
+            enough_tracks(folder, &parts)?;
+            parts
+        }
+        [train, valid, test] if valid.is_empty() || test.is_empty() => {
+            let [train, calibration] = held_out(train, request);
+            [train, calibration, if test.is_empty() { valid } else { test }]
+        }
+        parts => parts,
+    };
     let mut skipped = Vec::new();
-    let [mut train, calibration, test] = parts.map(|rows| {
+    let [mut train, mut calibration, test] = parts;
+    if request.limit.is_some() {
+        // They may be in the order of their labels, and the limit should leave some of each.
+        [train, calibration] = [train, calibration].map(|rows| shuffled(rows, request.seed));
+        request.cut(&mut train, &mut calibration);
+    }
+    let [train, calibration, test] = [train, calibration, test].map(|rows| {
         let (samples, unreadable) = read(folder, &rows);
         skipped.extend(unreadable);
         samples
     });
-    train.truncate(request.limit.unwrap_or(usize::MAX));
-    let name = format!("labelled {}", folder.file_name().unwrap_or_default().to_string_lossy());
-    Ok(DataSet { name, source: TERMS.into(), train, calibration, test, skipped })
+    Ok(DataSet { name: title(folder), source: TERMS.into(), train, calibration, test, skipped })
+}
+
+/// All faces that have a label, in the order of the table.
+///
+/// # Errors
+/// As [`load`].
+pub fn whole(folder: &Path) -> crate::Result<Part> {
+    let (samples, skipped) = read(folder, &rows(folder)?);
+    let name = format!("{} all", title(folder));
+    Ok(Part { name, source: TERMS.into(), samples, skipped, copies: Vec::new() })
+}
+
+fn title(folder: &Path) -> String {
+    format!("labelled {}", listing::folder_name(folder))
 }
 
 /// The track that a face belongs to, by the name that `edge-runtime log faces` gives its file
@@ -61,17 +95,9 @@ pub fn track_of(name: &str) -> Option<String> {
 
 /// Training, calibration and test: every fifth track for test, as many as wanted of the others for calibration.
 fn by_track(rows: Vec<Row>, request: Request) -> [Vec<Row>; 3] {
-    let count = rows.len();
-    let mut tracks: BTreeMap<String, Vec<Row>> = BTreeMap::new();
-    for row in rows {
-        tracks.entry(track_of(&row.name).unwrap_or_else(|| row.name.clone())).or_default().push(row);
-    }
+    let held_out = request.held_out(rows.len());
     let mut parts: [Vec<Row>; 3] = Default::default();
-    // By label first, so that each part has its share of each; the label of a track is that of its first face.
-    let mut tracks = shuffled(tracks.into_values().collect(), request.seed);
-    tracks.sort_by_key(|rows| rows.first().map(|row| row.label as usize));
-    let held_out = request.held_out(count);
-    for (number, rows) in tracks.into_iter().enumerate() {
+    for (number, rows) in tracks(rows, request).into_iter().enumerate() {
         let part = match number % 5 {
             4 => 2,
             2 if parts[1].len() < held_out => 1,
@@ -81,6 +107,45 @@ fn by_track(rows: Vec<Row>, request: Request) -> [Vec<Row>; 3] {
     }
     let [train, calibration, test] = parts;
     [shuffled(train, request.seed), calibration, test]
+}
+
+/// Refuses faces of so few tracks that a part is empty: more pictures of the same tracks would not help.
+fn enough_tracks(folder: &Path, parts: &[Vec<Row>; 3]) -> crate::Result<()> {
+    let rows: Vec<&Row> = parts.iter().flatten().collect();
+    let tracks: BTreeSet<String> = rows.iter().filter_map(|row| track_of(&row.name)).collect();
+    if parts.iter().all(|part| !part.is_empty()) || tracks.is_empty() || tracks.len() == rows.len() {
+        return Ok(());
+    }
+    let (place, faces, tracks) = (folder.display(), rows.len(), tracks.len());
+    let advice = format!("label faces of more tracks, or write the parts into the first column of {TABLE}");
+    Err(Error::BadInput(format!(
+        "{place}: the {faces} labelled faces are of {tracks} tracks; at least {MIN_TRACKS} are needed, because no track is in two \
+         parts; {advice}"
+    )))
+}
+
+/// Training and calibration: every fifth track for calibration, until there are as many samples as wanted.
+fn held_out(rows: Vec<Row>, request: Request) -> [Vec<Row>; 2] {
+    let held_out = request.held_out(rows.len());
+    let mut parts: [Vec<Row>; 2] = Default::default();
+    for (number, rows) in tracks(rows, request).into_iter().enumerate() {
+        let part = usize::from(number % 5 == 2 && parts[1].len() < held_out);
+        parts[part].extend(rows);
+    }
+    let [train, calibration] = parts;
+    [shuffled(train, request.seed), calibration]
+}
+
+/// The rows of each track. By label first, so that each part has its share of each; the label of a track is that of its first
+/// face.
+fn tracks(rows: Vec<Row>, request: Request) -> Vec<Vec<Row>> {
+    let mut tracks: BTreeMap<String, Vec<Row>> = BTreeMap::new();
+    for row in rows {
+        tracks.entry(track_of(&row.name).unwrap_or_else(|| row.name.clone())).or_default().push(row);
+    }
+    let mut tracks = shuffled(tracks.into_values().collect(), request.seed);
+    tracks.sort_by_key(|rows: &Vec<Row>| rows.first().map(|row| row.label as usize));
+    tracks
 }
 
 fn by_usage(rows: Vec<Row>) -> [Vec<Row>; 3] {
@@ -100,21 +165,19 @@ fn by_usage(rows: Vec<Row>) -> [Vec<Row>; 3] {
 fn rows(folder: &Path) -> crate::Result<Vec<Row>> {
     let path = folder.join(TABLE);
     let advice = format!("give a folder with {TABLE}; `host-trainer label` writes it");
-    let mut rows = Vec::new();
+    let (mut rows, mut left_out) = (Vec::new(), LeftOut::default());
     let table = votes::read(&path, 1_000_000, &advice)?;
     votes::refuse_repeated(&path, &table)?;
+    left_out.add("pictures without votes", without_votes(folder, &table));
     for votes::Row { line, split, name, counts } in table {
         if !is_within(&name) {
             let reason = "is not the path of a file within the folder";
             return Err(Error::BadInput(format!("{}:{line}: {name:?} {reason}", path.display())));
         }
-        rows.extend(judge(counts).map(|(distribution, label, majority)| Row {
-            split,
-            name,
-            distribution,
-            label,
-            majority,
-        }));
+        match judge(counts) {
+            Some((distribution, label, majority)) => rows.push(Row { split, name, distribution, label, majority }),
+            None => left_out.add("faces that the votes give no label", 1),
+        }
     }
     if rows.is_empty() {
         let advice = format!("label them with `host-trainer label {}`", folder.display());
@@ -127,10 +190,16 @@ fn rows(folder: &Path) -> crate::Result<Vec<Row>> {
         let what = format!("{}: none of the {all} labelled pictures exists; {advice}", path.display());
         return Err(Error::BadInput(what));
     }
-    if rows.len() < all {
-        tracing::warn!("{}: {} faces left out, whose pictures are gone", path.display(), all - rows.len());
-    }
+    left_out.add("labelled faces whose picture is gone", all - rows.len());
+    left_out.warn(folder);
     Ok(rows)
+}
+
+/// How many pictures of the folder have no row; none if it cannot be listed.
+fn without_votes(folder: &Path, table: &[votes::Row]) -> usize {
+    let named: HashSet<PathBuf> = table.iter().map(|row| folder.join(&row.name)).collect();
+    let pictures = listing::pictures_below(folder).map(|(pictures, _)| pictures).unwrap_or_default();
+    pictures.iter().filter(|picture| !named.contains(*picture)).count()
 }
 
 /// Whether a path leads to a file within its folder.
@@ -171,7 +240,7 @@ fn read(folder: &Path, rows: &[Row]) -> (Vec<Sample>, Vec<String>) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::layout::tests::assert_refused;
+    use super::super::layout::tests::{assert_refused, logged};
     use super::*;
 
     fn counts(votes: &[(usize, u32)]) -> Counts {
@@ -220,6 +289,61 @@ mod tests {
             .map(|part| part.iter().map(|row| track_of(&row.name).unwrap()).collect::<std::collections::BTreeSet<_>>());
         assert!(tracks[0].is_disjoint(&tracks[1]) && tracks[0].is_disjoint(&tracks[2]));
         assert!(tracks[1].is_disjoint(&tracks[2]));
+    }
+
+    /// A folder with these pictures, and a table with these rows.
+    fn folder(pictures: &[String], rows: &[String]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for picture in pictures {
+            image::GrayImage::new(8, 8).save(folder.path().join(picture)).unwrap();
+        }
+        std::fs::write(folder.path().join(TABLE), [&[votes::COLUMNS.join(",")][..], rows].concat().join("\n")).unwrap();
+        folder
+    }
+
+    #[test]
+    fn what_is_not_used_is_counted() {
+        let names = ["a.png", "b.png", "c.png", "d.png", "without-row.png"].map(String::from);
+        let rows = ["a.png,1,0,0,0,0,0,0,0,0,0", "b.png,0,1,0,0,0,0,0,0,0,0", "c.png,0,0,0,0,0,0,0,0,0,1"];
+        let more = ["d.png,0,0,0,0,0,0,0,0,0,0", "gone.png,1,0,0,0,0,0,0,0,0,0"];
+        let rows = [&rows[..], &more].concat().into_iter().map(|row| format!("Training,{row}")).collect::<Vec<_>>();
+        let folder = folder(&names, &rows);
+        let mut count = 0;
+        let said = logged(|| count = whole(folder.path()).unwrap().samples.len());
+        assert_eq!(count, 2);
+        let told = "4 files left out: 2 faces that the votes give no label, 1 labelled faces whose picture is gone, \
+                    1 pictures without votes";
+        assert!(said.contains(told), "{said}");
+    }
+
+    #[test]
+    fn one_part_of_ones_own_is_the_test_part() {
+        let names: Vec<String> = (0..24).map(|number| format!("{number:02}.png")).collect();
+        for usage in ["PublicTest", "PrivateTest"] {
+            let row = |(number, name): (usize, &String)| {
+                let usage = if number % 6 == 0 { usage } else { TRAINING };
+                format!("{usage},{name},{},{},0,0,0,0,0,0,0,0", number % 2, 1 - number % 2)
+            };
+            let rows: Vec<String> = names.iter().enumerate().map(row).collect();
+            let folder = folder(&names, &rows);
+            let request = Request { rendered: 0, limit: None, calibration: 8, seed: 1 };
+            let set = load(folder.path(), request).and_then(DataSet::checked).unwrap();
+            assert_eq!([set.train.len(), set.calibration.len(), set.test.len()], [16, 4, 4], "{usage}");
+            assert_eq!(set.test[1].name, "06.png");
+        }
+    }
+
+    #[test]
+    fn faces_of_few_tracks_are_refused_with_what_helps() {
+        let names: Vec<String> =
+            (0..30).map(|number| format!("t_session-1_track-{}_{number}.png", number % 4)).collect();
+        let row = |name: &String| format!("{TRAINING},{name},1,0,0,0,0,0,0,0,0,0");
+        let folder = folder(&names, &names.iter().map(row).collect::<Vec<_>>());
+        let request = Request { rendered: 0, limit: None, calibration: 8, seed: 1 };
+        assert_refused(
+            load(folder.path(), request),
+            &["30 labelled faces are of 4 tracks; at least 5", "first column"],
+        );
     }
 
     #[test]

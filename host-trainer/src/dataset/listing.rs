@@ -15,6 +15,10 @@ use crate::error::{Context, Error};
 const HEAD: usize = 32;
 /// Folders below a class folder are searched this deep; more is a mistake or a loop of links.
 const MAX_DEPTH: usize = 8;
+/// Reasons that are named in a line; the files of rarer ones are counted together.
+const MAX_REASONS: usize = 8;
+/// Endings of archives, in which pictures may still be.
+const ARCHIVES: [&str; 8] = [".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar"];
 /// What systems and archivers leave beside pictures, in lower case; it is passed over without a word.
 const JUNK: [&str; 8] =
     ["__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "@eadir", "$recycle.bin", "lost+found", "icon\r"];
@@ -36,6 +40,11 @@ impl LeftOut {
         other.0.into_iter().for_each(|(reason, count)| self.add(reason, count));
     }
 
+    /// Drops files of these reasons from the count, because they are read in another way.
+    pub fn forget(&mut self, reasons: &[&str]) {
+        self.0.retain(|reason, _| !reasons.contains(&reason.as_str()));
+    }
+
     /// Logs one line that says what of `place` is left out, if anything is.
     pub fn warn(&self, place: &Path) {
         if !self.0.is_empty() {
@@ -46,7 +55,14 @@ impl LeftOut {
 
 impl fmt::Display for LeftOut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let reasons: Vec<String> = self.0.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+        let mut counts: Vec<(&String, usize)> = self.0.iter().map(|(reason, count)| (reason, *count)).collect();
+        if counts.len() > MAX_REASONS {
+            counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        }
+        let others: usize = counts.iter().skip(MAX_REASONS).map(|(_, count)| count).sum();
+        let mut reasons: Vec<String> =
+            counts.iter().take(MAX_REASONS).map(|(reason, count)| format!("{count} {reason}")).collect();
+        reasons.extend((others > 0).then(|| format!("{others} others")));
         write!(f, "{} files left out: {}", self.0.values().sum::<usize>(), reasons.join(", "))
     }
 }
@@ -90,6 +106,24 @@ pub fn pictures_below(folder: &Path) -> crate::Result<(Vec<PathBuf>, LeftOut)> {
         Some(reason) => left_out.add(reason, 1),
     })?;
     Ok((found, left_out))
+}
+
+/// What lies beside class folders and may be meant to belong to them: pictures and archives. Notes and tables are not counted.
+///
+/// # Errors
+/// Returns an error if the folder cannot be listed.
+pub fn strays(folder: &Path) -> crate::Result<LeftOut> {
+    let mut strays = LeftOut::default();
+    for path in entries(folder)?.into_iter().filter(|path| !path.is_dir()) {
+        match not_a_picture(&path) {
+            None => strays.add("pictures outside the class folders", 1),
+            Some(reason) if ARCHIVES.contains(&reason.as_str()) || reason.contains("convert") => {
+                strays.add(format!("{reason} outside the class folders"), 1);
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(strays)
 }
 
 /// Hands each file in `folder` and below it to `visit`, in ascending order of paths.
@@ -143,6 +177,14 @@ pub fn name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
+/// The name of a folder, also of one that is given as `.` or `..`.
+pub fn folder_name(folder: &Path) -> String {
+    match folder.file_name() {
+        Some(_) => name(folder),
+        None => fs::canonicalize(folder).map(|folder| name(&folder)).unwrap_or_default(),
+    }
+}
+
 /// Why a file is not a picture that can be read, in a word that counts it; `None` for pictures and for files that cannot be
 /// opened, which decoding names.
 fn not_a_picture(path: &Path) -> Option<String> {
@@ -177,6 +219,41 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
+
+    #[test]
+    fn what_is_read_in_another_way_is_not_counted() {
+        let mut left_out = LeftOut::default();
+        left_out.add(".csv", 2);
+        left_out.add(".txt", 1);
+        left_out.forget(&[".csv", ".jsonl"]);
+        assert_eq!(left_out.to_string(), "1 files left out: 1 .txt");
+        (0..10).for_each(|number| left_out.add(format!(".{number}"), 2));
+        let line = left_out.to_string();
+        assert!(line.starts_with("21 files left out: 2 .0, 2 .1,") && line.ends_with(", 2 .7, 5 others"), "{line}");
+    }
+
+    #[test]
+    fn pictures_and_archives_beside_class_folders_are_counted_and_notes_are_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::create_dir(path("happy")).unwrap();
+        image::GrayImage::new(8, 8).save(path("a.png")).unwrap();
+        for (name, text) in [("more.ZIP", "PK"), ("README.md", "text"), ("b.heic", "\0\0\0\x18ftypheic")] {
+            fs::write(path(name), text).unwrap();
+        }
+        let told = "3 files left out: 1 .zip outside the class folders, 1 HEIC (convert them to JPEG) outside the class \
+                    folders, 1 pictures outside the class folders";
+        assert_eq!(strays(folder.path()).unwrap().to_string(), told);
+    }
+
+    #[test]
+    fn a_folder_has_a_name_however_it_is_given() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("faces/happy")).unwrap();
+        for given in ["faces", "faces/", "faces/.", "faces/happy/.."] {
+            assert_eq!(folder_name(&folder.path().join(given)), "faces", "{given}");
+        }
+    }
 
     #[test]
     fn a_pipe_is_left_out_and_not_waited_for() {

@@ -32,6 +32,7 @@ use std::str::FromStr;
 use expression_engine::files;
 
 use crate::error::Error;
+use crate::interrupt;
 
 pub use class_names::{ClassNames, Numbering};
 pub use folds::{Collection, Fold};
@@ -187,6 +188,14 @@ impl Request {
     pub fn held_out(&self, count: usize) -> usize {
         self.calibration.min(count / 5)
     }
+
+    /// Cuts the samples of a set whose calibration part is its own to the limit: as many calibrate as would be held out.
+    fn cut<T>(&self, train: &mut Vec<T>, calibration: &mut Vec<T>) {
+        if let Some(limit) = self.limit.filter(|limit| train.len() + calibration.len() > *limit) {
+            calibration.truncate(self.held_out(limit));
+            train.truncate(limit - calibration.len());
+        }
+    }
 }
 
 /// Loads or draws a data set. Of a set with folds of its own it is the first fold of the usual protocol.
@@ -194,15 +203,19 @@ impl Request {
 /// # Errors
 /// [`Error::BadInput`] where it is missing, empty or damaged.
 pub fn load(source: &Source, request: Request) -> crate::Result<DataSet> {
-    let set = match source {
-        Source::Rendered(count) => rendered::load(count.unwrap_or(request.rendered), request)?,
-        Source::FerPlus(folder) => ferplus::load(folder, request)?,
-        Source::Folder(folder, classes) => folder::load(folder, classes, request)?,
-        Source::Labelled(folder) => labelled::load(folder, request)?,
-        Source::Fer2013(file) => fer2013::load(file, request)?,
-        _ => return collect(source, Protocol::of(source), request)?.fold(0, request),
-    };
-    set.checked()
+    split(source, request)?.checked()
+}
+
+/// As [`load`], whatever the size of the parts.
+fn split(source: &Source, request: Request) -> crate::Result<DataSet> {
+    match source {
+        Source::Rendered(count) => rendered::load(count.unwrap_or(request.rendered), request),
+        Source::FerPlus(folder) => ferplus::load(folder, request),
+        Source::Folder(folder, classes) => folder::load(folder, classes, request),
+        Source::Labelled(folder) => labelled::load(folder, request),
+        Source::Fer2013(file) => fer2013::load(file, request),
+        _ => collect(source, Protocol::of(source), request)?.fold(0, request),
+    }
 }
 
 /// `--split`: the part of a data set that a model is measured on.
@@ -270,10 +283,17 @@ pub fn collect(source: &Source, protocol: Protocol, request: Request) -> crate::
         (Source::RafDb(folder), Protocol::RafDb | Protocol::Folds(_)) => raf_db::collect(folder)?,
         (Source::AffectNet(folder), Protocol::AffectNet | Protocol::Folds(_)) => affectnet::collect(folder)?,
         (Source::Posed(posed, folder), Protocol::Folds(_)) => posed::collect(folder, *posed, count)?,
-        (Source::FerPlus(_), Protocol::FerPlus | Protocol::Folds(_))
-        | (Source::Fer2013(_), Protocol::Fer2013 | Protocol::Folds(_))
-        | (Source::Rendered(_) | Source::Folder(..) | Source::Labelled(_), Protocol::Folds(_)) => {
+        (Source::FerPlus(_), Protocol::FerPlus) | (Source::Fer2013(_), Protocol::Fer2013) => {
             Collection::whole(load(source, request)?)
+        }
+        (
+            Source::FerPlus(_) | Source::Fer2013(_) | Source::Rendered(_) | Source::Folder(..) | Source::Labelled(_),
+            Protocol::Folds(_),
+        ) => {
+            // The parts become one set again, so they may be small.
+            let set = split(source, request)?;
+            sample::few_skipped(&set.name, &set.skipped, set.len())?;
+            Collection::whole(set)
         }
         _ => {
             let usual = Protocol::of(source);
@@ -281,10 +301,18 @@ pub fn collect(source: &Source, protocol: Protocol, request: Request) -> crate::
             return Err(Error::BadInput(what));
         }
     };
+    interrupt::check_signal()?;
     if let Protocol::Folds(count) = protocol {
         set.folds = match set.samples.iter().all(|sample| sample.subject.is_some()) {
             true => folds::by_subject(&set.samples, count)?,
-            false => folds::by_label(&set.samples, count, request.seed)?,
+            false => {
+                let all = set.samples.len();
+                set.samples = copies::first_of_each(set.samples);
+                let mut left_out = listing::LeftOut::default();
+                left_out.add("copies of another picture, which would be in two folds", all - set.samples.len());
+                left_out.warn(source.path().unwrap_or(Path::new(source.kind())));
+                folds::by_label(&set.samples, count, request.seed)?
+            }
         };
     }
     Ok(Collection { name: format!("{}, {protocol}", set.name), ..set })

@@ -4,6 +4,7 @@
 //! is session A, female 01, afraid, straight. JAFFE: Lyons, Akamatsu, Kamachi, Gyoba, "Coding Facial Expressions with Gabor
 //! Wavelets", FG 1998: `KA.AN1.39.tiff` is subject KA, angry, first picture, number 39.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use expression_core::Label;
@@ -35,9 +36,11 @@ struct Shot {
 /// Returns [`Error::BadInput`] if no file has a name of the set's, or there are fewer subjects than folds.
 pub fn collect(folder: &Path, posed: Posed, count: usize) -> crate::Result<Collection> {
     let (paths, mut left_out) = listing::pictures_below(folder)?;
-    let mut shots = Vec::new();
+    let (mut shots, mut names) = (Vec::new(), HashSet::new());
     for path in paths {
         match posed.parse(&listing::name(&path)) {
+            // Folders that were unpacked twice, and pictures that were converted.
+            Some(Some(_)) if !names.insert(stem(&listing::name(&path))) => left_out.add("that are there twice", 1),
             Some(Some((subject, label))) => shots.push(Shot { path, subject, label }),
             Some(None) => left_out.add("that do not look straight into the camera", 1),
             None => left_out.add(format!("whose name is not one of {}'s", posed.name()), 1),
@@ -91,8 +94,8 @@ impl Posed {
 
     /// Who shows what by the name of a file: `Some(None)` for a picture of the set that does not take part.
     fn parse(self, name: &str) -> Option<Option<(String, Label)>> {
-        let name = name.to_uppercase();
-        let stem = name.rsplit_once('.').map_or(name.as_str(), |(stem, _)| stem);
+        let stem = stem(name);
+        let stem = stem.as_str();
         if !stem.is_ascii() {
             return None;
         }
@@ -120,6 +123,12 @@ impl Posed {
     }
 }
 
+/// The name of a file without its ending, in upper case.
+fn stem(name: &str) -> String {
+    let name = name.to_uppercase();
+    name.rsplit_once('.').map_or(name.as_str(), |(stem, _)| stem).to_owned()
+}
+
 /// The label of a two-letter code, of which the two sets use almost the same.
 fn label(code: &str) -> Option<Label> {
     Some(match code {
@@ -139,7 +148,7 @@ mod tests {
     use std::fs;
 
     use super::super::layout::Layout;
-    use super::super::layout::tests::{assert_refused, assert_subject_disjoint, counts, drawn};
+    use super::super::layout::tests::{assert_refused, assert_subject_disjoint, counts, drawn, logged};
     use super::*;
 
     #[test]
@@ -165,8 +174,18 @@ mod tests {
         {
             let folder = drawn(layout, 10, 128);
             fs::write(folder.path().join("README"), "text").unwrap();
-            let set = collect(folder.path(), posed, folds::USUAL).unwrap();
-            assert!(set.samples.len() * 100 >= pictures * 99, "{posed:?}: {:?}", set.skipped);
+            let first = listing::pictures_below(folder.path()).unwrap().0.swap_remove(0);
+            fs::create_dir(folder.path().join("again")).unwrap();
+            fs::copy(&first, folder.path().join("again").join(listing::name(&first).to_lowercase())).unwrap();
+            let mut set = None;
+            let said = logged(|| set = Some(collect(folder.path(), posed, folds::USUAL).unwrap()));
+            assert!(said.contains("1 that are there twice"), "{said}");
+            let set = set.unwrap();
+            assert!(
+                ((pictures * 99_usize).div_ceil(100)..=pictures).contains(&set.samples.len()),
+                "{posed:?}: {:?}",
+                set.skipped
+            );
             assert_eq!(set.folds.len(), 10);
             assert_subject_disjoint(&set);
             assert!(counts(&set)[..7].iter().all(|count| *count >= 18), "{:?}", counts(&set));

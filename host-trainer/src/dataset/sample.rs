@@ -1,17 +1,27 @@
 //! A labelled face picture, and a data set split for one run.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use expression_core::Label;
-use expression_engine::Picture;
+use expression_engine::{Picture, memory};
 use sha2::{Digest, Sha256};
 
+use super::cut;
 use crate::error::Error;
+use crate::interrupt;
 
 /// Unreadable pictures that are named one by one; the rest is counted.
 const MAX_NAMED: usize = 3;
 /// Why a picture that a list names is left out.
 const MISSING: &str = "no such picture";
+/// Why a link is left out, as git-annex and DVC make them.
+const DANGLING: &str = "a link to a file that is not here; fetch it";
+
+/// Why a picture is left out that does not fit into memory.
+const NO_ROOM: &str = "no memory left for it beside the pictures before it";
+/// The pictures of a part may take this part of the available memory: training needs the rest.
+const PART_OF_MEMORY: u64 = 2;
 
 /// A labelled face picture.
 #[derive(Debug, Clone)]
@@ -123,12 +133,23 @@ impl Part {
 /// Refuses a set of which more than 1 % could not be read.
 ///
 /// # Errors
-/// Returns [`Error::BadInput`] with the first of the pictures and what to do.
+/// Returns [`Error::BadInput`] with the first of the pictures and what to do, and [`interrupt::Interrupted`] if reading was
+/// interrupted.
 pub fn few_skipped(name: &str, skipped: &[String], read: usize) -> crate::Result<()> {
+    interrupt::check_signal()?;
     let (count, all) = (skipped.len(), read + skipped.len());
     let Some(first) = skipped.first().filter(|_| count * 100 > all) else { return Ok(()) };
-    let missing = skipped.iter().filter(|reason| reason.ends_with(MISSING)).count();
+    let [missing, faceless] =
+        [MISSING, cut::NO_FACE].map(|end| skipped.iter().filter(|reason| reason.ends_with(end)).count());
     let advice = match missing {
+        _ if skipped.iter().any(|reason| reason.ends_with(NO_ROOM)) => {
+            "give fewer or smaller pictures: 512 pixels a side are enough for a face".to_owned()
+        }
+        _ if faceless > 0 => {
+            format!(
+                "no face is found in {faceless}: use the aligned faces of the set if it has them, or remove these pictures"
+            )
+        }
         0 => "repair or remove them".to_owned(),
         _ => format!("add the {missing} missing pictures, or remove them from the list"),
     };
@@ -168,25 +189,50 @@ pub fn sha256<const PARTS: usize>(parts: [&[Sample]; PARTS]) -> String {
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Reads pictures in parallel; the unreadable ones, and those that `sample` refuses, are named instead.
+/// Reads pictures in parallel; the unreadable ones, those that `sample` refuses, and those that do not fit into half of the
+/// available memory are named instead. After Ctrl-C there are none, and [`few_skipped`] says why.
 pub fn read_all<T: Sync>(
     items: &[T],
     path: impl Fn(&T) -> PathBuf + Sync,
     sample: impl Fn(&T, &Path, Picture) -> Result<Sample, String> + Sync,
 ) -> (Vec<Sample>, Vec<String>) {
+    let room = memory::available().map_or(u64::MAX, |bytes| bytes / PART_OF_MEMORY);
+    read_within(room, items, path, sample)
+}
+
+/// As [`read_all`], with pictures of at most `room` bytes in all.
+fn read_within<T: Sync>(
+    room: u64,
+    items: &[T],
+    path: impl Fn(&T) -> PathBuf + Sync,
+    sample: impl Fn(&T, &Path, Picture) -> Result<Sample, String> + Sync,
+) -> (Vec<Sample>, Vec<String>) {
     use rayon::prelude::*;
+    let left = AtomicU64::new(room);
+    let fits = |sample: &Sample| {
+        let bytes = sample.picture.data.len() as u64;
+        left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes)).is_ok()
+    };
     let read: Vec<Result<Sample, String>> = items
         .par_iter()
         .map(|item| {
+            if interrupt::check_signal().is_err() {
+                return Err(String::new());
+            }
             let path = path(item);
             if !path.exists() {
-                return Err(format!("{}: {MISSING}", path.display()));
+                let reason = if path.is_symlink() { DANGLING } else { MISSING };
+                return Err(format!("{}: {reason}", path.display()));
             }
             let picture = Picture::open(&path).map_err(|error| error.to_string())?;
-            sample(item, &path, picture).map_err(|reason| format!("{}: {reason}", path.display()))
+            let sample = sample(item, &path, picture).map_err(|reason| format!("{}: {reason}", path.display()))?;
+            if fits(&sample) { Ok(sample) } else { Err(format!("{}: {NO_ROOM}", path.display())) }
         })
         .collect();
     let (mut samples, mut skipped) = (Vec::new(), Vec::new());
+    if interrupt::check_signal().is_err() {
+        return (samples, skipped);
+    }
     for result in read {
         match result {
             Ok(sample) => samples.push(sample),
@@ -198,4 +244,40 @@ pub fn read_all<T: Sync>(
         tracing::warn!("skipped: {more} more pictures that could not be read");
     }
     (samples, skipped)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pictures_that_do_not_fit_into_memory_are_refused_with_what_helps() {
+        let folder = tempfile::tempdir().unwrap();
+        let names: Vec<String> = (0..5).map(|number| format!("{number}.png")).collect();
+        for name in &names {
+            image::GrayImage::new(8, 8).save(folder.path().join(name)).unwrap();
+        }
+        let read = |room| {
+            let path = |name: &String| folder.path().join(name);
+            let sample =
+                |name: &String, _: &Path, picture| Ok(Sample::labelled(name.clone(), None, picture, Label::Fear));
+            read_within(room, &names, path, sample)
+        };
+        // A picture takes 64 bytes.
+        let (samples, skipped) = read(150);
+        assert_eq!((samples.len(), skipped.len()), (2, 3));
+        let error = few_skipped("a set", &skipped, samples.len()).unwrap_err().to_string();
+        assert!(error.contains("3 of 5 pictures") && error.contains("fewer or smaller pictures"), "{error}");
+        assert_eq!(read(5 * 64).0.len(), 5);
+    }
+
+    #[test]
+    fn pictures_without_a_face_are_not_to_be_repaired() {
+        let skipped = [format!("a.png: {}", cut::NO_FACE), "b.png: it is cut off".to_owned()];
+        let error = few_skipped("a set", &skipped, 98).unwrap_err().to_string();
+        assert!(
+            error.contains("2 of 100") && error.contains("no face is found in 1: use the aligned faces"),
+            "{error}"
+        );
+    }
 }

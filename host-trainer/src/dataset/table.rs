@@ -13,16 +13,20 @@ const MAX_ROW: usize = 2 << 20;
 
 /// What stands between the columns of a table; of those that are equally frequent the last counts.
 const SEPARATORS: [u8; 3] = [b'\t', b';', b','];
+/// The most letters of a value that a message shows: one that was never closed may be a whole file.
+const MAX_SHOWN: usize = 60;
+/// What to do about text in another encoding.
+const SAVE_AS_UTF8: &str = "save it as UTF-8, which Excel calls \"CSV UTF-8\"";
 /// What some editors put at the start of text in UTF-8.
 const BYTE_ORDER_MARK: &str = "\u{feff}";
 
 /// Opens a file to be read as CSV.
 ///
 /// # Errors
-/// Returns an error if it cannot be opened or is text in UTF-16, and reading returns one in a row of more than 2 MiB.
+/// Returns an error if it cannot be opened, or is an archive or text in UTF-16, and reading returns one in a row of more than 2 MiB.
 pub fn open(path: &Path) -> io::Result<Rows<BufReader<File>>> {
     let mut file = BufReader::new(File::open(path)?);
-    refuse_utf16(file.fill_buf()?)?;
+    refuse_other_formats(file.fill_buf()?)?;
     Ok(Rows { file, row: 0, quoted: false })
 }
 
@@ -48,6 +52,22 @@ fn separator(head: &[u8]) -> u8 {
     SEPARATORS.into_iter().max_by_key(count).unwrap_or(b',')
 }
 
+/// Returns why a row cannot be read.
+pub fn reason(error: &csv::Error) -> String {
+    match error.kind() {
+        csv::ErrorKind::Utf8 { .. } => format!("not text in UTF-8; {SAVE_AS_UTF8}"),
+        _ => error.to_string(),
+    }
+}
+
+/// Returns a value in quotation marks, cut short if it is long.
+pub fn shown(value: &str) -> String {
+    let mut letters = value.chars();
+    let head: String = letters.by_ref().take(MAX_SHOWN).collect();
+    let rest = if letters.next().is_some() { " ..." } else { "" };
+    format!("{head:?}{rest}")
+}
+
 /// Reads a text of at most `max` bytes, without a byte order mark.
 ///
 /// # Errors
@@ -55,19 +75,26 @@ fn separator(head: &[u8]) -> u8 {
 pub fn text(path: &Path, max: u64) -> io::Result<String> {
     let bytes = files::read_at_most(path, max)?;
     let named = |error: io::Error| io::Error::new(error.kind(), format!("cannot read {}: {error}", path.display()));
-    refuse_utf16(&bytes).map_err(named)?;
+    refuse_other_formats(&bytes).map_err(named)?;
     let text = String::from_utf8(bytes);
     let text =
         text.map_err(|_| named(io::Error::new(io::ErrorKind::InvalidData, "not text in UTF-8; save it as UTF-8")))?;
     Ok(text.strip_prefix(BYTE_ORDER_MARK).map_or_else(|| text.clone(), str::to_owned))
 }
 
-/// Refuses text in UTF-16, with a byte order mark or a first letter of ASCII.
-fn refuse_utf16(head: &[u8]) -> io::Result<()> {
+/// Refuses archives, among them workbooks of Excel, and text in UTF-16, with a byte order mark or a first letter of ASCII.
+fn refuse_other_formats(head: &[u8]) -> io::Result<()> {
     match head {
-        [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] | [0, 1..=u8::MAX, ..] | [1..=u8::MAX, 0, ..] => {
-            let reason = "text in UTF-16; save it as UTF-8, which Excel calls \"CSV UTF-8\"";
+        [b'P', b'K', 3, 4, ..]
+        | [0x1F, 0x8B, ..]
+        | [b'7', b'z', 0xBC, ..]
+        | [b'R', b'a', b'r', b'!', ..]
+        | [0xFD, b'7', b'z', b'X', ..] => {
+            let reason = "an archive or a workbook; unpack it, or save it as CSV";
             Err(io::Error::new(io::ErrorKind::InvalidData, reason))
+        }
+        [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] | [0, 1..=u8::MAX, ..] | [1..=u8::MAX, 0, ..] => {
+            Err(io::Error::new(io::ErrorKind::InvalidData, format!("text in UTF-16; {SAVE_AS_UTF8}")))
         }
         _ => Ok(()),
     }
@@ -137,8 +164,28 @@ mod tests {
                 assert!(text(&path, 100).unwrap_err().to_string().contains("table.csv: text in UTF-16"));
             }
         }
+        for archive in [&b"PK\x03\x04\x14\0"[..], b"\x1f\x8b\x08\0"] {
+            assert!(read(archive).unwrap_err().to_string().contains("unpack it, or save it as CSV"));
+        }
         std::fs::write(&path, "\u{feff}A=1").unwrap();
         assert_eq!(text(&path, 100).unwrap(), "A=1");
+    }
+
+    #[test]
+    fn text_in_another_encoding_is_to_be_saved_as_utf8() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("table.csv");
+        std::fs::write(&path, b"a,b\nfr\xf6hlich,1\n").unwrap();
+        let mut table = with_header(&path).unwrap();
+        let error = table.records().next().unwrap().unwrap_err();
+        assert!(reason(&error).starts_with("not text in UTF-8; save it as UTF-8"), "{}", reason(&error));
+    }
+
+    #[test]
+    fn long_values_are_cut_short_in_messages() {
+        assert_eq!(shown("a\nb"), "\"a\\nb\"");
+        assert_eq!(shown(&"é".repeat(MAX_SHOWN)).chars().count(), MAX_SHOWN + 2);
+        assert_eq!(shown(&"é".repeat(1 << 20)).chars().count(), MAX_SHOWN + 6);
     }
 
     #[test]

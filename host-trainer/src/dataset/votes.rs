@@ -50,13 +50,13 @@ pub struct Row {
 pub fn read(path: &Path, most: u32, advice: &str) -> crate::Result<Vec<Row>> {
     let missing = |error: &dyn std::fmt::Display| Error::BadInput(format!("{}: {error}; {advice}", path.display()));
     let mut table = table::with_header(path).map_err(|error| missing(&error))?;
-    let header = table.headers().map_err(|error| missing(&error))?;
+    let header = table.headers().map_err(|error| missing(&table::reason(&error)))?;
     let places = places(header).map_err(|reason| missing(&format!("not a table of votes: {reason}")))?;
     let mut rows: Vec<Row> = Vec::new();
     // The header is line 1.
     for (line, record) in (2..).zip(table.into_records()) {
         let place = || format!("{}:{line}", path.display());
-        let record = record.map_err(|error| Error::BadInput(error.to_string())).with_context(place)?;
+        let record = record.map_err(|error| Error::BadInput(table::reason(&error))).with_context(place)?;
         let row = parse(&record, &places, most).map_err(Error::BadInput).with_context(place)?;
         rows.push(Row { line, ..row });
     }
@@ -111,12 +111,14 @@ fn parse(record: &csv::StringRecord, places: &[usize; COLUMNS.len()], most: u32)
     let [usage, _, answers @ ..] = places.map(|place| record[place].trim());
     // A name may begin or end with a space.
     let name = &record[places[1]];
-    let split = fer2013::split_named(usage)
-        .ok_or_else(|| format!("usage {usage:?} of {name:?}; give Training, PublicTest or PrivateTest"))?;
+    let split = fer2013::split_named(usage).ok_or_else(|| {
+        let (usage, name) = (table::shown(usage), table::shown(name));
+        format!("usage {usage} of {name}; give Training, PublicTest or PrivateTest")
+    })?;
     let mut counts = Counts::default();
     for (count, text) in counts.iter_mut().zip(answers) {
         let parsed = text.parse().ok().filter(|count| *count <= most);
-        *count = parsed.ok_or_else(|| format!("{text:?} is not a number of votes"))?;
+        *count = parsed.ok_or_else(|| format!("{} is not a number of votes", table::shown(text)))?;
     }
     Ok(Row { line: 0, split, name: name.to_owned(), counts })
 }

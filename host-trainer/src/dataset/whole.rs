@@ -1,6 +1,8 @@
 //! `--split all`: every sample of a data set, whatever part it belongs to.
 
-use super::{Collection, DataSet, Part, Protocol, Request, Source, Split, collect, fer2013, ferplus, folder, load};
+use super::{
+    Collection, DataSet, Part, Protocol, Request, Source, Split, collect, fer2013, ferplus, folder, labelled, load,
+};
 
 /// Returns all samples of a data set as one part: those of FER+ whose pictures were made, of other sets all that take part in
 /// their protocol.
@@ -11,6 +13,7 @@ pub fn whole(source: &Source, request: Request) -> crate::Result<Part> {
     let part = match source {
         Source::Folder(path, classes) => folder::whole(path, classes)?,
         Source::Fer2013(file) => fer2013::whole(file)?,
+        Source::Labelled(path) => labelled::whole(path)?,
         Source::FerPlus(path) => {
             let mut whole = ferplus::part(path, Split::Train)?;
             for split in [Split::Valid, Split::Test] {
@@ -25,7 +28,7 @@ pub fn whole(source: &Source, request: Request) -> crate::Result<Part> {
             whole.name = "FER+ all".into();
             whole
         }
-        Source::Rendered(_) | Source::Labelled(_) => {
+        Source::Rendered(_) => {
             let DataSet { name, source, train, calibration, test, skipped } = load(source, request)?;
             let samples = [train, calibration, test].concat();
             Part { name: format!("{name} all"), source, samples, skipped, copies: Vec::new() }

@@ -36,7 +36,7 @@ pub struct Evaluation {
     pub agreement: Option<f64>,
     /// How many pictures are in the training part too.
     pub copies: usize,
-    /// The int8 net on the other pictures, if there are copies.
+    /// The int8 net on the other pictures, if there are copies and others.
     pub int8_without_copies: Option<Metrics>,
     /// Pictures that could not be read.
     pub skipped: usize,
@@ -87,7 +87,7 @@ impl Evaluation {
         let by_class = by_class(&int8);
         Ok(Evaluation {
             copies,
-            int8_without_copies: (copies > 0).then(|| Metrics::from_answers(rest)),
+            int8_without_copies: (1..answers.len()).contains(&copies).then(|| Metrics::from_answers(rest)),
             bundle: bundle.manifest().name.clone(),
             data: part.name.clone(),
             accuracy: Share::of(right().filter(|right| *right).count(), answers.len()),
@@ -141,7 +141,11 @@ impl Evaluation {
     pub fn table(&self) -> String {
         let percent = |share: f64| format!("{:.2} %", 100.0 * share);
         let row = |name: &str, value: &str| format!("  {name:<28} {value}\n");
-        let mut text = format!("{} on {}: {} samples\n", self.bundle, self.data, self.int8.samples);
+        let skipped = match self.skipped {
+            0 => String::new(),
+            count => format!("; {count} pictures of the set could not be read"),
+        };
+        let mut text = format!("{} on {}: {} samples{skipped}\n", self.bundle, self.data, self.int8.samples);
         for (name, metrics) in [("int8", Some(&self.int8)), ("float", self.float.as_ref())] {
             let Some(metrics) = metrics else { continue };
             let interval = self.accuracy.filter(|_| name == "int8").map_or(String::new(), |share| {
@@ -158,6 +162,8 @@ impl Evaluation {
             text += &row("int8 accuracy", &percent(rest.accuracy));
             text += &row("int8 accuracy, majority", &percent(rest.accuracy_majority));
             text += &row("int8 macro recall", &percent(rest.macro_recall));
+        } else if self.copies > 0 {
+            text += "all pictures are in the training part too: these figures say nothing about new pictures\n";
         }
         if let Some(share) = self.agreement {
             text += &row("int8 and float agree", &percent(share));
@@ -205,4 +211,35 @@ fn of_faces<T: Send>(faces: &[Vec<u8>], answer: impl Fn(&[u8]) -> crate::Result<
 /// The place of the largest value; the first of equals.
 fn largest(values: &[f32]) -> usize {
     (0..values.len()).reduce(|best, place| if values[place] > values[best] { place } else { best }).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unreadable_pictures_and_a_part_of_copies_alone_are_told() {
+        let int8 = Metrics::from_answers([(Label::Fear, Label::Fear as usize, true)].into_iter());
+        let classes = by_class(&int8);
+        let evaluation = Evaluation {
+            bundle: "a".into(),
+            data: "b".into(),
+            accuracy: Share::of(1, 1),
+            macro_f1: macro_f1(&classes),
+            classes,
+            calibration_error: 0.0,
+            int8,
+            float: None,
+            agreement: None,
+            copies: 1,
+            int8_without_copies: None,
+            skipped: 2,
+            manifest: BTreeMap::new(),
+            answers: Vec::new(),
+        };
+        assert!(evaluation.table().starts_with("a on b: 1 samples; 2 pictures of the set could not be read\n"));
+        let told = "all pictures are in the training part too";
+        assert!(evaluation.table().contains(told));
+        assert!(!Evaluation { copies: 0, ..evaluation }.table().contains(told));
+    }
 }

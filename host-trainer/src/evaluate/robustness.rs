@@ -90,8 +90,8 @@ impl Robustness {
         Robustness::new(data, engine.labels(), least, some.len(), Some(&truths), answer)
     }
 
-    /// Disturbs whole photographs and looks for the largest face of each anew. Photographs that cannot be read, or have no face that
-    /// can be, are left out.
+    /// Disturbs the whole photographs in a folder and those below it, and looks for the largest face of each anew. Photographs that
+    /// cannot be read, or have no face that can be, are left out and counted.
     ///
     /// # Errors
     /// Returns an error if the run is interrupted, the bundle has no detector, or no photograph has a face.
@@ -117,7 +117,9 @@ impl Robustness {
             Ok(face)
         };
         let unreadable = AtomicUsize::new(0);
-        let photographs: Vec<(Picture, f32)> = listing::pictures(folder)?
+        let (paths, left_out) = listing::pictures_below(folder)?;
+        left_out.warn(folder);
+        let photographs: Vec<(Picture, f32)> = paths
             .par_iter()
             .filter_map(|path| {
                 let open = || -> crate::Result<_> {
@@ -136,10 +138,12 @@ impl Robustness {
                 open().transpose()
             })
             .collect::<crate::Result<_>>()?;
+        let unreadable = unreadable.into_inner();
         if photographs.is_empty() {
+            let (place, count) = (folder.display(), paths.len());
             return Err(Error::BadInput(format!(
-                "{}: no photograph with a face; give a folder of pictures",
-                folder.display()
+                "{place}: no photograph with a face among {count} pictures, of which {unreadable} could not be read; give \
+                 photographs of people"
             )));
         }
         let answer = |number: usize, disturbance: Option<Disturbance>| -> crate::Result<Answer> {
@@ -151,9 +155,13 @@ impl Robustness {
             face.and_then(|face| face.pixels).map_or(Ok(None), |pixels| of_face(engine, &pixels))
         };
         let mut name = format!("the largest faces of {} photographs", photographs.len());
-        let unreadable = unreadable.into_inner();
-        if unreadable > 0 {
-            name += &format!(" ({unreadable} more could not be read)");
+        for (count, reason) in [
+            (paths.len() - photographs.len() - unreadable, "more have no face that can be judged"),
+            (unreadable, "more could not be read"),
+        ] {
+            if count > 0 {
+                name += &format!(" ({count} {reason})");
+            }
         }
         Robustness::new(&name, engine.labels(), least, photographs.len(), None, answer)
     }

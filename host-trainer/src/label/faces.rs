@@ -42,20 +42,32 @@ pub struct Faces {
 }
 
 impl Faces {
+    /// Refuses a folder without pictures, before a log of votes is made in it.
+    ///
+    /// # Errors
+    /// Returns an error if the folder cannot be listed or has no pictures.
+    pub fn require_any(folder: &Path) -> crate::Result<()> {
+        if listing::pictures_below(folder)?.0.is_empty() {
+            let advice = "give a folder of face pictures, such as `edge-runtime log faces` writes";
+            return Err(Error::BadInput(format!("{}: no pictures; {advice}", folder.display())));
+        }
+        Ok(())
+    }
+
     /// Lists the pictures of a folder and of the folders in it: in the order of `faces.csv` if there is one, then by name.
     /// Of pictures of one track that look the same the first is listed. `voted` says which faces have a vote already: they
     /// stay, whatever they look like.
     ///
     /// # Errors
-    /// Returns an error if the folder cannot be listed, has no pictures, or `faces.csv` does not parse.
+    /// Returns an error if the folder cannot be listed or `faces.csv` does not parse.
     pub fn read(folder: &Path, voted: impl Fn(&str) -> bool) -> crate::Result<Faces> {
-        let (paths, _) = listing::pictures_below(folder)?;
+        let (paths, mut left_out) = listing::pictures_below(folder)?;
         let name = |path: &PathBuf| path.strip_prefix(folder).ok()?.to_str().map(str::to_owned);
         let mut names: Vec<String> = paths.iter().filter_map(name).collect();
-        if names.is_empty() {
-            let advice = "give a folder of face pictures, such as `edge-runtime log faces` writes";
-            return Err(Error::BadInput(format!("{}: no pictures; {advice}", folder.display())));
-        }
+        left_out.add("whose name is not UTF-8 (rename them)", paths.len() - names.len());
+        // The tables and the log of votes that lie here.
+        left_out.forget(&[".csv", ".jsonl"]);
+        left_out.warn(folder);
         let logged = read_logged(folder)?;
         names.sort_by_cached_key(|name| (logged.get(name).map_or(usize::MAX, |(place, _)| *place), name.clone()));
         let faces = names.into_iter().map(|name| Face {
@@ -225,6 +237,7 @@ mod tests {
         std::fs::write(folder.path().join(LOGGED), "name\nx\n").unwrap();
         assert!(Faces::read(folder.path(), |_| false).unwrap_err().to_string().contains("no column \"file\""));
         let empty = tempfile::tempdir().unwrap();
-        assert!(Faces::read(empty.path(), |_| false).unwrap_err().to_string().contains("no pictures"));
+        assert!(Faces::require_any(empty.path()).unwrap_err().to_string().contains("no pictures"));
+        Faces::require_any(folder.path()).unwrap();
     }
 }

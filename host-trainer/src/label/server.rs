@@ -103,6 +103,7 @@ impl Server {
     /// # Errors
     /// Returns an error if the folder has no pictures, its votes cannot be read or written, or the port is taken.
     pub fn start(folder: &Path, suggester: Suggester, port: u16) -> crate::Result<Server> {
+        Faces::require_any(folder)?;
         let book = VoteBook::open(folder)?;
         let faces = Faces::read(folder, |name| book.has(name))?;
         let http = tiny_http::Server::http((Ipv4Addr::LOCALHOST, port))

@@ -7,7 +7,7 @@ use crate::dataset::listing;
 use crate::error::{Context, Error};
 
 /// The pictures of inputs in their order: files, all pictures of folders and the folders in them, patterns such as
-/// `*/face-?.png`, and for `-` the names that `stdin` holds, one per line.
+/// `*/face-?.png`, and for `-` the names that `stdin` holds, one per line. What else lies in a folder is logged in one line.
 ///
 /// # Errors
 /// Returns [`Error::BadInput`] if an input leads to no picture.
@@ -22,7 +22,9 @@ pub fn pictures(inputs: &[String], mut stdin: impl BufRead) -> crate::Result<Vec
                 pictures.extend(Some(line.trim()).filter(|name| !name.is_empty()).map(PathBuf::from));
             }
         } else if path.is_dir() {
-            pictures.extend(listing::pictures_below(path)?.0);
+            let (found, left_out) = listing::pictures_below(path)?;
+            left_out.warn(path);
+            pictures.extend(found);
         } else if path.exists() {
             pictures.push(path.to_owned());
         } else {

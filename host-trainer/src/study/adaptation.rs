@@ -104,6 +104,10 @@ impl Plan<'_> {
         let mut cells = Vec::new();
         for (size, seed) in self.grid.draws() {
             let data = (self.data)(size, seed)?;
+            let labelled = data.train.len() + data.calibration.len();
+            if labelled < size {
+                return Err(super::too_few(&data.name, size, labelled));
+            }
             let start = Start::open(start, &self.config.net)?;
             let net = start.net(&self.config.net, tch::Kind::Float, self.grid.device)?;
             let before = self.answers(&net, &data)?;

@@ -91,6 +91,11 @@ impl Plan<'_> {
             let limit = Some(size + calibration);
             let request = dataset::Request { rendered: size + calibration, limit, calibration, seed };
             let data = dataset::load(self.data, request)?;
+            let (train, all) = (data.train.len(), data.train.len() + data.calibration.len());
+            // More may be held out than was asked for, if whole people are.
+            if train < size && all != size + calibration {
+                return Err(too_few(&data.name, size, train));
+            }
             cells.extend(self.cells(size, seed, &data)?);
         }
         Ok(Study { data: self.data.to_string(), cells })
@@ -142,6 +147,13 @@ impl Plan<'_> {
         classifier.restore(&run.path(run::TUNED_FACE_NET))?;
         classifier.logits(&data.test, classifier.centre())
     }
+}
+
+/// The error that a set has fewer samples than a row of the table would say.
+fn too_few(set: &str, size: usize, there: usize) -> Error {
+    Error::BadInput(format!(
+        "{set}: --samples {size} asks for more than the {there} that there are; give a lower number"
+    ))
 }
 
 /// The configuration of a method.

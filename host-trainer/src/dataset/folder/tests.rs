@@ -4,8 +4,8 @@ use std::fs;
 
 use tempfile::TempDir;
 
-use super::super::copies;
-use super::super::layout::tests::{REQUEST, assert_refused, logged};
+use super::super::layout::tests::{REQUEST, assert_refused, assert_subject_disjoint, logged};
+use super::super::{Protocol, Source, collect, copies};
 use super::*;
 
 /// A folder with a picture for each of the paths, each another; what a path is named decides its format.
@@ -71,7 +71,7 @@ fn pictures_of_every_format_and_depth_count_and_the_rest_is_told() {
 #[test]
 fn parts_by_their_usual_names_in_any_case() {
     for (train, valid, test) in
-        [("train", "val", "test"), ("Train", "Validation", "Testing"), ("TRAINING", "valid", "Test")]
+        [("train", "val", "test"), ("Training Set", "Validation_data", "Testing"), ("TRAINING", "valid", "test-set")]
     {
         let of = |part: &str, count| classes(&[&format!("{part}/happy"), &format!("{part}/sad")], count);
         let (train, valid, test) = (of(train, 20), of(valid, 4), of(test, 6));
@@ -81,6 +81,9 @@ fn parts_by_their_usual_names_in_any_case() {
         };
         assert_eq!(sizes(&make(&[&train, &valid, &test])), [40, 8, 12]);
         assert_eq!(sizes(&make(&[&train, &test])), [32, 8, 12]);
+        let limited = Request { limit: Some(20), ..REQUEST };
+        let set = load(make(&[&train, &valid, &test]).path(), &ClassNames::Common, limited).unwrap();
+        assert_eq!([set.train.len(), set.calibration.len(), set.test.len()], [16, 4, 12]);
         let two = make(&[&train, &valid]);
         assert_eq!(sizes(&two), [32, 8, 8]);
         let measured = |split| part(two.path(), &ClassNames::Common, split).unwrap().map(|part| part.samples.len());
@@ -100,10 +103,20 @@ fn what_is_not_understood_is_refused_with_what_to_write() {
     assert_refused(load(&strange, &ClassNames::Common), &["\"Blorb\"", "--classes"]);
     assert_eq!(load(&strange, &"Blorb=fear".parse().unwrap()).unwrap().len(), 30);
     assert_eq!(load(&strange, &"Blorb=-".parse().unwrap()).unwrap().len(), 20);
+    let said = logged(|| drop(load(&strange, &"blorb=fear,smile=-".parse().unwrap()).unwrap()));
+    assert!(said.contains("--classes names \"smile\", but no class folder is called that"), "{said}");
     let mixed = set_of(&["train/happy", "train/sad", "test/happy", "test/sad", "backup/happy"], 5);
     assert_refused(load(&mixed, &ClassNames::Common), &["\"backup\" is not a part"]);
+    for unnamed in [&["anna/happy", "anna/sad", "berta/happy"][..], &["old/happy", "old/sad", "happy"]] {
+        let told = ["is not a class but holds classes", "train, valid and test"];
+        assert_refused(load(&set_of(unnamed, 5), &ClassNames::Common), &told);
+    }
     let twice = set_of(&["train/happy", "val/happy", "validation/happy"], 5);
     assert_refused(load(&twice, &ClassNames::Common), &["the same part"]);
+    let fetched = set_of(&["happy", "sad"], 5);
+    std::os::unix::fs::symlink("../objects/9.png", fetched.path().join("sad/9.png")).unwrap();
+    let told = ["1 of 11 pictures", "sad/9.png: a link to a file that is not here; fetch it"];
+    assert_refused(load(&fetched, &ClassNames::Common).and_then(DataSet::checked), &told);
     let empty = set(&["happy/notes.txt"]);
     assert_refused(load(&empty, &ClassNames::Common), &["no pictures found"]);
 }
@@ -216,6 +229,40 @@ fn files_that_are_in_two_parts_are_not_trained_on() {
     let [train, calibration, test] = sizes(&copied);
     assert_eq!((train + calibration, test), (20, 20));
     assert!(calibration > 0);
+}
+
+#[test]
+fn faces_of_one_track_are_not_both_trained_on_and_tested_on() {
+    let names = |class: &str| -> Vec<String> {
+        let name = |number: usize| format!("{class}/t_session-1_track-{}_{number}.png", number / 4);
+        (0..40).map(name).collect()
+    };
+    let paths = [names("happy"), names("sad")].concat();
+    let folder = set(&paths.iter().map(String::as_str).collect::<Vec<_>>());
+    let set = load(folder.path(), &ClassNames::Common, REQUEST).unwrap();
+    let tracks = |samples: &[Sample]| -> BTreeSet<String> {
+        samples.iter().map(|sample| sample.subject.clone().unwrap()).collect()
+    };
+    let trained = tracks(&[set.train, set.calibration].concat());
+    assert!(trained.is_disjoint(&tracks(&set.test)));
+    assert_eq!((trained.len(), set.test.len()), (8, 16));
+    let source: Source = format!("folder:{}", folder.path().display()).parse().unwrap();
+    assert_subject_disjoint(&collect(&source, Protocol::Folds(5), REQUEST).unwrap());
+}
+
+#[test]
+fn folds_of_a_small_set_hold_every_picture_once_and_no_copy() {
+    let folder = set_of(&["happy", "sad"], 4);
+    fs::copy(folder.path().join("happy/0.png"), folder.path().join("happy/0 copy.png")).unwrap();
+    let source: Source = format!("folder:{}", folder.path().display()).parse().unwrap();
+    let mut set = None;
+    let said = logged(|| set = Some(collect(&source, Protocol::Folds(4), REQUEST).unwrap()));
+    assert!(said.contains("1 files left out: 1 copies of another picture"), "{said}");
+    let set = set.unwrap();
+    assert_eq!((set.samples.len(), set.folds.len()), (8, 4));
+    let mut tested: Vec<usize> = set.folds.iter().flat_map(|fold| fold.test.clone()).collect();
+    tested.sort_unstable();
+    assert_eq!(tested, Vec::from_iter(0..8));
 }
 
 #[test]

@@ -12,6 +12,7 @@ use rayon::prelude::*;
 
 use super::{rendered, shuffled};
 use crate::error::{Context, Error};
+use crate::interrupt;
 use crate::progress;
 use crate::render::{Face, Renderer};
 
@@ -149,6 +150,8 @@ impl Artist {
     ) -> crate::Result<()> {
         let bar = progress::bar(shots.len() as u64, "drawing faces");
         shots.par_iter().try_for_each(|shot| {
+            // The draft goes with the error.
+            interrupt::check_signal().map_err(|_| Error::Failed("interrupted; nothing was written".into()))?;
             let face = self.face(shot, zoom, size);
             let path = self.folder.join(&shot.path);
             also(shot, &face)?;
