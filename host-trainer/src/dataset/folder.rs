@@ -201,8 +201,8 @@ fn name_of(folder: &Path, path: &Path) -> String {
     path.strip_prefix(folder).unwrap_or(path).display().to_string()
 }
 
-/// Every fifth picture of each class, in the order given, goes to the test part. Faces that a board kept go there by track:
-/// those of one track are almost the same.
+/// Every fifth picture of each class, in the order given, goes to the test part. Of faces that a board kept, every fifth
+/// track goes there: those of one track are almost the same.
 fn split_by_class(items: Vec<Item>) -> (Vec<Item>, Vec<Item>) {
     let mut seen = [0usize; Label::COUNT];
     let mut is_trained = |label: Label| {
@@ -211,7 +211,11 @@ fn split_by_class(items: Vec<Item>) -> (Vec<Item>, Vec<Item>) {
     };
     let mut tracks: HashMap<String, bool> = HashMap::new();
     items.into_iter().partition(|(path, label)| match track_of(&listing::name(path)) {
-        Some(track) => *tracks.entry(track).or_insert_with(|| is_trained(*label)),
+        // Counted over all classes: a track may have faces of several.
+        Some(track) => {
+            let number = tracks.len() + 1;
+            *tracks.entry(track).or_insert(number % 5 != 0)
+        }
         None => is_trained(*label),
     })
 }
