@@ -20,6 +20,7 @@ const NEW_SYNC: &str = "-fps_mode";
 const OLD_SYNC: &str = "-vsync";
 
 /// The frame rate of a file. Browsers record videos that do not tell theirs, for which ffmpeg takes the unit of time: 1000 a second.
+/// The filter of old versions, such as 4.2, knows no expressions, and then fails.
 const FILE_RATE: &str = "fps='if(between(source_fps,0.001,240),source_fps,30)'";
 
 /// Whether `text` is the address of a stream or the name of a video file.
@@ -43,7 +44,7 @@ pub fn open(address: &str, options: &CameraOptions) -> Result<Live, CameraError>
     if !is_address(address) && !Path::new(address).is_file() {
         return Err(CameraError::Unavailable { what: shown, reason: "there is no such file".into() });
     }
-    let sync = if is_address(address) && is_installed("ffmpeg") { sync_flag() } else { NEW_SYNC };
+    let sync = if is_installed("ffmpeg") { sync_flag() } else { NEW_SYNC };
     let call = |demuxer| words(address, options.realtime, demuxer, sync, is_installed);
     let Some(words) = call(None) else {
         let reason =
@@ -130,10 +131,11 @@ fn words(
         words.extend(split("-an -sn -dn"));
         // Y4m has a constant rate. Frames of a camera with a variable one would be repeated and dropped to make it up; those of a
         // file are, as they are stamped by the rate.
-        words.extend(match is_address(address) {
-            true => [sync, "passthrough"].map(str::to_owned),
-            false => ["-vf", FILE_RATE].map(str::to_owned),
-        });
+        let rate = match is_address(address) {
+            true => Some([sync, "passthrough"]),
+            false => (sync == NEW_SYNC).then_some(["-vf", FILE_RATE]),
+        };
+        words.extend(rate.into_iter().flatten().map(str::to_owned));
         words.extend(split("-pix_fmt gray -f yuv4mpegpipe -"));
         return Some(words);
     }
@@ -192,6 +194,9 @@ mod tests {
         assert!(!http.contains("rtsp"), "{http}");
         let file = line("-a film.mp4", true, &both).unwrap();
         assert!(file.contains("-re -i file:-a film.mp4 ") && !file.contains("nobuffer"), "{file}");
+        // The filter of a version that does not know the new flag may know no expressions.
+        assert!(!file.contains("passthrough") && !file.contains(" -vf "), "{file}");
+        let file = words("a.mp4", false, None, NEW_SYNC, |_| true).unwrap().join(" ");
         assert!(!file.contains("passthrough") && file.contains(" -vf fps="), "{file}");
         let gst = line("rtsp://camera/1", false, &both[1..]).unwrap();
         assert!(gst.starts_with("gst-launch-1.0 -q rtspsrc location=rtsp://camera/1 latency=0"), "{gst}");
