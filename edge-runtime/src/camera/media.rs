@@ -21,7 +21,7 @@ const OLD_SYNC: &str = "-vsync";
 
 /// The frame rate of a file. Browsers record videos that do not tell theirs, for which ffmpeg takes the unit of time: 1000 a second.
 /// The filter of old versions, such as 4.2, knows no expressions, and then fails.
-const FILE_RATE: &str = "fps='if(between(source_fps,0.001,240),source_fps,30)'";
+const FILE_RATE: &str = "fps='if(between(source_fps,0.00001,240),source_fps,30)'";
 
 /// Whether `text` is the address of a stream or the name of a video file.
 pub fn is_media(text: &str) -> bool {
