@@ -42,7 +42,8 @@ fn is_address(text: &str) -> bool {
 pub fn open(address: &str, options: &CameraOptions) -> Result<Live, CameraError> {
     let shown = shown(address);
     if !is_address(address) && !Path::new(address).is_file() {
-        return Err(CameraError::Unavailable { what: shown, reason: "there is no such file".into() });
+        let reason = if Path::new(address).exists() { "it is not a regular file" } else { "there is no such file" };
+        return Err(CameraError::Unavailable { what: shown, reason: reason.into() });
     }
     let sync = if is_installed("ffmpeg") { sync_flag() } else { NEW_SYNC };
     let call = |demuxer| words(address, options.realtime, demuxer, sync, is_installed);
@@ -264,6 +265,17 @@ mod tests {
         };
         assert!(error.contains("co:lon.mp4") && error.contains("no frame of it can be read"), "{error}");
         assert_eq!(source.next(&mut frame).unwrap(), Next::End);
+    }
+
+    #[test]
+    fn a_folder_is_no_video() {
+        let folder = tempfile::tempdir().unwrap();
+        for (path, reason) in
+            [(folder.path().to_owned(), "it is not a regular file"), (folder.path().join("a"), "no such file")]
+        {
+            let error = open(path.to_str().unwrap(), &CameraOptions::default()).err().unwrap().to_string();
+            assert!(error.contains(reason), "{error}");
+        }
     }
 
     #[test]
