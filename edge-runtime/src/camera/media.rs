@@ -59,8 +59,8 @@ pub fn open(address: &str, options: &CameraOptions) -> Result<Live, CameraError>
         ..options.clone()
     };
     // Parts of a stream that do not say that they are JPEG, or end their lines in another way, are found by their pictures alone.
-    // GStreamer takes any address for such a stream first.
-    let others = is_address(address) && address.starts_with("http");
+    // GStreamer takes any address for such a stream first, and the frames of any file for ones that have a time.
+    let others = if is_address(address) { address.starts_with("http") } else { words[0] != "ffmpeg" };
     let others: Vec<_> = others.then(|| call(Some("mjpeg"))).flatten().into_iter().collect();
     command::open_as(&format!("{shown} ({})", words[0]), &words, &others, secrets(address), &options)
 }
@@ -99,7 +99,7 @@ fn sync_flag() -> &'static str {
 }
 
 /// The command that writes the luma of `address` as y4m, read as a format if one is given; `None` if neither program is installed.
-/// GStreamer finds the format itself then. `sync` is the result of [`sync_flag`].
+/// GStreamer finds the format itself then, and takes the frames of a file as they come. `sync` is the result of [`sync_flag`].
 fn words(
     address: &str,
     realtime: bool,
@@ -155,6 +155,10 @@ fn words(
         } else {
             words.extend(["filesrc".to_owned(), format!("location={address}")]);
             words.extend(split("! decodebin"));
+            if demuxer.is_none() {
+                // Frames are stamped by the rate, so it has to be constant. Frames without a time cannot be brought to one.
+                words.extend(split("! videorate"));
+            }
         }
         let sink = if realtime { "fdsink sync=true" } else { "fdsink sync=false" };
         // Videos of phones say how they are to be turned. ffmpeg turns them unasked.
@@ -201,7 +205,11 @@ mod tests {
         assert!(!file.contains("passthrough") && file.contains(" -vf fps="), "{file}");
         let gst = line("rtsp://camera/1", false, &both[1..]).unwrap();
         assert!(gst.starts_with("gst-launch-1.0 -q rtspsrc location=rtsp://camera/1 latency=0"), "{gst}");
-        assert!(line("a.mp4", false, &both[1..]).unwrap().contains("filesrc location=a.mp4 ! decodebin"));
+        let gst_file = line("a.mp4", false, &both[1..]).unwrap();
+        assert!(gst_file.contains("filesrc location=a.mp4 ! decodebin ! videorate ! videoconvert "), "{gst_file}");
+        assert!(!gst.contains("videorate"), "{gst}");
+        let other = words("a.mp4", false, Some("mjpeg"), OLD_SYNC, |program| program != "ffmpeg").unwrap().join(" ");
+        assert!(other.contains("filesrc location=a.mp4 ! decodebin ! videoconvert "), "{other}");
         let caps = "video/x-raw,format=I420,width=[8,8192,8],height=[2,8192,2]";
         assert!(gst.contains(&format!(" ! videoflip video-direction=auto ! videoscale ! {caps} ! y4menc ! ")), "{gst}");
         let gst = line("http://camera/video", false, &both[1..]).unwrap();
