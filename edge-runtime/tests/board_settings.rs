@@ -220,6 +220,11 @@ fn what_the_board_file_lacks_is_named_by_its_key() {
             assert!(said.contains(&format!("{table} lacks {lacks}")) && said.contains(", line "), "{said}");
         }
     }
+    // Here the flag asks for it.
+    let (_folder, path) = board_file("[preview]\nrate = 5\n");
+    let refused = show(&path, &["--preview-embed", "http://ha.local"], &[]);
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && said.contains("--preview") && !said.contains("lacks"), "{said}");
 }
 
 #[test]

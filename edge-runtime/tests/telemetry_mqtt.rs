@@ -346,8 +346,9 @@ fn a_broker_that_remembers_an_earlier_run_is_told_again() {
     let mut listener = broker.listen("test/board/run", &[]);
     let telemetry = publish_from("/dev/video0", broker.options());
     let own = listener.next().1;
-    // What a broker has after it was restored to an earlier state, and after somebody deleted the message.
-    for more in [&["-m", "4711-1000"][..], &["-n"]] {
+    // What a broker has after it was restored to an earlier state, again and again, and after somebody deleted the message.
+    let restored = &["-m", "4711-1000"][..];
+    for more in [restored, restored, restored, &["-n"]] {
         let port = broker.port.to_string();
         let mut command = Command::new("mosquitto_pub");
         command.args(["-h", "127.0.0.1", "-p", &port, "-q", "1", "-r", "-t", "test/board/run"]).args(more);

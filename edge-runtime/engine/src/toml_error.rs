@@ -11,7 +11,11 @@ pub fn key_before(before: &str) -> Option<&str> {
 pub fn in_plain_words(message: &str) -> Option<String> {
     let wrong = message.strip_prefix("invalid type: ").or_else(|| message.strip_prefix("invalid value: "))?;
     let (found, expected) = wrong.rsplit_once(", expected ")?;
+    let is_too_large = found.starts_with("integer ") && !found.contains('-') && message.starts_with("invalid value");
     let expected = match expected {
+        "u8" if is_too_large => "a whole number from 0 to 255",
+        "u16" if is_too_large => "a whole number from 0 to 65535",
+        "u32" if is_too_large => "a whole number from 0 to 4294967295",
         "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number, not negative",
         "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number",
         "f32" | "f64" => "a number",
@@ -43,6 +47,14 @@ mod tests {
         assert_eq!(
             plain("invalid type: floating point `1.5`, expected u64"),
             "expected a whole number, not negative, found 1.5"
+        );
+        assert_eq!(
+            plain("invalid value: integer `300`, expected u8"),
+            "expected a whole number from 0 to 255, found 300"
+        );
+        assert_eq!(
+            plain("invalid value: integer `-3`, expected u64"),
+            "expected a whole number, not negative, found -3"
         );
         assert_eq!(in_plain_words("duplicate key"), None);
         assert_eq!(key_before("[a]\nkeys = "), Some("keys"));

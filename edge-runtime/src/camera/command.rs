@@ -234,6 +234,11 @@ impl Stream for Program {
             }
             return Ok(Got::End);
         }
+        if self.try_other(reason.clone()) {
+            return Ok(Got::Waiting);
+        }
+        // What went wrong first tells more than what did not help, unless it helped for a while.
+        let reason = self.reason.take().filter(|_| self.count == 0).unwrap_or(reason);
         if self.once {
             let reason = match self.count {
                 0 => format!("no frame of it can be read: {reason}"),
@@ -241,11 +246,6 @@ impl Stream for Program {
             };
             return Err(CameraError::Damaged { what: self.name.clone(), reason });
         }
-        if self.try_other(reason.clone()) {
-            return Ok(Got::Waiting);
-        }
-        // What went wrong first tells more than what did not help.
-        let reason = self.reason.take().unwrap_or(reason);
         Err(CameraError::Gone { what: self.name.clone(), reason })
     }
 

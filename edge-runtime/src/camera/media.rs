@@ -20,7 +20,8 @@ const NEW_SYNC: &str = "-fps_mode";
 const OLD_SYNC: &str = "-vsync";
 
 /// The frame rate of a file. Browsers record videos that do not tell theirs, for which ffmpeg takes the unit of time: 1000 a second.
-const FILE_RATE: &str = "fps='if(between(source_fps,0.001,240),source_fps,30)'";
+/// The filter of old versions, such as 4.2, knows no expressions, and then fails.
+const FILE_RATE: &str = "fps='if(between(source_fps,0.00001,240),source_fps,30)'";
 
 /// Whether `text` is the address of a stream or the name of a video file.
 pub fn is_media(text: &str) -> bool {
@@ -41,9 +42,10 @@ fn is_address(text: &str) -> bool {
 pub fn open(address: &str, options: &CameraOptions) -> Result<Live, CameraError> {
     let shown = shown(address);
     if !is_address(address) && !Path::new(address).is_file() {
-        return Err(CameraError::Unavailable { what: shown, reason: "there is no such file".into() });
+        let reason = if Path::new(address).exists() { "it is not a regular file" } else { "there is no such file" };
+        return Err(CameraError::Unavailable { what: shown, reason: reason.into() });
     }
-    let sync = if is_address(address) && is_installed("ffmpeg") { sync_flag() } else { NEW_SYNC };
+    let sync = if is_installed("ffmpeg") { sync_flag() } else { NEW_SYNC };
     let call = |demuxer| words(address, options.realtime, demuxer, sync, is_installed);
     let Some(words) = call(None) else {
         let reason =
@@ -57,8 +59,8 @@ pub fn open(address: &str, options: &CameraOptions) -> Result<Live, CameraError>
         ..options.clone()
     };
     // Parts of a stream that do not say that they are JPEG, or end their lines in another way, are found by their pictures alone.
-    // GStreamer takes any address for such a stream first.
-    let others = is_address(address) && address.starts_with("http");
+    // GStreamer takes any address for such a stream first, and the frames of any file for ones that have a time.
+    let others = if is_address(address) { address.starts_with("http") } else { words[0] != "ffmpeg" };
     let others: Vec<_> = others.then(|| call(Some("mjpeg"))).flatten().into_iter().collect();
     command::open_as(&format!("{shown} ({})", words[0]), &words, &others, secrets(address), &options)
 }
@@ -97,7 +99,7 @@ fn sync_flag() -> &'static str {
 }
 
 /// The command that writes the luma of `address` as y4m, read as a format if one is given; `None` if neither program is installed.
-/// GStreamer finds the format itself then. `sync` is the result of [`sync_flag`].
+/// GStreamer finds the format itself then, and takes the frames of a file as they come. `sync` is the result of [`sync_flag`].
 fn words(
     address: &str,
     realtime: bool,
@@ -130,10 +132,11 @@ fn words(
         words.extend(split("-an -sn -dn"));
         // Y4m has a constant rate. Frames of a camera with a variable one would be repeated and dropped to make it up; those of a
         // file are, as they are stamped by the rate.
-        words.extend(match is_address(address) {
-            true => [sync, "passthrough"].map(str::to_owned),
-            false => ["-vf", FILE_RATE].map(str::to_owned),
-        });
+        let rate = match is_address(address) {
+            true => Some([sync, "passthrough"]),
+            false => (sync == NEW_SYNC).then_some(["-vf", FILE_RATE]),
+        };
+        words.extend(rate.into_iter().flatten().map(str::to_owned));
         words.extend(split("-pix_fmt gray -f yuv4mpegpipe -"));
         return Some(words);
     }
@@ -152,6 +155,10 @@ fn words(
         } else {
             words.extend(["filesrc".to_owned(), format!("location={address}")]);
             words.extend(split("! decodebin"));
+            if demuxer.is_none() {
+                // Frames are stamped by the rate, so it has to be constant. Frames without a time cannot be brought to one.
+                words.extend(split("! videorate"));
+            }
         }
         let sink = if realtime { "fdsink sync=true" } else { "fdsink sync=false" };
         // Videos of phones say how they are to be turned. ffmpeg turns them unasked.
@@ -192,10 +199,17 @@ mod tests {
         assert!(!http.contains("rtsp"), "{http}");
         let file = line("-a film.mp4", true, &both).unwrap();
         assert!(file.contains("-re -i file:-a film.mp4 ") && !file.contains("nobuffer"), "{file}");
+        // The filter of a version that does not know the new flag may know no expressions.
+        assert!(!file.contains("passthrough") && !file.contains(" -vf "), "{file}");
+        let file = words("a.mp4", false, None, NEW_SYNC, |_| true).unwrap().join(" ");
         assert!(!file.contains("passthrough") && file.contains(" -vf fps="), "{file}");
         let gst = line("rtsp://camera/1", false, &both[1..]).unwrap();
         assert!(gst.starts_with("gst-launch-1.0 -q rtspsrc location=rtsp://camera/1 latency=0"), "{gst}");
-        assert!(line("a.mp4", false, &both[1..]).unwrap().contains("filesrc location=a.mp4 ! decodebin"));
+        let gst_file = line("a.mp4", false, &both[1..]).unwrap();
+        assert!(gst_file.contains("filesrc location=a.mp4 ! decodebin ! videorate ! videoconvert "), "{gst_file}");
+        assert!(!gst.contains("videorate"), "{gst}");
+        let other = words("a.mp4", false, Some("mjpeg"), OLD_SYNC, |program| program != "ffmpeg").unwrap().join(" ");
+        assert!(other.contains("filesrc location=a.mp4 ! decodebin ! videoconvert "), "{other}");
         let caps = "video/x-raw,format=I420,width=[8,8192,8],height=[2,8192,2]";
         assert!(gst.contains(&format!(" ! videoflip video-direction=auto ! videoscale ! {caps} ! y4menc ! ")), "{gst}");
         let gst = line("http://camera/video", false, &both[1..]).unwrap();
@@ -259,6 +273,17 @@ mod tests {
         };
         assert!(error.contains("co:lon.mp4") && error.contains("no frame of it can be read"), "{error}");
         assert_eq!(source.next(&mut frame).unwrap(), Next::End);
+    }
+
+    #[test]
+    fn a_folder_is_no_video() {
+        let folder = tempfile::tempdir().unwrap();
+        for (path, reason) in
+            [(folder.path().to_owned(), "it is not a regular file"), (folder.path().join("a"), "no such file")]
+        {
+            let error = open(path.to_str().unwrap(), &CameraOptions::default()).err().unwrap().to_string();
+            assert!(error.contains(reason), "{error}");
+        }
     }
 
     #[test]

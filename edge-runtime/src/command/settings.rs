@@ -132,6 +132,10 @@ fn of_board_file(error: &clap::Error, settings: &Settings) -> Option<Error> {
     let flag = missing.first()?.split(' ').next()?.strip_prefix("--")?.replace('-', "_");
     let needed = SETTINGS.iter().find(|setting| setting.flag == flag)?.key;
     let table = |key: &'static str| key.split_once('.').map(|(table, _)| table);
+    // A flag or a variable may ask for it as well; clap's own words are right then.
+    if settings.given.iter().any(|(given, ..)| table(given.key) == table(needed)) {
+        return None;
+    }
     let asks = settings.board.settings.iter().find(|found| table(found.setting.key) == table(needed))?;
     let (file, line, table) = (&settings.file, asks.line, table(needed)?);
     Some(Error::bad_input(format!(

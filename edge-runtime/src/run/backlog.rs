@@ -46,7 +46,8 @@ impl<W: WriteEntry> Journaled<W> {
             let file = identity(&self.path);
             self.reader = Some(Reader::open(&self.path)?);
             self.payload.reset();
-            self.file = file;
+            // Another file than before is for `follow` to notice: the position is of the one before.
+            self.file = self.file.or(file);
         }
         Ok(())
     }

@@ -158,14 +158,17 @@ impl Args {
     pub fn check(&self) -> Result<(), TelemetryError> {
         #[cfg(feature = "preview")]
         if !self.preview_host.is_empty() && !self.serves() {
-            return Err(TelemetryError::Usage("--preview-host needs --preview or --metrics, whose requests it allows"));
+            return Err(TelemetryError::Usage(
+                "--preview-host (preview.hosts) needs --preview or --metrics, whose requests it allows",
+            ));
         }
         #[cfg(feature = "mqtt")]
         if let Some(address) = self.mqtt.as_deref().map(Address::parse).transpose()? {
             #[cfg(feature = "mqtt-tls")]
             if self.mqtt_ca_file.is_some() && !address.tls {
                 return Err(TelemetryError::Usage(
-                    "--mqtt-ca-file is for an encrypted connection, which mqtt:// is not; write --mqtt mqtts://HOST",
+                    "--mqtt-ca-file (mqtt.ca_file) is for an encrypted connection, which mqtt:// is not; write --mqtt \
+                     mqtts://HOST",
                 ));
             }
             let _ = address;

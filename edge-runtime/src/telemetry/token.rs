@@ -17,7 +17,11 @@ pub const MAX_BYTES: u64 = 1 << 20;
 
 /// A secret. It needs no escaping in a URL, a header or a cookie.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Token(String);
+pub struct Token {
+    text: String,
+    /// Whether it ends with this program.
+    is_generated: bool,
+}
 
 impl Token {
     /// Returns the token on the first line of a file.
@@ -32,7 +36,8 @@ impl Token {
     /// Returns a token made of a text: 16 to 256 letters, digits, `-`, `.`, `_` or `~`.
     pub fn new(text: &str) -> Option<Token> {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-        (LENGTHS.contains(&text.len()) && text.bytes().all(plain)).then(|| Token(text.to_owned()))
+        (LENGTHS.contains(&text.len()) && text.bytes().all(plain))
+            .then(|| Token { text: text.to_owned(), is_generated: false })
     }
 
     /// Returns a new token from the system's random numbers.
@@ -43,12 +48,19 @@ impl Token {
     pub fn generated() -> std::io::Result<Token> {
         let mut bytes = [0; RANDOM_BYTES];
         getrandom::fill(&mut bytes).map_err(std::io::Error::other)?;
-        Ok(Token(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
+        let text = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(Token { text, is_generated: true })
+    }
+
+    /// Whether the token was made by [`Token::generated`]: the next run will have another one.
+    #[cfg(feature = "http")]
+    pub fn is_generated(&self) -> bool {
+        self.is_generated
     }
 
     /// The text of the token.
     pub fn text(&self) -> &str {
-        &self.0
+        &self.text
     }
 }
 

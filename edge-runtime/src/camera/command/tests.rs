@@ -266,6 +266,14 @@ fn another_way_to_call_a_program_is_tried_before_it_counts_as_lost() {
     let options = CameraOptions { fail_without_frame: true, ..options() };
     let mut source = open_as("x", &first, std::slice::from_ref(&other), Vec::new(), &options).unwrap();
     assert_eq!(said(&mut source, 1), ["0 b"]);
+    // A recording too.
+    let ends = script(folder.path(), "if [ \"$1\" = again ]; then frame b; exit 3; fi; echo no stream >&2; exit 1");
+    let other_end = [ends.clone(), vec!["again".into()]].concat();
+    let recording = CameraOptions { once: true, ..options.clone() };
+    let mut source = open_as("x", &ends, &[other_end], Vec::new(), &recording).unwrap();
+    assert_eq!(said(&mut source, 1), ["0 b"]);
+    let error = outcome(&mut source).unwrap_err();
+    assert!(error.contains("frame 1: ") && !error.contains("no stream"), "{error}");
     // If none helps, the reason is that of the first.
     let mut source = open_as("x", &first, &[vec!["false".into()]], Vec::new(), &options).unwrap();
     let error = outcome(&mut source).unwrap_err();

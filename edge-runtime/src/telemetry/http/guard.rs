@@ -33,6 +33,9 @@ struct Secret {
     /// Its value in hexadecimal, which does not give the token away.
     cookie: String,
     cookie_hash: [u8; 32],
+    /// How long the browser keeps it, as an attribute. A generated token ends with this program: kept for longer, the cookies of
+    /// many runs would make the headers of each request too long.
+    lifetime: &'static str,
 }
 
 /// How a request came in.
@@ -64,8 +67,10 @@ impl Guard {
         let hash = |what: &str| expression_engine::files::sha256(format!("{what}\n{}", token.text()).as_bytes());
         let cookie = hash("edge-runtime cookie");
         let cookie_name = format!("edge-runtime-{:.8}", hash("edge-runtime cookie name"));
+        let lifetime = if token.is_generated() { "" } else { "; Max-Age=2592000" };
         let (token, cookie_hash) = (Sha256::digest(token.text()).into(), Sha256::digest(&cookie).into());
-        Guard { address, hosts: Vec::new(), secret: Some(Secret { token, cookie_name, cookie, cookie_hash }) }
+        let secret = Secret { token, cookie_name, cookie, cookie_hash, lifetime };
+        Guard { address, hosts: Vec::new(), secret: Some(secret) }
     }
 
     /// Decides about a request by its headers and the query of its address.
@@ -92,8 +97,8 @@ impl Guard {
 
     /// The `Set-Cookie` that stands for the token from now on, in this browser, for pages of this very host.
     pub fn cookie(&self) -> Option<String> {
-        let Secret { cookie_name, cookie, .. } = self.secret.as_ref()?;
-        Some(format!("{cookie_name}={cookie}; Path=/; HttpOnly; SameSite=Strict; Max-Age=2592000"))
+        let Secret { cookie_name, cookie, lifetime, .. } = self.secret.as_ref()?;
+        Some(format!("{cookie_name}={cookie}; Path=/; HttpOnly; SameSite=Strict{lifetime}"))
     }
 
     /// Whether a `Host` names this machine: localhost, a loopback address, the bound one, or an allowed name. The port does not

@@ -255,14 +255,16 @@ impl Publishing {
         }
         session.retained(&topics.status, "online".into()).await?;
         let mut told: Option<(Status, Instant)> = None;
-        let mut answered = None;
+        let mut is_first_look = true;
         loop {
-            let heard = publisher.borrow().clone();
-            let is_earlier = |run: &Vec<u8>| *run != self.identity.run.as_bytes() && !self.identity.yields_to(run);
-            if heard != answered && heard.as_ref().is_some_and(is_earlier) {
-                session.retained(&topics.run, self.identity.run.clone()).await?;
+            // The same name may come again after it was answered, so what counts is that something came.
+            if std::mem::take(&mut is_first_look) || publisher.has_changed().unwrap_or(false) {
+                let heard = publisher.borrow_and_update().clone();
+                let is_earlier = |run: &Vec<u8>| *run != self.identity.run.as_bytes() && !self.identity.yields_to(run);
+                if heard.as_ref().is_some_and(is_earlier) {
+                    session.retained(&topics.run, self.identity.run.clone()).await?;
+                }
             }
-            answered = heard;
             let status = Status::new(&self.hub);
             let due = told.as_ref().is_none_or(|(last, at)| {
                 last.without_figures() != status.without_figures() || (at.elapsed() >= FIGURES && *last != status)

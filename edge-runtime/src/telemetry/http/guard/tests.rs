@@ -92,6 +92,14 @@ fn another_token_has_another_cookie() {
     assert_eq!(local().cookie(), None);
 }
 
+#[test]
+fn the_cookie_of_a_generated_token_ends_with_the_browser() {
+    let generated = Guard::with_token("192.0.2.1:8080".parse().unwrap(), &Token::generated().unwrap());
+    for (guard, is_kept) in [(guarded(), true), (generated, false)] {
+        assert_eq!(guard.cookie().unwrap().contains("Max-Age"), is_kept);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
