@@ -180,12 +180,13 @@ impl Training {
         self.runs.join(format!("{}-{preset}{suffix}", data_name(&self.data)))
     }
 
-    /// Returns the last run of the same data and preset if it was not finished and a new one is about to be started instead.
+    /// Returns the last run of the same data and preset if it was not finished, nobody works on it, and a new one is about to be
+    /// started instead.
     pub fn unfinished(&self) -> Option<PathBuf> {
         let is_new = self.name.is_none() && !self.resume && !self.overwrite;
         let last = run::last_folder(&self.stem(""));
         let same_data = |run: run::Identity| run.data == self.data.to_string();
-        let is_unfinished = is_new && !last.join(run::METRICS).exists();
+        let is_unfinished = is_new && !last.join(run::METRICS).exists() && !run::is_locked(&last);
         (is_unfinished && run::Identity::read(&last).is_some_and(same_data)).then_some(last)
     }
 }
@@ -303,6 +304,9 @@ mod tests {
         for other in [&["--resume"][..], &["--overwrite"], &["--name", "mine"], &["--data", "rendered:64"]] {
             assert_eq!(unfinished(other), None, "{other:?}");
         }
+        let other_program = run::lock(&run).unwrap();
+        assert_eq!(unfinished(&[]), None, "it is being trained");
+        drop(other_program);
         std::fs::write(run.join(run::METRICS), "{}").unwrap();
         assert_eq!(unfinished(&[]), None);
         // A set of the same name, such as faces.v1 and faces.v2, is not overwritten instead.
