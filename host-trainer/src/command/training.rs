@@ -146,7 +146,12 @@ impl Training {
 
     /// Refuses a folder of runs in a set that is read by its folders: it would be taken for a class, and its pictures for faces.
     fn keep_out_of_data(&self) -> crate::Result<()> {
-        let (Source::Folder(data, _) | Source::Labelled(data)) = &self.data else { return Ok(()) };
+        let data = match &self.data {
+            Source::Folder(data, _) => data,
+            // Its table names the faces, so a run that was begun in it can go on.
+            Source::Labelled(data) if !self.resume => data,
+            _ => return Ok(()),
+        };
         let runs = std::path::absolute(&self.runs)?;
         // It may not be there yet.
         let real = runs.ancestors().find_map(|above| {
@@ -264,11 +269,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let faces = folder.path().join("faces");
         std::fs::create_dir(&faces).unwrap();
-        let spared = |data: String, runs: &Path| {
-            let flags: Flags = clap::Parser::parse_from(["x", "--data", &data, "--runs", runs.to_str().unwrap()]);
+        let spared_with = |more: &[&str], data: String, runs: &Path| {
+            let flags = ["x", "--data", &data, "--runs", runs.to_str().unwrap()];
+            let flags: Flags = clap::Parser::parse_from([&flags[..], more].concat());
             flags.training.spare_inputs(&runs.join("a"), None).map_err(|error| error.to_string())
         };
+        let spared = |data: String, runs: &Path| spared_with(&[], data, runs);
         let data = |kind: &str| format!("{kind}:{}", faces.display());
+        spared_with(&["--resume"], data("labelled"), &faces.join("runs")).unwrap();
         for kind in ["folder", "labelled"] {
             for runs in [faces.join("runs"), faces.join("more/runs"), folder.path().join("faces/../faces/runs")] {
                 let told = spared(data(kind), &runs).unwrap_err();
