@@ -192,6 +192,12 @@ pub fn lock(folder: &Path) -> crate::Result<Option<File>> {
     }
 }
 
+/// Whether another program works on the run in a folder.
+pub fn is_locked(folder: &Path) -> bool {
+    let is_held = |file: File| matches!(file.try_lock(), Err(TryLockError::WouldBlock));
+    File::open(folder.join(LOCK)).is_ok_and(is_held)
+}
+
 impl Run {
     /// Opens a new run in `folder`, or the one there that is to be resumed or overwritten, and locks it. Nothing of an older
     /// run is changed: [`Run::start`] does that.

@@ -13,9 +13,14 @@ fn names(folder: &Path) -> Vec<String> {
 
 #[test]
 fn an_interrupted_drawing_leaves_nothing_behind() {
+    // One that writes picture by picture, and one that draws all of them first.
+    ["affectnet", "tfd"].into_iter().for_each(interrupted);
+}
+
+fn interrupted(layout: &str) {
     let folder = tempfile::tempdir().unwrap();
     let mut draw = program("host-trainer");
-    draw.args(["draw", "--layout", "affectnet", "--out"]).arg(folder.path().join("set"));
+    draw.args(["draw", "--layout", layout, "--out"]).arg(folder.path().join("set"));
     let mut child = draw.stderr(Stdio::piped()).spawn().unwrap();
     let started = Instant::now();
     while names(folder.path()).is_empty() {

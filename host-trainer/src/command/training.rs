@@ -146,7 +146,12 @@ impl Training {
 
     /// Refuses a folder of runs in a set that is read by its folders: it would be taken for a class, and its pictures for faces.
     fn keep_out_of_data(&self) -> crate::Result<()> {
-        let (Source::Folder(data, _) | Source::Labelled(data)) = &self.data else { return Ok(()) };
+        let data = match &self.data {
+            Source::Folder(data, _) => data,
+            // Its table names the faces, so a run that was begun in it can go on.
+            Source::Labelled(data) if !self.resume => data,
+            _ => return Ok(()),
+        };
         let runs = std::path::absolute(&self.runs)?;
         // It may not be there yet.
         let real = runs.ancestors().find_map(|above| {
@@ -180,12 +185,13 @@ impl Training {
         self.runs.join(format!("{}-{preset}{suffix}", data_name(&self.data)))
     }
 
-    /// Returns the last run of the same data and preset if it was not finished and a new one is about to be started instead.
+    /// Returns the last run of the same data and preset if it was not finished, nobody works on it, and a new one is about to be
+    /// started instead.
     pub fn unfinished(&self) -> Option<PathBuf> {
         let is_new = self.name.is_none() && !self.resume && !self.overwrite;
         let last = run::last_folder(&self.stem(""));
         let same_data = |run: run::Identity| run.data == self.data.to_string();
-        let is_unfinished = is_new && !last.join(run::METRICS).exists();
+        let is_unfinished = is_new && !last.join(run::METRICS).exists() && !run::is_locked(&last);
         (is_unfinished && run::Identity::read(&last).is_some_and(same_data)).then_some(last)
     }
 }
@@ -263,11 +269,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let faces = folder.path().join("faces");
         std::fs::create_dir(&faces).unwrap();
-        let spared = |data: String, runs: &Path| {
-            let flags: Flags = clap::Parser::parse_from(["x", "--data", &data, "--runs", runs.to_str().unwrap()]);
+        let spared_with = |more: &[&str], data: String, runs: &Path| {
+            let flags = ["x", "--data", &data, "--runs", runs.to_str().unwrap()];
+            let flags: Flags = clap::Parser::parse_from([&flags[..], more].concat());
             flags.training.spare_inputs(&runs.join("a"), None).map_err(|error| error.to_string())
         };
+        let spared = |data: String, runs: &Path| spared_with(&[], data, runs);
         let data = |kind: &str| format!("{kind}:{}", faces.display());
+        spared_with(&["--resume"], data("labelled"), &faces.join("runs")).unwrap();
         for kind in ["folder", "labelled"] {
             for runs in [faces.join("runs"), faces.join("more/runs"), folder.path().join("faces/../faces/runs")] {
                 let told = spared(data(kind), &runs).unwrap_err();
@@ -303,6 +312,9 @@ mod tests {
         for other in [&["--resume"][..], &["--overwrite"], &["--name", "mine"], &["--data", "rendered:64"]] {
             assert_eq!(unfinished(other), None, "{other:?}");
         }
+        let other_program = run::lock(&run).unwrap();
+        assert_eq!(unfinished(&[]), None, "it is being trained");
+        drop(other_program);
         std::fs::write(run.join(run::METRICS), "{}").unwrap();
         assert_eq!(unfinished(&[]), None);
         // A set of the same name, such as faces.v1 and faces.v2, is not overwritten instead.

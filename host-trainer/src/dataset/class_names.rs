@@ -339,23 +339,24 @@ fn read(name: &str) -> Option<Option<Label>> {
     }
     let told: Vec<&str> = words.into_iter().filter(|word| !FILLERS.contains(word)).collect();
     let told = told.join(" ");
-    let all = || {
-        let foreign = FOREIGN.iter().flat_map(|(label, known)| known.split(' ').map(|known| (*label, known)));
-        SPELLINGS.iter().flat_map(|(label, known)| known.iter().map(|known| (*label, *known))).chain(foreign)
-    };
+    let common = || SPELLINGS.iter().flat_map(|(label, known)| known.iter().map(|known| (*label, *known)));
+    let mut foreign = FOREIGN.iter().flat_map(|(label, known)| known.split(' ').map(|known| (*label, known)));
+    let is_whole = |known: &str| known == whole || known == told;
     let is_plural = |known: &str| known.len() >= MIN_PLURAL && told.strip_suffix('s') == Some(known);
-    if let Some((label, _)) = all().find(|(_, known)| *known == whole || *known == told || is_plural(known)) {
+    let exact = common().find(|(_, known)| is_whole(known) || is_plural(known));
+    if let Some((label, _)) = exact.or_else(|| foreign.find(|(_, known)| is_whole(known))) {
         return Some(Some(label));
     }
-    // People do not misspell the first letter: "tearful" is not "fearful", nor "danger" "anger".
+    // People leave out accents, but do not misspell the first letter: "tearful" is not "fearful", nor "danger" "anger".
     let near = |known: &str| {
         let [known_letters, told_letters] = [known, told.as_str()].map(|text| text.chars().count());
         known_letters >= MIN_MISSPELT
             && told_letters >= MIN_MISSPELT
-            && known.chars().next() == told.chars().next()
+            && known.nfd().next() == told.nfd().next()
             && strsim::osa_distance(known, &told) <= MAX_EDITS
     };
-    let labels: BTreeSet<Label> = all().filter(|(_, known)| near(known)).map(|(label, _)| label).collect();
+    // Not the foreign names: "paula" is not "paura", nor "walking" "walging".
+    let labels: BTreeSet<Label> = common().filter(|(_, known)| near(known)).map(|(label, _)| label).collect();
     match Vec::from_iter(labels)[..] {
         [label] => {
             tracing::warn!("class {name:?} is read as {}", label.name());
@@ -413,13 +414,15 @@ mod tests {
             ("Страх", Label::Fear),
             ("1 高兴", Label::Happiness),
             ("悲しみ", Label::Sadness),
+            ("Uberraschung", Label::Surprise),
+            ("angstlich", Label::Fear),
             ("fr\u{f6}hlich", Label::Happiness),
             ("fro\u{308}hlich", Label::Happiness),
         ] {
             assert_eq!(labels(&ClassNames::Common, &[name]), Ok(vec![Some(label)]), "{name}");
         }
         assert_eq!(labels(&ClassNames::Common, &["unknown", "Not_a_face"]), Ok(vec![None, None]));
-        for name in ["bored", "not happy", "happy sad", "x", "", "sid", "tearful", "danger"] {
+        for name in ["bored", "not happy", "happy sad", "x", "", "sid", "tearful", "danger", "paula", "walking"] {
             let error = labels(&ClassNames::Common, &["fear", name]).unwrap_err();
             assert!(error.contains(&format!("{name:?}")) && error.contains("--classes"), "{error}");
         }

@@ -77,19 +77,19 @@ impl Collection {
     /// Training samples, and those of them that are held out for calibration.
     fn hold_out(&self, train: Vec<usize>, request: Request) -> (Vec<usize>, Vec<usize>) {
         let wanted = request.held_out(train.len());
+        let of_subject = |number: &usize| self.samples[*number].subject.as_deref();
+        if train.iter().any(|number| of_subject(number).is_none()) {
+            let mut train = train;
+            let calibration = train.split_off(train.len() - wanted);
+            return (train, calibration);
+        }
         // In the order of `train`, which is shuffled: the subjects that come first are held out.
         let mut held_out: BTreeSet<&str> = BTreeSet::new();
         let mut count = 0;
-        let of_subject = |number: &usize| self.samples[*number].subject.as_deref();
         for subject in train.iter().filter_map(of_subject) {
             if count < wanted && held_out.insert(subject) {
                 count += train.iter().filter(|number| of_subject(number) == Some(subject)).count();
             }
-        }
-        if held_out.is_empty() {
-            let mut train = train;
-            let calibration = train.split_off(train.len() - wanted);
-            return (train, calibration);
         }
         train.into_iter().partition(|number| !of_subject(number).is_some_and(|subject| held_out.contains(subject)))
     }
@@ -238,5 +238,16 @@ mod tests {
         assert!(set.fold(10, REQUEST).unwrap_err().to_string().contains("there are 1 to 10"));
         set.samples[5].subject = None;
         assert!(by_subject(&set.samples, 3).unwrap_err().to_string().starts_with("5: "));
+    }
+
+    /// A folder may hold faces of a board, whose tracks are known, and other pictures.
+    #[test]
+    fn samples_of_one_subject_among_others_without_one_do_not_calibrate_alone() {
+        let mut set = collection(100, 2);
+        set.samples[1..].iter_mut().for_each(|sample| sample.subject = None);
+        set.folds = by_label(&set.samples, 5, 1).unwrap();
+        for fold in 0..5 {
+            assert_eq!(set.fold(fold, REQUEST).unwrap().calibration.len(), 32, "a fifth of 160");
+        }
     }
 }

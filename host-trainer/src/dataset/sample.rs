@@ -1,5 +1,6 @@
 //! A labelled face picture, and a data set split for one run.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -13,6 +14,8 @@ use crate::interrupt;
 
 /// Unreadable pictures that are named one by one; the rest is counted.
 const MAX_NAMED: usize = 3;
+/// So many tracks or people are enough for each part to have some.
+const MIN_SUBJECTS: usize = 10;
 /// Why a picture that a list names is left out.
 const MISSING: &str = "no such picture";
 /// Why a link is left out, as git-annex and DVC make them.
@@ -90,8 +93,14 @@ impl DataSet {
         few_skipped(&self.name, &self.skipped, self.len())?;
         for (part, samples) in [("training", &self.train), ("calibration", &self.calibration), ("test", &self.test)] {
             if samples.len() < 2 {
+                let all = [&self.train, &self.calibration, &self.test].into_iter().flatten();
+                let more = match all.filter_map(|sample| sample.subject.as_deref()).collect::<BTreeSet<_>>().len() {
+                    // More pictures of the same would go to the same part.
+                    count @ 1..MIN_SUBJECTS => format!("pictures of more tracks or people than {count}"),
+                    _ => "more pictures".to_owned(),
+                };
                 return Err(Error::BadInput(format!(
-                    "{}: {} samples for the {part} part; give more pictures, or a higher --limit if there is one",
+                    "{}: {} samples for the {part} part; give {more}, or a higher --limit if there is one",
                     self.name,
                     samples.len()
                 )));

@@ -105,7 +105,8 @@ impl Plan<'_> {
         for (size, seed) in self.grid.draws() {
             let data = (self.data)(size, seed)?;
             let labelled = data.train.len() + data.calibration.len();
-            if labelled < size {
+            // A few pictures may not be readable.
+            if labelled + data.skipped.len() < size {
                 return Err(super::too_few(&data.name, size, labelled));
             }
             let start = Start::open(start, &self.config.net)?;

@@ -92,8 +92,8 @@ impl Plan<'_> {
             let request = dataset::Request { rendered: size + calibration, limit, calibration, seed };
             let data = dataset::load(self.data, request)?;
             let (train, all) = (data.train.len(), data.train.len() + data.calibration.len());
-            // More may be held out than was asked for, if whole people are.
-            if train < size && all != size + calibration {
+            // More may be held out than was asked for, if whole people are; and a few pictures may not be readable.
+            if train < size && all + data.skipped.len() < size + calibration {
                 return Err(too_few(&data.name, size, train));
             }
             cells.extend(self.cells(size, seed, &data)?);

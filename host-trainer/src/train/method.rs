@@ -234,7 +234,10 @@ fn rehearsal(config: &Config, adapt: &Adapt, seed: u64) -> crate::Result<Vec<Sam
     if let Source::Rendered(number) = source {
         let faces = number.map_or(count, |number| number.min(count));
         let people = faces.div_ceil(dataset::rendered::FACES_PER_IDENTITY) as u64;
-        return Ok(dataset::rendered::draw(&dataset::rendered::open()?, seed, 0..people));
+        let faces = dataset::rendered::draw(&dataset::rendered::open()?, seed, 0..people);
+        // After Ctrl-C there are fewer.
+        interrupt::check_signal()?;
+        return Ok(faces);
     }
     let request = dataset::Request { rendered: count, limit: Some(count), calibration: 2, seed };
     let data = dataset::load(&source, request)?;

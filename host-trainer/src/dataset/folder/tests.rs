@@ -238,7 +238,10 @@ fn faces_of_one_track_are_not_both_trained_on_and_tested_on() {
         (0..40).map(name).collect()
     };
     let paths = [names("happy"), names("sad")].concat();
-    let folder = set(&paths.iter().map(String::as_str).collect::<Vec<_>>());
+    let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+    let (folder, few) = (set(&paths), set(&paths[..16]));
+    let told = ["0 samples for the test part", "pictures of more tracks or people than 4"];
+    assert_refused(load(few.path(), &ClassNames::Common, REQUEST).and_then(DataSet::checked), &told);
     let set = load(folder.path(), &ClassNames::Common, REQUEST).unwrap();
     let tracks = |samples: &[Sample]| -> BTreeSet<String> {
         samples.iter().map(|sample| sample.subject.clone().unwrap()).collect()

@@ -22,7 +22,7 @@ pub fn write(artist: &Artist) -> crate::Result<()> {
             let subject = part * subjects + number / labels.len() % subjects;
             let (path, label) = (String::new(), labels[code]);
             let shot = Shot { path, subject, label, variation: number as u64, share: 1.0, grey: true };
-            let grey = DynamicImage::ImageRgb8(artist.face(&shot, 1.0, 48).image).into_luma8();
+            let grey = DynamicImage::ImageRgb8(artist.face(&shot, 1.0, 48)?.image).into_luma8();
             let pixels = grey.as_raw().iter().map(u8::to_string).collect::<Vec<_>>().join(" ");
             writeln!(table, "{code},{pixels},{usage}")?;
         }

@@ -135,9 +135,13 @@ impl Artist {
     }
 
     /// The face of a shot.
-    fn face(&self, shot: &Shot, zoom: f32, size: u32) -> Face {
+    ///
+    /// # Errors
+    /// Returns an error after Ctrl-C, with which the draft goes.
+    fn face(&self, shot: &Shot, zoom: f32, size: u32) -> crate::Result<Face> {
+        interrupt::check_signal().map_err(|_| Error::Failed("interrupted; nothing was written".into()))?;
         let key = [self.plan.seed, shot.subject as u64, shot.label as u64, shot.variation];
-        self.renderer.draw_frame(key, shot.share, zoom, self.plan.size.unwrap_or(size))
+        Ok(self.renderer.draw_frame(key, shot.share, zoom, self.plan.size.unwrap_or(size)))
     }
 
     /// Draws and writes the shots, `size` pixels a side where the plan says nothing else, and hands each face to `also`.
@@ -150,9 +154,7 @@ impl Artist {
     ) -> crate::Result<()> {
         let bar = progress::bar(shots.len() as u64, "drawing faces");
         shots.par_iter().try_for_each(|shot| {
-            // The draft goes with the error.
-            interrupt::check_signal().map_err(|_| Error::Failed("interrupted; nothing was written".into()))?;
-            let face = self.face(shot, zoom, size);
+            let face = self.face(shot, zoom, size)?;
             let path = self.folder.join(&shot.path);
             also(shot, &face)?;
             let colour = DynamicImage::ImageRgb8(face.image);

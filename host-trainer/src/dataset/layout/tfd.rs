@@ -24,14 +24,14 @@ pub fn write(artist: &Artist) -> crate::Result<()> {
     let code = |face: usize| if face < labelled { 1 + face / subjects % CODES.len() } else { 0 };
     let faces: Vec<(Vec<u8>, usize)> = (0..count)
         .into_par_iter()
-        .map(|face| {
+        .map(|face| -> crate::Result<_> {
             let label = CODES[code(face).max(1) - 1];
             let (subject, path) = (face % subjects, String::new());
             let shot = Shot { path, subject, label, variation: face as u64, share: 1.0, grey: true };
-            let grey = DynamicImage::ImageRgb8(artist.face(&shot, 1.0, 48).image).into_luma8();
-            (grey.as_raw().clone(), grey.width() as usize)
+            let grey = DynamicImage::ImageRgb8(artist.face(&shot, 1.0, 48)?.image).into_luma8();
+            Ok((grey.as_raw().clone(), grey.width() as usize))
         })
-        .collect();
+        .collect::<crate::Result<_>>()?;
     let side = faces.first().map_or(0, |(_, side)| *side);
     // Faces fastest, then rows, then columns.
     let pixels = (0..side * side).flat_map(|place| {
