@@ -200,6 +200,10 @@ fn work(
 ) -> crate::Result<Vec<Done>> {
     let processors = thread::available_parallelism().map_or(1, usize::from);
     let at_once = if device.is_cuda() { 1 } else { processors.min(jobs.len()) };
+    let one = |job: Job| {
+        let name = job.settings.name.clone();
+        one(job).with_context(|| format!("teacher {name}"))
+    };
     if at_once <= 1 {
         return jobs.into_iter().map(one).collect();
     }
@@ -216,8 +220,7 @@ fn work(
                         return;
                     }
                     let Some(job) = locked(&jobs).pop_front() else { return };
-                    let name = job.settings.name.clone();
-                    match one(job).with_context(|| format!("teacher {name}")) {
+                    match one(job) {
                         Ok(given) => locked(&done).push(given),
                         Err(error) => {
                             eprintln!("{error}");
