@@ -1,6 +1,6 @@
 //! A run's folder: its configuration, checkpoints, bundle and report.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -11,7 +11,13 @@ use serde::{Deserialize, Serialize};
 use crate::config::Config;
 use crate::coverage;
 use crate::dataset::DataSet;
-use crate::error::{Context, Error};
+use crate::error::Error;
+
+mod lock;
+mod numbering;
+
+pub use lock::{LOCK, is_locked, lock};
+pub use numbering::{free_folder, last_folder};
 
 /// What decides a run's result: written before it starts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -109,15 +115,10 @@ pub const BUNDLE: &str = "bundle";
 pub const REPORT: &str = "report.html";
 /// One line for each test sample.
 pub const ANSWERS: &str = "answers.jsonl";
-/// The lock of the program that works on the run.
-pub const LOCK: &str = "run.lock";
 /// Every figure; it is written last, and says that the run is finished.
 pub const METRICS: &str = "metrics.json";
 /// The figures of a cell of a study; written last, in the place of [`METRICS`].
 pub const RESULT: &str = "result.json";
-
-/// The highest number of a run whose name was not given: what is higher, such as a date, was given.
-const MAX_NUMBER: usize = 999_999;
 
 impl Identity {
     /// Reads the identity of the run in `folder`; none if there is no run.
@@ -135,67 +136,6 @@ fn holds_something(folder: &Path) -> bool {
         })
     };
     fs::read_dir(folder).is_ok_and(|mut entries| entries.any(|entry| !is_leftover(entry)))
-}
-
-/// The folder of run `number` of a name: `stem`, `stem-2`, `stem-3`, ...
-fn numbered(stem: &Path, number: usize) -> PathBuf {
-    match number {
-        1 => stem.to_owned(),
-        _ => stem.with_file_name(format!("{}-{number}", stem.file_name().unwrap_or_default().display())),
-    }
-}
-
-/// The highest number of the runs of a name that exist. Lower ones may have been deleted.
-fn last_number(stem: &Path) -> Option<usize> {
-    let name = stem.file_name()?.to_str()?;
-    let number = |file: &str| match file.strip_prefix(name)? {
-        "" => Some(1),
-        rest => rest.strip_prefix('-')?.parse::<usize>().ok().filter(|number| (2..=MAX_NUMBER).contains(number)),
-    };
-    let parent = stem.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let entries = fs::read_dir(parent).into_iter().flatten().flatten();
-    entries.filter_map(|entry| number(entry.file_name().to_str()?)).max()
-}
-
-/// Returns the folder after the last of `stem`, `stem-2`, `stem-3`, ... that exists. The place of one that was deleted stays
-/// free, so that the last run is always the newest.
-pub fn free_folder(stem: &Path) -> PathBuf {
-    numbered(stem, last_number(stem).map_or(1, |number| number + 1))
-}
-
-/// Returns the last of `stem`, `stem-2`, `stem-3`, ... that exists, or `stem` if none does.
-pub fn last_folder(stem: &Path) -> PathBuf {
-    numbered(stem, last_number(stem).unwrap_or(1))
-}
-
-/// Locks a folder against other programs, and makes it if it is not there; none on a file system without locks. The system unlocks it
-/// when the program ends, however it ends.
-///
-/// # Errors
-/// Returns [`Error::BadInput`] if another program holds the lock, or another error if the folder cannot be written.
-pub fn lock(folder: &Path) -> crate::Result<Option<File>> {
-    let path = folder.join(LOCK);
-    let place = || format!("cannot write {}", path.display());
-    fs::create_dir_all(folder).with_context(place)?;
-    let file = File::options().create(true).append(true).open(&path).with_context(place)?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => {
-            let advice = "wait for it, or give another --name";
-            Err(Error::BadInput(format!("{}: another program works on this run; {advice}", path.display())))
-        }
-        // Some network file systems have no locks.
-        Err(TryLockError::Error(error)) => {
-            tracing::warn!("{}: cannot be locked ({error})", path.display());
-            Ok(None)
-        }
-    }
-}
-
-/// Whether another program works on the run in a folder.
-pub fn is_locked(folder: &Path) -> bool {
-    let is_held = |file: File| matches!(file.try_lock(), Err(TryLockError::WouldBlock));
-    File::open(folder.join(LOCK)).is_ok_and(is_held)
 }
 
 impl Run {
@@ -453,18 +393,6 @@ mod tests {
     }
 
     /// A new run in the place of a deleted one would not be the one that --resume and --overwrite take.
-    #[test]
-    fn the_last_run_is_the_newest_even_if_an_earlier_one_was_deleted() {
-        let runs = tempfile::tempdir().unwrap();
-        let [stem, second, third] = ["a-smoke", "a-smoke-2", "a-smoke-3"].map(|name| runs.path().join(name));
-        assert_eq!([free_folder(&stem), last_folder(&stem)], [stem.clone(), stem.clone()]);
-        for other in ["a-smoke-", "a-smoke-x", "a-smoke-20261127", "a-smoke-crossval-7", "b-smoke-9"] {
-            fs::create_dir(runs.path().join(other)).unwrap();
-        }
-        fs::create_dir(&second).unwrap();
-        assert_eq!([free_folder(&stem), last_folder(&stem)], [third, second]);
-    }
-
     #[test]
     fn a_damaged_configuration_is_said_to_be_that() {
         let runs = tempfile::tempdir().unwrap();

@@ -214,7 +214,7 @@ fn split_by_class(items: Vec<Item>) -> (Vec<Item>, Vec<Item>) {
         // Counted over all classes: a track may have faces of several.
         Some(track) => {
             let number = tracks.len() + 1;
-            *tracks.entry(track).or_insert(number % 5 != 0)
+            *tracks.entry(track).or_insert(!number.is_multiple_of(5))
         }
         None => is_trained(*label),
     })
