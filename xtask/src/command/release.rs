@@ -41,9 +41,10 @@ impl Cmd {
         if !self.prepared {
             release::prepare(!self.image.is_empty())?;
         }
+        let again = self.twice.then(release::Again::new).transpose()?;
         release::make(&output, &self.image)?;
-        if self.twice {
-            release::make_again(&output, &self.image)?;
+        if let Some(again) = again {
+            again.make(&output, &self.image)?;
         }
         // The checksums stand for all other files.
         signature::sign(key.as_ref(), &output.join(release::CHECKSUMS))?;

@@ -8,7 +8,7 @@ mod tarball;
 mod twice;
 
 pub use checksums::CHECKSUMS;
-pub use twice::{make_again, require_committed};
+pub use twice::{Again, require_committed};
 
 use std::fs;
 use std::path::{Path, PathBuf};
