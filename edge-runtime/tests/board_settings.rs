@@ -1,7 +1,6 @@
 //! The settings of `run`: what board files, variables and flags say of them, and which of them counts.
 
 #[path = "telemetry_support/schema.rs"]
-#[allow(dead_code, reason = "the file is compiled into several tests, and this one uses only a part of it")]
 mod schema;
 
 use std::collections::BTreeSet;

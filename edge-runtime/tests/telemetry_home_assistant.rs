@@ -3,6 +3,8 @@
 
 #[path = "telemetry_support/broker.rs"]
 mod broker;
+#[path = "telemetry_support/records.rs"]
+mod records;
 #[path = "telemetry_support/schema.rs"]
 mod schema;
 #[path = "telemetry_support/mod.rs"]
@@ -42,7 +44,7 @@ fn home_assistant_is_told_of_the_board_and_its_state() {
     let state = listener.find("test/board/state", |payload| payload.contains("\"face_count\":2"));
     let state: serde_json::Value = serde_json::from_str(&state).unwrap();
     let expected = observation(1).faces[0].label.unwrap().name();
-    schema::hold("status", &state);
+    records::hold("status", &state);
     let face = &state["face"];
     assert_eq!((face["label"].as_str(), face["track"].as_i64()), (Some(expected), Some(1)));
     assert_eq!((&state["celsius"], &state["camera"]["up"]), (&51.25.into(), &true.into()));
@@ -51,7 +53,7 @@ fn home_assistant_is_told_of_the_board_and_its_state() {
     telemetry.event(&Event::CameraLost { reason: "unplugged".into() });
     let lost = listener.find("test/board/state", |payload| payload.contains("\"up\":false"));
     let lost: serde_json::Value = serde_json::from_str(&lost).unwrap();
-    schema::hold("status", &lost);
+    records::hold("status", &lost);
     assert_eq!((&lost["face"], &lost["face_count"]), (&json(), &json()));
     assert!(lost["camera"]["lost_since"].is_string());
     telemetry.event(&Event::WritingFailed { cause: "disk_full".into(), message: "disk full".into() });

@@ -98,6 +98,7 @@ fn publish(options: BrokerOptions, backlog: &Fake) -> Arc<Telemetry> {
     let options = TelemetryOptions { mqtt: Some(options), ..TelemetryOptions::default() };
     Arc::new(Telemetry::start(options, about(), Some(Box::new(backlog.clone()))).unwrap())
 }
+
 #[test]
 fn entries_arrive_and_the_position_follows_in_batches() {
     if skipped() {

@@ -2,6 +2,8 @@
 #![cfg(all(feature = "preview", feature = "metrics"))]
 
 mod journal_common;
+#[path = "telemetry_support/records.rs"]
+mod records;
 #[path = "telemetry_support/schema.rs"]
 mod schema;
 #[path = "telemetry_support/mod.rs"]
@@ -56,7 +58,7 @@ fn classify_writes_frames() {
     let (bundle, picture) = (bundle(), picture(folder.path()));
     let found = lines(&["classify", "--bundle", bundle.to_str().unwrap(), picture.to_str().unwrap()]);
     assert_eq!(found.len(), 1);
-    schema::hold("frame", &found[0]);
+    records::hold("frame", &found[0]);
     let record: FrameRecord = serde_json::from_value(found[0].clone()).unwrap();
     assert_eq!((record.frame_width, record.frame_height), (96, 80));
     let [FaceRecord { label: Some(label), scores: Some(scores), integer_scores: Some(integers), .. }] =
@@ -84,7 +86,7 @@ fn run_prints_frames() {
     let bundle = bundle.to_str().unwrap();
     let found = lines(&["run", "--board", "generic-x86-64", "--source", &source, "--bundle", bundle, "--print"]);
     assert_eq!(found.len(), 1);
-    schema::hold("frame", &found[0]);
+    records::hold("frame", &found[0]);
 }
 
 #[test]
@@ -95,7 +97,7 @@ fn journals_are_exported_as_faces_and_events() {
     let faces = lines(&["log", "export", "--format", "jsonl", "--journal", path]);
     assert_eq!(faces.len(), 41);
     for face in &faces {
-        schema::hold("journal_face", face);
+        records::hold("journal_face", face);
     }
     // Probabilities stand beside the integer scores, for every label that the model has.
     let read = faces.iter().find(|face| !face["scores"].is_null()).unwrap();
@@ -103,13 +105,13 @@ fn journals_are_exported_as_faces_and_events() {
     assert!((sum - 1.0).abs() < 1e-3 && read["integer_scores"].as_array().unwrap().len() == 8, "{read}");
     let events = lines(&["log", "export", "--events", "--format", "jsonl", "--journal", path]);
     for event in &events {
-        schema::hold("journal_event", event);
+        records::hold("journal_event", event);
     }
     let back = events.iter().find(|event| event["event"] == "camera_back").unwrap();
     assert_eq!(back["detail"], json!({ "gap_ms": 1500 }));
     for entry in lines(&["log", "tail", "--json", "-n", "60", "--journal", path]) {
         let kind = if entry["event"].is_null() { "journal_face" } else { "journal_event" };
-        schema::hold(kind, &entry);
+        records::hold(kind, &entry);
     }
 }
 
@@ -123,7 +125,7 @@ fn a_journal_without_a_scale_is_exported_without_probabilities() {
     // As earlier versions wrote it.
     rusqlite::Connection::open(&path).unwrap().execute_batch("DROP TABLE model").unwrap();
     let face = &lines(&["log", "export", "--format", "jsonl", "--journal", path.to_str().unwrap()])[0];
-    schema::hold("journal_face", face);
+    records::hold("journal_face", face);
     assert!(face["scores"].is_null() && face["integer_scores"].is_array(), "{face}");
     // A writer adds what is missing.
     Writer::open(&path, journal_common::config(), journal_common::session()).unwrap().close("test").unwrap();
@@ -151,7 +153,7 @@ fn the_preview_sends_observations_and_events() {
     let preview = Some("127.0.0.1:0".parse().unwrap());
     let telemetry = support::start(TelemetryOptions { preview, preview_rate: 60, ..TelemetryOptions::default() });
     let address = telemetry.preview_address().unwrap();
-    schema::hold("overview", &support::get(address, "/api/state", &[]).json());
+    records::hold("overview", &support::get(address, "/api/state", &[]).json());
     let mut stream = support::connect(address);
     support::send(&mut stream, address, "GET", "/events", &[], "");
     let mut messages = BufReader::new(stream).lines().map(Result::unwrap);
@@ -161,18 +163,18 @@ fn the_preview_sends_observations_and_events() {
     let count = all.len();
     // One after the other: a listener that lags behind misses some.
     let mut data = messages.filter_map(|line| serde_json::from_str::<Value>(line.strip_prefix("data: ")?).ok());
-    schema::hold("observation", &data.next().unwrap());
+    records::hold("observation", &data.next().unwrap());
     let mut told = Vec::new();
     for event in all {
         telemetry.event(&event);
         let event = data.next().unwrap();
-        schema::hold("live_event", &event);
+        records::hold("live_event", &event);
         told.push(event);
     }
     assert_eq!(told.len(), count);
     telemetry.observe(&support::frame(2), &support::observation(2));
     let overview = support::get(address, "/api/state", &[]).json();
-    schema::hold("overview", &overview);
+    records::hold("overview", &overview);
     assert_eq!(overview["events"].as_array().unwrap().len(), count);
 }
 
@@ -187,7 +189,7 @@ fn the_broker_is_sent_the_same() {
     assert!(entries.len() > 41);
     for entry in &entries {
         let value: Value = serde_json::from_str(&tail::json(&reader, &mut sessions, entry).unwrap()).unwrap();
-        schema::hold(if value["event"].is_null() { "journal_face" } else { "journal_event" }, &value);
+        records::hold(if value["event"].is_null() { "journal_face" } else { "journal_event" }, &value);
     }
 }
 
@@ -196,5 +198,5 @@ fn the_broker_is_sent_the_same() {
 fn a_field_that_the_schema_lacks_is_noticed() {
     let mut record = serde_json::to_value(FrameRecord::default()).unwrap();
     record["surplus"] = 1.into();
-    schema::hold("frame", &record);
+    records::hold("frame", &record);
 }

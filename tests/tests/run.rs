@@ -1,5 +1,7 @@
 //! `edge-runtime run`, end to end: the rendered video and rendered pictures, journal, signals, bad input.
 
+#[path = "../../edge-runtime/tests/telemetry_support/records.rs"]
+mod records;
 #[path = "../../edge-runtime/tests/telemetry_support/schema.rs"]
 mod schema;
 
@@ -53,7 +55,7 @@ fn tracks_keep_their_numbers_labels_do_not_flicker_and_the_journal_holds_it_all(
     let lines = json_lines(&succeed(&mut command).stdout);
     assert_eq!(lines.len() as u64, SECONDS * RATE);
     for line in &lines {
-        schema::hold("frame", line);
+        records::hold("frame", line);
     }
 
     // The face of a record is the one whose box it shares most with.

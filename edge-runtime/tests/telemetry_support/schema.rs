@@ -1,24 +1,11 @@
-//! Holds what the program writes to `docs/records.schema.json`, and other values to other schemas.
+//! Holds values to a JSON schema.
 //!
-//! The keywords that the schema uses are checked here, and any other fails: the crates for JSON Schema enable features of crates
+//! The keywords that our schemas use are checked here, and any other fails: the crates for JSON Schema enable features of crates
 //! that tract uses too, so tract would be built twice.
 
 use std::collections::BTreeSet;
-use std::sync::LazyLock;
 
 use serde_json::Value;
-
-static SCHEMA: LazyLock<Value> =
-    LazyLock::new(|| serde_json::from_str(include_str!("../../../docs/records.schema.json")).unwrap());
-
-/// Panics unless `value` is a record of this kind: a name under `$defs`.
-pub fn hold(kind: &str, value: &Value) {
-    let schema = &SCHEMA["$defs"][kind];
-    assert!(schema.is_object(), "the schema has no {kind}");
-    if let Err(why) = check(&SCHEMA, schema, value, kind) {
-        panic!("{why}\nin {value:#}");
-    }
-}
 
 /// Whether a text has the form of 2026-11-25T10:00:00.000000Z.
 fn is_time(text: &str) -> bool {
