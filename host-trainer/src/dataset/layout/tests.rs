@@ -1,8 +1,11 @@
 //! What is promised of every layout, and a drawn one for the readers' tests.
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 use tempfile::TempDir;
+use tracing::Dispatch;
+use tracing::subscriber::NoSubscriber;
 
 use super::super::{ClassNames, Collection, Protocol, Request, Source, collect};
 use super::*;
@@ -44,6 +47,11 @@ pub fn assert_refused<T>(result: crate::Result<T>, parts: &[&str]) {
 
 /// What is logged while `run` runs.
 pub fn logged(run: impl FnOnce()) -> String {
+    // As long as there is one subscriber in the process, a line that another thread reaches first is asked about of that thread's own,
+    // and without one it is off for all threads (`has_just_one` in tracing-core 0.1.36). Two that stay prevent that.
+    static KEPT: LazyLock<[Dispatch; 2]> =
+        LazyLock::new(|| std::array::from_fn(|_| Dispatch::new(NoSubscriber::new())));
+    LazyLock::force(&KEPT);
     let file = tempfile::NamedTempFile::new().unwrap();
     let writer = std::sync::Arc::new(file.reopen().unwrap());
     let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(writer).finish();
