@@ -16,7 +16,7 @@ use super::advice::advice;
 use super::discovery;
 use super::identity::Identity;
 use super::options::BrokerOptions;
-use super::session::{Broken, SETTLING, Session, is_refused};
+use super::session::{Broken, ECHO, SETTLING, Session, is_refused};
 use crate::telemetry::backlog::{Backlog, BacklogEntry};
 use crate::telemetry::hub::Hub;
 use crate::telemetry::message::{self, Status};
@@ -132,6 +132,18 @@ impl Publishing {
         self.hub.note(&text);
     }
 
+    /// Says that what is published may not arrive: a broker of MQTT 3.1.1 has no way to refuse a message, so it acknowledges what
+    /// it drops.
+    fn warn_of_dropping(&self) {
+        let prefix = self.identity.prefix();
+        let text = format!(
+            "mqtt: the broker does not give back what is published under {prefix}, so it may drop the records too: brokers \
+             acknowledge what their access list forbids; let this user write and read {prefix}/#"
+        );
+        tracing::warn!("{text}");
+        self.hub.note(&text);
+    }
+
     /// One connection, from its beginning to its end.
     async fn connect(&mut self, transport: &Transport, stopped: &mut watch::Receiver<bool>) -> Result<(), Broken> {
         let address = &self.options.address;
@@ -236,6 +248,7 @@ impl Publishing {
         mut publisher: watch::Receiver<Option<Vec<u8>>>,
     ) -> Result<std::convert::Infallible, Broken> {
         let topics = self.identity.topics.clone();
+        let mut is_to_come_back = !self.introduced;
         if !self.introduced {
             session.retained(&topics.run, self.identity.run.clone()).await?;
             self.introduced = true;
@@ -256,6 +269,7 @@ impl Publishing {
         session.retained(&topics.status, "online".into()).await?;
         let mut told: Option<(Status, Instant)> = None;
         let mut is_first_look = true;
+        let subscribed = Instant::now();
         loop {
             // The same name may come again after it was answered, so what counts is that something came.
             if std::mem::take(&mut is_first_look) || publisher.has_changed().unwrap_or(false) {
@@ -263,6 +277,13 @@ impl Publishing {
                 let is_earlier = |run: &Vec<u8>| *run != self.identity.run.as_bytes() && !self.identity.yields_to(run);
                 if heard.as_ref().is_some_and(is_earlier) {
                     session.retained(&topics.run, self.identity.run.clone()).await?;
+                }
+            }
+            if is_to_come_back && subscribed.elapsed() >= ECHO {
+                is_to_come_back = false;
+                let came_back = publisher.borrow().as_deref() == Some(self.identity.run.as_bytes());
+                if !came_back && !self.refused.load(Relaxed) {
+                    self.warn_of_dropping();
                 }
             }
             let status = Status::new(&self.hub);
