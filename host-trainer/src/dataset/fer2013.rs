@@ -8,7 +8,7 @@ use expression_engine::Picture;
 
 use super::class_names::Numbering;
 use super::listing::LeftOut;
-use super::{DataSet, Part, Request, Sample, Split, copies, shuffled, table};
+use super::{DataSet, Part, Request, Sample, Split, copies, folder, shuffled, table};
 use crate::error::{Context, Error};
 
 /// Name of the data set and where it comes from.
@@ -113,6 +113,10 @@ fn samples(rows: &[Row], split: Option<Split>) -> Vec<Sample> {
 fn read(file: &Path) -> crate::Result<Vec<Row>> {
     let place = file.display();
     let advice = "give fer2013.csv or icml_face_data.csv with the columns emotion, pixels and Usage";
+    if file.is_dir() {
+        let advice = folder::advice(file, "give the table in it, such as fer2013.csv");
+        return Err(Error::BadInput(format!("{place}: a folder and not a table; {advice}")));
+    }
     let mut table = table::with_header(file).map_err(|error| Error::BadInput(format!("{place}: {error}; {advice}")))?;
     let unreadable = |error: csv::Error| Error::BadInput(format!("{place}: {}; {advice}", table::reason(&error)));
     let header = table.headers().map_err(unreadable)?.clone();
@@ -243,5 +247,12 @@ mod tests {
             assert_refused(load(&file(text).1, REQUEST), &[told]);
         }
         assert_refused(load(Path::new("nowhere.csv"), REQUEST), &["nowhere.csv", "give fer2013.csv"]);
+        let folder = tempfile::tempdir().unwrap();
+        assert_refused(load(folder.path(), REQUEST), &["a folder and not a table; give the table in it"]);
+        for class in ["train/angry", "train/happy"] {
+            fs::create_dir_all(folder.path().join(class)).unwrap();
+        }
+        let told = format!("its class folders are read with --data folder:{}", folder.path().display());
+        assert_refused(load(folder.path(), REQUEST), &[&told]);
     }
 }

@@ -8,7 +8,7 @@ use expression_core::Label;
 
 use super::listing::LeftOut;
 use super::votes::{self, Counts};
-use super::{DataSet, Part, Request, Sample, Split, copies, listing, sample, shuffled};
+use super::{DataSet, Part, Request, Sample, Split, copies, folder, listing, sample, shuffled};
 use crate::error::Error;
 
 /// The table of votes.
@@ -135,6 +135,7 @@ fn rows(folder: &Path, split: Split, left_out: &mut LeftOut) -> crate::Result<Ve
     let path = folder.join(TABLE);
     let (wanted, pictures) = place(split);
     let advice = format!("give the folder FERPlus, which holds {TABLE} and data/");
+    let advice = if path.exists() { advice } else { folder::advice(folder, &advice) };
     let mut rows = Vec::new();
     for votes::Row { line, split: of_row, name, counts } in votes::read(&path, 100, &advice)? {
         let name = name.trim().to_owned();

@@ -40,6 +40,11 @@ impl LeftOut {
         other.0.into_iter().for_each(|(reason, count)| self.add(reason, count));
     }
 
+    /// Whether no file is left out.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Drops files of these reasons from the count, because they are read in another way.
     pub fn forget(&mut self, reasons: &[&str]) {
         self.0.retain(|reason, _| !reasons.contains(&reason.as_str()));
@@ -47,7 +52,7 @@ impl LeftOut {
 
     /// Logs one line that says what of `place` is left out, if anything is.
     pub fn warn(&self, place: &Path) {
-        if !self.0.is_empty() {
+        if !self.is_empty() {
             tracing::warn!("{}: {self}", place.display());
         }
     }
