@@ -10,6 +10,10 @@ use super::session::{Broken, SETTLING};
 /// says it.
 pub fn advice(why: &Broken, tls: bool, lasted: Option<Duration>) -> &'static str {
     use std::io::ErrorKind::{ConnectionAborted, ConnectionReset, InvalidData, UnexpectedEof};
+    if why.to_string().contains("payload size limit exceeded") {
+        return "; a message under the prefix is too large for the name of a run or a request to pause: remove it from the broker, and \
+                give this program a prefix of its own";
+    }
     match lasted {
         Some(lasted) if lasted < SETTLING => {
             return "; the broker accepted the connection and ended it at once: check that its access list lets this user publish and \
@@ -89,6 +93,9 @@ mod tests {
         assert_eq!(advice(&Broken::Silent, false, None), "");
         assert!(advice(&Broken::Silent, false, Some(Duration::ZERO)).contains("access list"));
         assert_eq!(advice(&Broken::Silent, false, Some(SETTLING)), "");
+        let large =
+            Broken::Connection(ConnectionError::Io(std::io::Error::other("payload size limit exceeded: 20020")));
+        assert!(advice(&large, false, Some(Duration::ZERO)).contains("too large"));
         let certificate = |words: &str| {
             let text = format!("invalid peer certificate: {words}");
             of(ConnectionError::Io(std::io::Error::other(text)), true)
