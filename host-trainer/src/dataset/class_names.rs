@@ -175,8 +175,21 @@ const FILLERS: [&str; 12] = [
 /// Names of folders that say nothing of a class, besides [`FILLERS`]: label files lie beside their pictures in some sets.
 const OF_NO_CLASS: [&str; 4] = ["annotation", "annotations", "labels", "data"];
 /// Names of classes that are no expression; their pictures are left out.
-const NO_EXPRESSION: [&str; 9] =
-    ["unknown", "uncertain", "none", "other", "others", "nf", "no face", "non face", "not a face"];
+const NO_EXPRESSION: [&str; 13] = [
+    "unknown",
+    "uncertain",
+    "none",
+    "other",
+    "others",
+    "nf",
+    "no face",
+    "non face",
+    "not a face",
+    "unlabeled",
+    "unlabelled",
+    "unsorted",
+    "ignore",
+];
 /// The longest edit distance at which a misspelt name is still read.
 const MAX_EDITS: usize = 1;
 /// The fewest letters of a name that may be misspelt.

@@ -32,7 +32,7 @@ fn common_spellings_are_read() {
     ] {
         assert_eq!(labels(&ClassNames::Common, &[name]), Ok(vec![Some(label)]), "{name}");
     }
-    assert_eq!(labels(&ClassNames::Common, &["unknown", "Not_a_face"]), Ok(vec![None, None]));
+    assert_eq!(labels(&ClassNames::Common, &["unknown", "Not_a_face", "Unlabeled"]), Ok(vec![None; 3]));
     for name in ["bored", "not happy", "happy sad", "x", "", "sid", "tearful", "danger", "paula", "walking"] {
         let error = labels(&ClassNames::Common, &["fear", name]).unwrap_err();
         assert!(error.contains(&format!("{name:?}")) && error.contains("--classes"), "{error}");
