@@ -19,7 +19,7 @@ const MAX_SIDE: usize = 512;
 
 /// The parts by their name in the column `Usage`. Other releases call the validation part differently.
 pub(super) fn split_named(usage: &str) -> Option<Split> {
-    Some(match usage.trim().to_lowercase().as_str() {
+    Some(match usage.to_lowercase().split_whitespace().collect::<String>().as_str() {
         "training" | "train" => Split::Train,
         "publictest" | "validation" | "valid" | "val" => Split::Valid,
         "privatetest" | "test" => Split::Test,
@@ -127,6 +127,7 @@ fn read(file: &Path) -> crate::Result<Vec<Row>> {
         })
     };
     let (emotion, pixels, usage) = (needed("emotion")?, needed("pixels")?, column("usage"));
+    let last = usage.into_iter().chain([emotion, pixels]).max().unwrap_or_default();
     let mut rows = Vec::new();
     for (number, record) in table.records().enumerate() {
         // The header is line 1.
@@ -134,8 +135,13 @@ fn read(file: &Path) -> crate::Result<Vec<Row>> {
         let record = record.map_err(|error| Error::BadInput(table::reason(&error))).with_context(line)?;
         let field = |column: usize| record.get(column).unwrap_or_default().trim();
         let parsed = (|| {
+            if record.len() <= last {
+                return Err(format!("{} columns, too few; if the file is cut off, copy it again", record.len()));
+            }
             let code = field(emotion);
-            let label = code.parse().ok().and_then(|code| Numbering::Fer2013.label(code));
+            // As pandas writes them beside empty cells.
+            let whole = code.strip_suffix(".0").unwrap_or(code);
+            let label = whole.parse().ok().and_then(|code| Numbering::Fer2013.label(code));
             let label = label.ok_or_else(|| format!("emotion {} is not a number from 0 to 6", table::shown(code)))?;
             let split = usage.map(|usage| {
                 let named = field(usage);
@@ -203,7 +209,7 @@ mod tests {
         assert_eq!((test.samples.len(), test.samples[0].label), (1, Label::Happiness));
         assert_eq!(test.samples[0].picture.data, [1, 2, 3, 4]);
         let (_folder, semicolons) = file("\u{feff}emotion;pixels;Usage\r\n3;1 2 3 4;PrivateTest\r\n");
-        let (_folder_too, tabs) = file("Usage\temotion\tpixels\nPrivateTest\t3\t1 2 3 4\n");
+        let (_folder_too, tabs) = file("Usage\temotion\tpixels\nPrivate Test\t3.0\t1 2 3 4\n");
         for path in [semicolons, tabs] {
             assert_eq!(part(&path, Split::Test).unwrap().unwrap().samples[0].picture.data, [1, 2, 3, 4]);
         }
@@ -236,7 +242,8 @@ mod tests {
             ("emotion,pixels\n1,0 0 0 256\n", "\"256\""),
             ("emotion,pixels\n1,\n", "0 pixels"),
             ("emotion,pixels,Usage\n1,0 0 0 0,Other\n", "Usage \"Other\""),
-            ("emotion,pixels,Usage\n1,0 0 0 0\n", "fer2013.csv:2"),
+            ("emotion,pixels,Usage\n1,0 0 0 0\n", "fer2013.csv:2: 2 columns, too few; if the file is cut off"),
+            ("emotion,pixels\n1.5,0 0 0 0\n", "emotion \"1.5\""),
             ("pixels,Usage\n", "no column emotion"),
             ("emotion,pixels\n", "no rows"),
             ("emotion,pixels,Usage\n1,0 0 0 0,Training\n", "no rows of PublicTest or PrivateTest"),
