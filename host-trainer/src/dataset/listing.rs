@@ -20,8 +20,19 @@ const MAX_REASONS: usize = 8;
 /// Endings of archives, in which pictures may still be.
 const ARCHIVES: [&str; 8] = [".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar"];
 /// What systems and archivers leave beside pictures, in lower case; it is passed over without a word.
-const JUNK: [&str; 8] =
-    ["__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "@eadir", "$recycle.bin", "lost+found", "icon\r"];
+const JUNK: [&str; 11] = [
+    "__macosx",
+    "thumbs.db",
+    "ehthumbs.db",
+    "desktop.ini",
+    "@eadir",
+    "#recycle",
+    "$recycle.bin",
+    "system volume information",
+    "lost+found",
+    "__pycache__",
+    "icon\r",
+];
 
 /// Files that are not read, counted by reason.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -54,6 +54,7 @@ fn pictures_of_every_format_and_depth_count_and_the_rest_is_told() {
         "happy/notes.txt",
         "happy/raw.heic",
         "__MACOSX/happy/a.png",
+        "System Volume Information/a.png",
         "sad/e.jpg",
         "unknown/f.bmp",
     ]);
