@@ -88,6 +88,8 @@ struct Publishing {
     introduced: bool,
     /// Whether it was said that the broker refuses subscriptions.
     refused: Arc<AtomicBool>,
+    /// Whether the name of this run was published on this connection, and it was not looked yet whether it came back.
+    is_to_come_back: bool,
 }
 
 impl Publishing {
@@ -98,7 +100,8 @@ impl Publishing {
         page: Option<String>,
     ) -> Publishing {
         let identity = Identity::new(&hub.about.source, options.address.prefix.as_deref());
-        Publishing { options, hub, backlog, identity, page, introduced: false, refused: Arc::default() }
+        let refused = Arc::default();
+        Publishing { options, hub, backlog, identity, page, introduced: false, refused, is_to_come_back: false }
     }
 
     /// Has the backlog find out where it begins. Were it asked for the first time on a connection, what was recorded before
@@ -132,9 +135,13 @@ impl Publishing {
         self.hub.note(&text);
     }
 
-    /// Says that what is published may not arrive: a broker of MQTT 3.1.1 has no way to refuse a message, so it acknowledges what
-    /// it drops.
-    fn warn_of_dropping(&self) {
+    /// Says so if the name of this run did not come back, because nothing else may arrive then: a broker of MQTT 3.1.1 has no way to
+    /// refuse a message, so it acknowledges what it drops.
+    fn warn_of_dropping(&mut self, publisher: &watch::Receiver<Option<Vec<u8>>>) {
+        let is_looked_for = std::mem::take(&mut self.is_to_come_back) && !self.refused.load(Relaxed);
+        if !is_looked_for || publisher.borrow().as_deref() == Some(self.identity.run.as_bytes()) {
+            return;
+        }
         let prefix = self.identity.prefix();
         let text = format!(
             "mqtt: the broker does not give back what is published under {prefix}, so it may drop the records too: brokers \
@@ -206,6 +213,7 @@ impl Publishing {
         tokio::select! {
             _ = stopped.wait_for(|stop| *stop) => {
                 let _ = timeout(FAREWELL, self.publish_rest(&session)).await;
+                self.warn_of_dropping(&publisher);
                 let _ = timeout(FAREWELL, self.say_farewell(&session, driver)).await;
                 Ok(())
             }
@@ -248,8 +256,8 @@ impl Publishing {
         mut publisher: watch::Receiver<Option<Vec<u8>>>,
     ) -> Result<std::convert::Infallible, Broken> {
         let topics = self.identity.topics.clone();
-        let mut is_to_come_back = !self.introduced;
-        if !self.introduced {
+        let introduces = !self.introduced;
+        if introduces {
             session.retained(&topics.run, self.identity.run.clone()).await?;
             self.introduced = true;
         }
@@ -258,6 +266,7 @@ impl Publishing {
             session.client.subscribe(&topics.pause, QoS::AtLeastOnce).await?;
         }
         let _ = timeout(SETTLING, publisher.wait_for(Option::is_some)).await;
+        self.is_to_come_back = introduces;
         if let Some(prefix) = &self.options.discovery {
             let page = self.page.as_deref();
             let announced =
@@ -279,12 +288,8 @@ impl Publishing {
                     session.retained(&topics.run, self.identity.run.clone()).await?;
                 }
             }
-            if is_to_come_back && subscribed.elapsed() >= ECHO {
-                is_to_come_back = false;
-                let came_back = publisher.borrow().as_deref() == Some(self.identity.run.as_bytes());
-                if !came_back && !self.refused.load(Relaxed) {
-                    self.warn_of_dropping();
-                }
+            if subscribed.elapsed() >= ECHO {
+                self.warn_of_dropping(&publisher);
             }
             let status = Status::new(&self.hub);
             let due = told.as_ref().is_none_or(|(last, at)| {
