@@ -303,7 +303,9 @@ fn guess_numbering(names: &[String]) -> Result<Option<Numbering>, String> {
     if numbers.is_empty() {
         return Ok(None);
     }
-    let found = Numbering::of(&numbers);
+    // Names such as class001 are made by programs, which may number the classes of any set from 0 or from 1.
+    let is_plain = |name: &String| number(name).is_none() || name.trim().bytes().all(|byte| byte.is_ascii_digit());
+    let found = Numbering::of(&numbers).filter(|_| names.iter().all(is_plain));
     let known = "fer2013 (0 anger to 6 neutral), raf-db (1 surprise to 7 neutral), affectnet (0 neutral, 1 happiness, 2 sadness, \
                  ...), ferplus (0 neutral, 1 happiness, 2 surprise, ...) or ck-plus (0 neutral, 1 anger, ...)";
     let found = found.ok_or_else(|| {

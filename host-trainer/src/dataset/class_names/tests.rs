@@ -68,6 +68,10 @@ fn numbers_are_those_of_a_known_set_or_refused() {
     for name in ["images 1", "-1", "1.5", "p3", "class", "1 2"] {
         assert!(labels(&affectnet, &[name]).is_err(), "{name}");
     }
+    // It is not clear whose numbers these are.
+    let names: Vec<String> = (1..8).map(|number| format!("class{number:03}")).collect();
+    let error = first(&names).unwrap_err();
+    assert!(error.contains("classes numbered 1, 2, 3, 4, 5, 6, 7: give --classes"), "{error}");
     assert_eq!(labels(&"AffectNet".parse().unwrap(), &["0"]), Ok(vec![Some(Label::Neutral)]));
     for (name, of_two) in [("affectnet", Label::Sadness), ("ferplus", Label::Surprise), ("ck-plus", Label::Contempt)] {
         assert_eq!(labels(&name.parse().unwrap(), &["2"]), Ok(vec![Some(of_two)]), "{name}");
