@@ -361,6 +361,21 @@ fn verify_tells_damage_from_a_kill() {
 }
 
 #[test]
+fn a_copy_without_its_log_is_told_what_it_lacks() {
+    let folder = tempfile::tempdir().unwrap();
+    let [path, copy] = ["journal", "copy"].map(|name| folder.path().join(name));
+    let writer = open(&path, config());
+    writer.observe(&observation(0, 1));
+    assert!(writer.flush(PATIENCE));
+    fs::copy(&path, &copy).unwrap();
+    let output = log(&["stats"], &copy);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), said.lines().count()), (Some(2), 1), "{said}");
+    assert!(said.contains("copy it with its -wal file"), "{said}");
+    writer.close("test").unwrap();
+}
+
+#[test]
 fn tail_shows_the_newest_and_follows() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal");

@@ -231,8 +231,8 @@ fn a_page_elsewhere_cannot_read_or_show_the_preview() {
     assert_eq!(browser.value("[window.wasRead, window.wasShown]"), json!(["no", "no"]));
 }
 
-/// nginx in front of a preview: under `/cam/` as it is, under `/named/` with the name that the browser asked for, and under
-/// `/kept/` with its own path left in each request.
+/// nginx in front of a preview: under `/cam/` as it is, under `/named/` with the name that the browser asked for, under `/kept/`
+/// with its own path left in each request, and under `/bare` also without a slash at its end, as Traefik and Caddy take a path off.
 struct Nginx {
     child: Child,
     port: u16,
@@ -254,6 +254,7 @@ impl Nginx {
              server {{\n listen 127.0.0.1:{port};\n\
              location /cam/ {{ proxy_pass http://{preview}/; }}\n\
              location /kept/ {{ proxy_pass http://{preview}; }}\n\
+             location /bare {{ rewrite ^/bare/*(.*)$ /$1 break; proxy_pass http://{preview}; }}\n\
              location /named/ {{ proxy_pass http://{preview}/; proxy_set_header Host $host; }}\n}}\n}}\n"
         );
         std::fs::write(folder.path().join("conf"), text).unwrap();
@@ -299,6 +300,8 @@ fn the_page_works_under_a_path_of_a_reverse_proxy() {
         assert_eq!(browser.value(&icon), true, "{url}");
         assert_eq!(browser.console(), Vec::<String>::new(), "{url}");
     }
+    browser.visit(&format!("http://127.0.0.1:{}/bare", nginx.port));
+    browser.until(SHOWS);
     browser.visit(&format!("http://other.localhost:{}/named/", nginx.port));
     assert!(browser.value("document.body.textContent").as_str().unwrap().contains("--preview-host"));
 }

@@ -359,6 +359,31 @@ fn a_broker_that_remembers_an_earlier_run_is_told_again() {
     }
 }
 
+#[cfg(feature = "preview")]
+#[test]
+fn a_broker_that_acknowledges_what_it_drops_is_named() {
+    if skipped() {
+        return;
+    }
+    let broker = Broker::new(|folder| {
+        let list = folder.join("access");
+        std::fs::write(&list, "topic read #\n").unwrap();
+        format!("allow_anonymous true\nacl_file {}\n", list.display())
+    });
+    let options = TelemetryOptions {
+        mqtt: Some(broker.options()),
+        preview: Some("127.0.0.1:0".parse().unwrap()),
+        preview_rate: 10,
+        ..TelemetryOptions::default()
+    };
+    let telemetry = start(options);
+    let address = telemetry.preview_address().unwrap();
+    until("a line about the access list", || {
+        let state = get(address, "/api/state", &[]).text();
+        state.contains("does not give back what is published under test/board").then_some(())
+    });
+}
+
 #[test]
 fn who_vanishes_is_offline_by_the_last_will() {
     if skipped() {

@@ -33,7 +33,7 @@ pub fn write_atomic(path: &Path, write: impl FnOnce(&mut (dyn Write + Send)) -> 
 pub fn write_regular(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let written = match destination(path) {
         Ok(Destination::File(file)) => replace(&file, |file| file.write_all(bytes)),
-        Ok(Destination::Stream) => Err(not_regular()),
+        Ok(Destination::Stream) => Err(not_regular(path.is_dir())),
         Err(error) => Err(error),
     };
     written.map_err(|error| with_path(error, "write", path))
@@ -201,7 +201,7 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
 pub fn open_regular(path: &Path) -> io::Result<File> {
     let check = |metadata: fs::Metadata| match metadata.is_file() {
         true => Ok(()),
-        false => Err(not_regular()),
+        false => Err(not_regular(metadata.is_dir())),
     };
     // Opening a device may do something; a pipe may take the file's place between the look and the opening.
     check(fs::metadata(path)?)?;
@@ -243,8 +243,9 @@ pub fn read_text(path: &Path, max: u64) -> io::Result<String> {
     text.map_err(|_| with_path(io::Error::new(io::ErrorKind::InvalidData, "not text in UTF-8"), "read", path))
 }
 
-fn not_regular() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")
+fn not_regular(is_folder: bool) -> io::Error {
+    let what = if is_folder { "a folder, not a regular file" } else { "not a regular file" };
+    io::Error::new(io::ErrorKind::InvalidInput, what)
 }
 
 fn with_path(error: io::Error, verb: &str, path: &Path) -> io::Error {
@@ -403,6 +404,7 @@ mod tests {
                 assert_eq!(open_regular(path).unwrap_err().kind(), io::ErrorKind::InvalidInput);
                 assert!(read_at_most(path, 10).unwrap_err().to_string().ends_with("not a regular file"));
             }
+            assert!(read(folder.path()).unwrap_err().to_string().ends_with(": a folder, not a regular file"));
             write_bytes(&file, b"content").unwrap();
             assert_eq!(read_at_most(&file, 10).unwrap(), b"content");
         }

@@ -32,11 +32,24 @@ impl Pictures {
             return Err(CameraError::Unavailable { what: name, reason });
         }
         let mut files = Vec::new();
+        let mut left_out = 0;
         for entry in std::fs::read_dir(folder).map_err(unreadable)? {
             let path = entry.map_err(unreadable)?.path();
             if !is_hidden(path.file_name()) && looks_like_picture(&path) {
                 files.push(path);
+            } else if holds_pictures(&path) {
+                left_out += 1;
             }
+        }
+        if left_out > 0 && files.is_empty() {
+            let reason =
+                format!("there are no pictures in it, but in {left_out} of its folders; write images:{name}/**");
+            return Err(CameraError::Unavailable { what: name, reason });
+        }
+        if left_out > 0 {
+            tracing::warn!(
+                "{name}: the pictures in {left_out} of its folders are left out; images:{name}/** reads them too"
+            );
         }
         Pictures::new(name, files)
     }
@@ -107,6 +120,13 @@ fn files_of(pattern: &str) -> Result<Vec<PathBuf>, glob::PatternError> {
         names.all(is_meant) && !path.is_dir()
     };
     Ok(glob::glob(pattern)?.filter_map(Result::ok).filter(is_wanted).collect())
+}
+
+/// Whether a path is that of a folder that is not hidden and in which pictures lie.
+fn holds_pictures(path: &Path) -> bool {
+    let entries = || std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
+    let is_picture = |path: PathBuf| !is_hidden(path.file_name()) && looks_like_picture(&path);
+    !is_hidden(path.file_name()) && path.is_dir() && entries().any(is_picture)
 }
 
 /// Whether a name begins with a dot, as those of hidden files and of what macOS puts beside pictures on other disks.
@@ -252,6 +272,27 @@ mod tests {
             let error = Pictures::matching(&format!("{text}/{folder}")).err().unwrap().to_string();
             assert!(error.contains("write dir:") && error.contains("/a/**"), "{error}");
         }
+    }
+
+    #[test]
+    fn folders_with_pictures_are_told_from_others() {
+        let folder = folder();
+        let path = |name: &str| folder.path().join(name);
+        for name in ["with", "without", ".hidden"] {
+            std::fs::create_dir(path(name)).unwrap();
+            std::fs::write(path(name).join("notes.txt"), "text").unwrap();
+        }
+        for name in ["with/a.png", ".hidden/a.png"] {
+            std::fs::copy(path("b.png"), path(name)).unwrap();
+        }
+        let found = ["with", "without", ".hidden", "b.png", "absent"].map(|name| holds_pictures(&path(name)));
+        assert_eq!(found, [true, false, false, false, false]);
+        for file in ["a2.PGM", "a10.bmp", "b.png", "c.jpg"] {
+            std::fs::remove_file(path(file)).unwrap();
+        }
+        std::fs::remove_dir(path("sub.png")).unwrap();
+        let error = Pictures::in_folder(folder.path()).err().unwrap().to_string();
+        assert!(error.contains("in 1 of its folders; write images:"), "{error}");
     }
 
     #[test]

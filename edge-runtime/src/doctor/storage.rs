@@ -5,7 +5,7 @@ use std::path::Path;
 use rustix::fs::{StatVfsMountFlags, statvfs};
 
 use super::{Finding, Machine};
-use crate::journal::{JournalError, Reader};
+use crate::journal::{JournalError, Reader, lost_target};
 
 /// With fewer MiB free the journal is about to lose records.
 const MIN_FREE: u64 = 20;
@@ -53,6 +53,10 @@ pub fn room(folder: &str, mib: u64) -> Finding {
 pub fn journal(machine: &Machine, journal: &Path) -> Finding {
     let path = machine.path(journal);
     let name = journal.display();
+    if let Some(target) = lost_target(&path) {
+        let found = format!("{name} is a link to {}, and there is no such folder", target.display());
+        return Finding::fail("journal", found, "mount its disk, or give another --journal");
+    }
     let Ok(file) = std::fs::metadata(&path) else {
         return Finding::ok("journal", format!("{name} is not there yet"));
     };

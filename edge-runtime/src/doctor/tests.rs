@@ -275,6 +275,15 @@ fn a_journal_must_be_one() {
     let journal =
         |text: &str, mode| storage::journal(&Fixture::new().file("j/journal.sqlite", text, mode).machine, path);
     says(&storage::journal(&Fixture::new().machine, path), Outcome::Ok, &["not there yet"]);
+    let linked = Fixture::new().folder("j", 0o755);
+    std::os::unix::fs::symlink("../usb/journal.sqlite", linked.folder.path().join("j/journal.sqlite")).unwrap();
+    says(
+        &storage::journal(&linked.machine, path),
+        Outcome::Fail,
+        &["a link to", "usb/journal.sqlite", "mount its disk"],
+    );
+    let linked = linked.folder("usb", 0o755);
+    says(&storage::journal(&linked.machine, path), Outcome::Ok, &["not there yet"]);
     says(&journal("", 0o666), Outcome::Ok, &["empty"]);
     says(&journal("SQLite format 3\0 and more", 0o644), Outcome::Fail, &["not yours"]);
     let zeros = "\0".repeat(5000);

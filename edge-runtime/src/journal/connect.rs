@@ -23,7 +23,8 @@ pub(super) fn open(path: &Path) -> Result<Connection, Failure> {
             let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
             let log = beside(&target, "-wal").metadata().map_or(0, |metadata| metadata.len());
             match failure.kind {
-                Kind::ReadOnly if log == 0 => checked(owner::open_immutable(path)?),
+                // If that fails too, the first failure has the path as the user gave it.
+                Kind::ReadOnly if log == 0 => owner::open_immutable(path).map_or(Err(failure), checked),
                 _ => Err(failure),
             }
         })

@@ -46,7 +46,11 @@ pub enum JournalError {
     #[error("{} is locked by another program; try again when it has finished", .0.display())]
     Locked(PathBuf),
     /// It cannot be opened or read.
-    #[error("cannot read the journal {}: {reason}; check that this user may read the file and its folder", .path.display())]
+    #[error(
+        "cannot read the journal {}: {reason}; check that this user may read it, and copy it with its -wal file into a folder that may \
+         be written",
+        .path.display()
+    )]
     Unreadable {
         /// The journal.
         path: PathBuf,

@@ -42,5 +42,6 @@ pub use range::Range;
 pub use reader::Reader;
 pub use row::{Entry, EventRow, Face, Minute, Row, SessionRow};
 pub use session::{Session, Signature};
+pub(crate) use store::lost_target;
 pub use which::Which;
 pub use writer::{Health, Writer};

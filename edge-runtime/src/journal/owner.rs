@@ -48,7 +48,7 @@ pub(super) fn check_type(path: &Path) -> Result<(), Failure> {
 pub(super) fn check(path: &Path) -> Result<(), Failure> {
     check_type(path)?;
     let head = match beginning(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return check_log_alone(path),
         other => other?,
     };
     let application = head.get(APPLICATION_ID_AT).unwrap_or_default();
@@ -84,6 +84,13 @@ pub(super) fn check(path: &Path) -> Result<(), Failure> {
         // A journal that was never folded into its file has no application id there yet, and no table.
         other => other.map(drop),
     }
+}
+
+/// Refuses a path at which only the log of a file is left: SQLite would delete it, and it may hold what was recorded last.
+fn check_log_alone(path: &Path) -> Result<(), Failure> {
+    let is_left = !path.is_symlink() && beginning(&beside(path, "-wal")).is_ok_and(|log| !log.is_empty());
+    let gone = || Failure::new(Kind::Damaged, "its file is gone, and its log is not");
+    if is_left { Err(gone()) } else { Ok(()) }
 }
 
 /// Reads the state of a file that has a header with SQLite.

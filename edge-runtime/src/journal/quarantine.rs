@@ -4,6 +4,10 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
+/// How the names of a journal's files end. The log comes first: a file without its log is whole, a log beside a new file would be
+/// replayed into it.
+const SUFFIXES: [&str; 4] = ["-wal", "-shm", "-journal", ""];
+
 /// The path of a file that SQLite keeps beside a database, such as `-wal`.
 pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
@@ -12,28 +16,31 @@ pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
 }
 
 /// Renames a journal to the first free `PATH.damaged-N`, and the logs beside it likewise, so that tools may still recover from
-/// all of them. If the path is a link, the link stays and the file that it leads to is renamed in its own folder, where
-/// SQLite keeps the log.
+/// all of them. The file itself may be gone. If the path is a link, the link stays and the file that it leads to is renamed in its
+/// own folder, where SQLite keeps the log.
 ///
 /// # Errors
-/// Returns an error if a file cannot be renamed, or if 99 damaged journals lie there already.
+/// Returns an error if a file cannot be renamed, if there is none, or if 99 damaged journals lie there already.
 pub(super) fn quarantine(path: &Path) -> io::Result<PathBuf> {
     let path = &if path.is_symlink() { path.canonicalize()? } else { path.to_owned() };
     let free = |number: &u32| {
         let candidate = beside(path, &format!(".damaged-{number}"));
-        (candidate.symlink_metadata().is_err()).then_some(candidate)
+        SUFFIXES.iter().all(|suffix| beside(&candidate, suffix).symlink_metadata().is_err()).then_some(candidate)
     };
     let target = (1..=99).find_map(|number| free(&number)).ok_or_else(|| {
         io::Error::new(io::ErrorKind::AlreadyExists, "99 damaged journals lie beside it; remove some of them")
     })?;
-    // The log first: a file without its log is whole, a log beside a new file would be replayed into it.
-    for suffix in ["-wal", "-shm", "-journal"] {
+    let mut is_moved = false;
+    for suffix in SUFFIXES {
         match std::fs::rename(beside(path, suffix), beside(&target, suffix)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
+            Ok(()) => is_moved = true,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
         }
     }
-    std::fs::rename(path, &target)?;
+    if !is_moved {
+        return Err(io::ErrorKind::NotFound.into());
+    }
     sync_folder(path)?;
     Ok(target)
 }
@@ -67,6 +74,13 @@ mod tests {
             }
         }
         assert!(quarantine(&path).is_err());
+        // The log of a file that was deleted, which gets no other log's name.
+        for number in 4..6 {
+            std::fs::write(beside(&path, "-wal"), format!("{number}")).unwrap();
+            let target = quarantine(&path).unwrap();
+            assert_eq!(target, folder.path().join(format!("journal.damaged-{number}")));
+            assert_eq!(std::fs::read_to_string(beside(&target, "-wal")).unwrap(), format!("{number}"));
+        }
     }
 
     #[test]

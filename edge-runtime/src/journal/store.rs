@@ -164,7 +164,7 @@ impl Store {
 }
 
 /// Where a link leads whose folder does not exist, on a disk that is not mounted for instance.
-fn lost_target(path: &Path) -> Option<PathBuf> {
+pub(crate) fn lost_target(path: &Path) -> Option<PathBuf> {
     let target = path.parent()?.join(std::fs::read_link(path).ok()?);
     let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     (!path.exists() && !folder.is_dir()).then_some(target)

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use expression_core::Label;
 
 use super::class_names::Numbering;
-use super::{Collection, Fold, Sample, cut, listing, sample, table};
+use super::{Collection, Fold, Sample, cut, folder, listing, sample, table};
 use crate::error::{Context, Error};
 
 /// The lists of the first form, and where they may lie.
@@ -63,6 +63,7 @@ pub fn collect(folder: &Path) -> crate::Result<Collection> {
         }
         None => {
             let advice = "give the folder that holds training.csv and validation.csv, or train_set and val_set";
+            let advice = folder::advice(folder, advice);
             return Err(Error::BadInput(format!("{}: no AffectNet here; {advice}", folder.display())));
         }
     };

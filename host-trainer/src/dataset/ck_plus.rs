@@ -8,7 +8,7 @@ use expression_core::Label;
 use expression_core::align::KeyPoints;
 
 use super::class_names::Numbering;
-use super::{Collection, Sample, cut, folds, listing, sample, table};
+use super::{Collection, Sample, cut, folder, folds, listing, sample, table};
 use crate::error::Error;
 
 /// So many frames at a sequence's end show its expression; the first one is neutral.
@@ -42,7 +42,7 @@ struct Frame {
 pub fn collect(folder: &Path, classes: Classes, count: usize) -> crate::Result<Collection> {
     for needed in ["cohn-kanade-images", "Emotion", "Landmarks"] {
         if !folder.join(needed).is_dir() {
-            let advice = "give the folder that holds cohn-kanade-images, Emotion and Landmarks";
+            let advice = folder::advice(folder, "give the folder that holds cohn-kanade-images, Emotion and Landmarks");
             return Err(Error::BadInput(format!("{}: no folder {needed}; {advice}", folder.display())));
         }
     }

@@ -9,6 +9,11 @@ use unicode_normalization::UnicodeNormalization;
 
 use super::table;
 
+mod numbering;
+
+pub use numbering::Numbering;
+use numbering::number;
+
 /// What the names of class folders mean. A class may be left out on purpose; its label is `None` then.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum ClassNames {
@@ -19,64 +24,6 @@ pub enum ClassNames {
     Numbers(Numbering),
     /// Names of one's own, then common spellings.
     Own(BTreeMap<String, Option<Label>>),
-}
-
-/// The numbers that a data set gives its classes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Numbering {
-    /// FER2013: 0 anger, 1 disgust, 2 fear, 3 happiness, 4 sadness, 5 surprise, 6 neutral.
-    Fer2013,
-    /// RAF-DB: 1 surprise, 2 fear, 3 disgust, 4 happiness, 5 sadness, 6 anger, 7 neutral.
-    RafDb,
-    /// AffectNet: 0 neutral, 1 happiness, 2 sadness, 3 surprise, 4 fear, 5 disgust, 6 anger, 7 contempt.
-    AffectNet,
-    /// FER+: the labels in their own order, 0 neutral to 7 contempt.
-    FerPlus,
-    /// CK+: 0 neutral, 1 anger, 2 contempt, 3 disgust, 4 fear, 5 happiness, 6 sadness, 7 surprise.
-    CkPlus,
-}
-
-impl Numbering {
-    /// Of those that have the same numbers the first is meant if none is named.
-    const ALL: [Numbering; 5] =
-        [Numbering::Fer2013, Numbering::RafDb, Numbering::AffectNet, Numbering::FerPlus, Numbering::CkPlus];
-
-    /// The name that `--classes` takes.
-    fn name(self) -> &'static str {
-        match self {
-            Numbering::Fer2013 => "fer2013",
-            Numbering::RafDb => "raf-db",
-            Numbering::AffectNet => "affectnet",
-            Numbering::FerPlus => "ferplus",
-            Numbering::CkPlus => "ck-plus",
-        }
-    }
-
-    /// The lowest number.
-    fn first(self) -> usize {
-        usize::from(self == Numbering::RafDb)
-    }
-
-    /// The labels from the lowest number on.
-    pub fn labels(self) -> &'static [Label] {
-        use Label::*;
-        match self {
-            Numbering::Fer2013 => &[Anger, Disgust, Fear, Happiness, Sadness, Surprise, Neutral],
-            Numbering::RafDb => &[Surprise, Fear, Disgust, Happiness, Sadness, Anger, Neutral],
-            Numbering::AffectNet => &[Neutral, Happiness, Sadness, Surprise, Fear, Disgust, Anger, Contempt],
-            Numbering::FerPlus => &Label::ALL,
-            Numbering::CkPlus => &[Neutral, Anger, Contempt, Disgust, Fear, Happiness, Sadness, Surprise],
-        }
-    }
-
-    /// The label of a class number.
-    pub fn label(self, number: usize) -> Option<Label> {
-        self.labels().get(number.checked_sub(self.first())?).copied()
-    }
-
-    fn numbers(self) -> BTreeSet<usize> {
-        (self.first()..self.first() + self.labels().len()).collect()
-    }
 }
 
 /// Spellings of each label that class folders are found under, in lower case, besides the label's own name.
@@ -225,9 +172,24 @@ const FILLERS: [&str; 12] = [
     "photos",
     "pictures",
 ];
+/// Names of folders that say nothing of a class, besides [`FILLERS`]: label files lie beside their pictures in some sets.
+const OF_NO_CLASS: [&str; 4] = ["annotation", "annotations", "labels", "data"];
 /// Names of classes that are no expression; their pictures are left out.
-const NO_EXPRESSION: [&str; 9] =
-    ["unknown", "uncertain", "none", "other", "others", "nf", "no face", "non face", "not a face"];
+const NO_EXPRESSION: [&str; 13] = [
+    "unknown",
+    "uncertain",
+    "none",
+    "other",
+    "others",
+    "nf",
+    "no face",
+    "non face",
+    "not a face",
+    "unlabeled",
+    "unlabelled",
+    "unsorted",
+    "ignore",
+];
 /// The longest edit distance at which a misspelt name is still read.
 const MAX_EDITS: usize = 1;
 /// The fewest letters of a name that may be misspelt.
@@ -249,21 +211,19 @@ impl ClassNames {
             ClassNames::Own(_) => None,
         };
         let mut unknown = Vec::new();
-        let labels = names.iter().map(|name| {
-            // Folders that were unpacked on a Mac have letters and accents apart.
-            let name: &String = &name.nfc().collect();
-            let own = match self {
-                ClassNames::Own(own) => own.iter().find(|(known, _)| known.to_lowercase() == name.to_lowercase()),
-                _ => None,
-            };
-            let number = || numbering.and_then(|numbering| numbering.label(name.parse().ok()?)).map(Some);
-            let label = own.map(|(_, label)| *label).or_else(number).or_else(|| read(name));
-            label.unwrap_or_else(|| {
-                unknown.push(name.clone());
+        let label = |name: &String| match self.meaning(name, numbering) {
+            Some(Meaning { label, is_misspelt }) => {
+                if is_misspelt {
+                    warn_of_misspelt(name, label);
+                }
+                label
+            }
+            None => {
+                unknown.push(name.nfc().collect::<String>());
                 None
-            })
-        });
-        let labels: Vec<_> = labels.collect();
+            }
+        };
+        let labels: Vec<_> = names.iter().map(label).collect();
         if unknown.is_empty() {
             return Ok(labels);
         }
@@ -283,9 +243,23 @@ impl ClassNames {
         own.keys().map(String::as_str).filter(|name| !names.contains(&folded(name))).collect()
     }
 
-    /// Whether a single name is that of a class.
+    /// Whether a single name is that of a class. Nothing is logged.
     pub fn knows(&self, name: &str) -> bool {
-        self.labels(&[name.to_owned()]).is_ok()
+        let numbering = if let ClassNames::Numbers(numbering) = self { Some(*numbering) } else { None };
+        self.meaning(name, numbering).is_some()
+    }
+
+    /// What a name means, in a numbering if there is one; `None` if it is not understood.
+    fn meaning(&self, name: &str, numbering: Option<Numbering>) -> Option<Meaning> {
+        // Folders that were unpacked on a Mac have letters and accents apart.
+        let name: &String = &name.nfc().collect();
+        let own = match self {
+            ClassNames::Own(own) => own.iter().find(|(known, _)| known.to_lowercase() == name.to_lowercase()),
+            _ => None,
+        };
+        let by_number = || numbering.and_then(|numbering| numbering.label(number(name)?)).map(Some);
+        let exact = own.map(|(_, label)| *label).or_else(by_number);
+        exact.map(|label| Meaning { label, is_misspelt: false }).or_else(|| read(name))
     }
 
     /// Reads pairs of a name and a label, one to a line or separated by commas.
@@ -298,10 +272,16 @@ impl ClassNames {
             let (name, label) = (name.trim().trim_matches('"'), label.trim().trim_matches('"'));
             let label = match label {
                 "-" => None,
-                label => read(label).ok_or_else(|| {
-                    let known = Label::ALL.map(Label::name).join(", ");
-                    format!("{label:?} is not a label; known are {known}, and - to leave a class out")
-                })?,
+                name => {
+                    let Meaning { label, is_misspelt } = read(name).ok_or_else(|| {
+                        let known = Label::ALL.map(Label::name).join(", ");
+                        format!("{name:?} is not a label; known are {known}, and - to leave a class out")
+                    })?;
+                    if is_misspelt {
+                        warn_of_misspelt(name, label);
+                    }
+                    label
+                }
             };
             if own.insert(name.nfc().collect::<String>(), label).is_some() {
                 return Err(format!("class {name:?} is named twice"));
@@ -311,13 +291,21 @@ impl ClassNames {
     }
 }
 
+/// Whether a folder's name says nothing of a class.
+pub fn is_of_no_class(name: &str) -> bool {
+    let name = name.to_lowercase();
+    FILLERS.contains(&name.as_str()) || OF_NO_CLASS.contains(&name.as_str())
+}
+
 /// The numbering that the names of classes follow, if they are numbers.
 fn guess_numbering(names: &[String]) -> Result<Option<Numbering>, String> {
-    let numbers: BTreeSet<usize> = names.iter().filter_map(|name| name.parse().ok()).collect();
+    let numbers: BTreeSet<usize> = names.iter().filter_map(|name| number(name)).collect();
     if numbers.is_empty() {
         return Ok(None);
     }
-    let found = Numbering::ALL.into_iter().find(|numbering| numbering.numbers() == numbers);
+    // Names such as class001 are made by programs, which may number the classes of any set from 0 or from 1.
+    let is_plain = |name: &String| number(name).is_none() || name.trim().bytes().all(|byte| byte.is_ascii_digit());
+    let found = Numbering::of(&numbers).filter(|_| names.iter().all(is_plain));
     let known = "fer2013 (0 anger to 6 neutral), raf-db (1 surprise to 7 neutral), affectnet (0 neutral, 1 happiness, 2 sadness, \
                  ...), ferplus (0 neutral, 1 happiness, 2 surprise, ...) or ck-plus (0 neutral, 1 anger, ...)";
     let found = found.ok_or_else(|| {
@@ -328,14 +316,33 @@ fn guess_numbering(names: &[String]) -> Result<Option<Numbering>, String> {
     Ok(Some(found))
 }
 
-/// The label of a name in a common spelling, `Some(None)` for a class that is no expression.
-fn read(name: &str) -> Option<Option<Label>> {
+/// What the name of a class means.
+struct Meaning {
+    /// Its label; `None` for a class that is left out.
+    label: Option<Label>,
+    is_misspelt: bool,
+}
+
+fn warn_of_misspelt(name: &str, label: Option<Label>) {
+    tracing::warn!("class {name:?} is read as {}", label.map_or("-", Label::name));
+}
+
+/// Whether names are those of class folders: two known ones at least, or the numbers of a known set.
+pub fn are_classes(names: &[String]) -> bool {
+    let numbers = names.iter().filter_map(|name| number(name)).collect();
+    let known = names.iter().filter(|name| read(name).is_some());
+    known.count() > 1 || Numbering::of(&numbers).is_some()
+}
+
+/// What a name in a common spelling means.
+fn read(name: &str) -> Option<Meaning> {
+    let exact = |label| Some(Meaning { label, is_misspelt: false });
     let lower = name.to_lowercase();
     let separators = |letter: char| !letter.is_alphabetic();
     let words: Vec<&str> = lower.split(separators).filter(|word| !word.is_empty()).collect();
     let whole = words.join(" ");
     if NO_EXPRESSION.contains(&whole.as_str()) {
-        return Some(None);
+        return exact(None);
     }
     let told: Vec<&str> = words.into_iter().filter(|word| !FILLERS.contains(word)).collect();
     let told = told.join(" ");
@@ -343,9 +350,9 @@ fn read(name: &str) -> Option<Option<Label>> {
     let mut foreign = FOREIGN.iter().flat_map(|(label, known)| known.split(' ').map(|known| (*label, known)));
     let is_whole = |known: &str| known == whole || known == told;
     let is_plural = |known: &str| known.len() >= MIN_PLURAL && told.strip_suffix('s') == Some(known);
-    let exact = common().find(|(_, known)| is_whole(known) || is_plural(known));
-    if let Some((label, _)) = exact.or_else(|| foreign.find(|(_, known)| is_whole(known))) {
-        return Some(Some(label));
+    let found = common().find(|(_, known)| is_whole(known) || is_plural(known));
+    if let Some((label, _)) = found.or_else(|| foreign.find(|(_, known)| is_whole(known))) {
+        return exact(Some(label));
     }
     // People leave out accents, but do not misspell the first letter: "tearful" is not "fearful", nor "danger" "anger".
     let near = |known: &str| {
@@ -358,10 +365,7 @@ fn read(name: &str) -> Option<Option<Label>> {
     // Not the foreign names: "paula" is not "paura", nor "walking" "walging".
     let labels: BTreeSet<Label> = common().filter(|(_, known)| near(known)).map(|(label, _)| label).collect();
     match Vec::from_iter(labels)[..] {
-        [label] => {
-            tracing::warn!("class {name:?} is read as {}", label.name());
-            Some(Some(label))
-        }
+        [label] => Some(Meaning { label: Some(label), is_misspelt: true }),
         _ => None,
     }
 }
@@ -371,7 +375,9 @@ impl FromStr for ClassNames {
 
     /// Reads the name of a numbering, `NAME=LABEL,...`, or the path of a file with such pairs.
     fn from_str(text: &str) -> Result<ClassNames, String> {
-        if let Some(numbering) = Numbering::ALL.into_iter().find(|numbering| numbering.name() == text) {
+        if let Some(numbering) =
+            Numbering::ALL.into_iter().find(|numbering| numbering.name().eq_ignore_ascii_case(text))
+        {
             return Ok(ClassNames::Numbers(numbering));
         }
         if text.contains('=') && !Path::new(text).is_file() {

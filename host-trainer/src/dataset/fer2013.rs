@@ -8,7 +8,7 @@ use expression_engine::Picture;
 
 use super::class_names::Numbering;
 use super::listing::LeftOut;
-use super::{DataSet, Part, Request, Sample, Split, copies, shuffled, table};
+use super::{DataSet, Part, Request, Sample, Split, copies, folder, shuffled, table};
 use crate::error::{Context, Error};
 
 /// Name of the data set and where it comes from.
@@ -19,7 +19,7 @@ const MAX_SIDE: usize = 512;
 
 /// The parts by their name in the column `Usage`. Other releases call the validation part differently.
 pub(super) fn split_named(usage: &str) -> Option<Split> {
-    Some(match usage.trim().to_lowercase().as_str() {
+    Some(match usage.to_lowercase().split_whitespace().collect::<String>().as_str() {
         "training" | "train" => Split::Train,
         "publictest" | "validation" | "valid" | "val" => Split::Valid,
         "privatetest" | "test" => Split::Test,
@@ -113,6 +113,10 @@ fn samples(rows: &[Row], split: Option<Split>) -> Vec<Sample> {
 fn read(file: &Path) -> crate::Result<Vec<Row>> {
     let place = file.display();
     let advice = "give fer2013.csv or icml_face_data.csv with the columns emotion, pixels and Usage";
+    if file.is_dir() {
+        let advice = folder::advice(file, "give the table in it, such as fer2013.csv");
+        return Err(Error::BadInput(format!("{place}: a folder and not a table; {advice}")));
+    }
     let mut table = table::with_header(file).map_err(|error| Error::BadInput(format!("{place}: {error}; {advice}")))?;
     let unreadable = |error: csv::Error| Error::BadInput(format!("{place}: {}; {advice}", table::reason(&error)));
     let header = table.headers().map_err(unreadable)?.clone();
@@ -123,6 +127,7 @@ fn read(file: &Path) -> crate::Result<Vec<Row>> {
         })
     };
     let (emotion, pixels, usage) = (needed("emotion")?, needed("pixels")?, column("usage"));
+    let last = usage.into_iter().chain([emotion, pixels]).max().unwrap_or_default();
     let mut rows = Vec::new();
     for (number, record) in table.records().enumerate() {
         // The header is line 1.
@@ -130,8 +135,13 @@ fn read(file: &Path) -> crate::Result<Vec<Row>> {
         let record = record.map_err(|error| Error::BadInput(table::reason(&error))).with_context(line)?;
         let field = |column: usize| record.get(column).unwrap_or_default().trim();
         let parsed = (|| {
+            if record.len() <= last {
+                return Err(format!("{} columns, too few; if the file is cut off, copy it again", record.len()));
+            }
             let code = field(emotion);
-            let label = code.parse().ok().and_then(|code| Numbering::Fer2013.label(code));
+            // As pandas writes them beside empty cells.
+            let whole = code.strip_suffix(".0").unwrap_or(code);
+            let label = whole.parse().ok().and_then(|code| Numbering::Fer2013.label(code));
             let label = label.ok_or_else(|| format!("emotion {} is not a number from 0 to 6", table::shown(code)))?;
             let split = usage.map(|usage| {
                 let named = field(usage);
@@ -199,7 +209,7 @@ mod tests {
         assert_eq!((test.samples.len(), test.samples[0].label), (1, Label::Happiness));
         assert_eq!(test.samples[0].picture.data, [1, 2, 3, 4]);
         let (_folder, semicolons) = file("\u{feff}emotion;pixels;Usage\r\n3;1 2 3 4;PrivateTest\r\n");
-        let (_folder_too, tabs) = file("Usage\temotion\tpixels\nPrivateTest\t3\t1 2 3 4\n");
+        let (_folder_too, tabs) = file("Usage\temotion\tpixels\nPrivate Test\t3.0\t1 2 3 4\n");
         for path in [semicolons, tabs] {
             assert_eq!(part(&path, Split::Test).unwrap().unwrap().samples[0].picture.data, [1, 2, 3, 4]);
         }
@@ -232,7 +242,8 @@ mod tests {
             ("emotion,pixels\n1,0 0 0 256\n", "\"256\""),
             ("emotion,pixels\n1,\n", "0 pixels"),
             ("emotion,pixels,Usage\n1,0 0 0 0,Other\n", "Usage \"Other\""),
-            ("emotion,pixels,Usage\n1,0 0 0 0\n", "fer2013.csv:2"),
+            ("emotion,pixels,Usage\n1,0 0 0 0\n", "fer2013.csv:2: 2 columns, too few; if the file is cut off"),
+            ("emotion,pixels\n1.5,0 0 0 0\n", "emotion \"1.5\""),
             ("pixels,Usage\n", "no column emotion"),
             ("emotion,pixels\n", "no rows"),
             ("emotion,pixels,Usage\n1,0 0 0 0,Training\n", "no rows of PublicTest or PrivateTest"),
@@ -243,5 +254,12 @@ mod tests {
             assert_refused(load(&file(text).1, REQUEST), &[told]);
         }
         assert_refused(load(Path::new("nowhere.csv"), REQUEST), &["nowhere.csv", "give fer2013.csv"]);
+        let folder = tempfile::tempdir().unwrap();
+        assert_refused(load(folder.path(), REQUEST), &["a folder and not a table; give the table in it"]);
+        for class in ["train/angry", "train/happy"] {
+            fs::create_dir_all(folder.path().join(class)).unwrap();
+        }
+        let told = format!("its class folders are read with --data folder:{}", folder.path().display());
+        assert_refused(load(folder.path(), REQUEST), &[&told]);
     }
 }

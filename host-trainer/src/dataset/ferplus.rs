@@ -5,10 +5,11 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use expression_core::Label;
+use expression_engine::Picture;
 
 use super::listing::LeftOut;
 use super::votes::{self, Counts};
-use super::{DataSet, Part, Request, Sample, Split, copies, listing, sample, shuffled};
+use super::{DataSet, Part, Request, Sample, Split, copies, folder, listing, sample, shuffled};
 use crate::error::Error;
 
 /// The table of votes.
@@ -61,7 +62,7 @@ pub fn load(folder: &Path, request: Request) -> crate::Result<DataSet> {
     skipped.extend(unreadable);
     // The part for the last test may be absent: it is not needed here.
     let private = match is_made(folder, Split::Test) {
-        true => read(&rows(folder, Split::Test, &mut LeftOut::default())?).0,
+        true => pictures_of(&rows(folder, Split::Test, &mut LeftOut::default())?),
         false => Vec::new(),
     };
     let test_copies = copies::found_in(&test, &train);
@@ -96,7 +97,7 @@ pub fn part(folder: &Path, split: Split) -> crate::Result<Part> {
         Split::Train => Vec::new(),
         Split::Valid | Split::Test => {
             let train = rows(folder, Split::Train, &mut LeftOut::default())?;
-            copies::found_in(&samples, &read(&train).0)
+            copies::found_in(&samples, &pictures_of(&train))
         }
     };
     Ok(Part { name: format!("{NAME} {split}"), source: SOURCE.into(), samples, skipped, copies })
@@ -135,6 +136,7 @@ fn rows(folder: &Path, split: Split, left_out: &mut LeftOut) -> crate::Result<Ve
     let path = folder.join(TABLE);
     let (wanted, pictures) = place(split);
     let advice = format!("give the folder FERPlus, which holds {TABLE} and data/");
+    let advice = if path.exists() { advice } else { folder::advice(folder, &advice) };
     let mut rows = Vec::new();
     for votes::Row { line, split: of_row, name, counts } in votes::read(&path, 100, &advice)? {
         let name = name.trim().to_owned();
@@ -166,14 +168,19 @@ pub fn is_made(folder: &Path, split: Split) -> bool {
 
 /// The samples of rows, and what could not be read.
 fn read(rows: &[Row]) -> (Vec<Sample>, Vec<String>) {
-    sample::read_all(
-        rows,
-        |row| row.path.clone(),
-        |row, _, picture| {
-            let Votes { distribution, label, majority } = row.votes;
-            Ok(Sample { name: row.name.clone(), subject: None, picture, distribution, label, majority })
-        },
-    )
+    sample::read_all(rows, |row| row.path.clone(), Row::sample)
+}
+
+/// The samples of a part that others are compared with. What cannot be read is not named: it belongs to the other part.
+fn pictures_of(rows: &[Row]) -> Vec<Sample> {
+    sample::read_unlogged(rows, |row| row.path.clone(), Row::sample).0
+}
+
+impl Row {
+    fn sample(&self, _: &Path, picture: Picture) -> Result<Sample, String> {
+        let Votes { distribution, label, majority } = self.votes;
+        Ok(Sample { name: self.name.clone(), subject: None, picture, distribution, label, majority })
+    }
 }
 
 impl Votes {
@@ -200,7 +207,7 @@ impl Votes {
 #[cfg(test)]
 mod tests {
     use super::super::layout::Layout;
-    use super::super::layout::tests::{REQUEST, assert_refused, drawn};
+    use super::super::layout::tests::{REQUEST, assert_refused, drawn, logged};
     use super::*;
 
     #[test]
@@ -336,6 +343,12 @@ mod tests {
                 merged.distribution
             );
         }
+        // A picture of another part that cannot be read is named only where that part is read.
+        std::fs::write(path(Split::Train, &train[5]), "").unwrap();
+        let said = logged(|| drop(part(folder.path(), Split::Valid).unwrap()));
+        assert!(!said.contains("skipped"), "{said}");
+        let said = logged(|| drop(part(folder.path(), Split::Train).unwrap()));
+        assert_eq!(said.matches("skipped: ").count(), 1, "{said}");
         // A part that is measured is whole, and says which pictures are copies.
         let part = part(folder.path(), Split::Valid).unwrap();
         assert_eq!(part.samples.len(), valid.len());

@@ -9,22 +9,20 @@ use expression_core::Label;
 use super::copies::EqualFiles;
 use super::labelled::track_of;
 use super::listing::LeftOut;
-use super::{ClassNames, DataSet, Part, Request, Sample, Split, listing, sample, shuffled};
+use super::{ClassNames, DataSet, Part, Request, Sample, Split, class_names, listing, sample, shuffled};
 use crate::error::Error;
+
+mod parts;
+
+use parts::find_parts;
+pub use parts::{PartFolder, advice};
 
 /// A picture file and its class.
 pub type Item = (PathBuf, Label);
 
-/// Names of the folders of parts, in lower case.
-const PARTS: [(Split, &[&str]); 3] = [
-    (Split::Train, &["train", "training", "trainset", "traindata"]),
-    (Split::Valid, &["valid", "validation", "val", "dev", "valset", "valdata"]),
-    (Split::Test, &["test", "testing", "testset", "testdata"]),
-];
-/// Words that may stand beside the name of a part: `Training Set`, `test_data`.
-const PART_FILLERS: [&str; 8] = ["set", "data", "dataset", "split", "part", "images", "pictures", "faces"];
-/// Folders that may lie between the one given and the classes: those that archives wrap their content in.
-const MAX_WRAPPERS: usize = 3;
+/// What a folder must look like.
+const NEEDED: &str = "it needs one folder per class (neutral, happiness, ...) with PNG, JPEG, WebP, TIFF, GIF, BMP or PNM \
+                      files; labels in tables and in names of files are not read";
 
 /// The pictures of a folder by the part that they lie in.
 #[derive(Debug)]
@@ -33,25 +31,6 @@ struct Pictures {
     valid: Option<Vec<Item>>,
     test: Option<Vec<Item>>,
     equal: EqualFiles,
-}
-
-/// The class folders of a part.
-#[derive(Debug)]
-pub struct PartFolder {
-    /// The folder of the part, for messages.
-    path: PathBuf,
-    /// The class folders with their names.
-    classes: Vec<(String, PathBuf)>,
-}
-
-impl PartFolder {
-    /// The part whose class folders lie in `path`.
-    ///
-    /// # Errors
-    /// Returns an error if the folder cannot be listed.
-    pub fn open(path: PathBuf) -> crate::Result<PartFolder> {
-        Ok(PartFolder { classes: listing::folders(&path)?, path })
-    }
 }
 
 /// Loads a folder of class folders, or of parts that hold class folders, or of class folders that hold parts.
@@ -148,6 +127,11 @@ fn is_among(path: &Path, keys: &HashSet<&str>, equal: &EqualFiles) -> bool {
 /// # Errors
 /// As [`load`].
 pub fn part(folder: &Path, classes: &ClassNames, split: Split) -> crate::Result<Option<Part>> {
+    // Nothing is read that [`load`] reads again: what is left out would be told twice.
+    let (_, [_, valid, test]) = find_parts(folder, classes)?;
+    if valid.is_none() && (split == Split::Valid || test.is_none()) {
+        return Ok(None);
+    }
     let Pictures { train, valid, test, equal } = read_parts(folder, classes)?;
     let (items, trained) = match (split, valid, test) {
         (_, None, None) | (Split::Valid, None, _) => return Ok(None),
@@ -220,32 +204,8 @@ fn split_by_class(items: Vec<Item>) -> (Vec<Item>, Vec<Item>) {
     })
 }
 
-/// The part that a folder's name stands for.
-fn part_named(name: &str) -> Option<Split> {
-    let name = name.to_lowercase();
-    let words = name.split([' ', '_', '-', '.']).filter(|word| !word.is_empty() && !PART_FILLERS.contains(word));
-    let [word] = words.collect::<Vec<_>>()[..] else { return None };
-    PARTS.iter().find(|(_, names)| names.contains(&word)).map(|(split, _)| *split)
-}
-
 fn read_parts(folder: &Path, classes: &ClassNames) -> crate::Result<Pictures> {
-    let folder = unwrapped(folder, classes)?;
-    let found = listing::folders(&folder)?;
-    let parts = if found.iter().any(|(name, _)| part_named(name).is_some()) {
-        let [train, valid, test] = by_part(&found)?.map(|path| path.map(PartFolder::open).transpose());
-        [train?, valid?, test?]
-    } else {
-        match parts_in_classes(&folder, &found)? {
-            Some(parts) => parts,
-            None => [Some(PartFolder { path: folder.clone(), classes: found }), None, None],
-        }
-    };
-    if parts[0].is_none() {
-        let path = folder.display();
-        return Err(Error::BadInput(format!(
-            "{path}: no folder train beside the other parts; give a folder with train, and valid or test"
-        )));
-    }
+    let (folder, parts) = find_parts(folder, classes)?;
     let there = parts.each_ref().map(Option::is_some);
     let parts: Vec<PartFolder> = parts.into_iter().flatten().collect();
     let mut read = pictures(&folder, &parts, classes)?.into_iter();
@@ -278,86 +238,6 @@ fn warn_of_two_classes(folder: &Path, parts: &[Vec<Item>], equal: &EqualFiles) {
     }
 }
 
-/// The folder of each part, in the order of [`PARTS`].
-fn by_part(found: &[(String, PathBuf)]) -> crate::Result<[Option<PathBuf>; 3]> {
-    let mut parts = [const { None }; 3];
-    for (name, path) in found {
-        let split = part_named(name).ok_or_else(|| {
-            let advice = "only train, valid and test are read here; move or remove it";
-            Error::BadInput(format!("{}: folder {name:?} is not a part; {advice}", path.display()))
-        })?;
-        if let Some(other) = parts[split as usize].replace(path.clone()) {
-            let (path, other) = (path.display(), Path::display(&other));
-            return Err(Error::BadInput(format!("{path} and {other} are the same part; keep one of them")));
-        }
-    }
-    Ok(parts)
-}
-
-/// The folders in a class folder: names are not those of classes, so they may differ by case alone.
-fn subfolders(folder: &Path) -> crate::Result<Vec<(String, PathBuf)>> {
-    let named = |path: PathBuf| (path.file_name().unwrap_or_default().to_string_lossy().into_owned(), path);
-    Ok(listing::entries(folder)?.into_iter().filter(|path| path.is_dir()).map(named).collect())
-}
-
-/// The parts of class folders that hold the folders of parts; `None` if they hold none.
-fn parts_in_classes(folder: &Path, found: &[(String, PathBuf)]) -> crate::Result<Option<[Option<PartFolder>; 3]>> {
-    let below = found.iter().map(|(_, path)| subfolders(path)).collect::<crate::Result<Vec<_>>>()?;
-    let is_train = |(name, _): &(String, PathBuf)| part_named(name) == Some(Split::Train);
-    let first = match below.iter().position(|below| below.iter().any(is_train)) {
-        Some(first) => first,
-        None => {
-            // A folder called val or test may be that of a person or a session, unless every class has such folders alone.
-            let are_parts = |below: &Vec<(String, PathBuf)>| below.iter().all(|(name, _)| part_named(name).is_some());
-            let Some(first) = below.iter().position(|below| !below.is_empty()) else { return Ok(None) };
-            let has_pictures = |path: &PathBuf| listing::pictures(path).map(|pictures| !pictures.is_empty());
-            for ((_, path), below) in found.iter().zip(&below) {
-                if !are_parts(below) || has_pictures(path)? {
-                    return Ok(None);
-                }
-            }
-            first
-        }
-    };
-    let mut parts = [const { None }; 3];
-    for ((name, path), below) in found.iter().zip(&below) {
-        let outside = listing::pictures(path)?.len();
-        if outside > 0 {
-            let (path, first) = (path.display(), &found[first].0);
-            let advice = "move them into one of these";
-            return Err(Error::BadInput(format!(
-                "{path}: {outside} pictures outside the parts that class folder {first:?} has; {advice}"
-            )));
-        }
-        // A class without pictures counts to the training part, so that it is named.
-        let of_class = if below.is_empty() { [Some(path.clone()), None, None] } else { by_part(below)? };
-        for ((part, (_, names)), of_class) in parts.iter_mut().zip(PARTS).zip(of_class) {
-            let new = || PartFolder { path: folder.join("*").join(names[0]), classes: Vec::new() };
-            if let Some(of_class) = of_class {
-                part.get_or_insert_with(new).classes.push((name.clone(), of_class));
-            }
-        }
-    }
-    Ok(Some(parts))
-}
-
-/// The folder with the classes or parts: `folder`, or the one below it that an archive wrapped its content in.
-fn unwrapped(folder: &Path, classes: &ClassNames) -> crate::Result<PathBuf> {
-    let mut folder = folder.to_owned();
-    for _ in 0..MAX_WRAPPERS {
-        let found = listing::folders(&folder)?;
-        let [(name, path)] = &found[..] else { break };
-        if part_named(name).is_some() || classes.knows(name) {
-            break;
-        }
-        if listing::folders(path)?.is_empty() {
-            break;
-        }
-        folder = path.clone();
-    }
-    Ok(folder)
-}
-
 /// Whether a folder is that of a part or a person rather than of a class: its name is not a class, and those in it are.
 fn holds_classes(name: &str, path: &Path, classes: &ClassNames) -> bool {
     let is_class = |(name, _): &(String, PathBuf)| classes.knows(name);
@@ -375,9 +255,13 @@ pub fn pictures(folder: &Path, parts: &[PartFolder], classes: &ClassNames) -> cr
     let labels = classes.labels(&names).map_err(|reason| {
         let mut all = parts.iter().flat_map(|part| &part.classes);
         if let Some((name, path)) = all.find(|(name, path)| holds_classes(name, path, classes)) {
-            let advice =
-                "call the parts of a set train, valid and test, or put class folders first, as in happiness/anna";
+            let advice = "give this folder if it is the set, call the parts of a set train, valid and test, or put class \
+                          folders first, as in happiness/anna";
             return Error::BadInput(format!("{}: {name:?} is not a class but holds classes; {advice}", path.display()));
+        }
+        if names.iter().all(|name| class_names::is_of_no_class(name)) {
+            let names = names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(" and ");
+            return Error::BadInput(format!("{}: {names} tell no class; {NEEDED}", folder.display()));
         }
         let is_named = |name: &str| reason.starts_with(&format!("unknown class {name:?}"));
         let place = parts.iter().find(|part| part.classes.iter().any(|(name, _)| is_named(name)));
@@ -411,12 +295,14 @@ pub fn pictures(folder: &Path, parts: &[PartFolder], classes: &ClassNames) -> cr
         }
         read.push(items);
     }
-    left_out.warn(folder);
     if let Some(part) = parts.iter().zip(&read).find(|(_, items)| items.is_empty()).map(|(part, _)| part) {
-        let advice =
-            "it needs one folder per class (neutral, happiness, ...) with PNG, JPEG, WebP, TIFF, GIF, BMP or PNM files";
-        return Err(Error::BadInput(format!("{}: no pictures found; {advice}", part.path.display())));
+        let others = if left_out.is_empty() { String::new() } else { format!(" ({left_out})") };
+        return Err(Error::BadInput(format!(
+            "{}: no pictures found in class folders{others}; {NEEDED}",
+            part.path.display()
+        )));
     }
+    left_out.warn(folder);
     if !empty.is_empty() {
         tracing::warn!("{}: class folders without pictures: {}", folder.display(), empty.join(", "));
     }

@@ -20,8 +20,19 @@ const MAX_REASONS: usize = 8;
 /// Endings of archives, in which pictures may still be.
 const ARCHIVES: [&str; 8] = [".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar"];
 /// What systems and archivers leave beside pictures, in lower case; it is passed over without a word.
-const JUNK: [&str; 8] =
-    ["__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "@eadir", "$recycle.bin", "lost+found", "icon\r"];
+const JUNK: [&str; 11] = [
+    "__macosx",
+    "thumbs.db",
+    "ehthumbs.db",
+    "desktop.ini",
+    "@eadir",
+    "#recycle",
+    "$recycle.bin",
+    "system volume information",
+    "lost+found",
+    "__pycache__",
+    "icon\r",
+];
 
 /// Files that are not read, counted by reason.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -40,6 +51,11 @@ impl LeftOut {
         other.0.into_iter().for_each(|(reason, count)| self.add(reason, count));
     }
 
+    /// Whether no file is left out.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Drops files of these reasons from the count, because they are read in another way.
     pub fn forget(&mut self, reasons: &[&str]) {
         self.0.retain(|reason, _| !reasons.contains(&reason.as_str()));
@@ -47,7 +63,7 @@ impl LeftOut {
 
     /// Logs one line that says what of `place` is left out, if anything is.
     pub fn warn(&self, place: &Path) {
-        if !self.0.is_empty() {
+        if !self.is_empty() {
             tracing::warn!("{}: {self}", place.display());
         }
     }

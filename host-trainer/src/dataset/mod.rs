@@ -97,13 +97,27 @@ impl FromStr for Source {
             "affectnet" => Source::AffectNet(path()),
             "kdef" => Source::Posed(posed::Posed::Kdef, path()),
             "jaffe" => Source::Posed(posed::Posed::Jaffe, path()),
-            _ => return Err(format!("unknown data set {kind:?}; give one of {SOURCES}")),
+            _ => return Err(unknown_kind(text, kind)),
         };
         match (rest, kind) {
             ("", "fer2013") => Err("fer2013:FILE.csv needs a file".into()),
             ("", _) => Err(format!("{kind}:DIR needs a folder")),
             _ => Ok(source),
         }
+    }
+}
+
+/// What is wrong with `text`, which begins with no known kind: often it is the path alone.
+fn unknown_kind(text: &str, kind: &str) -> String {
+    let path = Path::new(text);
+    let meant = match (path.is_dir(), path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("csv"))) {
+        (true, _) => Some(format!("folder:{text} if it has one folder per class")),
+        (false, true) if path.is_file() => Some(format!("fer2013:{text} if it is FER2013's table")),
+        _ => None,
+    };
+    match meant {
+        Some(meant) => format!("no kind of data set before the path; write {meant}, or one of {SOURCES}"),
+        None => format!("unknown data set {kind:?}; give one of {SOURCES}"),
     }
 }
 

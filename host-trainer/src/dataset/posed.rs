@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use expression_core::Label;
 
 use super::cut::Finder;
-use super::{Collection, Sample, folds, listing, sample};
+use super::{Collection, Sample, folder, folds, listing, sample};
 use crate::error::Error;
 
 /// A set of posed faces.
@@ -46,16 +46,11 @@ pub fn collect(folder: &Path, posed: Posed, count: usize) -> crate::Result<Colle
             None => left_out.add(format!("whose name is not one of {}'s", posed.name()), 1),
         }
     }
-    left_out.warn(folder);
     if shots.is_empty() {
-        let message = format!(
-            "{}: no picture of {}; its files are named like {}",
-            folder.display(),
-            posed.name(),
-            posed.example()
-        );
-        return Err(Error::BadInput(message));
+        let advice = folder::advice(folder, &format!("its files are named like {}", posed.example()));
+        return Err(Error::BadInput(format!("{}: no picture of {}; {advice}", folder.display(), posed.name())));
     }
+    left_out.warn(folder);
     let finder = Finder::open()?;
     let (samples, skipped) = sample::read_all(
         &shots,

@@ -9,7 +9,7 @@ use expression_core::Label;
 
 use super::class_names::Numbering;
 use super::cut::Finder;
-use super::{Collection, Fold, Sample, sample, table};
+use super::{Collection, Fold, Sample, folder, sample, table};
 use crate::error::Error;
 
 /// Where the list of labels may lie; the first spelling is that of the owners.
@@ -40,8 +40,8 @@ pub fn collect(folder: &Path) -> crate::Result<Collection> {
     let list =
         |root: &PathBuf| Some((root.clone(), LISTS.iter().map(|list| root.join(list)).find(|list| list.is_file())?));
     let (root, list) = roots.iter().find_map(list).ok_or_else(|| {
-        let place = folder.display();
-        Error::BadInput(format!("{place}: no {}; give the folder basic of RAF-DB, with EmoLabel and Image", LISTS[0]))
+        let advice = folder::advice(folder, "give the folder basic of RAF-DB, with EmoLabel and Image");
+        Error::BadInput(format!("{}: no {}; {advice}", folder.display(), LISTS[0]))
     })?;
     let rows = rows(&list)?;
     let (aligned, original) = (root.join("Image/aligned"), root.join("Image/original"));

@@ -205,11 +205,25 @@ pub fn read_all<T: Sync>(
     path: impl Fn(&T) -> PathBuf + Sync,
     sample: impl Fn(&T, &Path, Picture) -> Result<Sample, String> + Sync,
 ) -> (Vec<Sample>, Vec<String>) {
+    let (samples, skipped) = read_unlogged(items, path, sample);
+    skipped.iter().take(MAX_NAMED).for_each(|reason| tracing::warn!("skipped: {reason}"));
+    if let Some(more @ 1..) = skipped.len().checked_sub(MAX_NAMED) {
+        tracing::warn!("skipped: {more} more pictures that could not be read");
+    }
+    (samples, skipped)
+}
+
+/// As [`read_all`], for pictures that are read elsewhere too: the unreadable ones are logged there.
+pub fn read_unlogged<T: Sync>(
+    items: &[T],
+    path: impl Fn(&T) -> PathBuf + Sync,
+    sample: impl Fn(&T, &Path, Picture) -> Result<Sample, String> + Sync,
+) -> (Vec<Sample>, Vec<String>) {
     let room = memory::available().map_or(u64::MAX, |bytes| bytes / PART_OF_MEMORY);
     read_within(room, items, path, sample)
 }
 
-/// As [`read_all`], with pictures of at most `room` bytes in all.
+/// As [`read_unlogged`], with pictures of at most `room` bytes in all.
 fn read_within<T: Sync>(
     room: u64,
     items: &[T],
@@ -247,10 +261,6 @@ fn read_within<T: Sync>(
             Ok(sample) => samples.push(sample),
             Err(reason) => skipped.push(reason),
         }
-    }
-    skipped.iter().take(MAX_NAMED).for_each(|reason| tracing::warn!("skipped: {reason}"));
-    if let Some(more @ 1..) = skipped.len().checked_sub(MAX_NAMED) {
-        tracing::warn!("skipped: {more} more pictures that could not be read");
     }
     (samples, skipped)
 }

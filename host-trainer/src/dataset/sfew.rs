@@ -24,6 +24,7 @@ pub fn collect(folder: &Path) -> crate::Result<Collection> {
         (parts, Some(Finder::open()?))
     } else {
         let advice = "give the folder that holds Train and Val, or Train_Aligned_Faces and Val_Aligned_Faces";
+        let advice = folder::advice(folder, advice);
         return Err(Error::BadInput(format!("{}: a part of SFEW is missing; {advice}", folder.display())));
     };
     let (mut samples, mut skipped, mut ends) = (Vec::new(), Vec::new(), Vec::new());

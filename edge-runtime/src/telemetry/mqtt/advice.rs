@@ -10,6 +10,10 @@ use super::session::{Broken, SETTLING};
 /// says it.
 pub fn advice(why: &Broken, tls: bool, lasted: Option<Duration>) -> &'static str {
     use std::io::ErrorKind::{ConnectionAborted, ConnectionReset, InvalidData, UnexpectedEof};
+    if why.to_string().contains("payload size limit exceeded") {
+        return "; a message under the prefix is too large for the name of a run or a request to pause: remove it from the broker, and \
+                give this program a prefix of its own";
+    }
     match lasted {
         Some(lasted) if lasted < SETTLING => {
             return "; the broker accepted the connection and ended it at once: check that its access list lets this user publish and \
@@ -19,11 +23,18 @@ pub fn advice(why: &Broken, tls: bool, lasted: Option<Duration>) -> &'static str
         None => {}
     }
     let Broken::Connection(error) = why else { return "" };
-    // One that speaks TLS and one that does not take each other's first bytes for damage, or hang up.
+    // One that speaks TLS and one that does not take each other's first bytes for damage, or hang up. So do WebSockets, and brokers of
+    // MQTT 5 alone.
     let confused = match error {
         ConnectionError::ConnectionRefused(
             ConnectReturnCode::NotAuthorized | ConnectReturnCode::BadUserNamePassword,
         ) => return "; check the user in --mqtt mqtt://USER@HOST and the password in --mqtt-password-file",
+        ConnectionError::ConnectionRefused(ConnectReturnCode::RefusedProtocolVersion) => {
+            return "; let the broker accept MQTT 3.1.1, which this program speaks";
+        }
+        ConnectionError::ConnectionRefused(ConnectReturnCode::BadClientId) => {
+            return "; let the broker accept client ids that begin with edge-runtime-";
+        }
         ConnectionError::Io(error) => {
             matches!(error.kind(), ConnectionAborted | ConnectionReset | InvalidData | UnexpectedEof)
         }
@@ -33,11 +44,16 @@ pub fn advice(why: &Broken, tls: bool, lasted: Option<Duration>) -> &'static str
         _ => false,
     };
     let said = error.to_string();
+    if said.contains("CertificateRequired") {
+        return "; the broker asks for a client's certificate, which this program has not: let it ask for a user and a password";
+    }
     match (confused && !said.contains("certificate"), tls) {
         (false, true) => advice_on_certificate(&said),
         (false, false) => "",
         (true, true) => "; if the broker has no TLS on this port, write mqtt://",
-        (true, false) => "; if the broker wants TLS on this port, write mqtts://",
+        (true, false) => {
+            "; the broker must speak MQTT 3.1.1 without WebSockets on this port; if it wants TLS there, write mqtts://"
+        }
     }
 }
 
@@ -66,6 +82,10 @@ mod tests {
         let of = |error: ConnectionError, tls| advice(&Broken::Connection(error), tls, None);
         let refused = || ConnectionError::ConnectionRefused(ConnectReturnCode::NotAuthorized);
         assert!(of(refused(), false).contains("--mqtt-password-file"));
+        let version = ConnectionError::ConnectionRefused(ConnectReturnCode::RefusedProtocolVersion);
+        assert!(of(version, true).contains("MQTT 3.1.1"));
+        let id = ConnectionError::ConnectionRefused(ConnectReturnCode::BadClientId);
+        assert!(of(id, false).contains("edge-runtime-"));
         let closed = |kind: std::io::ErrorKind| ConnectionError::Io(kind.into());
         assert!(of(closed(std::io::ErrorKind::UnexpectedEof), true).ends_with("write mqtt://"));
         assert!(of(closed(std::io::ErrorKind::ConnectionReset), false).ends_with("write mqtts://"));
@@ -73,6 +93,9 @@ mod tests {
         assert_eq!(advice(&Broken::Silent, false, None), "");
         assert!(advice(&Broken::Silent, false, Some(Duration::ZERO)).contains("access list"));
         assert_eq!(advice(&Broken::Silent, false, Some(SETTLING)), "");
+        let large =
+            Broken::Connection(ConnectionError::Io(std::io::Error::other("payload size limit exceeded: 20020")));
+        assert!(advice(&large, false, Some(Duration::ZERO)).contains("too large"));
         let certificate = |words: &str| {
             let text = format!("invalid peer certificate: {words}");
             of(ConnectionError::Io(std::io::Error::other(text)), true)
@@ -82,5 +105,7 @@ mod tests {
         assert!(certificate("certificate not valid for name \"h\"").contains("mqtts://NAME"));
         assert!(certificate("certificate expired: ...").contains("clock"));
         assert_eq!(certificate("BadEncoding"), "");
+        let alert = std::io::Error::new(std::io::ErrorKind::InvalidData, "received fatal alert: CertificateRequired");
+        assert!(of(ConnectionError::Io(alert), true).contains("a user and a password"));
     }
 }

@@ -16,7 +16,7 @@ use super::advice::advice;
 use super::discovery;
 use super::identity::Identity;
 use super::options::BrokerOptions;
-use super::session::{Broken, SETTLING, Session, is_refused};
+use super::session::{Broken, ECHO, SETTLING, Session, is_refused};
 use crate::telemetry::backlog::{Backlog, BacklogEntry};
 use crate::telemetry::hub::Hub;
 use crate::telemetry::message::{self, Status};
@@ -88,6 +88,8 @@ struct Publishing {
     introduced: bool,
     /// Whether it was said that the broker refuses subscriptions.
     refused: Arc<AtomicBool>,
+    /// Whether the name of this run was published on this connection, and it was not looked yet whether it came back.
+    is_to_come_back: bool,
 }
 
 impl Publishing {
@@ -98,7 +100,8 @@ impl Publishing {
         page: Option<String>,
     ) -> Publishing {
         let identity = Identity::new(&hub.about.source, options.address.prefix.as_deref());
-        Publishing { options, hub, backlog, identity, page, introduced: false, refused: Arc::default() }
+        let refused = Arc::default();
+        Publishing { options, hub, backlog, identity, page, introduced: false, refused, is_to_come_back: false }
     }
 
     /// Has the backlog find out where it begins. Were it asked for the first time on a connection, what was recorded before
@@ -127,6 +130,22 @@ impl Publishing {
             "mqtt: another program publishes under {} and has taken over, so this one stops publishing; give each a prefix of \
              its own (--mqtt mqtt://HOST/PREFIX) and restart",
             self.identity.prefix(),
+        );
+        tracing::warn!("{text}");
+        self.hub.note(&text);
+    }
+
+    /// Says so if the name of this run did not come back, because nothing else may arrive then: a broker of MQTT 3.1.1 has no way to
+    /// refuse a message, so it acknowledges what it drops.
+    fn warn_of_dropping(&mut self, publisher: &watch::Receiver<Option<Vec<u8>>>) {
+        let is_looked_for = std::mem::take(&mut self.is_to_come_back) && !self.refused.load(Relaxed);
+        if !is_looked_for || publisher.borrow().as_deref() == Some(self.identity.run.as_bytes()) {
+            return;
+        }
+        let prefix = self.identity.prefix();
+        let text = format!(
+            "mqtt: the broker does not give back what is published under {prefix}, so it may drop the records too: brokers \
+             acknowledge what their access list forbids; let this user write and read {prefix}/#"
         );
         tracing::warn!("{text}");
         self.hub.note(&text);
@@ -194,6 +213,7 @@ impl Publishing {
         tokio::select! {
             _ = stopped.wait_for(|stop| *stop) => {
                 let _ = timeout(FAREWELL, self.publish_rest(&session)).await;
+                self.warn_of_dropping(&publisher);
                 let _ = timeout(FAREWELL, self.say_farewell(&session, driver)).await;
                 Ok(())
             }
@@ -236,7 +256,8 @@ impl Publishing {
         mut publisher: watch::Receiver<Option<Vec<u8>>>,
     ) -> Result<std::convert::Infallible, Broken> {
         let topics = self.identity.topics.clone();
-        if !self.introduced {
+        let introduces = !self.introduced;
+        if introduces {
             session.retained(&topics.run, self.identity.run.clone()).await?;
             self.introduced = true;
         }
@@ -245,6 +266,7 @@ impl Publishing {
             session.client.subscribe(&topics.pause, QoS::AtLeastOnce).await?;
         }
         let _ = timeout(SETTLING, publisher.wait_for(Option::is_some)).await;
+        self.is_to_come_back = introduces;
         if let Some(prefix) = &self.options.discovery {
             let page = self.page.as_deref();
             let announced =
@@ -256,6 +278,7 @@ impl Publishing {
         session.retained(&topics.status, "online".into()).await?;
         let mut told: Option<(Status, Instant)> = None;
         let mut is_first_look = true;
+        let subscribed = Instant::now();
         loop {
             // The same name may come again after it was answered, so what counts is that something came.
             if std::mem::take(&mut is_first_look) || publisher.has_changed().unwrap_or(false) {
@@ -264,6 +287,9 @@ impl Publishing {
                 if heard.as_ref().is_some_and(is_earlier) {
                     session.retained(&topics.run, self.identity.run.clone()).await?;
                 }
+            }
+            if subscribed.elapsed() >= ECHO {
+                self.warn_of_dropping(&publisher);
             }
             let status = Status::new(&self.hub);
             let due = told.as_ref().is_none_or(|(last, at)| {

@@ -8,6 +8,9 @@ use tokio::time::timeout;
 /// How long a new connection waits to hear whether another run has taken over.
 pub const SETTLING: Duration = Duration::from_millis(500);
 
+/// How long the name of a run that was published may take to come back.
+pub const ECHO: Duration = Duration::from_secs(5);
+
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
 pub enum Broken {

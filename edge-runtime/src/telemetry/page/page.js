@@ -20,10 +20,13 @@ const percent = (value) => Math.round(value * 100) + " %";
 const token = new URLSearchParams(location.search).get("token");
 if (location.search) history.replaceState(null, "", location.pathname);
 
-// Relative, so that the page works under any path of a reverse proxy.
+// Relative, so that the page works under any path of a reverse proxy. A proxy that takes its own path off may show the page without
+// the slash at the end, where a relative address would lead out of that path.
+const base = location.pathname.endsWith("/") ? "" : location.origin + location.pathname + "/";
+if (base) document.querySelector("link[rel=icon]").href = base + "icon.svg";
 function address(path, query = {}) {
   const all = new URLSearchParams({ ...query, ...(token && { token }) }).toString();
-  return all ? path + "?" + all : path;
+  return base + (all ? path + "?" + all : path);
 }
 
 const time = (text) => new Date(text).toLocaleTimeString();

@@ -32,7 +32,7 @@ fn common_spellings_are_read() {
     ] {
         assert_eq!(labels(&ClassNames::Common, &[name]), Ok(vec![Some(label)]), "{name}");
     }
-    assert_eq!(labels(&ClassNames::Common, &["unknown", "Not_a_face"]), Ok(vec![None, None]));
+    assert_eq!(labels(&ClassNames::Common, &["unknown", "Not_a_face", "Unlabeled"]), Ok(vec![None; 3]));
     for name in ["bored", "not happy", "happy sad", "x", "", "sid", "tearful", "danger", "paula", "walking"] {
         let error = labels(&ClassNames::Common, &["fear", name]).unwrap_err();
         assert!(error.contains(&format!("{name:?}")) && error.contains("--classes"), "{error}");
@@ -62,6 +62,17 @@ fn numbers_are_those_of_a_known_set_or_refused() {
     let affectnet: ClassNames = "affectnet".parse().unwrap();
     assert_eq!(labels(&affectnet, &["0", "6", "7"]).unwrap()[1..], [Some(Label::Anger), Some(Label::Contempt)]);
     assert!(labels(&affectnet, &["8"]).is_err());
+    let words = ["class006", "Label 7", "1_emotion", "02", "3 "];
+    let expected = [Label::Anger, Label::Contempt, Label::Happiness, Label::Sadness, Label::Surprise].map(Some);
+    assert_eq!(labels(&affectnet, &words), Ok(expected.to_vec()));
+    for name in ["images 1", "-1", "1.5", "p3", "class", "1 2"] {
+        assert!(labels(&affectnet, &[name]).is_err(), "{name}");
+    }
+    // It is not clear whose numbers these are.
+    let names: Vec<String> = (1..8).map(|number| format!("class{number:03}")).collect();
+    let error = first(&names).unwrap_err();
+    assert!(error.contains("classes numbered 1, 2, 3, 4, 5, 6, 7: give --classes"), "{error}");
+    assert_eq!(labels(&"AffectNet".parse().unwrap(), &["0"]), Ok(vec![Some(Label::Neutral)]));
     for (name, of_two) in [("affectnet", Label::Sadness), ("ferplus", Label::Surprise), ("ck-plus", Label::Contempt)] {
         assert_eq!(labels(&name.parse().unwrap(), &["2"]), Ok(vec![Some(of_two)]), "{name}");
     }

@@ -54,6 +54,7 @@ fn pictures_of_every_format_and_depth_count_and_the_rest_is_told() {
         "happy/notes.txt",
         "happy/raw.heic",
         "__MACOSX/happy/a.png",
+        "System Volume Information/a.png",
         "sad/e.jpg",
         "unknown/f.bmp",
     ]);
@@ -70,9 +71,13 @@ fn pictures_of_every_format_and_depth_count_and_the_rest_is_told() {
 
 #[test]
 fn parts_by_their_usual_names_in_any_case() {
-    for (train, valid, test) in
-        [("train", "val", "test"), ("Training Set", "Validation_data", "Testing"), ("TRAINING", "valid", "test-set")]
-    {
+    for (train, valid, test) in [
+        ("train", "val", "test"),
+        ("Training Set", "Validation_data", "Testing"),
+        ("TRAINING", "valid", "test-set"),
+        ("Training", "PublicTest", "PrivateTest"),
+        ("train_class", "val_class", "private test"),
+    ] {
         let of = |part: &str, count| classes(&[&format!("{part}/happy"), &format!("{part}/sad")], count);
         let (train, valid, test) = (of(train, 20), of(valid, 4), of(test, 6));
         let make = |parts: &[&Vec<String>]| {
@@ -119,6 +124,15 @@ fn what_is_not_understood_is_refused_with_what_to_write() {
     assert_refused(load(&fetched, &ClassNames::Common).and_then(DataSet::checked), &told);
     let empty = set(&["happy/notes.txt"]);
     assert_refused(load(&empty, &ClassNames::Common), &["no pictures found"]);
+    // As tools for labelling export them: the labels are in tables, or in files beside the pictures.
+    let flat = set(&["train/a.png", "train/b.png", "train/_annotations.csv", "test/c.png"]);
+    let told = ["train: no pictures found in class folders (3 files left out: 3 pictures outside", "labels in tables"];
+    assert_refused(load(&flat, &ClassNames::Common), &told);
+    let yolo = set(&["train/images/a.png", "train/labels/a.txt", "test/images/b.png", "test/labels/b.txt"]);
+    assert_refused(load(&yolo, &ClassNames::Common), &["\"images\" and \"labels\" tell no class", "folder per class"]);
+    let beside = set_of(&["data/train/happy", "data/train/sad", "data/test/happy", "data/test/sad", "scripts/x"], 5);
+    let told = format!("give --data folder:{}", beside.path().join("data").display());
+    assert_refused(load(&beside, &ClassNames::Common), &["not a class but a set with parts", &told]);
 }
 
 #[test]
@@ -281,4 +295,8 @@ fn what_a_set_lacks_or_has_twice_is_told_in_one_line_each() {
     assert_eq!(said.lines().count(), 2, "{said}");
     assert!(said.contains("class folders without pictures: anger, fear"), "{said}");
     assert!(said.contains("3 pictures are in two classes, such as happy/0.png and sad/0.png"), "{said}");
+    // Also if a part is measured that has no folder of its own.
+    let source: Source = format!("folder:{}", folder.path().display()).parse().unwrap();
+    let said = logged(|| drop(super::super::part(&source, Split::Test, REQUEST).unwrap()));
+    assert_eq!(said.matches("class folders without pictures").count(), 1, "{said}");
 }

@@ -133,5 +133,8 @@ fn sources_and_protocols_are_read_as_they_are_written() {
         assert_eq!(text.parse::<Protocol>().unwrap().to_string(), text);
     }
     assert!("tfd:".parse::<Source>().is_err() && "ck+:a".parse::<Source>().is_err());
+    let folder = tempfile::tempdir().unwrap();
+    let told = folder.path().to_str().unwrap().parse::<Source>().unwrap_err();
+    assert!(told.contains(&format!("write folder:{} if", folder.path().display())), "{told}");
     assert!("ck-plus".parse::<Protocol>().is_err() && "folds:1".parse::<Protocol>().is_err());
 }
