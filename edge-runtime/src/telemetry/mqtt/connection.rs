@@ -210,6 +210,7 @@ impl Publishing {
         let session = Session { client, patience: self.options.patience };
         let own = self.identity.clone();
         let another = |run: &Option<Vec<u8>>| run.as_ref().is_some_and(|run| own.yields_to(run));
+        let mut runs = publisher.clone();
         tokio::select! {
             _ = stopped.wait_for(|stop| *stop) => {
                 let _ = timeout(FAREWELL, self.publish_rest(&session)).await;
@@ -224,7 +225,7 @@ impl Publishing {
                 Err(broken) => Err(broken),
                 Ok(never) => match never {},
             },
-            Ok(_) = publisher.wait_for(another) => {
+            Ok(_) = runs.wait_for(another) => {
                 // In order, so that the last will does not call the other one offline.
                 let leave = async { session.client.disconnect().await.map(|()| driver) };
                 if let Ok(Ok(driver)) = timeout(FAREWELL, leave).await {
