@@ -143,7 +143,8 @@ impl Worker {
     /// Opens the file if it is not open.
     pub fn open(&mut self) -> Result<(), Failure> {
         if self.store.is_none() {
-            self.store = Some(Store::open(&self.path, &self.config, &self.session, self.started)?);
+            let opened = Store::open(&self.path, &self.config, &self.session, self.started);
+            self.store = Some(opened.map_err(|failure| failure.or_confined(&self.path))?);
         }
         Ok(())
     }
@@ -225,15 +226,26 @@ impl Worker {
         self.pause = (self.pause * 2).min(self.config.retry);
         let now = clock::now();
         let mut state = self.shared.lock();
-        if state.failing.is_none() {
+        // A disk that was waited for has come, and is of no use to this run: that is said even while writing fails already.
+        let is_news = match &state.failing {
+            None => true,
+            Some(failing) => failure.kind == Kind::Confined && failing.message != failure.message,
+        };
+        if is_news {
             let (path, kib) = (self.path.display(), self.config.queue_bytes >> 10);
             let advice = failure.kind.advice();
             tracing::warn!(
                 "cannot write the journal {path}: {failure}; {advice}; until then up to {kib} KiB of records wait in memory"
             );
-            let event = Event::WritingFailed { cause: failure.kind.name().into(), message: failure.message.clone() };
-            state.record(now, event);
-            state.failing = Some(Failing { since_ns: now.monotonic_ns, message: failure.message.clone() });
+        }
+        let message = failure.message.clone();
+        match &mut state.failing {
+            Some(failing) => failing.message = message,
+            None => {
+                let event = Event::WritingFailed { cause: failure.kind.name().into(), message: message.clone() };
+                state.record(now, event);
+                state.failing = Some(Failing { since_ns: now.monotonic_ns, message });
+            }
         }
     }
 
