@@ -67,7 +67,7 @@ pub struct Live {
 enum State {
     Running(Box<dyn Stream>, Instant),
     Resting(Instant, Option<Box<dyn Stream>>),
-    Opening(Receiver<Result<Box<dyn Stream>, CameraError>>),
+    Opening(Receiver<Result<Box<dyn Stream>, CameraError>>, Instant),
     Ended,
 }
 
@@ -314,7 +314,7 @@ impl Live {
         };
         match thread::Builder::new().name("camera".into()).spawn(open) {
             Ok(_) => {
-                self.state = State::Opening(receiver);
+                self.state = State::Opening(receiver, Instant::now());
                 Next::Waiting
             }
             Err(error) => self.lose(format!("cannot start a thread: {error}")),
@@ -322,7 +322,7 @@ impl Live {
     }
 
     fn wait_for_opening(&mut self) -> Next {
-        let State::Opening(receiver) = &self.state else { return Next::Waiting };
+        let State::Opening(receiver, since) = &self.state else { return Next::Waiting };
         match receiver.recv_timeout(MAX_WAIT) {
             Ok(Ok(stream)) => {
                 self.description = stream.describe();
@@ -332,6 +332,12 @@ impl Live {
                 Next::Waiting
             }
             Ok(Err(error)) => self.lose(error.to_string()),
+            // The thread that opens it cannot be ended, so it is waited for on.
+            Err(RecvTimeoutError::Timeout) if since.elapsed() >= self.first_frame && !self.lost => {
+                self.lost = true;
+                let reason = format!("{} has not been opened within {:.1?}", self.description, self.first_frame);
+                Next::Lost { reason }
+            }
             Err(RecvTimeoutError::Timeout) => Next::Waiting,
             Err(RecvTimeoutError::Disconnected) => self.lose("the thread that opens the camera failed".into()),
         }
@@ -347,7 +353,7 @@ impl Source for Live {
         let next = match self.state {
             State::Running(..) => self.run(frame)?,
             State::Resting(..) => self.rest(),
-            State::Opening(_) => self.wait_for_opening(),
+            State::Opening(..) => self.wait_for_opening(),
             State::Ended => Next::End,
         };
         self.asked = Instant::now();

@@ -362,5 +362,10 @@ fn an_opening_that_hangs_does_not_hold_the_caller() {
     for _ in 0..3 {
         assert_eq!(live.next(&mut Frame::default()).unwrap(), Next::Waiting);
     }
+    // It is told once, and waited for on.
+    live.first_frame = Duration::from_millis(1);
+    let reason = "hangs has not been opened within 1.0ms".to_owned();
+    assert_eq!(live.next(&mut Frame::default()).unwrap(), Next::Lost { reason });
+    assert_eq!(live.next(&mut Frame::default()).unwrap(), Next::Waiting);
     drop(sender);
 }
