@@ -70,11 +70,11 @@ impl Worker {
                 continue;
             };
             self.look_at_the_clock();
-            let mut written = self.write_all();
+            let mut written = self.attempt();
             for _ in 1..if closing { CLOSING_ATTEMPTS } else { 1 } {
                 if !written {
                     std::thread::sleep(FIRST_RETRY);
-                    written = self.write_all();
+                    written = self.attempt();
                 }
             }
             self.shared.settle(ticket, written);
@@ -113,6 +113,14 @@ impl Worker {
             self.shared.synchronised.store(synchronised, Ordering::Relaxed);
             self.shared.lock().record(now, Event::ClockChanged { synchronised, step_ms });
         }
+    }
+
+    /// [`Worker::write_all`], and meanwhile others can see how long it takes.
+    fn attempt(&mut self) -> bool {
+        self.shared.lock().attempt = Some(Instant::now());
+        let written = self.write_all();
+        self.shared.lock().attempt = None;
+        written
     }
 
     /// Writes what waits now; true where nothing failed. What comes meanwhile waits for its own commit.
@@ -200,6 +208,7 @@ impl Worker {
         self.next = self.last_commit + self.config.commit_every;
         let now = clock::now();
         let mut state = self.shared.lock();
+        state.attempt = Some(self.last_commit);
         let recovered = state.failing.take().map(|failing| {
             let seconds = now.monotonic_ns.saturating_sub(failing.since_ns) as f64 / 1e9;
             tracing::warn!("the journal is written again after {seconds:.1} s");
