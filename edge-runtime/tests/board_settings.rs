@@ -344,6 +344,12 @@ fn a_variable_with_a_wrong_value_is_named_and_an_empty_one_is_none() {
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert_eq!((refused.status.code(), said.lines().count()), (Some(2), 1), "{said}");
     assert!(said.contains("EDGE_RUNTIME_PREVIEW_RATE=fast: "), "{said}");
+    for board in ["pi4", "/nope.toml"] {
+        let refused = program().args(["config", "show"]).env("EDGE_RUNTIME_BOARD", board).output().unwrap();
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!((refused.status.code(), said.lines().count()), (Some(2), 1), "{said}");
+        assert!(said.contains(&format!("EDGE_RUNTIME_BOARD={board}: ")), "{said}");
+    }
     let output = show(&path, &[], &[("EDGE_RUNTIME_PREVIEW_RATE", ""), ("EDGE_RUNTIME_PREVIEW_RAT", "5")]);
     assert_eq!(line(&stdout(&output), "preview.rate"), "preview.rate = 10  # default");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();

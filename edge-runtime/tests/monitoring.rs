@@ -170,6 +170,33 @@ fn each_alert_fires_for_the_one_board_of_fifty_that_fails_and_for_no_other() {
     run_rule_tests(&tests);
 }
 
+/// `fleet prometheus` gives each target the label `board`, which is the name that people know; a list by hand need not have one.
+#[test]
+fn an_alert_names_the_board_by_its_label_or_else_by_its_address() {
+    if !has_promtool() {
+        return;
+    }
+    let rules = std::fs::read_to_string(monitoring().join("alerts.yml")).unwrap();
+    let summaries: Vec<_> = rules.lines().filter_map(|line| line.trim().strip_prefix("summary: \"")).collect();
+    assert_eq!(summaries.len(), rules.matches("- alert: ").count());
+    assert!(summaries.iter().all(|text| text.starts_with("{{ or $labels.board $labels.instance }} ")), "{summaries:?}");
+    let mut test = "  - name: names\n    interval: 1m\n    input_series:\n".to_owned();
+    for labels in ["instance=\"192.0.2.1:9464\",board=\"hall\"", "instance=\"192.0.2.2:9464\""] {
+        let _ = writeln!(test, "      - series: 'up{{job=\"edge-runtime\",{labels}}}'\n        values: '0+0x9'");
+    }
+    test += "    alert_rule_test:\n      - eval_time: 5m\n        alertname: BoardDown\n        exp_alerts:\n";
+    let of_board_down = rules.split("- alert: BoardDown").nth(1).unwrap();
+    let description = of_board_down.lines().find_map(|line| line.trim().strip_prefix("description: ")).unwrap();
+    for (labels, name) in
+        [("instance: '192.0.2.1:9464', board: hall", "hall"), ("instance: '192.0.2.2:9464'", "192.0.2.2:9464")]
+    {
+        let _ = writeln!(test, "          - exp_labels: {{ job: edge-runtime, severity: critical, {labels} }}");
+        let _ = writeln!(test, "            exp_annotations:\n              summary: '{name} does not answer'");
+        let _ = writeln!(test, "              description: {description}");
+    }
+    run_rule_tests(&test);
+}
+
 /// A rate is compared with that of a day ago, so a day is played, five minutes at a time.
 #[test]
 fn a_board_that_has_become_slow_is_named_unless_it_is_hot_or_paused() {

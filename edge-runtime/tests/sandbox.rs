@@ -4,8 +4,11 @@ use std::fs::{self, File};
 use std::io::ErrorKind::PermissionDenied;
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::symlink;
+use std::sync::mpsc;
 use std::thread;
+use std::time::Duration;
 
+use edge_runtime::journal::{Config, Session, Writer};
 use edge_runtime::sandbox::{InForce, Sandbox};
 
 /// Runs `act` in a thread of its own that is confined; `None` if this kernel cannot confine it.
@@ -96,6 +99,41 @@ fn only_named_ports_are_reached() {
         // A port that is free now, and not named.
         let free = { port(&TcpListener::bind("127.0.0.1:0").unwrap()) };
         assert!(is_denied(TcpListener::bind(("127.0.0.1", free))));
+    });
+}
+
+#[test]
+fn a_disk_that_is_mounted_after_the_start_is_told_by_the_journal() {
+    let folder = folder();
+    let (link, late) = (folder.path().join("inside/journal"), folder.path().join("outside/late"));
+    symlink(late.join("journal"), &link).unwrap();
+    let sandbox = Sandbox { write: vec![folder.path().join("inside")], ..Sandbox::default() };
+    let (mount, mounting) = mpsc::channel::<()>();
+    thread::scope(|scope| {
+        let disk = late.clone();
+        // This thread is not confined. It goes on once the other end is dropped.
+        scope.spawn(move || {
+            _ = mounting.recv();
+            fs::create_dir(disk).unwrap();
+        });
+        let late = &late;
+        confined(&sandbox, move |_| {
+            let writer = Writer::open(&link, Config::default(), Session::here()).unwrap();
+            let failing = || {
+                assert!(!writer.flush(Duration::from_secs(60)));
+                writer.health().failing.unwrap_or_default()
+            };
+            let said = failing();
+            assert!(said.ends_with("and there is no such folder"), "{said}");
+            drop(mount);
+            while !late.exists() {
+                thread::sleep(Duration::from_millis(1));
+            }
+            let said = failing();
+            assert!(said.contains(&format!("the sandbox of this run does not reach {}", late.display())), "{said}");
+            let error = writer.close("test").unwrap_err().to_string();
+            assert!(error.contains("the sandbox of this run") && !error.contains('\n'), "{error}");
+        });
     });
 }
 

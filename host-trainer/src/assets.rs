@@ -14,11 +14,19 @@ pub fn set_folder(folder: PathBuf) {
 /// Returns the folder of downloaded assets: the one that was set, else `EXPRESSION_ASSETS`, else the nearest `.assets` in the
 /// current folder or the program's, or above them.
 pub fn folder() -> PathBuf {
-    FOLDER.get().cloned().or_else(|| env::var_os("EXPRESSION_ASSETS").map(PathBuf::from)).unwrap_or_else(|| {
+    FOLDER.get().cloned().or_else(named).unwrap_or_else(|| {
         let nearest = find(".assets");
         nearest.unwrap_or_else(|| PathBuf::from(".assets"))
     })
 }
+
+/// The folder that the variable names; one that is empty counts as unset.
+pub fn named() -> Option<PathBuf> {
+    env::var_os(VARIABLE).filter(|folder| !folder.is_empty()).map(PathBuf::from)
+}
+
+/// The variable that names the folder of downloaded assets.
+pub const VARIABLE: &str = "EXPRESSION_ASSETS";
 
 /// The bundle that the repository carries; `None` outside of it.
 pub fn shipped_bundle() -> Option<PathBuf> {

@@ -1,5 +1,7 @@
 //! Writes a bundle: graphs, detector, self-test vectors, model card, manifest with hashes. Format: `models/README.md`.
 
+pub mod gain;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -48,7 +50,7 @@ pub fn self_test_faces(input: FaceInput, seed: u64) -> crate::Result<Vec<Vec<u8>
 }
 
 /// Adds a dark copy of every third face to `faces`, which a low-light gain brightens.
-pub(crate) fn with_dark_faces(mut faces: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+fn with_dark_faces(mut faces: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
     let dark = |face: &Vec<u8>| face.iter().map(|byte| byte / 4).collect();
     let dark: Vec<Vec<u8>> = faces.iter().step_by(3).map(dark).collect();
     faces.extend(dark);
@@ -192,7 +194,7 @@ pub fn upgrade(folder: &Path) -> crate::Result<Upgrade> {
 
 /// Replaces files of a bundle, all at once and only if its self-test then passes. Returns whether the bundle had a signature, which
 /// no longer matches and is left out.
-pub(crate) fn replace(folder: &Path, new: &[(&str, &[u8])]) -> crate::Result<bool> {
+fn replace(folder: &Path, new: &[(&str, &[u8])]) -> crate::Result<bool> {
     let folder = folder.canonicalize()?;
     let signature = signature_path(&folder.join(bundle::MANIFEST));
     let draft = draft_beside(&folder)?;

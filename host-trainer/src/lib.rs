@@ -37,6 +37,5 @@ pub mod run;
 pub mod study;
 mod toml_error;
 pub mod train;
-pub mod upgrade;
 
 pub use error::{Error, Result};

@@ -17,10 +17,21 @@ pub fn explained(error: &toml::de::Error, text: &str) -> String {
     let Some(start) = error.span().map(|span| span.start) else { return reason };
     let before = text.get(..start).unwrap_or_default();
     let line = before.matches('\n').count() + 1;
+    if let Some(table) = text.lines().nth(line - 1).and_then(list_of_tables).filter(|_| message.starts_with("invalid "))
+    {
+        return format!(
+            "line {line}: [[{table}]] begins a list; write [{table}], or [{table}.NAME] for a table by name"
+        );
+    }
     match key_before(before) {
         Some(key) if !reason.starts_with(&format!("{key}: ")) => format!("line {line}: {key}: {reason}"),
         _ => format!("line {line}: {reason}"),
     }
+}
+
+/// The name in a line such as `[[boards]]`, which begins a table of a list of tables.
+fn list_of_tables(line: &str) -> Option<&str> {
+    Some(line.trim_start().strip_prefix("[[")?.split_once("]]")?.0.trim())
 }
 
 /// The name that is nearest to another one; `None` if there are no names.
@@ -66,6 +77,10 @@ mod tests {
             ("_inner = 1", "line 1: _inner: expected a table, found 1"),
             ("_inner = { _share = true }", "line 1: _share: expected a number, found true"),
             ("[_inner]\n_shore = 1", "line 2: unknown key `_shore`; did you mean `_share`?"),
+            (
+                "\n[[_inner]]\n_share = 1",
+                "line 2: [[_inner]] begins a list; write [_inner], or [_inner.NAME] for a table by name",
+            ),
         ] {
             let error = toml::from_str::<Table>(text).unwrap_err();
             assert_eq!(explained(&error, text), expected);

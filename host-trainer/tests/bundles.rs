@@ -192,3 +192,20 @@ fn the_results_of_another_study_are_not_overwritten() {
     assert!(told.contains("study.json already exists; give another --name"), "{told}");
     assert_eq!(fs::read_to_string(study).unwrap(), "{}");
 }
+
+#[test]
+fn a_folder_of_assets_that_is_not_there_is_named() {
+    let absent = tempfile::tempdir().unwrap().path().join("absent");
+    let program = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_host-trainer"));
+        command.args(["completions", "bash"]).env_remove("EXPRESSION_ASSETS");
+        command
+    };
+    let told = refused(&program().arg("--assets").arg(&absent).output().unwrap());
+    assert!(told.contains(&format!("--assets {} is not a folder", absent.display())), "{told}");
+    let said = program().env("EXPRESSION_ASSETS", &absent).output().unwrap();
+    let told = String::from_utf8_lossy(&said.stderr).into_owned();
+    assert!(said.status.success() && told.contains("EXPRESSION_ASSETS=") && told.lines().count() == 1, "{told}");
+    let said = program().env("EXPRESSION_ASSETS", "").output().unwrap();
+    assert!(said.status.success() && said.stderr.is_empty(), "{said:?}");
+}

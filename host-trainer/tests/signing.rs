@@ -32,9 +32,14 @@ impl Desk {
     }
 
     fn host_trainer(&self, arguments: &[&str]) -> Output {
+        self.program_with(arguments).output().unwrap()
+    }
+
+    fn program_with(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_host-trainer"));
         command.env_remove("SIGNING_KEY_PASSWORD").stdin(std::process::Stdio::null());
-        command.current_dir(self.0.path()).args(arguments).output().unwrap()
+        command.current_dir(self.0.path()).args(arguments);
+        command
     }
 
     #[track_caller]
@@ -108,6 +113,12 @@ fn a_key_is_made_for_its_owner_alone_and_shown_as_a_board_file_takes_it() {
     fs::write(desk.path("wrong"), "battery\n").unwrap();
     let line = desk.refused(&["sign", "bundle", "--key", "locked.key", "--password-file", "wrong"]);
     assert!(line.contains("wrong password"), "{line}");
+    for (password, told) in [("battery", "SIGNING_KEY_PASSWORD gives"), ("", "this is not a terminal")] {
+        let mut command = desk.program_with(&["sign", "bundle", "--key", "locked.key"]);
+        let output = command.env("SIGNING_KEY_PASSWORD", password).output().unwrap();
+        let line = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(2) && line.lines().count() == 1 && line.contains(told), "{line}");
+    }
     desk.done(&["sign", "bundle", "--key", "locked.key", "--password-file", "password"]);
     desk.done(&["verify", "bundle", "--key", "locked.key.pub"]);
 }

@@ -94,12 +94,19 @@ pub fn is_stream(path: &Path) -> bool {
     matches!(destination(path), Ok(Destination::Stream))
 }
 
-/// Where a file that does not exist yet will lie.
-fn place(path: &Path) -> Option<PathBuf> {
+/// Returns the path at the end of all links of `path`, under which a regular file lies or would be made; `None` if a device or a
+/// pipe is there, or if the links lead in a circle.
+pub fn end_of_links(path: &Path) -> Option<PathBuf> {
     match destination(path).ok()? {
-        Destination::File(file) => Some(fs::canonicalize(folder_of(&file)).ok()?.join(file.file_name()?)),
+        Destination::File(file) => Some(file),
         Destination::Stream => None,
     }
+}
+
+/// Where a file that does not exist yet will lie.
+fn place(path: &Path) -> Option<PathBuf> {
+    let file = end_of_links(path)?;
+    Some(fs::canonicalize(folder_of(&file)).ok()?.join(file.file_name()?))
 }
 
 /// Puts the home folder in place of a leading `~`: behind a colon, as in `dir:~/pictures`, no shell does.
@@ -136,7 +143,8 @@ fn is_open_file(path: &Path) -> bool {
     ["/dev/stdout", "/dev/stderr", "/dev/fd", "/proc"].iter().any(|open| path.starts_with(open))
 }
 
-fn folder_of(path: &Path) -> &Path {
+/// Returns the folder that a file lies in: `.` for a bare name.
+pub fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 

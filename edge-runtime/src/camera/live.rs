@@ -30,7 +30,7 @@ pub trait Stream: Send {
     fn skipped(&self) -> u64;
 
     /// Whether it gives several frames per second, so that no frame for [`CameraOptions::first_frame`] means that it hangs. A
-    /// program may be at a time lapse.
+    /// program may be at a time lapse; see also [`CameraOptions::starts_soon`].
     fn is_video(&self) -> bool {
         false
     }
@@ -44,6 +44,7 @@ pub struct Live {
     opener: Opener,
     stall: Option<Duration>,
     first_frame: Duration,
+    starts_soon: bool,
     fail_without_frame: bool,
     once: bool,
     pace: Pace,
@@ -66,7 +67,7 @@ pub struct Live {
 enum State {
     Running(Box<dyn Stream>, Instant),
     Resting(Instant, Option<Box<dyn Stream>>),
-    Opening(Receiver<Result<Box<dyn Stream>, CameraError>>),
+    Opening(Receiver<Result<Box<dyn Stream>, CameraError>>, Instant),
     Ended,
 }
 
@@ -94,7 +95,7 @@ struct Pace {
     interval: Option<Duration>,
     /// Frames of the stream that runs now.
     frames: u64,
-    /// Whether the warning about a late first frame was logged.
+    /// Whether the warning about a late frame was logged.
     warned: bool,
     /// Minimum allowed silence between frames: twice the silence after which the last stream was given up. A burst of frames at
     /// the start suggests a rate that the camera does not keep.
@@ -174,6 +175,7 @@ impl Live {
             opener,
             stall: options.stall,
             first_frame: options.first_frame,
+            starts_soon: options.starts_soon,
             fail_without_frame: options.fail_without_frame,
             once: options.once,
             pace: Pace::default(),
@@ -216,14 +218,15 @@ impl Live {
     fn patience(&self, is_video: bool) -> Option<Duration> {
         let Pace { start, frames, least, least_first, .. } = self.pace;
         let by_interval = self.pace.by_interval().map(|allowed| allowed.max(least));
+        let starts_soon = is_video || self.starts_soon;
         match (frames, self.stall) {
             _ if self.once => None,
             // A stream that was opened again may take as long for its first frame as others took.
             (0, Some(stall)) => match start {
                 Some(start) => Some(stall.max(2 * start).max(least_first)),
-                None => is_video.then(|| stall.max(self.first_frame).max(least_first)),
+                None => starts_soon.then(|| stall.max(self.first_frame).max(least_first)),
             },
-            (0, None) if start.is_none() && !is_video => None,
+            (0, None) if start.is_none() && !starts_soon => None,
             (0, None) => {
                 let usual = self.first_frame.max(2 * start.unwrap_or_default()).max(least_first);
                 Some(usual.max(self.pace.by_interval().unwrap_or_default()))
@@ -265,16 +268,19 @@ impl Live {
                 let silent = since.elapsed();
                 if patience.is_some_and(|patience| silent >= patience) {
                     let patience = patience.unwrap_or_default();
+                    if self.fail_without_frame && self.pace.start.is_none() {
+                        self.state = State::Ended;
+                        let reason = format!("it gave no frame for {patience:.1?}");
+                        return Err(CameraError::Unavailable { what: self.description.clone(), reason });
+                    }
                     let reason = format!("{} gave no frame for {patience:.1?}", self.description);
                     self.pace.give_up(patience);
                     return Ok(self.lose(reason));
                 }
-                if self.pace.frames == 0
-                    && silent >= self.first_frame
-                    && !std::mem::replace(&mut self.pace.warned, true)
-                {
+                // What is never given up says so once; the rest says that it is lost.
+                if patience.is_none() && silent >= self.first_frame && !std::mem::replace(&mut self.pace.warned, true) {
                     let seconds = silent.as_secs();
-                    tracing::warn!("{} has given no frame in {seconds} s yet; still waiting for it", self.description);
+                    tracing::warn!("{} has given no frame for {seconds} s; still waiting for it", self.description);
                 }
                 Next::Waiting
             }
@@ -308,7 +314,7 @@ impl Live {
         };
         match thread::Builder::new().name("camera".into()).spawn(open) {
             Ok(_) => {
-                self.state = State::Opening(receiver);
+                self.state = State::Opening(receiver, Instant::now());
                 Next::Waiting
             }
             Err(error) => self.lose(format!("cannot start a thread: {error}")),
@@ -316,7 +322,7 @@ impl Live {
     }
 
     fn wait_for_opening(&mut self) -> Next {
-        let State::Opening(receiver) = &self.state else { return Next::Waiting };
+        let State::Opening(receiver, since) = &self.state else { return Next::Waiting };
         match receiver.recv_timeout(MAX_WAIT) {
             Ok(Ok(stream)) => {
                 self.description = stream.describe();
@@ -326,6 +332,12 @@ impl Live {
                 Next::Waiting
             }
             Ok(Err(error)) => self.lose(error.to_string()),
+            // The thread that opens it cannot be ended, so it is waited for on.
+            Err(RecvTimeoutError::Timeout) if since.elapsed() >= self.first_frame && !self.lost => {
+                self.lost = true;
+                let reason = format!("{} has not been opened within {:.1?}", self.description, self.first_frame);
+                Next::Lost { reason }
+            }
             Err(RecvTimeoutError::Timeout) => Next::Waiting,
             Err(RecvTimeoutError::Disconnected) => self.lose("the thread that opens the camera failed".into()),
         }
@@ -341,7 +353,7 @@ impl Source for Live {
         let next = match self.state {
             State::Running(..) => self.run(frame)?,
             State::Resting(..) => self.rest(),
-            State::Opening(_) => self.wait_for_opening(),
+            State::Opening(..) => self.wait_for_opening(),
             State::Ended => Next::End,
         };
         self.asked = Instant::now();

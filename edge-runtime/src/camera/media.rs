@@ -55,6 +55,8 @@ pub fn open(address: &str, options: &CameraOptions) -> Result<Live, CameraError>
     let options = CameraOptions {
         format: Some(Format::Y4m),
         once: !is_address(address),
+        // ffmpeg waits without end for a camera that accepts the connection and says nothing.
+        starts_soon: is_address(address),
         end_with_command: options.end_with_command || !is_address(address),
         ..options.clone()
     };
@@ -179,6 +181,8 @@ fn is_installed(program: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::super::{Next, Source};
     use super::*;
     use crate::frame::Frame;
@@ -234,6 +238,42 @@ mod tests {
             }
         };
         assert!(reason.ends_with("it said: rtsp://camera/1: 401 Unauthorized"), "{reason}");
+    }
+
+    #[test]
+    fn a_camera_that_accepts_and_says_nothing_is_lost_or_refused() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("rtsp://me:secret@{}/1", listener.local_addr().unwrap());
+        let options = CameraOptions { first_frame: Duration::from_millis(100), ..CameraOptions::default() };
+        let mut source = match open(&address, &options) {
+            Ok(source) => source,
+            Err(error) => {
+                // Neither program is installed: nothing to test.
+                assert!(error.to_string().contains("is not installed"), "{error}");
+                return;
+            }
+        };
+        let mut frame = Frame::default();
+        let reason = loop {
+            match source.next(&mut frame).unwrap() {
+                Next::Lost { reason } => break reason,
+                other => assert_eq!(other, Next::Waiting),
+            }
+        };
+        assert!(reason.starts_with("rtsp://") && reason.ends_with("gave no frame for 100.0ms"), "{reason}");
+        assert!(!reason.contains("secret"), "{reason}");
+        drop(source);
+        let mut source = open(&address, &CameraOptions { fail_without_frame: true, ..options }).unwrap();
+        let error = loop {
+            match source.next(&mut frame) {
+                Ok(next) => assert_eq!(next, Next::Waiting),
+                Err(error) => break error.to_string(),
+            }
+        };
+        assert!(
+            error.starts_with("cannot open rtsp://") && error.ends_with(": it gave no frame for 100.0ms"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -105,7 +105,7 @@ pub struct CameraOptions {
     pub realtime: bool,
     /// Wait for a camera that cannot be opened at the start, instead of refusing it.
     pub wait_for_camera: bool,
-    /// A camera that is lost before its first frame is an error, instead of being opened again.
+    /// A camera that is lost, or given up, before its first frame is an error, instead of being opened again.
     pub fail_without_frame: bool,
     /// The source is a recording: it is opened once, frames are waited for without a limit, and the first error is the end.
     pub once: bool,
@@ -118,8 +118,11 @@ pub struct CameraOptions {
     /// A camera without a frame for this long is lost. Without it several of the intervals seen between frames are allowed, at
     /// least 3 s.
     pub stall: Option<Duration>,
-    /// After this long without a first frame a warning is logged.
+    /// After this long without a frame a warning is logged about a source that is waited for without a limit.
     pub first_frame: Duration,
+    /// No frame for [`CameraOptions::first_frame`] after the opening means that the source hangs, and it is lost. Otherwise the
+    /// first frame may take any time.
+    pub starts_soon: bool,
     /// The pause before the first attempt to open a camera again; it doubles with each attempt.
     pub first_retry: Duration,
     /// The longest of these pauses.
@@ -141,6 +144,7 @@ impl Default for CameraOptions {
             stride: None,
             stall: None,
             first_frame: Duration::from_secs(30),
+            starts_soon: false,
             first_retry: Duration::from_millis(500),
             longest_retry: Duration::from_secs(30),
         }

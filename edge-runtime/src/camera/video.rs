@@ -22,8 +22,13 @@ pub struct Video {
     realtime: bool,
     start: Option<(Stamp, Instant)>,
     count: u64,
+    /// How long it has been waited for the next frame.
+    silent: Duration,
     ended: bool,
 }
+
+/// After this long without a frame a warning is logged.
+const SILENCE: Duration = Duration::from_secs(30);
 
 impl Video {
     /// Opens a file; `None` is stdin.
@@ -43,7 +48,7 @@ impl Video {
         });
         let pipe = Pipe(opened.map_err(|error| CameraError::unavailable(&name, &error))?);
         let reader = Reader::new(Framer::default());
-        Ok(Video { name, pipe, reader, realtime, start: None, count: 0, ended: false })
+        Ok(Video { name, pipe, reader, realtime, start: None, count: 0, silent: Duration::ZERO, ended: false })
     }
 
     /// Waits until the next frame is due, at most [`MAX_WAIT`]: what is left of that, if it is.
@@ -55,6 +60,13 @@ impl Video {
         std::thread::sleep(left.min(MAX_WAIT));
         MAX_WAIT.checked_sub(left)
     }
+
+    /// Notes that no frame came in this time. Returns whether that is to be told now: whoever should write may be waiting, too.
+    fn note_silence(&mut self, waited: Duration) -> bool {
+        let before = self.silent;
+        self.silent += waited;
+        before < SILENCE && self.silent >= SILENCE
+    }
 }
 
 impl Source for Video {
@@ -63,9 +75,16 @@ impl Source for Video {
             return Ok(Next::End);
         }
         let Some(wait) = self.due() else { return Ok(Next::Waiting) };
+        let asked = Instant::now();
         match self.reader.next(&mut self.pipe, frame, wait) {
-            Ok(Got::Frame) => {}
-            Ok(Got::Waiting) => return Ok(Next::Waiting),
+            Ok(Got::Frame) => self.silent = Duration::ZERO,
+            Ok(Got::Waiting) => {
+                if self.note_silence(asked.elapsed()) {
+                    let (name, seconds) = (&self.name, SILENCE.as_secs());
+                    tracing::warn!("{name} has given no frame for {seconds} s; still waiting for whoever writes to it");
+                }
+                return Ok(Next::Waiting);
+            }
             Ok(Got::End) => {
                 self.ended = true;
                 let wrong = |reason: &str| CameraError::Damaged { what: self.name.clone(), reason: reason.into() };
@@ -108,6 +127,8 @@ impl Source for Video {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use super::*;
 
     fn write(folder: &Path, bytes: &[u8]) -> std::path::PathBuf {
@@ -150,6 +171,25 @@ mod tests {
         let mut video = Video::open(Some(&path), true).unwrap();
         assert_eq!(video.next(&mut frame).unwrap(), Next::Frame);
         assert_eq!(video.next(&mut frame).unwrap(), Next::Waiting);
+    }
+
+    #[test]
+    fn a_pipe_that_nobody_writes_to_is_told_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        // Without a writer it would have ended.
+        let writer = OpenOptions::new().read(true).write(true).open(&path).unwrap();
+        let mut video = Video::open(Some(&path), false).unwrap();
+        let mut frame = Frame::default();
+        assert_eq!(video.next(&mut frame).unwrap(), Next::Waiting);
+        assert!(video.silent > Duration::ZERO && video.silent < SILENCE);
+        let second = Duration::from_secs(1);
+        video.silent = SILENCE - 2 * second;
+        assert_eq!([second, second, second].map(|waited| video.note_silence(waited)), [false, true, false]);
+        (&writer).write_all(b"YUV4MPEG2 W2 H1 F50:1 Cmono\nFRAME\nab").unwrap();
+        while video.next(&mut frame).unwrap() == Next::Waiting {}
+        assert_eq!(video.silent, Duration::ZERO);
     }
 
     #[test]

@@ -85,7 +85,13 @@ pub fn try_parse(mut arguments: Vec<OsString>, variables: bool) -> Result<Parsed
     let settings = match asking(&first) {
         Some(matches) => {
             let name = matches.get_one::<String>("board").map(String::as_str);
-            let board = name.map_or_else(Board::detect, Board::open)?;
+            let board = match name.map_or_else(Board::detect, Board::open) {
+                Err(error) if matches.value_source("board") == Some(ValueSource::EnvVariable) => {
+                    let (variable, name) = (variable("board"), name.unwrap_or_default());
+                    return Err(Error::bad_input(format!("{variable}={name}: {error}")));
+                }
+                opened => opened?,
+            };
             let file = name.map_or_else(|| format!("{}.toml", board.name), str::to_owned);
             check(&board, &file)?;
             let mut given: Vec<_> = SETTINGS.iter().filter_map(|setting| given(matches, setting)).collect();

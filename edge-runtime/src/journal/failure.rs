@@ -1,10 +1,14 @@
 //! Why an attempt to write failed; each kind calls for another response.
 
 use std::fmt;
+use std::fs::OpenOptions;
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use expression_engine::files::{end_of_links, folder_of};
 use rusqlite::ErrorCode;
+use rustix::fs::{Access, access};
 
 use super::JournalError;
 
@@ -24,6 +28,8 @@ pub(super) enum Kind {
     Full,
     /// The disk, the folder or the file may not be written.
     ReadOnly,
+    /// The permissions allow it and the sandbox of the run does not.
+    Confined,
     /// Another program holds the file.
     Locked,
     /// The journal is damaged.
@@ -43,7 +49,7 @@ impl Kind {
     pub fn name(self) -> &'static str {
         match self {
             Kind::Full => "disk_full",
-            Kind::ReadOnly => "read_only",
+            Kind::ReadOnly | Kind::Confined => "read_only",
             Kind::Locked => "locked",
             Kind::Damaged => "damaged",
             Kind::Foreign => "foreign",
@@ -62,6 +68,7 @@ impl Kind {
             Kind::ReadOnly => {
                 "give a --journal in a folder that this user may write, on a disk that is mounted read-write"
             }
+            Kind::Confined => "restart the run, and mount the disk before it starts",
             Kind::Locked => "end the program that holds it",
             Kind::Gone => "leave the file in its place while it is written",
             Kind::Foreign | Kind::Newer(_) => "give another --journal",
@@ -73,6 +80,25 @@ impl Kind {
 impl Failure {
     pub fn new(kind: Kind, message: impl Into<String>) -> Failure {
         Failure { kind, message: message.into(), in_row: false }
+    }
+
+    /// Names the sandbox if it is what stands in the way of `path`: a run enters it once, and a disk that is mounted later is
+    /// outside.
+    pub fn or_confined(self, path: &Path) -> Failure {
+        let Some(file) = end_of_links(path).filter(|_| self.kind == Kind::ReadOnly) else { return self };
+        let folder = folder_of(&file);
+        let is_allowed = access(folder, Access::WRITE_OK | Access::EXEC_OK).is_ok()
+            && (!file.exists() || access(&file, Access::READ_OK | Access::WRITE_OK).is_ok());
+        // If this makes the file, SQLite takes it for a new one.
+        let open = || OpenOptions::new().append(true).create(true).mode(0o644).open(&file);
+        if is_allowed && open().is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied) {
+            let message = format!(
+                "the sandbox of this run does not reach {}: a disk was mounted there after the start",
+                folder.display()
+            );
+            return Failure::new(Kind::Confined, message);
+        }
+        self
     }
 
     /// The error of a path.

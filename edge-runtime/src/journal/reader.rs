@@ -311,7 +311,7 @@ impl Reader {
 
 fn reading(failure: Failure, path: &Path) -> JournalError {
     match failure.kind {
-        Kind::Full | Kind::ReadOnly | Kind::Gone | Kind::Other => {
+        Kind::Full | Kind::ReadOnly | Kind::Confined | Kind::Gone | Kind::Other => {
             JournalError::Unreadable { path: path.to_owned(), reason: failure.message }
         }
         _ => failure.at(path),

@@ -2,15 +2,18 @@
 
 use std::sync::atomic::{AtomicBool, AtomicI64};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use expression_core::Stamp;
 
+use super::failure::Kind;
 use super::queue::{Item, Queue};
 use crate::event::Event;
 
 /// Most events that wait to be reported; the oldest go first.
 const MAX_REPORTS: usize = 64;
+/// An attempt to write that gets no further for this long has failed: a disk that hangs gives no error.
+const MAX_ATTEMPT: Duration = Duration::from_secs(30);
 
 /// The queue, and the signals between writer and thread.
 pub(super) struct Shared {
@@ -28,6 +31,8 @@ pub(super) struct WriterState {
     pub asked: u64,
     pub settled: u64,
     pub failing: Option<Failing>,
+    /// When the attempt to write that goes on now began, or last got further.
+    pub attempt: Option<Instant>,
     /// Whether the last attempt wrote all that waited.
     pub written: bool,
     /// Events of the writer itself that nobody has asked for yet.
@@ -47,6 +52,20 @@ impl WriterState {
     pub fn record(&mut self, stamp: Stamp, event: Event) {
         self.queue.push(Item::Event(stamp, event.clone()));
         self.report(event);
+    }
+
+    /// Reports that writing fails if the attempt that goes on has got no further for too long.
+    pub fn note_hang(&mut self, now: Instant, stamp: Stamp) {
+        let silent = self.attempt.map(|since| now.saturating_duration_since(since)).unwrap_or_default();
+        if silent < MAX_ATTEMPT || self.failing.is_some() {
+            return;
+        }
+        let message = format!("the disk has not answered for {} s", MAX_ATTEMPT.as_secs());
+        let advice = Kind::Other.advice();
+        tracing::warn!("cannot write the journal: {message}; {advice}; until then records wait in memory");
+        self.record(stamp, Event::WritingFailed { cause: Kind::Other.name().into(), message: message.clone() });
+        let since_ns = stamp.monotonic_ns.saturating_sub(silent.as_nanos() as u64);
+        self.failing = Some(Failing { since_ns, message });
     }
 
     fn report(&mut self, event: Event) {
@@ -77,6 +96,7 @@ impl Shared {
             asked: 0,
             settled: 0,
             failing: None,
+            attempt: None,
             written: true,
             reports: Vec::new(),
             unreported_batches: 0,
@@ -109,5 +129,30 @@ impl Shared {
         state.settled = ticket;
         state.written = written;
         self.settled.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock;
+
+    #[test]
+    fn a_disk_that_does_not_answer_is_told_once_as_a_failure() {
+        let shared = Shared::new(Queue::new(1 << 20), true);
+        let mut state = shared.lock();
+        let (begun, second, stamp) = (Instant::now(), Duration::from_secs(1), clock::now());
+        let reports = |state: &mut WriterState, after: Duration| {
+            state.note_hang(begun + after, stamp);
+            state.take_reports()
+        };
+        assert!(reports(&mut state, 2 * MAX_ATTEMPT).is_empty());
+        state.attempt = Some(begun);
+        assert!(reports(&mut state, MAX_ATTEMPT - second).is_empty());
+        let message = "the disk has not answered for 30 s".to_owned();
+        let failed = Event::WritingFailed { cause: "other".into(), message };
+        assert_eq!(reports(&mut state, MAX_ATTEMPT), [failed]);
+        assert!(state.failing.is_some());
+        assert!(reports(&mut state, 3 * MAX_ATTEMPT).is_empty());
     }
 }

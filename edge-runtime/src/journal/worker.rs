@@ -70,11 +70,11 @@ impl Worker {
                 continue;
             };
             self.look_at_the_clock();
-            let mut written = self.write_all();
+            let mut written = self.attempt();
             for _ in 1..if closing { CLOSING_ATTEMPTS } else { 1 } {
                 if !written {
                     std::thread::sleep(FIRST_RETRY);
-                    written = self.write_all();
+                    written = self.attempt();
                 }
             }
             self.shared.settle(ticket, written);
@@ -115,6 +115,14 @@ impl Worker {
         }
     }
 
+    /// [`Worker::write_all`], and meanwhile others can see how long it takes.
+    fn attempt(&mut self) -> bool {
+        self.shared.lock().attempt = Some(Instant::now());
+        let written = self.write_all();
+        self.shared.lock().attempt = None;
+        written
+    }
+
     /// Writes what waits now; true where nothing failed. What comes meanwhile waits for its own commit.
     fn write_all(&mut self) -> bool {
         self.expire_faces();
@@ -143,7 +151,8 @@ impl Worker {
     /// Opens the file if it is not open.
     pub fn open(&mut self) -> Result<(), Failure> {
         if self.store.is_none() {
-            self.store = Some(Store::open(&self.path, &self.config, &self.session, self.started)?);
+            let opened = Store::open(&self.path, &self.config, &self.session, self.started);
+            self.store = Some(opened.map_err(|failure| failure.or_confined(&self.path))?);
         }
         Ok(())
     }
@@ -199,6 +208,7 @@ impl Worker {
         self.next = self.last_commit + self.config.commit_every;
         let now = clock::now();
         let mut state = self.shared.lock();
+        state.attempt = Some(self.last_commit);
         let recovered = state.failing.take().map(|failing| {
             let seconds = now.monotonic_ns.saturating_sub(failing.since_ns) as f64 / 1e9;
             tracing::warn!("the journal is written again after {seconds:.1} s");
@@ -225,15 +235,26 @@ impl Worker {
         self.pause = (self.pause * 2).min(self.config.retry);
         let now = clock::now();
         let mut state = self.shared.lock();
-        if state.failing.is_none() {
+        // A disk that was waited for has come, and is of no use to this run: that is said even while writing fails already.
+        let is_news = match &state.failing {
+            None => true,
+            Some(failing) => failure.kind == Kind::Confined && failing.message != failure.message,
+        };
+        if is_news {
             let (path, kib) = (self.path.display(), self.config.queue_bytes >> 10);
             let advice = failure.kind.advice();
             tracing::warn!(
                 "cannot write the journal {path}: {failure}; {advice}; until then up to {kib} KiB of records wait in memory"
             );
-            let event = Event::WritingFailed { cause: failure.kind.name().into(), message: failure.message.clone() };
-            state.record(now, event);
-            state.failing = Some(Failing { since_ns: now.monotonic_ns, message: failure.message.clone() });
+        }
+        let message = failure.message.clone();
+        match &mut state.failing {
+            Some(failing) => failing.message = message,
+            None => {
+                let event = Event::WritingFailed { cause: failure.kind.name().into(), message: message.clone() };
+                state.record(now, event);
+                state.failing = Some(Failing { since_ns: now.monotonic_ns, message });
+            }
         }
     }
 

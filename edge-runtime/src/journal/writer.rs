@@ -20,6 +20,9 @@ use crate::clock;
 use crate::event::Event;
 use crate::frame::Observation;
 
+/// After this long at the end it is told that the journal is still being written.
+const FAREWELL: Duration = Duration::from_secs(10);
+
 /// Writes a journal. No method but [`Writer::flush`] and [`Writer::close`] waits for the disk; all may be called from any
 /// thread. Dropping it writes what waits, as [`Writer::close`] does.
 pub struct Writer {
@@ -149,7 +152,9 @@ impl Writer {
     /// Events of the writer itself since the last call: that writing failed or recovered, what was committed or lost, that the
     /// clock was set. They are in the journal, or will be, and are here for everybody else.
     pub fn reports(&self) -> Vec<Event> {
-        self.shared.lock().take_reports()
+        let mut state = self.shared.lock();
+        state.note_hang(Instant::now(), clock::now());
+        state.take_reports()
     }
 
     /// How writing goes.
@@ -201,6 +206,18 @@ impl Writer {
         self.event(Event::Stop { reason: reason.to_owned() });
         self.shared.lock().closing = true;
         self.shared.work.notify_one();
+        let patience = Instant::now() + FAREWELL;
+        let mut is_told = false;
+        while !thread.is_finished() {
+            if Instant::now() >= patience && !std::mem::replace(&mut is_told, true) {
+                let seconds = FAREWELL.as_secs();
+                tracing::warn!(
+                    "the journal is still being written after {seconds} s: its disk does not answer, or another program holds it; \
+                     a second Ctrl-C or SIGTERM ends at once, and what waits is lost"
+                );
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
         let panicked = thread.join().is_err();
         let state = self.shared.lock();
         if state.queue.is_empty() && !panicked {

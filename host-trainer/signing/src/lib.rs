@@ -73,7 +73,7 @@ pub enum SigningError {
     #[error("{0}: not a secret key in minisign's format; give the file that `host-trainer key new` wrote")]
     NotAKey(PathBuf),
     /// The password is wrong.
-    #[error("{0}: wrong password, or a damaged key")]
+    #[error("{0}: wrong password, or a damaged key; look at what --password-file or {PASSWORD_VARIABLE} gives")]
     WrongPassword(PathBuf),
     /// No password can be had.
     #[error("{0}")]

@@ -55,7 +55,11 @@ impl Password {
                 SigningError::Password(format!("cannot read the password file {}: {reason}", path.display()))
             }));
         }
-        env::var(PASSWORD_VARIABLE).ok().map(|password| Ok(Zeroizing::new(password)))
+        // One that is empty counts as unset: no key has an empty password.
+        env::var(PASSWORD_VARIABLE)
+            .ok()
+            .filter(|password| !password.is_empty())
+            .map(|password| Ok(Zeroizing::new(password)))
     }
 }
 

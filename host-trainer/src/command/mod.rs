@@ -26,6 +26,9 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+use crate::assets;
+use crate::error::Error;
+
 /// Train facial expression models (FaceNet2ExpNet), quantize them and export bundles for edge-runtime.
 ///
 /// Exit codes: 0 done, 1 failed or interrupted, 2 bad usage or bad input.
@@ -70,8 +73,18 @@ impl Cli {
     /// # Errors
     /// Returns the error of the command.
     pub fn run(self) -> crate::Result<()> {
-        if let Some(folder) = self.assets {
-            crate::assets::set_folder(folder);
+        let is_absent = |folder: &PathBuf| !folder.is_dir();
+        match self.assets {
+            Some(folder) if is_absent(&folder) => {
+                let advice = "name the one that `cargo xtask setup` has filled";
+                return Err(Error::BadInput(format!("--assets {} is not a folder; {advice}", folder.display())));
+            }
+            Some(folder) => assets::set_folder(folder),
+            None => {
+                if let Some(folder) = assets::named().filter(is_absent) {
+                    tracing::warn!("{}={} is not a folder", assets::VARIABLE, folder.display());
+                }
+            }
         }
         match self.command {
             Command::RunAll(cmd) => cmd.run(),

@@ -19,7 +19,7 @@ pub struct Cmd {
     #[arg(value_name = "DIR")]
     bundle: PathBuf,
     /// Brighten faces whose mean is below BELOW to the mean TO before the net, both 1 to 255, such as 70:100.
-    #[arg(long, value_name = "BELOW:TO", value_parser = crate::upgrade::gain)]
+    #[arg(long, value_name = "BELOW:TO", value_parser = export::gain::parse)]
     low_light: Option<LowLightGain>,
 }
 
@@ -34,7 +34,7 @@ impl Cmd {
         let mut done = if upgraded == Upgrade::UpToDate { "is up to date" } else { "upgraded" }.to_owned();
         if let Some(gain) = self.low_light {
             // The first step has removed a signature that this one would remove.
-            was_signed |= crate::upgrade::set_low_light(&self.bundle, gain)?;
+            was_signed |= export::gain::set(&self.bundle, gain)?;
             done = "upgraded; measure it again: its figures are those without this gain".into();
         }
         if was_signed {

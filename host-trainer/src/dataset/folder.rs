@@ -37,8 +37,9 @@ struct Pictures {
 ///
 /// With `train/` and `test/`, and `valid/` if there is one, these are the parts: the validation part calibrates. With
 /// `train/` and `valid/` alone the validation part is reported on, and training samples are held out to calibrate. Without
-/// parts every fifth picture of a class is tested on, or every fifth track of faces that a board kept. Files that are in the test
-/// part too, byte by byte, are neither trained on nor calibrate, and those of the validation part are not trained on.
+/// parts every fifth picture of a class is tested on, or every fifth track of faces that a board kept. What is held out to calibrate
+/// has no track, and no file byte by byte, in common with what is trained on. Files that are in the test part too are neither trained
+/// on nor calibrate, and those of the validation part are not trained on.
 ///
 /// # Errors
 /// Returns [`Error::BadInput`] if the folder is missing or empty or a class folder's name is not understood.
@@ -55,14 +56,15 @@ pub fn load(folder: &Path, classes: &ClassNames, request: Request) -> crate::Res
     };
     leave_out_copies(folder, &mut train, calibration.as_mut(), &test, &equal)?;
     // If the validation part was a copy of another, training samples are held out instead.
-    let calibration = match calibration.filter(|items| items.len() >= 2) {
+    let (train, calibration) = match calibration.filter(|items| items.len() >= 2) {
         Some(mut calibration) => {
             request.cut(&mut train, &mut calibration);
-            calibration
+            (train, calibration)
         }
         None => {
             train.truncate(request.limit.unwrap_or(usize::MAX));
-            train.split_off(train.len() - request.held_out(train.len()))
+            let alike = |path: &Path| track_of(&listing::name(path)).or_else(|| equal.key(path).map(str::to_owned));
+            request.hold_out(train, |(path, _)| alike(path))
         }
     };
     let mut skipped = Vec::new();

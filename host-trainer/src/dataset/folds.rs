@@ -1,6 +1,6 @@
 //! Folds: how a protocol splits a labelled set into training and test, again and again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{DataSet, Request, Sample, shuffled};
 use crate::error::Error;
@@ -76,13 +76,11 @@ impl Collection {
 
     /// Training samples, and those of them that are held out for calibration.
     fn hold_out(&self, train: Vec<usize>, request: Request) -> (Vec<usize>, Vec<usize>) {
-        let wanted = request.held_out(train.len());
         let of_subject = |number: &usize| self.samples[*number].subject.as_deref();
         if train.iter().any(|number| of_subject(number).is_none()) {
-            let mut train = train;
-            let calibration = train.split_off(train.len() - wanted);
-            return (train, calibration);
+            return request.hold_out(train, |number| of_subject(number).map(str::to_owned));
         }
+        let wanted = request.held_out(train.len());
         // In the order of `train`, which is shuffled: the subjects that come first are held out.
         let mut held_out: BTreeSet<&str> = BTreeSet::new();
         let mut count = 0;
@@ -124,7 +122,8 @@ pub fn by_subject(samples: &[Sample], count: usize) -> crate::Result<Vec<Fold>> 
     Ok(one_against_the_rest(&groups))
 }
 
-/// `count` folds with each label's samples spread evenly, for sets that name no subjects.
+/// `count` folds with each label's samples spread evenly, for sets that do not name the subject of each. Samples of a known subject
+/// stay together.
 ///
 /// # Errors
 /// [`Error::BadInput`] where there are fewer samples than folds.
@@ -135,9 +134,19 @@ pub fn by_label(samples: &[Sample], count: usize, seed: u64) -> crate::Result<Ve
             samples.len()
         )));
     }
-    let mut order = shuffled((0..samples.len()).collect(), seed);
-    order.sort_by_key(|number| samples[*number].label as usize);
-    Ok(one_against_the_rest(&deal(order.into_iter(), count)))
+    let mut together: Vec<Vec<usize>> = Vec::new();
+    let mut places: HashMap<&str, usize> = HashMap::new();
+    for number in shuffled((0..samples.len()).collect(), seed) {
+        let next = together.len();
+        let place = samples[number].subject.as_deref().map_or(next, |subject| *places.entry(subject).or_insert(next));
+        match together.get_mut(place) {
+            Some(numbers) => numbers.push(number),
+            None => together.push(vec![number]),
+        }
+    }
+    together.sort_by_key(|numbers| numbers.first().map(|number| samples[*number].label as usize));
+    let groups: Vec<Vec<usize>> = deal(together.into_iter(), count).into_iter().map(|group| group.concat()).collect();
+    Ok(one_against_the_rest(&groups))
 }
 
 /// Items in turn to `count` groups.
@@ -214,7 +223,8 @@ mod tests {
 
     #[test]
     fn labels_are_spread_where_there_are_no_subjects() {
-        let set = collection(100, 8);
+        let mut set = collection(100, 8);
+        set.samples.iter_mut().for_each(|sample| sample.subject = None);
         for fold in by_label(&set.samples, 5, 1).unwrap() {
             let counts =
                 Label::ALL.map(|label| fold.test.iter().filter(|number| set.samples[**number].label == label).count());
@@ -249,5 +259,22 @@ mod tests {
         for fold in 0..5 {
             assert_eq!(set.fold(fold, REQUEST).unwrap().calibration.len(), 32, "a fifth of 160");
         }
+    }
+
+    #[test]
+    fn a_track_is_on_one_side_also_if_others_have_none() {
+        let mut set = collection(40, 5);
+        set.samples.iter_mut().skip(150).for_each(|sample| sample.subject = None);
+        set.folds = by_label(&set.samples, 5, 1).unwrap();
+        let mut tested = vec![0; set.samples.len()];
+        for fold in 0..5 {
+            set.folds[fold].test.iter().for_each(|number| tested[*number] += 1);
+            let data = set.fold(fold, REQUEST).unwrap();
+            let tracks = |part: &[Sample]| part.iter().filter_map(|s| s.subject.clone()).collect::<BTreeSet<_>>();
+            let [train, calibration, test] = [&data.train, &data.calibration, &data.test].map(|part| tracks(part));
+            assert!(train.is_disjoint(&calibration) && train.is_disjoint(&test) && calibration.is_disjoint(&test));
+            assert!(!train.is_empty() && !calibration.is_empty() && !test.is_empty());
+        }
+        assert!(tested.iter().all(|count| *count == 1), "{tested:?}");
     }
 }

@@ -4,10 +4,10 @@
 //!
 //! Format: "MAT-File Format", MathWorks, chapter 1, level 5.
 
-use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
+use expression_engine::files;
 use flate2::read::ZlibDecoder;
 
 use crate::error::Error;
@@ -72,7 +72,7 @@ pub fn read<T>(path: &Path, name: &str, read: impl FnOnce(Variable) -> Result<T,
 
 fn find<T>(path: &Path, name: &str, read: impl FnOnce(Variable) -> Result<T, String>) -> Result<T, String> {
     let damaged = |error: io::Error| format!("damaged or cut short ({error}); copy the file again");
-    let mut file = BufReader::new(File::open(path).map_err(|error| error.to_string())?);
+    let mut file = BufReader::new(files::open_regular(path).map_err(|error| error.to_string())?);
     let length = file.get_ref().metadata().map_err(|error| error.to_string())?.len();
     let mut header = [0; HEADER];
     file.read_exact(&mut header).map_err(damaged)?;

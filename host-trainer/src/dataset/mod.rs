@@ -26,6 +26,7 @@ pub mod tfd;
 pub mod votes;
 mod whole;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -201,6 +202,35 @@ impl Request {
     /// How many of `count` samples are held out for calibration.
     pub fn held_out(&self, count: usize) -> usize {
         self.calibration.min(count / 5)
+    }
+
+    /// Returns training items and those that are held out for calibration: the last ones, until there are enough. Items of one
+    /// `group`, such as faces of one track, stay together.
+    fn hold_out<T>(&self, items: Vec<T>, group: impl Fn(&T) -> Option<String>) -> (Vec<T>, Vec<T>) {
+        let wanted = self.held_out(items.len());
+        // The place of its first item stands for a group; an item without one is alone.
+        let mut places: HashMap<String, usize> = HashMap::new();
+        let group_at = |(place, item)| group(item).map_or(place, |group| *places.entry(group).or_insert(place));
+        let groups: Vec<usize> = items.iter().enumerate().map(group_at).collect();
+        let mut sizes = vec![0; items.len()];
+        groups.iter().for_each(|group| sizes[*group] += 1);
+        let (mut is_held_out, mut count) = (vec![false; items.len()], 0);
+        // Groups of more than what is wanted are taken only if there are no others, and none of more than half of the items.
+        for most in [wanted, items.len() / 2] {
+            if count >= wanted.min(2) {
+                break;
+            }
+            for group in groups.iter().rev() {
+                if count < wanted && !is_held_out[*group] && sizes[*group] <= most {
+                    is_held_out[*group] = true;
+                    count += sizes[*group];
+                }
+            }
+        }
+        let (calibration, train): (Vec<_>, Vec<_>) =
+            items.into_iter().zip(groups).partition(|(_, group)| is_held_out[*group]);
+        let [train, calibration] = [train, calibration].map(|part| part.into_iter().map(|(item, _)| item).collect());
+        (train, calibration)
     }
 
     /// Cuts the samples of a set whose calibration part is its own to the limit: as many calibrate as would be held out.

@@ -23,9 +23,10 @@ const BYTE_ORDER_MARK: &str = "\u{feff}";
 /// Opens a file to be read as CSV.
 ///
 /// # Errors
-/// Returns an error if it cannot be opened, or is an archive or text in UTF-16, and reading returns one in a row of more than 2 MiB.
+/// Returns an error if it cannot be opened, is not a regular file, or is an archive or text in UTF-16, and reading returns one in a
+/// row of more than 2 MiB.
 pub fn open(path: &Path) -> io::Result<Rows<BufReader<File>>> {
-    let mut file = BufReader::new(File::open(path)?);
+    let mut file = BufReader::new(files::open_regular(path)?);
     refuse_other_formats(file.fill_buf()?)?;
     Ok(Rows { file, row: 0, quoted: false })
 }
@@ -137,6 +138,14 @@ mod tests {
     fn length(bytes: impl Read) -> io::Result<usize> {
         let mut read = Vec::new();
         Rows { file: bytes, row: 0, quoted: false }.read_to_end(&mut read)
+    }
+
+    #[test]
+    fn a_pipe_is_refused_and_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("table.csv");
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        assert!(open(&path).is_err_and(|error| error.to_string() == "not a regular file"));
     }
 
     #[test]

@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use expression_engine::files;
 use expression_engine::trust::{Settings, Trust};
 use serde::Deserialize;
 
-use crate::error::{Context, Error};
+use crate::error::Error;
 use crate::toml_error::explained;
 
 /// A board, as far as deploying needs to know it.
@@ -25,6 +26,9 @@ pub struct Board {
     /// The text of the board file.
     pub text: String,
 }
+
+/// The most bytes of a board file.
+const MAX_FILE: u64 = 1 << 20;
 
 /// The boards that the program knows: name and board file.
 const BUILT_IN: [(&str, &str); 7] = [
@@ -62,9 +66,9 @@ impl Board {
         let (path, text) = match built_in {
             Some((name, text)) => (Path::new("boards").join(format!("{name}.toml")), (*text).to_owned()),
             None if name.contains('/') || name.ends_with(".toml") => {
-                let text =
-                    std::fs::read_to_string(name).with_context(|| format!("cannot read the board file {name}"))?;
-                (PathBuf::from(name), text)
+                let path = PathBuf::from(name);
+                let text = files::read_text(&path, MAX_FILE)?;
+                (path, text)
             }
             None => {
                 let known = BUILT_IN.map(|(name, _)| name).join(", ");
@@ -87,6 +91,15 @@ impl Board {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pipe_in_the_place_of_a_board_file_is_refused_and_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("board.toml");
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let error = Board::open(path.to_str().unwrap()).err().unwrap().to_string();
+        assert!(error.contains("board.toml: not a regular file"), "{error}");
+    }
 
     #[test]
     fn every_built_in_board_parses_and_none_is_forgotten() {

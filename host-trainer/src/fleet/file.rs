@@ -119,6 +119,7 @@ struct File {
     defaults: Settings,
     #[serde(default)]
     groups: BTreeMap<String, Settings>,
+    #[serde(default)]
     boards: BTreeMap<String, Settings>,
 }
 
@@ -435,6 +436,7 @@ mod tests {
             ("board = \"raspberry-pi-4b\"", "", vec!["board is missing"]),
             ("raspberry-pi-4b", "pi4", vec!["no board is called \"pi4\"", "raspberry-pi-4b"]),
             ("[boards.hall]", "[boards.\"a hall\"]", vec!["\"a hall\""]),
+            ("[boards.hall]", "[[boards.hall]]", vec!["line 24: [[boards.hall]] begins a list; write [boards.hall]"]),
             ("port = 2222", "port = \"ssh\"", vec!["line", "port: expected a number from 1 to 65535"]),
             ("port = 2222", "port = 99999", vec!["line", "port: expected a number from 1 to 65535"]),
             ("settle = 30", "settle = -1", vec!["line", "expected seconds"]),
@@ -444,7 +446,11 @@ mod tests {
             let said = error(&FLEET.replacen(from, to, 1));
             assert!(words.iter().all(|word| said.contains(word)) && said.lines().count() == 1, "{to}: {said}");
         }
-        assert!(error("[boards]").contains("no boards"));
+        for text in ["[boards]", ""] {
+            assert!(error(text).contains("no boards; add one as [boards.NAME]"), "{text}");
+        }
+        let said = error("[[boards]]\nname = \"hall\"\nhost = \"hall\"");
+        assert!(said.contains("line 1: [[boards]] begins a list; write [boards], or [boards.NAME]"), "{said}");
         let fleet = Fleet::parse(Path::new("fleet.toml"), FLEET).unwrap();
         let said = fleet.select(&["kitchn".to_owned()]).unwrap_err().to_string();
         assert!(said.contains("did you mean \"kitchen\""), "{said}");

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use crate::dataset::labelled::track_of;
 use crate::dataset::listing;
-use crate::error::Error;
+use crate::error::{Context, Error};
 
 /// The table that `edge-runtime log faces` writes beside the pictures.
 pub const LOGGED: &str = "faces.csv";
@@ -116,7 +116,9 @@ fn read_logged(folder: &Path) -> crate::Result<HashMap<String, Logged>> {
     if !path.exists() {
         return Ok(HashMap::new());
     }
-    let mut table = csv::Reader::from_path(&path)?;
+    let mut table = csv::Reader::from_reader(
+        files::open_regular(&path).with_context(|| format!("cannot read {}", path.display()))?,
+    );
     let columns = table.headers()?.clone();
     let Some(file) = columns.iter().position(|column| column == "file") else {
         let advice = "`edge-runtime log faces` writes it; remove it to label without it";

@@ -169,6 +169,36 @@ fn a_stall_is_judged_by_the_rate_that_was_seen() {
 }
 
 #[test]
+fn an_address_that_gives_no_first_frame_is_lost_and_given_twice_the_time() {
+    let options = CameraOptions { starts_soon: true, ..CameraOptions::default() };
+    let mut live = camera(vec![Some(vec![])], &options).unwrap();
+    let seconds = |seconds: u64| Some(Duration::from_secs(seconds));
+    assert_eq!(live.patience(false), seconds(30));
+    live.pace.give_up(Duration::from_secs(30));
+    live.pace.restart();
+    assert_eq!(live.patience(false), seconds(60));
+    live.stall = seconds(2);
+    assert_eq!(live.patience(false), seconds(60));
+    // How long a second frame takes is not known: it may be at a time lapse.
+    live.stall = None;
+    live.pace.note(Duration::from_secs(40));
+    assert_eq!(live.patience(false), None);
+    let stall = Some(Duration::from_millis(1));
+    let options = CameraOptions { starts_soon: true, first_frame: Duration::from_millis(10), stall, ..quick() };
+    let mut live = camera(vec![Some(vec![]), Some(vec![Act::Frame(0)])], &options).unwrap();
+    assert_eq!(said(&mut live, 1), ["lost: scripted gave no frame for 10.0ms", "back true", "0"]);
+    let options = CameraOptions { fail_without_frame: true, ..options };
+    let mut live = camera(vec![Some(vec![])], &options).unwrap();
+    let error = loop {
+        match live.next(&mut Frame::default()) {
+            Ok(next) => assert_eq!(next, Next::Waiting),
+            Err(error) => break error.to_string(),
+        }
+    };
+    assert_eq!(error, "cannot open scripted: it gave no frame for 10.0ms");
+}
+
+#[test]
 fn a_stream_that_was_opened_again_is_given_its_time() {
     let mut live = camera(vec![Some(vec![])], &CameraOptions::default()).unwrap();
     [100.0, 0.1].iter().for_each(|seconds| live.pace.note(Duration::from_secs_f64(*seconds)));
@@ -332,5 +362,10 @@ fn an_opening_that_hangs_does_not_hold_the_caller() {
     for _ in 0..3 {
         assert_eq!(live.next(&mut Frame::default()).unwrap(), Next::Waiting);
     }
+    // It is told once, and waited for on.
+    live.first_frame = Duration::from_millis(1);
+    let reason = "hangs has not been opened within 1.0ms".to_owned();
+    assert_eq!(live.next(&mut Frame::default()).unwrap(), Next::Lost { reason });
+    assert_eq!(live.next(&mut Frame::default()).unwrap(), Next::Waiting);
     drop(sender);
 }

@@ -103,7 +103,7 @@ pub struct Cmd {
     /// Play a video at its frame rate instead of as fast as possible
     #[arg(long, help_heading = "Source")]
     realtime: bool,
-    /// Fail if the camera cannot be opened at the start or ends before its first frame, instead of waiting for it
+    /// Fail if the camera cannot be opened at the start, or ends or is lost before its first frame, instead of waiting for it
     #[arg(long, help_heading = "Source")]
     require_camera: bool,
     /// Record to this journal, which is created if it is missing; without FILE, or with true, to the board's; false records nothing

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use expression_engine::Error;
 use expression_engine::error::Result;
+use expression_engine::files::{end_of_links, folder_of};
 
 use crate::board::Board;
 use crate::camera::{Source, Spec};
@@ -29,12 +30,12 @@ pub fn of_run(
     }
     sandbox.read.extend(opened.map(Source::files).unwrap_or_default());
     if let Some(path) = journal {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = folder_of(path);
         // A folder that does not exist cannot be named. What is wrong with it, the journal reports.
         let _ = std::fs::create_dir_all(folder);
         sandbox.write.push(folder.to_owned());
-        // If the journal is a link, SQLite opens it, and puts its log, in the folder that the link leads to.
-        sandbox.write.extend(path.canonicalize().ok().and_then(|file| Some(file.parent()?.to_owned())));
+        // If the journal is a link, SQLite makes it, and puts its log, in the folder that the link leads to.
+        sandbox.write.extend(end_of_links(path).map(|file| folder_of(&file).to_owned()));
         sandbox.write.dedup();
     }
     watch(&mut sandbox, watching);
@@ -100,6 +101,10 @@ mod tests {
         assert_eq!((camera.devices, camera.programs), (true, false));
         assert_eq!((camera.read, camera.write), (vec!["bundle".into()], vec![folder.path().join("new")]));
         assert!(folder.path().join("new").is_dir());
+        let (link, other) = (folder.path().join("link"), folder.path().join("other"));
+        std::os::unix::fs::symlink(other.join("journal.db"), &link).unwrap();
+        // The file that a link leads to is made by the run, too.
+        assert_eq!(of("dir:a", Some(&link), &nothing).write, [folder.path().to_owned(), other]);
         let file = of("y4m:film.y4m", None, &nothing);
         assert_eq!((file.devices, &file.read[1..], file.write.len()), (false, &[PathBuf::from("film.y4m")][..], 0));
         let (socket, _other) = std::os::unix::net::UnixStream::pair().unwrap();

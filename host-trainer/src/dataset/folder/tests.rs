@@ -260,11 +260,30 @@ fn faces_of_one_track_are_not_both_trained_on_and_tested_on() {
     let tracks = |samples: &[Sample]| -> BTreeSet<String> {
         samples.iter().map(|sample| sample.subject.clone().unwrap()).collect()
     };
-    let trained = tracks(&[set.train, set.calibration].concat());
-    assert!(trained.is_disjoint(&tracks(&set.test)));
-    assert_eq!((trained.len(), set.test.len()), (8, 16));
+    let (trained, calibrating) = (tracks(&set.train), tracks(&set.calibration));
+    assert!(trained.is_disjoint(&tracks(&set.test)) && trained.is_disjoint(&calibrating));
+    assert_eq!((trained.len(), calibrating.len(), set.calibration.len(), set.test.len()), (6, 2, 16, 16));
     let source: Source = format!("folder:{}", folder.path().display()).parse().unwrap();
     assert_subject_disjoint(&collect(&source, Protocol::Folds(5), REQUEST).unwrap());
+}
+
+#[test]
+fn what_calibrates_is_not_trained_on() {
+    // One track has most of the faces; of the other pictures each has a copy.
+    let mut paths: Vec<String> = (0..40).map(|number| format!("happy/t_session-1_track-1_{number}.png")).collect();
+    paths.extend(classes(&["happy", "sad"], 15));
+    let of_part = |part: &str, paths: &[String]| paths.iter().map(|path| format!("{part}/{path}")).collect::<Vec<_>>();
+    let paths = [of_part("train", &paths), of_part("test", &classes(&["fear"], 4))].concat();
+    let folder = set(&paths.iter().map(String::as_str).collect::<Vec<_>>());
+    for number in 0..15 {
+        let of = |class: &str, name: &str| folder.path().join(format!("train/{class}/{number}{name}.png"));
+        fs::copy(of("sad", ""), of("sad", " copy")).unwrap();
+    }
+    let set = load(folder.path(), &ClassNames::Common, REQUEST).unwrap();
+    assert_eq!(set.train.len() + set.calibration.len(), 85);
+    assert!((17..20).contains(&set.calibration.len()), "{}", set.calibration.len());
+    assert!(set.calibration.iter().all(|sample| sample.subject.is_none()));
+    assert_eq!(copies::count(&copies::found_in(&set.calibration, &set.train)), 0);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Gives a finished bundle a low-light gain. The graphs stay as they are; the self-test vectors are made anew.
+//! Sets the low-light gain of a finished bundle. The graphs stay as they are; the self-test vectors are made anew.
 
 use std::fs;
 use std::path::Path;
@@ -6,8 +6,8 @@ use std::path::Path;
 use expression_engine::bundle::{self, LowLightGain, Manifest};
 use expression_engine::{Engine, EngineOptions, files, selftest};
 
+use super::{replace, with_dark_faces};
 use crate::error::{Error, ensure};
-use crate::export;
 
 /// Adds a low-light gain to the bundle in `folder`, or changes the one that it has.
 ///
@@ -17,7 +17,7 @@ use crate::export;
 ///
 /// # Errors
 /// Returns an error if the bundle or the gain is refused, or if a file cannot be written; the bundle then stays as it was.
-pub fn set_low_light(folder: &Path, gain: LowLightGain) -> crate::Result<bool> {
+pub fn set(folder: &Path, gain: LowLightGain) -> crate::Result<bool> {
     let (bundle, _) = selftest::open(folder, EngineOptions::default())?;
     let mut manifest = bundle.manifest().clone();
     let had = manifest.low_light.replace(gain);
@@ -25,7 +25,7 @@ pub fn set_low_light(folder: &Path, gain: LowLightGain) -> crate::Result<bool> {
     let old = bundle.read(bundle::SELFTEST)?;
     let mut faces: Vec<_> = selftest::vectors(&bundle)?.into_iter().map(|vector| vector.face).collect();
     if had.is_none() {
-        faces = export::with_dark_faces(faces);
+        faces = with_dark_faces(faces);
     }
     let stock = EngineOptions { kernel: None, threads: 1 };
     let engine = Engine::from_bytes(&bundle.read(bundle::INT8)?, &manifest, stock)?;
@@ -37,7 +37,7 @@ pub fn set_low_light(folder: &Path, gain: LowLightGain) -> crate::Result<bool> {
     // Whatever people wrote into the manifest, it must say what was meant.
     let told = Manifest::from_toml(&text, folder)?;
     ensure!(told == manifest, "{}: its text cannot be edited; export the bundle again", path.display());
-    export::replace(folder, &[(bundle::SELFTEST, &new), (bundle::MANIFEST, text.as_bytes())])
+    replace(folder, &[(bundle::SELFTEST, &new), (bundle::MANIFEST, text.as_bytes())])
 }
 
 /// The text of a manifest with the format and gain of `manifest`, and one hash in the place of another.
@@ -71,7 +71,7 @@ fn edited(text: &str, manifest: &Manifest, (old, new): (&str, &str)) -> String {
 ///
 /// # Errors
 /// Returns [`Error::BadInput`] if it is not two numbers with 1 <= BELOW <= TO <= 255.
-pub fn gain(text: &str) -> crate::Result<LowLightGain> {
+pub fn parse(text: &str) -> crate::Result<LowLightGain> {
     let numbers = text.split_once(':').and_then(|(below, to)| Some((below.parse().ok()?, to.parse().ok()?)));
     let gain = numbers.map(|(below, to)| LowLightGain { below, to }).filter(|gain| gain.checked().is_some());
     gain.ok_or_else(|| {
@@ -123,7 +123,7 @@ mod tests {
         let before = Bundle::open(&bundle).unwrap();
         let net = fs::read(bundle.join(bundle::INT8)).unwrap();
         for gain in [LowLightGain { below: 60, to: 90 }, LowLightGain { below: 70, to: 100 }] {
-            set_low_light(&bundle, gain).unwrap();
+            set(&bundle, gain).unwrap();
             let (after, engine) = selftest::open(&bundle, EngineOptions::default()).unwrap();
             assert_eq!((after.manifest().format, after.manifest().low_light), (2, Some(gain)));
             assert_eq!(fs::read(bundle.join(bundle::INT8)).unwrap(), net);
@@ -143,7 +143,7 @@ mod tests {
     fn the_gain_is_covered_by_the_vectors() {
         let folder = shipped();
         let bundle = folder.path().join("bundle");
-        set_low_light(&bundle, LowLightGain { below: 70, to: 100 }).unwrap();
+        set(&bundle, LowLightGain { below: 70, to: 100 }).unwrap();
         let path = bundle.join(bundle::MANIFEST);
         let text = fs::read_to_string(&path).unwrap();
         fs::write(&path, text.replace("to = 100", "to = 101")).unwrap();
@@ -153,9 +153,9 @@ mod tests {
 
     #[test]
     fn gains_are_read_and_refused() {
-        assert_eq!(gain("70:100").unwrap(), LowLightGain { below: 70, to: 100 });
+        assert_eq!(parse("70:100").unwrap(), LowLightGain { below: 70, to: 100 });
         for text in ["70", "70:60", "0:100", "70:256", "70:100:1", ":"] {
-            assert!(gain(text).unwrap_err().to_string().contains("BELOW:TO"), "{text}");
+            assert!(parse(text).unwrap_err().to_string().contains("BELOW:TO"), "{text}");
         }
     }
 }
