@@ -140,7 +140,7 @@ fn a_teacher_answers_each_view_as_the_face_net_does_and_keeps_it() {
     let teacher = Teacher::load_or_compute(&classifier, &samples, 1, &kept).unwrap();
     let ranges = Views::new(&config.augment, &config.net);
     let batch: Vec<i64> = (0..samples.len() as i64).collect();
-    let draw = |teacher: &Teacher| teacher.draw(&batch, &ranges, &mut host_trainer::random::rng(1, "test", 0));
+    let draw = |teacher: &Teacher| teacher.draw(&batch, &ranges, 0.0, &mut host_trainer::random::rng(1, "test", 0));
     let (views, answers) = draw(&teacher);
     for (sample, view) in views.iter().enumerate() {
         let expected = (answered(*view, sample) + answered(views::mirrored(*view), sample)) / 2.0;

@@ -68,7 +68,7 @@ fn alone() -> MutexGuard<'static, ()> {
 
 fn answers(taught: &Taught, config: &Config) -> Tensor {
     let ranges = Views::new(&config.augment, &config.net);
-    taught.teacher.draw(&[0, 7, 30], &ranges, &mut random::rng(1, "draw", 0)).1
+    taught.teacher.draw(&[0, 7, 30], &ranges, 0.0, &mut random::rng(1, "draw", 0)).1
 }
 
 #[test]

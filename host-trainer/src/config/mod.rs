@@ -203,9 +203,17 @@ pub struct StageTwo {
     /// mirror images alone, each with the answer to itself (Beyer et al., "Knowledge distillation: A good teacher is
     /// patient and consistent", CVPR 2022, arXiv 2106.05237). 0: it answers for a sample's centre, whatever view is seen.
     pub teacher_views: usize,
+    /// Of the ranges of `augment`'s rotation, scale and shift, the share by which each of these views is varied again, at random, when
+    /// the expression net sees it. The answer stays, so small shares only; 0, or absent, for none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub view_jitter: f64,
     /// Each step, this share of the averaged weights is kept and the rest comes from the trained ones; the averaged ones
     /// are the result. 0 for none, as the paper has it.
     pub average: f64,
+}
+
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
 }
 
 /// What cross-entropy is taken against.
@@ -427,6 +435,7 @@ impl Config {
             ("stage_two.prior", two.prior, 0.0, 1.0),
             ("stage_two.teacher", two.teacher, 0.0, 1.0),
             ("stage_two.teacher_views", two.teacher_views as f64, 0.0, MAX_VIEWS),
+            ("stage_two.view_jitter", two.view_jitter, 0.0, 1.0),
             ("augment.rotation", augment.rotation, 0.0, 180.0),
             ("augment.scale", augment.scale, 0.0, 0.9),
             ("augment.shift", augment.shift, 0.0, 1.0),

@@ -59,7 +59,7 @@ pub fn train(
         |batch, rng| {
             let (drawn, answers) = match teacher {
                 Some(teacher) => {
-                    let (drawn, answers) = teacher.draw(batch, &ranges, rng);
+                    let (drawn, answers) = teacher.draw(batch, &ranges, config.stage_two.view_jitter, rng);
                     (drawn, Some(answers))
                 }
                 None => (batch.iter().map(|_| ranges.random(rng)).collect(), None),

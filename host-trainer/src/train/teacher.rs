@@ -58,15 +58,16 @@ impl Teacher {
         Teacher { answers, views, per_sample, consistent: true }
     }
 
-    /// A random view of each sample in `batch`, and the answers to them, f32 `[batch, 8]`.
-    pub fn draw(&self, batch: &[i64], ranges: &Views, rng: &mut impl Rng) -> (Vec<View>, Tensor) {
+    /// A random view of each sample in `batch`, and the answers to them, f32 `[batch, 8]`. `jitter` is `stage_two.view_jitter`.
+    pub fn draw(&self, batch: &[i64], ranges: &Views, jitter: f64, rng: &mut impl Rng) -> (Vec<View>, Tensor) {
         let of = |sample: &i64| {
             let first = sample * self.per_sample as i64;
             if !self.consistent {
                 return (ranges.random(rng), first);
             }
             let row = first + rng.random_range(0..self.per_sample as i64);
-            (ranges.mirrored_at_random(self.views[row as usize], rng), row)
+            let view = ranges.mirrored_at_random(self.views[row as usize], rng);
+            (ranges.jittered(view, jitter, rng), row)
         };
         let (drawn, rows): (Vec<View>, Vec<i64>) = batch.iter().map(of).unzip();
         (drawn, self.answers.index_select(0, &views::indices(&rows, self.answers.device())))
@@ -118,7 +119,7 @@ mod tests {
         config.augment.mirror = true;
         let ranges = Views::new(&config.augment, &config.net);
         let batch: Vec<i64> = [0, 1, 1, 0, 1].repeat(40);
-        let (drawn, answers) = teacher(2, 3, true).draw(&batch, &ranges, &mut rng(1, "draw", 0));
+        let (drawn, answers) = teacher(2, 3, true).draw(&batch, &ranges, 0.0, &mut rng(1, "draw", 0));
         let mut seen = std::collections::BTreeSet::new();
         for ((sample, view), class) in batch.iter().zip(&drawn).zip(classes(&answers)) {
             assert_eq!(view[2], class as f32, "the answer is of another view");
@@ -133,7 +134,7 @@ mod tests {
         let mut config = Config::preset("smoke").unwrap();
         config.augment.mirror = false;
         let ranges = Views::new(&config.augment, &config.net);
-        let (drawn, _) = teacher(2, 3, true).draw(&[0, 1].repeat(50), &ranges, &mut rng(1, "draw", 0));
+        let (drawn, _) = teacher(2, 3, true).draw(&[0, 1].repeat(50), &ranges, 0.0, &mut rng(1, "draw", 0));
         assert!(drawn.iter().all(|view| view[0] > 0.0));
     }
 
@@ -141,7 +142,7 @@ mod tests {
     fn another_teacher_gives_one_answer_to_any_view_of_a_sample() {
         let config = Config::preset("smoke").unwrap();
         let ranges = Views::new(&config.augment, &config.net);
-        let (drawn, answers) = teacher(4, 1, false).draw(&[2, 0, 2, 3], &ranges, &mut rng(1, "draw", 0));
+        let (drawn, answers) = teacher(4, 1, false).draw(&[2, 0, 2, 3], &ranges, 0.0, &mut rng(1, "draw", 0));
         assert_eq!(classes(&answers), [2, 0, 2, 3]);
         assert_ne!(drawn[0], drawn[2], "views are drawn at random");
     }

@@ -34,14 +34,30 @@ impl<'a> Views<'a> {
 
     /// A random view by the configured ranges.
     pub fn random(&self, rng: &mut impl Rng) -> View {
-        let mut within = |range: f64| (rng.random::<f32>() * 2.0 - 1.0) * range as f32;
+        let [a, b, right, c, d, down] = self.moved(1.0, rng);
+        let mirror = if self.augment.mirror && rng.random::<bool>() { -self.crop } else { self.crop };
+        [a * mirror, b * self.crop, right, c * mirror, d * self.crop, down]
+    }
+
+    /// `view`, seen through a random view by `share` of the configured ranges of rotation, scale and shift.
+    pub fn jittered(&self, view: View, share: f64, rng: &mut impl Rng) -> View {
+        if share == 0.0 {
+            return view;
+        }
+        let ([a, b, right, c, d, down], [e, f, x, g, h, y]) = (view, self.moved(share, rng));
+        let across = [a * e + b * g, a * f + b * h, a * x + b * y + right];
+        let upright = [c * e + d * g, c * f + d * h, c * x + d * y + down];
+        [across[0], across[1], across[2], upright[0], upright[1], upright[2]]
+    }
+
+    /// A random rotation, scale and shift of a square, by `share` of the configured ranges.
+    fn moved(&self, share: f64, rng: &mut impl Rng) -> View {
+        let mut within = |range: f64| (rng.random::<f32>() * 2.0 - 1.0) * (range * share) as f32;
         let (angle, size) = (within(self.augment.rotation).to_radians(), 1.0 + within(self.augment.scale));
         // A shift by a share of the side is twice that in coordinates that span two units.
         let (right, down) = (2.0 * within(self.augment.shift), 2.0 * within(self.augment.shift));
-        let mirror = if self.augment.mirror && rng.random::<bool>() { -1.0 } else { 1.0 };
         let (sin, cos) = angle.sin_cos();
-        let unit = self.crop * size;
-        [unit * cos * mirror, -unit * sin, right, unit * sin * mirror, unit * cos, down]
+        [size * cos, -size * sin, right, size * sin, size * cos, down]
     }
 
     /// `per_sample` views of each of `samples`, one sample after the other: the `fixed` ones first, then random ones.
@@ -151,6 +167,41 @@ mod tests {
         let difference = sample(&faces, &of_drawn, 12) - sample(&faces, &drawn, 12).flip([3]);
         assert!(difference.abs().max().double_value(&[]) < 1e-5);
         assert!(drawn[2] == views.centre() && drawn[1] != drawn[3], "the centre first, then random ones");
+    }
+
+    #[test]
+    fn jitter_stays_near_a_view_and_moves_what_it_shows() {
+        let mut preset = crate::config::Config::preset("smoke").unwrap();
+        let augment = &mut preset.augment;
+        (augment.rotation, augment.scale, augment.shift) = (20.0, 0.2, 0.1);
+        let views = Views::new(&preset.augment, &preset.net);
+        let mut rng = crate::random::rng(1, "jitter", 0);
+        let view = mirrored(views.random(&mut rng));
+        assert_eq!(views.jittered(view, 0.0, &mut rng), view);
+        // 2 degrees, 2 % and 1 % of the side: no corner of the square moves by more than the sum of these.
+        let drawn: Vec<View> = (0..500).map(|_| views.jittered(view, 0.1, &mut rng)).collect();
+        let corner = |[a, b, right, c, d, down]: View, x: f32, y: f32| (a * x + b * y + right, c * x + d * y + down);
+        let (unit, most) = (view[0].hypot(view[3]), 2f32.sqrt() * (2f32.to_radians() * 1.02 + 0.02 + 0.02));
+        let far = |view: View, other: View| {
+            let apart = |(x, y)| {
+                let ((a, b), (c, d)) = (corner(view, x, y), corner(other, x, y));
+                (a - c).hypot(b - d)
+            };
+            [(1.0, 1.0), (-1.0, 1.0), (1.0, -1.0), (-1.0, -1.0)].map(apart).into_iter().fold(0f32, f32::max)
+        };
+        let moves: Vec<f32> = drawn.iter().map(|other| far(view, *other)).collect();
+        let farthest = moves.iter().copied().fold(0f32, f32::max);
+        assert!(farthest < unit * most && farthest > unit * most / 2.0, "{farthest} of {}", unit * most);
+        // Seen through a view of a view: the same as one after the other.
+        let faces = Tensor::arange(144, (Kind::Float, Device::Cpu)).view([1, 1, 12, 12]);
+        let mut again = crate::random::rng(2, "jitter", 0);
+        let both = views.jittered(views.centre(), 0.1, &mut again);
+        let small = views.moved(0.1, &mut crate::random::rng(2, "jitter", 0));
+        let shown = |view: View| f64::try_from(sample(&faces, &[view], 12).mean(Kind::Float)).unwrap();
+        let [a, b, right, c, d, down] = small;
+        let crop = views.crop;
+        let expected = [a * crop, b * crop, right * crop, c * crop, d * crop, down * crop];
+        assert!((shown(both) - shown(expected)).abs() < 1e-3);
     }
 
     #[test]

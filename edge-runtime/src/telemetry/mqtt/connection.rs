@@ -165,7 +165,7 @@ impl Publishing {
         }
         let (client, mut events) = AsyncClient::builder(settings).capacity(BATCH).build();
         let (tell, told) = oneshot::channel();
-        let (heard, mut publisher) = watch::channel(None);
+        let (heard, publisher) = watch::channel(None);
         let (hub, pause_topic) = (self.hub.clone(), self.identity.topics.pause.clone());
         let (refused, prefix) = (self.refused.clone(), self.identity.prefix().to_owned());
         let mut driver = tokio::spawn(async move {
