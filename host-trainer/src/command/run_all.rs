@@ -18,6 +18,7 @@ use crate::pipeline::{self, Prerequisites};
 use crate::recipe::Recipe;
 use crate::report::{Answered, html};
 use crate::run::{self, Run};
+use crate::train::method::Rehearsal;
 use crate::train::teachers;
 
 /// Right and wrong answers of each label on the report's sheet.
@@ -99,11 +100,12 @@ impl Cmd {
         if let Some(recipe) = &recipe {
             data = recipe.joined(data)?;
         }
+        let rehearsal = Rehearsal::read(&config, *seed)?;
         let loading = started.elapsed().as_secs_f64();
         // Last, because it may be drawn, which takes half a minute.
         let old_test = self.training.from.is_some().then(|| super::study::old_test(&self.old_test)).transpose()?;
         let prerequisites =
-            Prerequisites { face_net, fixed, accept_rung_3: self.accept_rung3, recipe, old_test, start };
+            Prerequisites { face_net, fixed, accept_rung_3: self.accept_rung3, recipe, old_test, start, rehearsal };
         run.start(&data)?;
         let [train, calibration, test] = [&data.train, &data.calibration, &data.test].map(Vec::len);
         run.say(&format!("{}: {train} training, {calibration} calibration, {test} test samples", data.name));
