@@ -180,17 +180,26 @@ impl Run {
     /// The error that the run in the folder has other settings, with those that differ.
     fn otherwise(&self, older: &Identity) -> Error {
         let new = &self.identity;
-        let limit = older.limit.map_or("not given".to_owned(), |limit| limit.to_string());
+        let or_none = |given: Option<String>| given.unwrap_or("not given".to_owned());
+        let limit = or_none(older.limit.map(|limit| limit.to_string()));
+        let start = |run: &Identity| run.config.start.clone();
+        let from = |run: &Identity| start(run).map(|start| start.bundle);
+        let net = |run: &Identity| start(run).map(|start| start.sha256);
+        let rehearse = |run: &Identity| start(run).and_then(|start| start.rehearse);
+        let preset = |run: &Identity| Config { start: None, ..run.config.clone() };
         let differences = [
             (older.data != new.data, format!("--data was {}", older.data)),
             (older.limit != new.limit, format!("--limit was {limit}")),
             (older.seed != new.seed, format!("--seed was {}", older.seed)),
             (older.fold != new.fold, "the folds or their pictures were others".to_owned()),
-            (older.config != new.config, "the preset had other values".to_owned()),
+            (from(older) != from(new), format!("--from was {}", or_none(from(older)))),
+            (from(older) == from(new) && net(older) != net(new), "the bundle of --from held another net".to_owned()),
+            (rehearse(older) != rehearse(new), format!("--rehearse was {}", or_none(rehearse(older)))),
+            (preset(older) != preset(new), "the preset had other values".to_owned()),
         ];
         let differences = differences.into_iter().filter(|(differs, _)| *differs).map(|(_, what)| what);
         let differences = differences.collect::<Vec<_>>().join(", ");
-        let advice = "give the same --data, --preset, --limit and --seed, or leave --resume out";
+        let advice = "give the same --data, --preset, --from, --rehearse, --limit and --seed, or leave --resume out";
         Error::BadInput(format!("{}: was started otherwise ({differences}); {advice}", self.path(CONFIG).display()))
     }
 
@@ -375,6 +384,13 @@ mod tests {
         assert!(folder.join(METRICS).exists(), "a refused run removed a file");
         let line = refused(Request { resume: true, ..request("folder:B") });
         assert!(line.contains("started otherwise (--data was folder:A)"), "{line}");
+        let start =
+            crate::config::Start { bundle: "bundle".into(), sha256: "5e".into(), rehearse: Some("rendered".into()) };
+        let adapted = Config { start: Some(start), ..Config::preset("smoke").unwrap() };
+        let line =
+            Run::open(&folder, &adapted, Request { resume: true, ..request("folder:A") }).unwrap_err().to_string();
+        let told = "started otherwise (--from was not given, --rehearse was not given)";
+        assert!(line.contains(told), "{line}");
         let line = refused(Request { resume: true, limit: Some(20), seed: 2, ..request("folder:A") });
         assert!(line.contains("(--limit was not given, --seed was 1)"), "{line}");
 
