@@ -183,6 +183,21 @@ fn outputs_that_would_destroy_an_input_are_refused_before_anything_runs() {
 }
 
 #[test]
+fn figures_are_shown_even_if_a_file_cannot_be_written() {
+    let folder = copy();
+    let class = folder.path().join("faces/happy");
+    fs::create_dir_all(&class).unwrap();
+    for number in 0..2 {
+        image::GrayImage::new(48, 48).save(class.join(format!("{number}.png"))).unwrap();
+    }
+    let data = format!("folder:{}", folder.path().join("faces").display());
+    let arguments = ["evaluate", "--data", &data, "--split", "all", "--csv", "/dev/full", "--bundle"];
+    let output = host_trainer(&arguments, &folder.path().join("bundle"));
+    assert!(refused(&output).contains("cannot write /dev/full"));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("int8 accuracy"), "{output:?}");
+}
+
+#[test]
 fn the_results_of_another_study_are_not_overwritten() {
     let folder = tempfile::tempdir().unwrap();
     let study = folder.path().join("mine/study.json");
