@@ -192,6 +192,14 @@ impl VoteBook {
         names.into_iter().collect()
     }
 
+    /// The name under which a labeller has voted before, whatever the case: phones write a capital where a keyboard does not, and a
+    /// person has one vote.
+    pub fn known<'a>(&'a self, by: &'a str) -> &'a str {
+        let labellers = self.labellers();
+        let same = |known: &&&str| known.to_lowercase() == by.to_lowercase();
+        if labellers.contains(&by) { by } else { labellers.iter().find(same).copied().unwrap_or(by) }
+    }
+
     /// Number of votes that count, of all labellers and from elsewhere.
     pub fn votes(&self) -> usize {
         let earlier: usize = self.earlier.values().flat_map(|row| row.counts).map(|count| count as usize).sum();

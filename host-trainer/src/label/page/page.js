@@ -55,8 +55,8 @@ async function post(path, body) {
 async function open(name) {
   try {
     const opened = await post("/api/open", { by: name });
-    by = name;
-    ({ faces, folder, labellers, all_votes: allVotes } = opened);
+    // Names that differ by case alone are one person's: the first spelling counts.
+    ({ by, faces, folder, labellers, all_votes: allVotes } = opened);
     const index = new Map(faces.map((face, place) => [face.id, place]));
     past = opened.votes.map(([id]) => index.get(id));
     // What is still on its way counts as well.
