@@ -41,6 +41,11 @@ fn the_boards_own_answers_as_lines_table_and_gallery() {
     let drawn: Vec<String> = drawn.filter(|name| name.ends_with(".svg")).collect();
     assert!(drawn.len() == 12 && drawn.iter().all(|name| page.contains(name)), "{drawn:?}");
     assert!(refuse(&mut predict(&["--out", out.to_str().unwrap(), from])).contains("is not empty"));
+    // Whoever names a picture is not told to remove it.
+    let picture = drawn.first().map(|name| out.join(name)).unwrap();
+    let said = refuse(&mut predict(&["--out", picture.to_str().unwrap(), from]));
+    assert!(said.contains("it is a file; name a folder") && picture.is_file(), "{said}");
+    assert!(page.contains("ferplus-edge"));
 
     std::fs::write(pictures.join("damaged.png"), "not a picture").unwrap();
     std::fs::write(pictures.join("phone.heic"), b"\0\0\0\x18ftypheic").unwrap();
