@@ -109,7 +109,7 @@ impl Cmd {
         run.start(&data)?;
         let [train, calibration, test] = [&data.train, &data.calibration, &data.test].map(Vec::len);
         run.say(&format!("{}: {train} training, {calibration} calibration, {test} test samples", data.name));
-        coverage::warnings(&data, config.start.is_some())
+        coverage::warnings(&data, &coverage::known(&config)?)
             .iter()
             .for_each(|warning| run.say(&format!("warning: {warning}")));
         let sheet = contact_sheet::png(&contact_sheet::sheet(&data.train))?;

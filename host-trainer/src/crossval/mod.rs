@@ -87,7 +87,7 @@ impl CrossValidation<'_> {
         }
         let [train, calibration, test] = [&data.train, &data.calibration, &data.test].map(Vec::len);
         run.say(&format!("fold {number} of {count}: {train} training, {calibration} calibration, {test} test samples"));
-        coverage::warnings(&data, self.config.start.is_some())
+        coverage::warnings(&data, &coverage::known(self.config)?)
             .iter()
             .for_each(|warning| run.say(&format!("warning: {warning}")));
         let trained = method::train(&run, self.config, &data, face_net, rehearsal)?;
