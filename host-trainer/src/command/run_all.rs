@@ -128,8 +128,18 @@ fn publish(run: &Run, data: &DataSet, sheet: &[u8], measurement: &Measurement) -
     let failing: Vec<_> = summary.parity.iter().filter(|rung| !rung.allows_export()).map(|rung| rung.number).collect();
     let bundle = summary.bundle.as_deref().unwrap_or("not written: a parity rung fails");
     crate::error::print(&format!("{}bundle  {bundle}\nreport  {}", summary.table(), report.display()))?;
-    ensure!(failing.is_empty(), "parity rungs {failing:?} do not hold; the report tells by how much");
+    ensure!(failing.is_empty(), "{}", not_exported(&failing));
     Ok(())
+}
+
+/// Why there is no bundle, and what to do.
+fn not_exported(failing: &[u32]) -> String {
+    let advice = match failing {
+        // The one that depends on few samples. Nothing is trained again.
+        [3] => "; to export the bundle all the same, add --resume --accept-rung3, or give more pictures",
+        _ => "",
+    };
+    format!("parity rungs {failing:?} do not hold; the report tells by how much{advice}")
 }
 
 /// The first right and wrong answers of each label.
@@ -155,4 +165,17 @@ fn answered(data: &DataSet, measurement: &Measurement) -> crate::Result<Vec<Answ
         }
     }
     Ok(chosen)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::not_exported;
+
+    #[test]
+    fn what_may_be_accepted_is_told() {
+        assert!(not_exported(&[3]).ends_with("add --resume --accept-rung3, or give more pictures"));
+        for failing in [&[2][..], &[2, 3]] {
+            assert!(not_exported(failing).ends_with("the report tells by how much"), "{failing:?}");
+        }
+    }
 }
