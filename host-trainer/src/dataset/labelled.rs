@@ -37,9 +37,9 @@ struct Row {
 /// Rows whose usage is `PublicTest` calibrate and those of `PrivateTest` are tested on, as in FER+. If rows have only one of
 /// these usages, they are tested on, and training samples are held out for calibration. If no row has such a usage, which is what
 /// `host-trainer label` writes, every fifth track is tested on, the same ones with every seed, and samples are held out for
-/// calibration by track as well: pictures of one track are almost the same, so no track is in two parts. Every vote counts. A face is left out if more than
-/// half of its votes say that it is none, if no vote is for a label, or if its picture is gone: whoever is in it may have asked
-/// for that. One line says how many, and how many pictures have no votes.
+/// calibration by track as well: pictures of one track are almost the same, so no track is in two parts. Every vote counts. A face
+/// is left out if more than half of its votes say that it is none, if no vote is for a label, or if its picture is gone: whoever is
+/// in it may have asked for that. One line says how many, and how many pictures have no votes.
 ///
 /// # Errors
 /// Returns [`Error::BadInput`] if the table is missing or a row does not parse.
