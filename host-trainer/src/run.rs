@@ -300,14 +300,20 @@ impl Run {
     pub fn command(&self) -> String {
         let Identity { data, limit, seed, .. } = &self.identity;
         let last = |path: &str| path.trim_end_matches('/').rsplit('/').next().unwrap_or_default().to_owned();
-        let data = match data.split_once(':') {
+        let named = |source: &str| match source.split_once(':') {
             Some((kind, rest)) => format!("{kind}:{}", last(rest)),
-            None => data.clone(),
+            None => source.to_owned(),
         };
+        // The folders of bundles have all the same name.
+        let of_run = |path: &str| match path.trim_end_matches('/').strip_suffix("/bundle") {
+            Some(run) => format!("{}/bundle", last(run)),
+            None => last(path),
+        };
+        let data = named(data);
         let limit = limit.map(|limit| format!(" --limit {limit}")).unwrap_or_default();
         let from = self.identity.config.start.as_ref().map_or(String::new(), |start| {
-            let rehearse = start.rehearse.as_ref().map(|source| format!(" --rehearse {}", last(source)));
-            format!(" --from {}{}", last(&start.bundle), rehearse.unwrap_or_default())
+            let rehearse = start.rehearse.as_ref().map(|source| format!(" --rehearse {}", named(source)));
+            format!(" --from {}{}", of_run(&start.bundle), rehearse.unwrap_or_default())
         });
         let weights = match self.identity.config.face_net.weights.as_str() {
             "" => String::new(),
@@ -426,6 +432,18 @@ mod tests {
         drop(open(&folder, request("folder:A")).unwrap());
         assert!(!folder.exists());
         assert_eq!(free_folder(&folder), folder);
+    }
+
+    #[test]
+    fn the_command_names_bundle_and_rehearsal() {
+        let runs = tempfile::tempdir().unwrap();
+        let rehearse = Some("ferplus:/data/sets/FERPlus".into());
+        let start = crate::config::Start { bundle: "/data/runs/kitchen/bundle".into(), sha256: "5e".into(), rehearse };
+        let config = Config { start: Some(start), ..Config::preset("smoke").unwrap() };
+        let run = Run::open(&runs.path().join("a"), &config, request("folder:/home/me/faces/")).unwrap();
+        let expected = "host-trainer run-all --data folder:faces --from kitchen/bundle --rehearse ferplus:FERPlus \
+                        --preset smoke --seed 1";
+        assert_eq!(run.command(), expected);
     }
 
     #[test]
