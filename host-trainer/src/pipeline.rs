@@ -35,6 +35,8 @@ pub struct Prerequisites {
     pub start: Option<BTreeMap<String, String>>,
     /// The faces that `--rehearse` names.
     pub rehearsal: Option<Rehearsal>,
+    /// Flags of the command that the run's configuration does not hold, for provenance; each begins with a blank.
+    pub flags: String,
 }
 
 impl Prerequisites {
@@ -60,7 +62,7 @@ pub fn run(
     loading: f64,
     prerequisites: Prerequisites,
 ) -> crate::Result<Measurement> {
-    let Prerequisites { face_net, fixed, accept_rung_3, recipe, old_test, start, rehearsal } = prerequisites;
+    let Prerequisites { face_net, fixed, accept_rung_3, recipe, old_test, start, rehearsal, flags } = prerequisites;
     let start = start.map(|provenance| (provenance, rehearsal.as_ref().map(|rehearsal| rehearsal.source.clone())));
     let trained = method::train(run, config, data, face_net, rehearsal)?;
     let mut measurement = Measurement::new(run, config, data, loading, trained, accept_rung_3)?;
@@ -70,7 +72,7 @@ pub fn run(
     }
     crate::interrupt::check()?;
     if measurement.summary.parity.iter().all(Rung::allows_export) {
-        let rung = self::export(run, config, &measurement, &fixed, recipe.as_ref(), start.as_ref())?;
+        let rung = self::export(run, config, &measurement, &fixed, recipe.as_ref(), start.as_ref(), &flags)?;
         measurement.summary.bundle = rung.holds.then(|| run.path(run::BUNDLE).display().to_string());
         measurement.summary.parity.push(rung);
     }
@@ -98,6 +100,7 @@ fn export(
     fixed: &export::Fixed,
     recipe: Option<&Recipe>,
     start: Option<&(BTreeMap<String, String>, Option<String>)>,
+    flags: &str,
 ) -> crate::Result<Rung> {
     let Measurement { summary, labels, net, float_onnx, int8_onnx, confidence, .. } = measurement;
     // What an adapted net knows comes from the old bundle and the faces that it rehearsed, and so do its terms.
@@ -118,7 +121,7 @@ fn export(
     };
     let teachers: Vec<String> = config.teachers.iter().map(teachers::provenance).collect();
     let teachers = (!teachers.is_empty()).then(|| teachers.join("; "));
-    let mut command = run.command();
+    let mut command = run.command() + flags;
     let (mut table, mut metrics) = (summary.table(), summary.figures());
     if let Some(recipe) = recipe {
         command += &format!(" --final {}", recipe.name());

@@ -299,11 +299,6 @@ impl Run {
     /// The command that repeats this run, for provenance. Folders of the user are named by their last part.
     pub fn command(&self) -> String {
         let Identity { data, limit, seed, .. } = &self.identity;
-        let last = |path: &str| path.trim_end_matches('/').rsplit('/').next().unwrap_or_default().to_owned();
-        let named = |source: &str| match source.split_once(':') {
-            Some((kind, rest)) => format!("{kind}:{}", last(rest)),
-            None => source.to_owned(),
-        };
         // The folders of bundles have all the same name.
         let of_run = |path: &str| match path.trim_end_matches('/').strip_suffix("/bundle") {
             Some(run) => format!("{}/bundle", last(run)),
@@ -328,6 +323,19 @@ impl Run {
     /// Talk: on stderr.
     pub fn say(&self, text: &str) {
         eprintln!("{}", one_line(text));
+    }
+}
+
+/// The last part of a path, for provenance: the rest of it is the user's.
+fn last(path: &str) -> String {
+    path.trim_end_matches('/').rsplit('/').next().unwrap_or_default().to_owned()
+}
+
+/// A data set by its kind and the last part of its path.
+pub fn named(source: &str) -> String {
+    match source.split_once(':') {
+        Some((kind, rest)) => format!("{kind}:{}", last(rest)),
+        None => source.to_owned(),
     }
 }
 

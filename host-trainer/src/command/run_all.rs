@@ -104,8 +104,16 @@ impl Cmd {
         let loading = started.elapsed().as_secs_f64();
         // Last, because it may be drawn, which takes half a minute.
         let old_test = self.training.from.is_some().then(|| super::study::old_test(&self.old_test)).transpose()?;
-        let prerequisites =
-            Prerequisites { face_net, fixed, accept_rung_3: self.accept_rung3, recipe, old_test, start, rehearsal };
+        let prerequisites = Prerequisites {
+            face_net,
+            fixed,
+            accept_rung_3: self.accept_rung3,
+            recipe,
+            old_test,
+            start,
+            rehearsal,
+            flags: self.flags(),
+        };
         run.start(&data)?;
         let [train, calibration, test] = [&data.train, &data.calibration, &data.test].map(Vec::len);
         run.say(&format!("{}: {train} training, {calibration} calibration, {test} test samples", data.name));
@@ -115,6 +123,13 @@ impl Cmd {
         let sheet = contact_sheet::png(&contact_sheet::sheet(&data.train))?;
         files::write_bytes(&run.path(run::SAMPLES), &sheet)?;
         publish(&run, &data, &sheet, &pipeline::run(&run, &config, &data, loading, prerequisites)?)
+    }
+
+    /// The flags that say how the data is read and what the old test is, as they would be written.
+    fn flags(&self) -> String {
+        let classes = self.training.classes.as_ref().map(|classes| format!(" --classes '{classes}'"));
+        let old_test = || format!(" --old-test {}", run::named(&self.old_test.to_string()));
+        [classes, self.training.from.as_ref().map(|_| old_test())].into_iter().flatten().collect()
     }
 }
 
