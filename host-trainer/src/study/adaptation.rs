@@ -221,7 +221,7 @@ impl Adaptation {
         let mut text =
             format!("{start} adapted to {data}: means over {seeds} seeds, with 95 % intervals of one seed's test\n");
         text += &format!("held-out pictures: {}; old test: {old}, {}\n", tested[0], tested[1]);
-        let head = ["labelled", "method", "the look", "errors gone", "old test", "change", "seconds"];
+        let head = ["labelled", "method", "held-out pictures", "errors gone", "old test", "change", "seconds"];
         let [labelled, method, look, gone, old, change, seconds] = head;
         text += &format!("  {labelled:>8}  {method:<17} {look:>22} {gone:>12} {old:>9} {change:>14} {seconds:>8}\n");
         for size in sizes {
