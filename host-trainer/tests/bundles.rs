@@ -183,6 +183,20 @@ fn outputs_that_would_destroy_an_input_are_refused_before_anything_runs() {
 }
 
 #[test]
+fn an_exported_net_says_what_its_manifest_says() {
+    let folder = copy();
+    let out = folder.path().join("qdq.onnx");
+    let arguments = ["export", "--format", "qdq", "--out", out.to_str().unwrap()];
+    let output = host_trainer(&arguments, &folder.path().join("bundle"));
+    let talk = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && talk.contains("below 70 to the mean 100"), "{talk}");
+    let onnx = fs::read(out).unwrap();
+    for told in ["neutral,happiness,surprise,sadness", "below 70, to 100", "(value - 128) / 64"] {
+        assert_eq!(onnx.windows(told.len()).filter(|bytes| *bytes == told.as_bytes()).count(), 1, "{told}");
+    }
+}
+
+#[test]
 fn figures_are_shown_even_if_a_file_cannot_be_written() {
     let folder = copy();
     let class = folder.path().join("faces/happy");
