@@ -7,20 +7,22 @@ use expression_engine::bundle::{self, LowLightGain, Manifest};
 use expression_engine::{Engine, EngineOptions, files, selftest};
 
 use crate::error::{Error, ensure};
-use crate::export;
+use crate::export::{self, Upgrade};
 
 /// Adds a low-light gain to the bundle in `folder`, or changes the one that it has.
 ///
 /// The manifest gets the key `low_light` and the format that it needs; its text stays otherwise. The model card tells of the gain.
 /// The self-test keeps its faces, gets dark ones besides, and expects the scores that stock tract gives them. The bundle is
-/// replaced whole, and only if our kernels give the same. Returns whether it had a signature, which no longer matches and is left
-/// out.
+/// replaced whole, and only if our kernels give the same. One that has this gain already stays as it is, with its signature.
 ///
 /// # Errors
 /// Returns an error if the bundle or the gain is refused, or if a file cannot be written; the bundle then stays as it was.
-pub fn set_low_light(folder: &Path, gain: LowLightGain) -> crate::Result<bool> {
+pub fn set_low_light(folder: &Path, gain: LowLightGain) -> crate::Result<Upgrade> {
     let (bundle, _) = selftest::open(folder, EngineOptions::default())?;
     let mut manifest = bundle.manifest().clone();
+    if manifest.low_light == Some(gain) {
+        return Ok(Upgrade::UpToDate);
+    }
     let had = manifest.low_light.replace(gain);
     manifest.format = Manifest::format_for(manifest.low_light);
     let old = bundle.read(bundle::SELFTEST)?;
@@ -33,8 +35,7 @@ pub fn set_low_light(folder: &Path, gain: LowLightGain) -> crate::Result<bool> {
     let scores = faces.iter().map(|face| Ok(engine.classify(face)?.integer)).collect::<crate::Result<Vec<_>>>()?;
     let new = selftest::file(&manifest, &faces, &scores)?;
     let mut changed = vec![(bundle::SELFTEST, old, new)];
-    let has_card = manifest.files.contains_key(bundle::MODEL_CARD) && bundle.has(bundle::MODEL_CARD);
-    if has_card && had != Some(gain) {
+    if manifest.files.contains_key(bundle::MODEL_CARD) && bundle.has(bundle::MODEL_CARD) {
         let old = bundle.read(bundle::MODEL_CARD)?;
         let new = card(&String::from_utf8_lossy(&old), had, gain).into_bytes();
         changed.push((bundle::MODEL_CARD, old, new));
@@ -52,7 +53,7 @@ pub fn set_low_light(folder: &Path, gain: LowLightGain) -> crate::Result<bool> {
     ensure!(told == manifest, "{}: its text cannot be edited; export the bundle again", path.display());
     let mut files: Vec<(&str, &[u8])> = changed.iter().map(|(name, _, new)| (*name, new.as_slice())).collect();
     files.push((bundle::MANIFEST, text.as_bytes()));
-    export::replace(folder, &files)
+    Ok(Upgrade::Done { was_signed: export::replace(folder, &files)? })
 }
 
 /// What a model card says after a gain that a run did not measure.
@@ -175,6 +176,9 @@ mod tests {
             let told = format!("{} {UNMEASURED}\n\n## Where it comes from", export::of_gain(gain));
             assert!(card.contains(&told) && card.matches(UNMEASURED).count() == 1, "{card}");
         }
+        let before = fs::read(bundle.join(bundle::MANIFEST)).unwrap();
+        assert_eq!(set_low_light(&bundle, LowLightGain { below: 70, to: 100 }).unwrap(), Upgrade::UpToDate);
+        assert_eq!(fs::read(bundle.join(bundle::MANIFEST)).unwrap(), before);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
     }
 

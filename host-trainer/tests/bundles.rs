@@ -104,6 +104,9 @@ fn upgrade_adds_labels_and_keeps_faces_and_scores() {
     let manifest = fs::read_to_string(path.join(bundle::MANIFEST)).unwrap();
     let said = host_trainer(&["upgrade"], &path);
     assert!(String::from_utf8_lossy(&said.stdout).ends_with("is up to date\n"), "{said:?}");
+    let said = host_trainer(&["upgrade", "--low-light", "70:100"], &path);
+    assert!(String::from_utf8_lossy(&said.stdout).ends_with("is up to date\n"), "it has this gain: {said:?}");
+    assert!(path.join("manifest.toml.minisig").is_file(), "its signature still holds");
 
     // As an earlier version wrote it.
     let tensors = SafeTensors::deserialize(&shipped).unwrap();

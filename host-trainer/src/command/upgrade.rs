@@ -32,9 +32,11 @@ impl Cmd {
         let upgraded = export::upgrade(&self.bundle)?;
         let mut was_signed = upgraded == Upgrade::Done { was_signed: true };
         let mut done = if upgraded == Upgrade::UpToDate { "is up to date" } else { "upgraded" }.to_owned();
-        if let Some(gain) = self.low_light {
+        if let Some(gain) = self.low_light
+            && let Upgrade::Done { was_signed: now } = crate::upgrade::set_low_light(&self.bundle, gain)?
+        {
             // The first step has removed a signature that this one would remove.
-            was_signed |= crate::upgrade::set_low_light(&self.bundle, gain)?;
+            was_signed |= now;
             done = "upgraded; measure it again: its figures are those without this gain".into();
         }
         if was_signed {
