@@ -68,7 +68,11 @@ pub fn run(
     let mut measurement = Measurement::new(run, config, data, loading, trained, accept_rung_3)?;
     if let Some(old_test) = old_test {
         run.say("comparing with the bundle that it started from");
-        measurement.summary.adoption = adoption(config, data, &measurement, &old_test)?;
+        let last = adoption(config, data, &measurement, &old_test)?;
+        measurement.summary.adoption = match &recipe {
+            Some(recipe) => last.map(|last| recipe.evidence(last)),
+            None => last,
+        };
     }
     crate::interrupt::check()?;
     if measurement.summary.parity.iter().all(Rung::allows_export) {
