@@ -36,7 +36,9 @@ for (const answer of ANSWERS) {
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.altKey || event.metaKey || event.repeat || event.target.tagName === "INPUT" || by === "") return;
-  const key = event.key.toLowerCase();
+  // Where the digits want Shift, as on French keyboards, their keys are known by their place.
+  const digit = event.shiftKey ? null : /^Digit([0-9])$/.exec(event.code);
+  const key = digit ? digit[1] : event.key.toLowerCase();
   const answer = ANSWERS.find((known) => known.key === (key === "backspace" ? "u" : key));
   if (!answer) return;
   event.preventDefault();
