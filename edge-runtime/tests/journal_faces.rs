@@ -189,6 +189,24 @@ fn faces_are_exported_as_chosen_and_deleted_while_the_journal_is_written() {
 }
 
 #[test]
+fn a_track_of_several_sessions_is_not_deleted_by_its_number_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal");
+    for start in 0..2 {
+        let writer = open(&path, Config { keep_faces: true, ..config() });
+        (start * 4..start * 4 + 4).for_each(|frame| observe(&writer, &observation(frame, 1)));
+        writer.close("test").unwrap();
+    }
+    let refused = log(&["faces", "--track", "1", "--delete"], &path);
+    let line = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(refused.status.code() == Some(2) && line.contains("2 sessions have a track 1,"), "{line}");
+    assert_eq!(kept(&path).len(), 8);
+    assert!(text(&["faces", "--track", "2.1", "--delete"], &path).starts_with("4 faces deleted"));
+    assert_eq!(kept(&path).len(), 4);
+    assert!(text(&["faces", "--track", "1", "--delete"], &path).starts_with("4 faces deleted"), "one session is left");
+}
+
+#[test]
 fn a_folder_or_a_deletion_must_be_asked_for() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal");

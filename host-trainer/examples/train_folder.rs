@@ -45,6 +45,8 @@ fn train(folder: &Path, run: &Path, mut config: Config, preset: &str) -> Result<
     let given = Prerequisites {
         old_test: None,
         start: None,
+        rehearsal: None,
+        flags: String::new(),
         face_net: FaceNet::open(&config.face_net, device)?,
         fixed: export::Fixed::new(config.face_input(), SEED)?,
         accept_rung_3: false,

@@ -72,6 +72,31 @@ impl Adoption {
         Ok(())
     }
 
+    /// What is to be said of a net whose [`verdict`](Self::verdict) is good: a difference that may be chance is not called better.
+    pub fn praise(&self) -> String {
+        let own = match self.may_be_chance() {
+            true => "right more often on your pictures (it may be chance)",
+            false => "better on your pictures",
+        };
+        let (_, old) = &self.old;
+        match old.lost.saturating_sub(old.gained) {
+            0 => format!("{own} and no worse on the old test"),
+            worse => {
+                let points = 100.0 * worse as f64 / old.samples.max(1) as f64;
+                format!(
+                    "{own} and {points:.1} points worse on the old test; {:.1} are allowed",
+                    100.0 * OLD_TEST_TOLERANCE
+                )
+            }
+        }
+    }
+
+    /// Whether the difference on one's own pictures may be chance: two equally good nets would differ as much in one of twenty
+    /// tests or more.
+    pub fn may_be_chance(&self) -> bool {
+        self.own.1.p() >= 0.05
+    }
+
     /// The evidence for the manifest's `metrics`.
     pub fn metrics(&self) -> BTreeMap<String, f64> {
         let of = |what: &'static str, counts: Comparison| {
@@ -108,7 +133,7 @@ impl Adoption {
             format!("  {name}, {} samples: {}\n", comparison.samples, comparison.sentence())
         };
         let verdict = match self.verdict() {
-            Ok(()) => "  better on your pictures and no worse on the old test\n".to_owned(),
+            Ok(()) => format!("  {}\n", self.praise()),
             Err(reason) => format!("  do not adopt it: {reason}\n"),
         };
         format!("adapted, compared with the bundle it started from\n{}{}{verdict}", line(&self.own), line(&self.old))
@@ -146,6 +171,16 @@ mod tests {
         assert_eq!(adoption([90, 10], [20, 25]).verdict(), Ok(()), "0.5 points are borne");
         assert!(adoption([90, 10], [20, 26]).verdict().unwrap_err().contains("worse on rendered"));
         assert!(adoption([10, 10], [20, 20]).verdict().unwrap_err().contains("no better on room"));
+    }
+
+    #[test]
+    fn what_may_be_chance_is_not_called_better() {
+        assert_eq!(adoption([90, 10], [25, 20]).praise(), "better on your pictures and no worse on the old test");
+        let few = adoption([1, 0], [20, 25]);
+        assert_eq!(few.verdict(), Ok(()));
+        let told = "right more often on your pictures (it may be chance) and 0.5 points worse on the old test; 0.5 are allowed";
+        assert_eq!(few.praise(), told);
+        assert!(few.table().contains("no clear difference: 1 right") && few.table().contains(told), "{}", few.table());
     }
 
     #[test]

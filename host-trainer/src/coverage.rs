@@ -1,7 +1,11 @@
 //! Which labels a data set covers, and how well.
 
-use expression_core::Label;
+use std::path::Path;
 
+use expression_core::Label;
+use expression_engine::Bundle;
+
+use crate::config::Config;
 use crate::dataset::{DataSet, Sample};
 use crate::error::Error;
 
@@ -21,15 +25,27 @@ pub fn labels(samples: &[Sample]) -> crate::Result<Vec<Label>> {
     Ok(labels)
 }
 
-/// Returns a sentence for each label with no or few training samples, or with none to test on. `adapted`: whether the net starts
-/// from a bundle, whose labels it keeps.
-pub fn warnings(data: &DataSet, adapted: bool) -> Vec<String> {
+/// Returns the labels of the bundle that a net starts from; none if it starts from nothing.
+///
+/// # Errors
+/// Returns an error if the bundle cannot be read.
+pub fn known(config: &Config) -> crate::Result<Vec<Label>> {
+    let Some(start) = &config.start else { return Ok(Vec::new()) };
+    let labels = Bundle::open(Path::new(&start.bundle))?.manifest().label_set();
+    Ok(labels.map(|set| set.to_vec()).unwrap_or_default())
+}
+
+/// Returns a sentence for each label with no or few training samples, or with none to test on. `known`: the labels of the bundle
+/// that the net starts from, which it keeps.
+pub fn warnings(data: &DataSet, known: &[Label]) -> Vec<String> {
     let mut warnings = Vec::new();
     for label in Label::ALL {
         let (train, test) = (count(&data.train, label), count(&data.test, label));
         let name = label.name();
         match (train, test) {
-            (..FEW, _) if adapted => {}
+            (..FEW, _) if known.contains(&label) => {}
+            // Of a bundle that is adapted nobody expects labels that neither it nor the pictures have.
+            (0, 0) if !known.is_empty() => {}
             (0, 0) => warnings.push(format!("no samples of {name}: the bundle's labels lack it")),
             (0, _) => warnings.push(format!(
                 "no training samples of {name}: the bundle's labels lack it, and all {test} test samples count as wrong"
@@ -82,11 +98,18 @@ mod tests {
             test,
             skipped: Vec::new(),
         };
-        let told = warnings(&data(train.clone(), train.clone()), false);
+        let told = warnings(&data(train.clone(), train.clone()), &[]);
         assert_eq!(told, ["no samples of contempt: the bundle's labels lack it"]);
-        let told = warnings(&data(train[15..].to_vec(), samples(&[(Label::Contempt, 2)])), false);
+        let told = warnings(&data(train[15..].to_vec(), samples(&[(Label::Contempt, 2)])), &[]);
         assert!(told[0].contains("only 15") && told[7].contains("all 2 test"), "{told:?}");
         assert!(told[1..7].iter().all(|warning| warning.contains("no test samples")), "{told:?}");
+
+        // What the bundle knows it keeps; what it does not know it has to learn.
+        let few = || samples(&[(Label::Neutral, 3), (Label::Fear, 3)]);
+        let told = warnings(&data(few(), few()), &[Label::Neutral, Label::Anger]);
+        assert_eq!(told, ["only 3 training samples of fear: expect low recall"]);
+        let told = warnings(&data(few(), samples(&[(Label::Contempt, 2)])), &[Label::Neutral, Label::Fear]);
+        assert!(told.len() == 1 && told[0].contains("lack it, and all 2 test samples count as wrong"), "{told:?}");
     }
 
     #[test]

@@ -259,6 +259,14 @@ fn put_in_place(draft: TempDir, folder: &Path) -> crate::Result<()> {
     Ok(())
 }
 
+/// The heading of a model card that follows its figures.
+pub(crate) const ORIGIN: &str = "## Where it comes from";
+
+/// What a model card says of a low-light gain.
+pub(crate) fn of_gain(LowLightGain { below, to }: LowLightGain) -> String {
+    format!("Faces whose mean is below {below} are brightened to the mean {to} before the net (low-light gain).")
+}
+
 /// The model card: what the model is, what it is for and not for, and its figures.
 pub fn model_card(parts: &CardFacts) -> String {
     let CardFacts { name, data, source, face_net, teachers, command, table, recall, labels, robustness, low_light } =
@@ -269,11 +277,7 @@ pub fn model_card(parts: &CardFacts) -> String {
     let robustness = robustness.map_or(String::new(), |robustness| {
         format!("Robustness: lengths are in pixels of the aligned face, other and lost labels in shares of the confident faces.\n\n{}\n", robustness.table())
     });
-    let low_light = low_light.map_or(String::new(), |LowLightGain { below, to }| {
-        format!(
-            "Faces whose mean is below {below} are brightened to the mean {to} before the net (low-light gain).\n\n"
-        )
-    });
+    let low_light = low_light.map_or(String::new(), |gain| format!("{}\n\n", of_gain(gain)));
     let detector = detector::SOURCE;
     let recall: String = Label::ALL
         .iter()
@@ -298,7 +302,7 @@ Recall of the int8 net on the test samples:
 | label | recall |
 | --- | --- |
 {recall}
-{robustness}{low_light}## Where it comes from
+{robustness}{low_light}{ORIGIN}
 
 - Data: {data}. {source}.
 - Face net that supervised it: {face_net}

@@ -251,7 +251,7 @@ impl<'a> Trial<'a> {
             source: data.source.clone(),
             samples: [data.train.len(), data.calibration.len(), data.test.len()],
             skipped: data.skipped.clone(),
-            warnings: coverage::warnings(data, config.start.is_some()),
+            warnings: coverage::warnings(data, &coverage::known(config)?),
             labels: trained.labels.iter().map(|label| label.name().to_owned()).collect(),
             seed: run.seed(),
             device: crate::device::name(self.device()),

@@ -16,7 +16,8 @@ use crate::net::FaceNet;
 use crate::parity::Rung;
 use crate::recipe::Recipe;
 use crate::run::{self, Run};
-use crate::train::{method, teachers};
+use crate::train::method::{self, Rehearsal};
+use crate::train::teachers;
 
 /// What a run needs besides its data. It is opened first, so that what is missing is reported before anything is written.
 pub struct Prerequisites {
@@ -32,6 +33,10 @@ pub struct Prerequisites {
     pub old_test: Option<Part>,
     /// The provenance of the bundle that an adapted net comes from.
     pub start: Option<BTreeMap<String, String>>,
+    /// The faces that `--rehearse` names.
+    pub rehearsal: Option<Rehearsal>,
+    /// Flags of the command that the run's configuration does not hold, for provenance; each begins with a blank.
+    pub flags: String,
 }
 
 impl Prerequisites {
@@ -57,16 +62,21 @@ pub fn run(
     loading: f64,
     prerequisites: Prerequisites,
 ) -> crate::Result<Measurement> {
-    let Prerequisites { face_net, fixed, accept_rung_3, recipe, old_test, start } = prerequisites;
-    let trained = method::train(run, config, data, face_net)?;
+    let Prerequisites { face_net, fixed, accept_rung_3, recipe, old_test, start, rehearsal, flags } = prerequisites;
+    let start = start.map(|provenance| (provenance, rehearsal.as_ref().map(|rehearsal| rehearsal.source.clone())));
+    let trained = method::train(run, config, data, face_net, rehearsal)?;
     let mut measurement = Measurement::new(run, config, data, loading, trained, accept_rung_3)?;
     if let Some(old_test) = old_test {
         run.say("comparing with the bundle that it started from");
-        measurement.summary.adoption = adoption(config, data, &measurement, &old_test)?;
+        let last = adoption(config, data, &measurement, &old_test)?;
+        measurement.summary.adoption = match &recipe {
+            Some(recipe) => last.map(|last| recipe.evidence(last)),
+            None => last,
+        };
     }
     crate::interrupt::check()?;
     if measurement.summary.parity.iter().all(Rung::allows_export) {
-        let rung = self::export(run, config, &measurement, &fixed, recipe.as_ref(), start.as_ref())?;
+        let rung = self::export(run, config, &measurement, &fixed, recipe.as_ref(), start.as_ref(), &flags)?;
         measurement.summary.bundle = rung.holds.then(|| run.path(run::BUNDLE).display().to_string());
         measurement.summary.parity.push(rung);
     }
@@ -93,14 +103,17 @@ fn export(
     measurement: &Measurement,
     fixed: &export::Fixed,
     recipe: Option<&Recipe>,
-    start: Option<&BTreeMap<String, String>>,
+    start: Option<&(BTreeMap<String, String>, Option<String>)>,
+    flags: &str,
 ) -> crate::Result<Rung> {
     let Measurement { summary, labels, net, float_onnx, int8_onnx, confidence, .. } = measurement;
-    // What an adapted net knows comes from the old bundle, and so do its terms.
-    let of_old = |key: &str| start.and_then(|start| start.get(key)).map(String::as_str);
+    // What an adapted net knows comes from the old bundle and the faces that it rehearsed, and so do its terms.
+    let of_old = |key: &str| start.and_then(|(start, _)| start.get(key)).map(String::as_str);
     let before =
         of_old("data_source").map_or(String::new(), |source| format!("; the bundle it was adapted from: {source}"));
-    let source = format!("{}{before}", summary.source);
+    let rehearsed = start.and_then(|(_, rehearsed)| rehearsed.as_ref());
+    let rehearsed = rehearsed.map_or(String::new(), |source| format!("; the faces it rehearsed: {source}"));
+    let source = format!("{}{before}{rehearsed}", summary.source);
     let face_net = match config.face_net.model {
         _ if start.is_some() => of_old("face_net").unwrap_or("that of the bundle it was adapted from."),
         _ if config.stage_one.epochs == 0 => "none: trained from scratch.",
@@ -112,7 +125,7 @@ fn export(
     };
     let teachers: Vec<String> = config.teachers.iter().map(teachers::provenance).collect();
     let teachers = (!teachers.is_empty()).then(|| teachers.join("; "));
-    let mut command = run.command();
+    let mut command = run.command() + flags;
     let (mut table, mut metrics) = (summary.table(), summary.figures());
     if let Some(recipe) = recipe {
         command += &format!(" --final {}", recipe.name());

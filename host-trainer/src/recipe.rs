@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use crate::adoption::Adoption;
 use crate::config::Config;
 use crate::dataset::DataSet;
 use crate::error::{Context, Error};
@@ -80,6 +81,17 @@ impl Recipe {
         FIGURES.iter().filter_map(|name| Some((format!("recipe_{name}"), *all.get(*name)?))).collect()
     }
 
+    /// Returns the evidence of a final model that was adapted: on one's own pictures it is that of the run, since the final model has
+    /// seen the test part and was chosen by the other pictures.
+    pub fn evidence(&self, last: Adoption) -> Adoption {
+        match &self.0.adoption {
+            Some(Adoption { own: (name, comparison), .. }) => {
+                Adoption { own: (format!("{name}, by the run {}", self.0.name), *comparison), ..last }
+            }
+            None => last,
+        }
+    }
+
     /// Returns the name of the run.
     pub fn name(&self) -> &str {
         &self.0.name
@@ -92,6 +104,7 @@ mod tests {
 
     use super::*;
     use crate::dataset::{self, Request, Source};
+    use crate::evaluate::Comparison;
 
     #[test]
     fn the_test_part_is_trained_on_and_its_figures_stay_the_run_s() {
@@ -126,6 +139,16 @@ mod tests {
         assert!((recipe.figures()["recipe_int8_accuracy"] - summary.int8.accuracy).abs() < 1e-12);
         assert_eq!(recipe.figures().len(), FIGURES.len());
         assert!(recipe.provenance().contains("run a run on 56 test samples"));
+
+        let evidence = |gained| {
+            let part = |name: &str| (name.to_owned(), Comparison { samples: 9, both: 3, gained, lost: 0 });
+            Adoption { from: "abc".into(), own: part("room"), old: part("rendered") }
+        };
+        assert_eq!(recipe.evidence(evidence(1)), evidence(1), "the run was not adapted");
+        let adapted = Recipe(Summary { adoption: Some(evidence(4)), ..summary.clone() });
+        let Adoption { own, old, .. } = adapted.evidence(evidence(1));
+        assert_eq!((own.0.as_str(), own.1.gained), (format!("room, by the run {}", summary.name).as_str(), 4));
+        assert_eq!((old.0.as_str(), old.1.gained), ("rendered", 1));
 
         let mut other = config.clone();
         other.stage_two.rate *= 2.0;

@@ -180,17 +180,26 @@ impl Run {
     /// The error that the run in the folder has other settings, with those that differ.
     fn otherwise(&self, older: &Identity) -> Error {
         let new = &self.identity;
-        let limit = older.limit.map_or("not given".to_owned(), |limit| limit.to_string());
+        let or_none = |given: Option<String>| given.unwrap_or("not given".to_owned());
+        let limit = or_none(older.limit.map(|limit| limit.to_string()));
+        let start = |run: &Identity| run.config.start.clone();
+        let from = |run: &Identity| start(run).map(|start| start.bundle);
+        let net = |run: &Identity| start(run).map(|start| start.sha256);
+        let rehearse = |run: &Identity| start(run).and_then(|start| start.rehearse);
+        let preset = |run: &Identity| Config { start: None, ..run.config.clone() };
         let differences = [
             (older.data != new.data, format!("--data was {}", older.data)),
             (older.limit != new.limit, format!("--limit was {limit}")),
             (older.seed != new.seed, format!("--seed was {}", older.seed)),
             (older.fold != new.fold, "the folds or their pictures were others".to_owned()),
-            (older.config != new.config, "the preset had other values".to_owned()),
+            (from(older) != from(new), format!("--from was {}", or_none(from(older)))),
+            (from(older) == from(new) && net(older) != net(new), "the bundle of --from held another net".to_owned()),
+            (rehearse(older) != rehearse(new), format!("--rehearse was {}", or_none(rehearse(older)))),
+            (preset(older) != preset(new), "the preset had other values".to_owned()),
         ];
         let differences = differences.into_iter().filter(|(differs, _)| *differs).map(|(_, what)| what);
         let differences = differences.collect::<Vec<_>>().join(", ");
-        let advice = "give the same --data, --preset, --limit and --seed, or leave --resume out";
+        let advice = "give the same --data, --preset, --from, --rehearse, --limit and --seed, or leave --resume out";
         Error::BadInput(format!("{}: was started otherwise ({differences}); {advice}", self.path(CONFIG).display()))
     }
 
@@ -290,15 +299,16 @@ impl Run {
     /// The command that repeats this run, for provenance. Folders of the user are named by their last part.
     pub fn command(&self) -> String {
         let Identity { data, limit, seed, .. } = &self.identity;
-        let last = |path: &str| path.trim_end_matches('/').rsplit('/').next().unwrap_or_default().to_owned();
-        let data = match data.split_once(':') {
-            Some((kind, rest)) => format!("{kind}:{}", last(rest)),
-            None => data.clone(),
+        // The folders of bundles have all the same name.
+        let of_run = |path: &str| match path.trim_end_matches('/').strip_suffix("/bundle") {
+            Some(run) => format!("{}/bundle", last(run)),
+            None => last(path),
         };
+        let data = named(data);
         let limit = limit.map(|limit| format!(" --limit {limit}")).unwrap_or_default();
         let from = self.identity.config.start.as_ref().map_or(String::new(), |start| {
-            let rehearse = start.rehearse.as_ref().map(|source| format!(" --rehearse {}", last(source)));
-            format!(" --from {}{}", last(&start.bundle), rehearse.unwrap_or_default())
+            let rehearse = start.rehearse.as_ref().map(|source| format!(" --rehearse {}", named(source)));
+            format!(" --from {}{}", of_run(&start.bundle), rehearse.unwrap_or_default())
         });
         let weights = match self.identity.config.face_net.weights.as_str() {
             "" => String::new(),
@@ -313,6 +323,19 @@ impl Run {
     /// Talk: on stderr.
     pub fn say(&self, text: &str) {
         eprintln!("{}", one_line(text));
+    }
+}
+
+/// The last part of a path, for provenance: the rest of it is the user's.
+fn last(path: &str) -> String {
+    path.trim_end_matches('/').rsplit('/').next().unwrap_or_default().to_owned()
+}
+
+/// A data set by its kind and the last part of its path.
+pub fn named(source: &str) -> String {
+    match source.split_once(':') {
+        Some((kind, rest)) => format!("{kind}:{}", last(rest)),
+        None => source.to_owned(),
     }
 }
 
@@ -375,6 +398,13 @@ mod tests {
         assert!(folder.join(METRICS).exists(), "a refused run removed a file");
         let line = refused(Request { resume: true, ..request("folder:B") });
         assert!(line.contains("started otherwise (--data was folder:A)"), "{line}");
+        let start =
+            crate::config::Start { bundle: "bundle".into(), sha256: "5e".into(), rehearse: Some("rendered".into()) };
+        let adapted = Config { start: Some(start), ..Config::preset("smoke").unwrap() };
+        let line =
+            Run::open(&folder, &adapted, Request { resume: true, ..request("folder:A") }).unwrap_err().to_string();
+        let told = "started otherwise (--from was not given, --rehearse was not given)";
+        assert!(line.contains(told), "{line}");
         let line = refused(Request { resume: true, limit: Some(20), seed: 2, ..request("folder:A") });
         assert!(line.contains("(--limit was not given, --seed was 1)"), "{line}");
 
@@ -410,6 +440,18 @@ mod tests {
         drop(open(&folder, request("folder:A")).unwrap());
         assert!(!folder.exists());
         assert_eq!(free_folder(&folder), folder);
+    }
+
+    #[test]
+    fn the_command_names_bundle_and_rehearsal() {
+        let runs = tempfile::tempdir().unwrap();
+        let rehearse = Some("ferplus:/data/sets/FERPlus".into());
+        let start = crate::config::Start { bundle: "/data/runs/kitchen/bundle".into(), sha256: "5e".into(), rehearse };
+        let config = Config { start: Some(start), ..Config::preset("smoke").unwrap() };
+        let run = Run::open(&runs.path().join("a"), &config, request("folder:/home/me/faces/")).unwrap();
+        let expected = "host-trainer run-all --data folder:faces --from kitchen/bundle --rehearse ferplus:FERPlus \
+                        --preset smoke --seed 1";
+        assert_eq!(run.command(), expected);
     }
 
     #[test]

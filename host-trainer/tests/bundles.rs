@@ -104,6 +104,9 @@ fn upgrade_adds_labels_and_keeps_faces_and_scores() {
     let manifest = fs::read_to_string(path.join(bundle::MANIFEST)).unwrap();
     let said = host_trainer(&["upgrade"], &path);
     assert!(String::from_utf8_lossy(&said.stdout).ends_with("is up to date\n"), "{said:?}");
+    let said = host_trainer(&["upgrade", "--low-light", "70:100"], &path);
+    assert!(String::from_utf8_lossy(&said.stdout).ends_with("is up to date\n"), "it has this gain: {said:?}");
+    assert!(path.join("manifest.toml.minisig").is_file(), "its signature still holds");
 
     // As an earlier version wrote it.
     let tensors = SafeTensors::deserialize(&shipped).unwrap();
@@ -180,6 +183,35 @@ fn outputs_that_would_destroy_an_input_are_refused_before_anything_runs() {
         assert!(told.contains(words), "{told}");
     }
     assert_eq!(tree(), before);
+}
+
+#[test]
+fn an_exported_net_says_what_its_manifest_says() {
+    let folder = copy();
+    let out = folder.path().join("qdq.onnx");
+    let arguments = ["export", "--format", "qdq", "--out", out.to_str().unwrap()];
+    let output = host_trainer(&arguments, &folder.path().join("bundle"));
+    let talk = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && talk.contains("below 70 to the mean 100"), "{talk}");
+    let onnx = fs::read(out).unwrap();
+    for told in ["neutral,happiness,surprise,sadness", "below 70, to 100", "(value - 128) / 64"] {
+        assert_eq!(onnx.windows(told.len()).filter(|bytes| *bytes == told.as_bytes()).count(), 1, "{told}");
+    }
+}
+
+#[test]
+fn figures_are_shown_even_if_a_file_cannot_be_written() {
+    let folder = copy();
+    let class = folder.path().join("faces/happy");
+    fs::create_dir_all(&class).unwrap();
+    for number in 0..2 {
+        image::GrayImage::new(48, 48).save(class.join(format!("{number}.png"))).unwrap();
+    }
+    let data = format!("folder:{}", folder.path().join("faces").display());
+    let arguments = ["evaluate", "--data", &data, "--split", "all", "--csv", "/dev/full", "--bundle"];
+    let output = host_trainer(&arguments, &folder.path().join("bundle"));
+    assert!(refused(&output).contains("cannot write /dev/full"));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("int8 accuracy"), "{output:?}");
 }
 
 #[test]

@@ -92,6 +92,12 @@ fn the_last_vote_is_taken_back_and_the_next_start_goes_on() {
     let opened = open(server.address(), "anna");
     assert_eq!(opened["votes"], json!([[ids[4], "anger"], [ids[2], "unknown"]]));
     assert_eq!(open(server.address(), "bert")["votes"], json!([]));
+    // A phone writes a capital: it is the same person, with one vote.
+    assert_eq!(open(server.address(), "Anna")["votes"], opened["votes"]);
+    assert_eq!(open(server.address(), "Anna")["by"], "anna");
+    vote(server.address(), "ANNA", &ids[4], "fear");
+    let opened = open(server.address(), "anna");
+    assert_eq!((&opened["labellers"], &opened["all_votes"]), (&json!(["anna"]), &json!(2)));
 }
 
 #[test]
@@ -160,6 +166,9 @@ fn other_pages_and_nonsense_are_refused() {
         ("/api/vote", json!({ "by": "anna", "id": "../../x", "vote": "anger" }), 404),
         ("/api/vote", json!({ "by": "anna", "id": face, "vote": "joy" }), 400),
         ("/api/vote", json!({ "by": " ", "id": face, "vote": "anger" }), 400),
+        // No misspelt key takes a vote back.
+        ("/api/vote", json!({ "by": "anna", "id": face }), 400),
+        ("/api/vote", json!({ "by": "anna", "id": face, "label": "fear", "vote": null }), 400),
         ("/api/open", json!({ "by": "x".repeat(41) }), 400),
         ("/api/open", json!("x".repeat(20_000)), 413),
     ] {

@@ -120,12 +120,16 @@ fn keys_undo_skip_two_labellers_and_a_reload() {
     page.shows(0);
     page.keys("3");
     page.shows(1);
+    // The key of 2 on a French keyboard.
+    let pressed = "new KeyboardEvent('keydown', { key: '\u{e9}', code: 'Digit2', bubbles: true, cancelable: true })";
+    assert_eq!(page.browser.value(&format!("document.body.dispatchEvent({pressed})")), false, "it is taken");
+    page.shows(2);
     let table = page.table();
     assert_eq!(table["face-0000.png"], "0,1,1,0,0,0,0,0,0,0");
     assert_eq!(table["face-0003.png"], "0,0,0,0,0,0,0,0,1,0");
     assert_eq!(table["face-0005.png"], "0,0,0,0,0,0,1,0,0,0");
     let progress = page.browser.value("document.getElementById('progress').textContent");
-    assert!(progress.as_str().unwrap().starts_with("1 of 6 labelled by you; 7 votes by 2 people"), "{progress}");
+    assert!(progress.as_str().unwrap().starts_with("2 of 6 labelled by you; 8 votes by 2 people"), "{progress}");
     assert_eq!(page.browser.console(), Vec::<String>::new());
 }
 

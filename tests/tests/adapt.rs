@@ -150,6 +150,12 @@ fn what_cannot_be_adapted_is_refused() {
     let mut nothing = program("host-trainer");
     nothing.args(["run-all", "--from"]).arg(folder.path()).arg("--runs").arg(folder.path());
     assert!(refuse(&mut nothing).contains("manifest.toml"));
+    let few = folder.path().join("few");
+    std::fs::create_dir(&few).unwrap();
+    let few = format!("folder:{}", few.display());
+    // Before anything is written, or anything of an older run goes.
+    assert!(refuse(&mut adapt(folder.path(), &preset, &["--rehearse", &few])).contains("0 faces to rehearse"));
+    assert!(!folder.path().join("room").exists());
     let wrong = std::fs::read_to_string(&preset).unwrap().replace("layer_decay = ", "layer_decay = 2");
     std::fs::write(&preset, wrong).unwrap();
     assert!(refuse(&mut adapt(folder.path(), &preset, &[])).contains("adapt.layer_decay"));

@@ -132,7 +132,7 @@ fn rung_2_onnxruntime_gives_the_same_integers() {
         .unwrap();
     for Case { name, config } in cases() {
         let built = build(&config);
-        let qdq = qdq::from_int8(&built.int8_onnx).unwrap();
+        let qdq = qdq::from_int8(&built.int8_onnx, |model| model).unwrap();
         let (input, output) = (config.face_input(), built.int8.output());
         // The exported QDQ form may be computed in float, and round a half to the other side.
         for (onnx, tolerance, form) in [(&built.int8_onnx, 0, "int8"), (&qdq, qdq::TOLERANCE, "QDQ")] {

@@ -1,6 +1,7 @@
 //! `host-trainer predict` says what `edge-runtime classify` says, and `host-trainer label` takes a journal.
 
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::Stdio;
 
 use system_tests::{json_lines, program, refuse, root, shipped_bundle, succeed, write_folder};
@@ -41,6 +42,11 @@ fn the_boards_own_answers_as_lines_table_and_gallery() {
     let drawn: Vec<String> = drawn.filter(|name| name.ends_with(".svg")).collect();
     assert!(drawn.len() == 12 && drawn.iter().all(|name| page.contains(name)), "{drawn:?}");
     assert!(refuse(&mut predict(&["--out", out.to_str().unwrap(), from])).contains("is not empty"));
+    // Whoever names a picture is not told to remove it.
+    let picture = drawn.first().map(|name| out.join(name)).unwrap();
+    let said = refuse(&mut predict(&["--out", picture.to_str().unwrap(), from]));
+    assert!(said.contains("it is a file; name a folder") && picture.is_file(), "{said}");
+    assert!(page.contains("ferplus-edge"));
 
     std::fs::write(pictures.join("damaged.png"), "not a picture").unwrap();
     std::fs::write(pictures.join("phone.heic"), b"\0\0\0\x18ftypheic").unwrap();
@@ -100,8 +106,19 @@ fn a_journal_is_labelled() {
     run.arg("--journal").arg(&journal).arg("--source").arg(format!("images:{}/*/*.png", pictures.display()));
     succeed(&mut run);
     let edge_runtime = program("edge-runtime").get_program().to_owned();
-    let mut label = program("host-trainer");
-    label.args(["label", "--port", "0", "--edge-runtime"]).arg(edge_runtime).arg(&journal);
+    let label = |journal: &Path| {
+        let mut label = program("host-trainer");
+        label.args(["label", "--port", "0", "--edge-runtime"]).arg(&edge_runtime).arg(journal);
+        label
+    };
+    let without = folder.path().join("without.db");
+    let mut run = program("edge-runtime");
+    run.args(["run", "--board", "generic-x86-64", "--bundle"]).arg(folder.path().join("bundle"));
+    run.arg("--journal").arg(&without).arg("--source").arg(format!("images:{}/*/*.png", pictures.display()));
+    succeed(&mut run);
+    let said = refuse(&mut label(&without));
+    assert!(said.contains("could not be exported: the journal has no such faces"), "{said}");
+    let mut label = label(&journal);
     let mut label = label.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let lines = BufReader::new(label.stdout.take().unwrap()).lines().map_while(Result::ok);
     let page = lines.into_iter().find(|line| line.starts_with("label: http://127.0.0.1:"));

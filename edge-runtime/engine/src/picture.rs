@@ -7,6 +7,7 @@ mod exif;
 mod huffman;
 pub mod jpeg;
 mod kind;
+mod video;
 
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -113,11 +114,14 @@ impl Picture {
     /// RGB; transparency is dropped.
     ///
     /// # Errors
-    /// Returns [`PictureError::Unreadable`] if the file is missing, cut off, damaged, not a picture in a known format, or has
+    /// Returns [`PictureError::Unreadable`] if the file is missing, cut off, damaged, a video, not a picture in a known format, or has
     /// more than [`MAX_PIXELS`] pixels or a side longer than [`MAX_SIDE`].
     pub fn open(path: &Path) -> Result<Picture, PictureError> {
         let unreadable =
             |error: io::Error| PictureError::Unreadable { path: path.to_owned(), reason: error.to_string() };
+        if video::is_video(path) {
+            return Err(unreadable(io::Error::other("it is a video; give it to `edge-runtime run --source FILE`")));
+        }
         Picture::read(BufReader::new(files::open_regular(path).map_err(unreadable)?), path)
     }
 

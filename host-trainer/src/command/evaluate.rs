@@ -111,7 +111,8 @@ impl Cmd {
         old.iter().for_each(|(bundle, engine)| warn(bundle, engine));
         let new = Evaluation::new(&bundle, &engine, &part)?;
         let old = old.map(|(bundle, engine)| Evaluation::new(&bundle, &engine, &part)).transpose()?;
-        self.write_files(&new, &part)?;
+        // If a file cannot be written, the figures are shown all the same: measuring may have taken an hour.
+        let written = self.write_files(&new, &part);
         let comparison = old.as_ref().map(|old| (old, new.compared_with(old, &part.samples)));
         let text = match (self.json, comparison) {
             (true, None) => serde_json::to_string(&new)?,
@@ -124,7 +125,8 @@ impl Cmd {
                 format!("{}\n{}{}\n{}", old.table(), new.table(), self.list(&new, &part), comparison.sentence())
             }
         };
-        crate::error::print(text.trim_end())
+        crate::error::print(text.trim_end())?;
+        written
     }
 
     /// Refuses outputs that would destroy an input or each other.

@@ -168,7 +168,8 @@ impl RollOut {
                     let bundle = &bundle_of(bundle.clone(), path, shipped_bundle)?;
                     if !accept_worse {
                         // Which of many bundles the boards run is not asked: the evidence itself must not be against it.
-                        evidence::check(Bundle::open(bundle)?.manifest(), || Ok(None))?;
+                        let told = evidence::check(Bundle::open(bundle)?.manifest(), || Ok(None))?;
+                        told.iter().for_each(|line| eprintln!("warning: {line}"));
                     }
                     Version::gather(board, binary.as_deref(), bundle, None)
                 };

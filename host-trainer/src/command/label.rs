@@ -2,7 +2,7 @@
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use expression_engine::files;
@@ -75,14 +75,20 @@ impl Cmd {
         let program = assets::edge_runtime(self.edge_runtime.as_deref());
         let mut export = Command::new(&program);
         export.args(["log", "faces", "--journal"]).arg(journal).arg("-o").arg(&folder);
-        let status = export.status().map_err(|error| {
+        let output = export.stdout(Stdio::inherit()).stderr(Stdio::piped()).output().map_err(|error| {
             let advice = "install edge-runtime, name it with --edge-runtime, or give a folder that `log faces` wrote";
             Error::BadInput(format!("cannot start {}: {error}; {advice}", program.display()))
         })?;
-        match status.success() {
-            true => Ok(folder),
-            false => Err(Error::BadInput(format!("{}: its faces could not be exported", journal.display()))),
+        // Its error becomes that of this program.
+        let said = String::from_utf8_lossy(&output.stderr);
+        let (errors, talk): (Vec<&str>, Vec<&str>) = said.lines().partition(|line| line.starts_with("error: "));
+        talk.iter().for_each(|line| eprintln!("{line}"));
+        if output.status.success() {
+            return Ok(folder);
         }
+        let reason = errors.last().and_then(|line| line.strip_prefix("error: "));
+        let reason = reason.map_or_else(|| format!("edge-runtime ended with {}", output.status), str::to_owned);
+        Err(Error::BadInput(format!("{}: its faces could not be exported: {reason}", journal.display())))
     }
 }
 

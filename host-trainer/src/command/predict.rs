@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use expression_engine::files;
+use expression_engine::{Bundle, files};
 
 use crate::assets;
 use crate::error::{Context, Error};
@@ -103,7 +103,8 @@ impl Cmd {
             shown.push((name, prediction));
             Ok(())
         })?;
-        let bundle = self.bundle.file_name().unwrap_or_default().to_string_lossy();
+        // The folders of bundles have all the same name.
+        let bundle = Bundle::open(&self.bundle)?.manifest().name.clone();
         files::write_bytes(&folder.join("predictions.jsonl"), lines.as_bytes())?;
         files::write_bytes(&folder.join("predictions.csv"), &predict::csv_bytes(table)?)?;
         files::write_bytes(&folder.join("index.html"), predict::gallery(&bundle, &shown, unreadable).as_bytes())?;
@@ -129,6 +130,9 @@ fn remove(folder: &Path, was_there: bool) {
 }
 
 fn require_empty(folder: &Path) -> crate::Result<()> {
+    if folder.exists() && !folder.is_dir() {
+        return Err(Error::BadInput(format!("cannot write to {}: it is a file; name a folder", folder.display())));
+    }
     let is_empty = !folder.exists() || std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none());
     let advice = "give another --out, or remove it";
     is_empty.then_some(()).ok_or_else(|| Error::BadInput(format!("{} is not empty; {advice}", folder.display())))

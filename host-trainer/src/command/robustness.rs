@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use expression_engine::EngineOptions;
 
+use crate::coverage;
 use crate::dataset::{self, ClassNames, Request, Source, Split};
 use crate::evaluate::robustness::Robustness;
 
@@ -54,6 +55,9 @@ impl Cmd {
                 let calibration = bundle.manifest().quantization.calibration_samples;
                 let request = Request { rendered: super::evaluate::DRAWN, limit: None, calibration, seed: self.seed };
                 let part = dataset::part(&data.clone().with_classes(self.classes.clone())?, self.split, request)?;
+                if let Some(warning) = coverage::lacking(engine.labels(), &part.samples) {
+                    tracing::warn!("bundle {}: {warning}", bundle.manifest().name);
+                }
                 let limit = self.limit.map_or(usize::MAX, |limit| limit as usize);
                 Robustness::of_samples(&engine, least, &part.name, &part.samples, limit, self.seed)?
             }

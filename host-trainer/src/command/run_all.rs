@@ -18,6 +18,7 @@ use crate::pipeline::{self, Prerequisites};
 use crate::recipe::Recipe;
 use crate::report::{Answered, html};
 use crate::run::{self, Run};
+use crate::train::method::Rehearsal;
 use crate::train::teachers;
 
 /// Right and wrong answers of each label on the report's sheet.
@@ -99,20 +100,36 @@ impl Cmd {
         if let Some(recipe) = &recipe {
             data = recipe.joined(data)?;
         }
+        let rehearsal = Rehearsal::read(&config, *seed)?;
         let loading = started.elapsed().as_secs_f64();
         // Last, because it may be drawn, which takes half a minute.
         let old_test = self.training.from.is_some().then(|| super::study::old_test(&self.old_test)).transpose()?;
-        let prerequisites =
-            Prerequisites { face_net, fixed, accept_rung_3: self.accept_rung3, recipe, old_test, start };
+        let prerequisites = Prerequisites {
+            face_net,
+            fixed,
+            accept_rung_3: self.accept_rung3,
+            recipe,
+            old_test,
+            start,
+            rehearsal,
+            flags: self.flags(),
+        };
         run.start(&data)?;
         let [train, calibration, test] = [&data.train, &data.calibration, &data.test].map(Vec::len);
         run.say(&format!("{}: {train} training, {calibration} calibration, {test} test samples", data.name));
-        coverage::warnings(&data, config.start.is_some())
+        coverage::warnings(&data, &coverage::known(&config)?)
             .iter()
             .for_each(|warning| run.say(&format!("warning: {warning}")));
         let sheet = contact_sheet::png(&contact_sheet::sheet(&data.train))?;
         files::write_bytes(&run.path(run::SAMPLES), &sheet)?;
         publish(&run, &data, &sheet, &pipeline::run(&run, &config, &data, loading, prerequisites)?)
+    }
+
+    /// The flags that say how the data is read and what the old test is, as they would be written.
+    fn flags(&self) -> String {
+        let classes = self.training.classes.as_ref().map(|classes| format!(" --classes '{classes}'"));
+        let old_test = || format!(" --old-test {}", run::named(&self.old_test.to_string()));
+        [classes, self.training.from.as_ref().map(|_| old_test())].into_iter().flatten().collect()
     }
 }
 
@@ -126,8 +143,18 @@ fn publish(run: &Run, data: &DataSet, sheet: &[u8], measurement: &Measurement) -
     let failing: Vec<_> = summary.parity.iter().filter(|rung| !rung.allows_export()).map(|rung| rung.number).collect();
     let bundle = summary.bundle.as_deref().unwrap_or("not written: a parity rung fails");
     crate::error::print(&format!("{}bundle  {bundle}\nreport  {}", summary.table(), report.display()))?;
-    ensure!(failing.is_empty(), "parity rungs {failing:?} do not hold; the report tells by how much");
+    ensure!(failing.is_empty(), "{}", not_exported(&failing));
     Ok(())
+}
+
+/// Why there is no bundle, and what to do.
+fn not_exported(failing: &[u32]) -> String {
+    let advice = match failing {
+        // The one that depends on few samples. Nothing is trained again.
+        [3] => "; to export the bundle all the same, add --resume --accept-rung3, or give more pictures",
+        _ => "",
+    };
+    format!("parity rungs {failing:?} do not hold; the report tells by how much{advice}")
 }
 
 /// The first right and wrong answers of each label.
@@ -153,4 +180,17 @@ fn answered(data: &DataSet, measurement: &Measurement) -> crate::Result<Vec<Answ
         }
     }
     Ok(chosen)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::not_exported;
+
+    #[test]
+    fn what_may_be_accepted_is_told() {
+        assert!(not_exported(&[3]).ends_with("add --resume --accept-rung3, or give more pictures"));
+        for failing in [&[2][..], &[2, 3]] {
+            assert!(not_exported(failing).ends_with("the report tells by how much"), "{failing:?}");
+        }
+    }
 }

@@ -77,7 +77,12 @@ impl Training {
             return Err(Error::BadInput(format!("--rehearse: {}: no such file or folder", path.display())));
         }
         match &self.from {
-            Some(from) => start::configure(&mut config, from, self.rehearse.as_ref().map(Source::to_string))?,
+            Some(from) => {
+                if let Some(warning) = too_fast(self.preset(), &config) {
+                    tracing::warn!("{warning}");
+                }
+                start::configure(&mut config, from, self.rehearse.as_ref().map(Source::to_string))?;
+            }
             None if config.adapt.is_some() => {
                 let what = "has a section [adapt], which needs a trained net; give --from BUNDLE";
                 return Err(Error::BadInput(format!("preset {} {what}", self.preset())));
@@ -194,6 +199,21 @@ impl Training {
         let is_unfinished = is_new && !last.join(run::METRICS).exists() && !run::is_locked(&last);
         (is_unfinished && run::Identity::read(&last).is_some_and(same_data)).then_some(last)
     }
+}
+
+/// The highest rate of stage two at which the net of a bundle is refined without a warning.
+const MAX_REFINING_RATE: f64 = 0.01;
+
+/// What is to be said of a preset that refines the net of a bundle at a rate that was chosen for a fresh net. With the rate of
+/// `edge`, a net of a bundle ended at chance.
+fn too_fast(preset: &str, config: &Config) -> Option<String> {
+    let rate = config.stage_two.rate;
+    (config.adapt.is_none() && config.net.batch_norm && rate > MAX_REFINING_RATE).then(|| {
+        format!(
+            "preset {preset} is for a net with batch norm, and the net of a bundle has none: stage_two.rate = {rate} may undo what it \
+             knows; set a tenth of it in a preset of your own, or leave --preset out to adapt"
+        )
+    })
 }
 
 /// Whether a run whose name was not given gets a number of its own.
@@ -326,6 +346,15 @@ mod tests {
         spared(&["--data", "rendered:64", "--name", "rendered-smoke"]).unwrap();
         let told = spared(&["--data", "rendered:64"]).unwrap_err();
         assert!(told.contains("it is of rendered, not of rendered:64; give its --name"), "{told}");
+    }
+
+    #[test]
+    fn a_rate_for_fresh_nets_is_told_if_a_bundle_is_refined() {
+        let mut config = Config::preset("edge").unwrap();
+        assert!(too_fast("edge", &config).unwrap().contains("stage_two.rate = 0.05 may undo"));
+        config.stage_two.rate /= 10.0;
+        assert_eq!(too_fast("mine.toml", &config), None);
+        assert_eq!(too_fast("adapt", &Config::preset("adapt").unwrap()), None);
     }
 
     #[test]

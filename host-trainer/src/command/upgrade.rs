@@ -12,7 +12,7 @@ use crate::export::{self, Upgrade};
 /// right first. The bundle is replaced only if its self-test passes on this machine.
 ///
 /// --low-light changes what the net sees of dark faces, so the figures in the manifest and the model card are no longer those of
-/// the bundle: measure it again with `evaluate` and `robustness`.
+/// the bundle: measure it again with `evaluate` and `robustness`. The model card says so.
 #[derive(clap::Args)]
 pub struct Cmd {
     /// Folder of the bundle.
@@ -32,9 +32,11 @@ impl Cmd {
         let upgraded = export::upgrade(&self.bundle)?;
         let mut was_signed = upgraded == Upgrade::Done { was_signed: true };
         let mut done = if upgraded == Upgrade::UpToDate { "is up to date" } else { "upgraded" }.to_owned();
-        if let Some(gain) = self.low_light {
+        if let Some(gain) = self.low_light
+            && let Upgrade::Done { was_signed: now } = export::gain::set(&self.bundle, gain)?
+        {
             // The first step has removed a signature that this one would remove.
-            was_signed |= export::gain::set(&self.bundle, gain)?;
+            was_signed |= now;
             done = "upgraded; measure it again: its figures are those without this gain".into();
         }
         if was_signed {

@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::measurement::Measurement;
 use crate::net::FaceNet;
 use crate::run::{self, FoldOf, Run};
-use crate::train::method;
+use crate::train::method::{self, Rehearsal};
 
 pub use join::{FoldFigures, Joined, Spread};
 
@@ -79,6 +79,7 @@ impl CrossValidation<'_> {
         let mut run = Run::open(&folder, self.config, asked)?;
         // Opened before anything of an older run goes.
         let face_net = FaceNet::open(&self.config.face_net, self.device)?;
+        let rehearsal = Rehearsal::read(self.config, self.seed)?;
         run.start(&data)?;
         if run.is_finished() {
             run.say(&format!("fold {number} of {count}: was finished before"));
@@ -86,10 +87,10 @@ impl CrossValidation<'_> {
         }
         let [train, calibration, test] = [&data.train, &data.calibration, &data.test].map(Vec::len);
         run.say(&format!("fold {number} of {count}: {train} training, {calibration} calibration, {test} test samples"));
-        coverage::warnings(&data, self.config.start.is_some())
+        coverage::warnings(&data, &coverage::known(self.config)?)
             .iter()
             .for_each(|warning| run.say(&format!("warning: {warning}")));
-        let trained = method::train(&run, self.config, &data, face_net)?;
+        let trained = method::train(&run, self.config, &data, face_net, rehearsal)?;
         let measured = Measurement::new(&run, self.config, &data, 0.0, trained, false)?;
         // A net that was measured after a stop was asked for is thrown away: its checkpoint is not.
         crate::interrupt::check()?;

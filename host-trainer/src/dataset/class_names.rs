@@ -370,6 +370,18 @@ fn read(name: &str) -> Option<Meaning> {
     }
 }
 
+impl std::fmt::Display for ClassNames {
+    /// As `--classes` reads it; nothing for common names.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let pair = |(name, label): (&String, &Option<Label>)| format!("{name}={}", label.map_or("-", Label::name));
+        match self {
+            ClassNames::Common => Ok(()),
+            ClassNames::Numbers(numbering) => f.write_str(numbering.name()),
+            ClassNames::Own(own) => f.write_str(&own.iter().map(pair).collect::<Vec<_>>().join(",")),
+        }
+    }
+}
+
 impl FromStr for ClassNames {
     type Err = String;
 

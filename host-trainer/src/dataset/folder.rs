@@ -157,6 +157,30 @@ pub fn whole(folder: &Path, classes: &ClassNames) -> crate::Result<Part> {
     Ok(measured(folder, "all", &items, |path| !of_train.contains(path) && is_among(path, &trained, &equal)))
 }
 
+/// At most `count` pictures of a folder that has neither parts nor class folders, whatever its folders are called, for those who
+/// need no labels; `None` if it has some, so that [`load`] reads it.
+///
+/// # Errors
+/// Returns [`Error::BadInput`] if the folder cannot be listed or more than 1 % of the pictures cannot be read.
+pub fn unlabelled(folder: &Path, count: usize, seed: u64) -> crate::Result<Option<Part>> {
+    let classes = ClassNames::Common;
+    let found = listing::folders(&unwrapped(folder, &classes)?)?;
+    let names: Vec<String> = found.iter().map(|(name, _)| name.clone()).collect();
+    let is_of_set = |(name, path): &(String, PathBuf)| {
+        part_named(name).is_some() || classes.knows(name) || holds_classes(name, path, &classes)
+    };
+    // Numbers are understood together.
+    if found.iter().any(is_of_set) || (!names.is_empty() && classes.labels(&names).is_ok()) {
+        return Ok(None);
+    }
+    let (paths, left_out) = listing::pictures_below(folder)?;
+    left_out.warn(folder);
+    let items = shuffled(paths, seed).into_iter().take(count).map(|path| (path, Label::Neutral));
+    let part = measured(folder, "without labels", &items.collect::<Vec<_>>(), |_| false);
+    sample::few_skipped(&part.name, &part.skipped, part.samples.len())?;
+    Ok(Some(part))
+}
+
 fn measured(folder: &Path, what: &str, items: &[Item], is_copy: impl Fn(&Path) -> bool) -> Part {
     let (samples, skipped) = samples(folder, items);
     let copies: HashSet<String> =

@@ -17,6 +17,9 @@ pub const TRAINING: &str = "Training";
 
 /// Every fifth track is tested on.
 const MIN_TRACKS: usize = 5;
+/// Decides which tracks are tested on, whatever the seed of the request: a face that one run learns from or rehearses must not be
+/// in the test part of another run or of `evaluate`.
+const SPLIT_SEED: u64 = 1;
 
 const TERMS: &str = "pictures of the user's own, labelled by people; their terms apply";
 
@@ -33,10 +36,10 @@ struct Row {
 ///
 /// Rows whose usage is `PublicTest` calibrate and those of `PrivateTest` are tested on, as in FER+. If rows have only one of
 /// these usages, they are tested on, and training samples are held out for calibration. If no row has such a usage, which is what
-/// `host-trainer label` writes, every fifth track is tested on, and samples are held out for calibration by track as well:
-/// pictures of one track are almost the same, so no track is in two parts. Every vote counts. A face is left out if more than
-/// half of its votes say that it is none, if no vote is for a label, or if its picture is gone: whoever is in it may have asked
-/// for that. One line says how many, and how many pictures have no votes.
+/// `host-trainer label` writes, every fifth track is tested on, the same ones with every seed, and samples are held out for
+/// calibration by track as well: pictures of one track are almost the same, so no track is in two parts. Every vote counts. A face
+/// is left out if more than half of its votes say that it is none, if no vote is for a label, or if its picture is gone: whoever is
+/// in it may have asked for that. One line says how many, and how many pictures have no votes.
 ///
 /// # Errors
 /// Returns [`Error::BadInput`] if the table is missing or a row does not parse.
@@ -97,7 +100,7 @@ pub fn track_of(name: &str) -> Option<String> {
 fn by_track(rows: Vec<Row>, request: Request) -> [Vec<Row>; 3] {
     let held_out = request.held_out(rows.len());
     let mut parts: [Vec<Row>; 3] = Default::default();
-    for (number, rows) in tracks(rows, request).into_iter().enumerate() {
+    for (number, rows) in tracks(rows, SPLIT_SEED).into_iter().enumerate() {
         let part = match number % 5 {
             4 => 2,
             2 if parts[1].len() < held_out => 1,
@@ -128,7 +131,7 @@ fn enough_tracks(folder: &Path, parts: &[Vec<Row>; 3]) -> crate::Result<()> {
 fn held_out(rows: Vec<Row>, request: Request) -> [Vec<Row>; 2] {
     let held_out = request.held_out(rows.len());
     let mut parts: [Vec<Row>; 2] = Default::default();
-    for (number, rows) in tracks(rows, request).into_iter().enumerate() {
+    for (number, rows) in tracks(rows, request.seed).into_iter().enumerate() {
         let part = usize::from(number % 5 == 2 && parts[1].len() < held_out);
         parts[part].extend(rows);
     }
@@ -138,12 +141,12 @@ fn held_out(rows: Vec<Row>, request: Request) -> [Vec<Row>; 2] {
 
 /// The rows of each track. By label first, so that each part has its share of each; the label of a track is that of its first
 /// face.
-fn tracks(rows: Vec<Row>, request: Request) -> Vec<Vec<Row>> {
+fn tracks(rows: Vec<Row>, seed: u64) -> Vec<Vec<Row>> {
     let mut tracks: BTreeMap<String, Vec<Row>> = BTreeMap::new();
     for row in rows {
         tracks.entry(track_of(&row.name).unwrap_or_else(|| row.name.clone())).or_default().push(row);
     }
-    let mut tracks = shuffled(tracks.into_values().collect(), request.seed);
+    let mut tracks = shuffled(tracks.into_values().collect(), seed);
     tracks.sort_by_key(|rows: &Vec<Row>| rows.first().map(|row| row.label as usize));
     tracks
 }
@@ -280,8 +283,9 @@ mod tests {
             let label = Label::from_index(number / 3 % 4).unwrap();
             row(format!("t_session-1_track-{}_{number}.png", number / 3), label)
         });
+        let rows = || -> Vec<Row> { rows.clone().collect() };
         let request = Request { rendered: 0, limit: None, calibration: 100, seed: 7 };
-        let parts = by_track(rows.collect(), request);
+        let parts = by_track(rows(), request);
         assert_eq!(parts.iter().map(Vec::len).sum::<usize>(), 60);
         assert!(parts.iter().all(|part| part.len() >= 9), "{:?}", parts.each_ref().map(Vec::len));
         let tracks = parts
@@ -289,6 +293,12 @@ mod tests {
             .map(|part| part.iter().map(|row| track_of(&row.name).unwrap()).collect::<std::collections::BTreeSet<_>>());
         assert!(tracks[0].is_disjoint(&tracks[1]) && tracks[0].is_disjoint(&tracks[2]));
         assert!(tracks[1].is_disjoint(&tracks[2]));
+
+        // What another seed trains on is not tested on.
+        let names = |rows: &Vec<Row>| rows.iter().map(|row| row.name.clone()).collect::<Vec<_>>();
+        let other = by_track(rows(), Request { seed: 8, ..request });
+        assert_eq!(names(&other[2]), names(&parts[2]));
+        assert_ne!(names(&other[0]), names(&parts[0]), "the order of training is that of the seed");
     }
 
     /// A folder with these pictures, and a table with these rows.

@@ -9,27 +9,37 @@ use crate::error::Error;
 /// Checks the evidence that a new bundle carries. `board`: gives the manifest of the bundle on the board, if there is one; it is
 /// asked only if the new bundle carries evidence.
 ///
-/// Returns a line to say, if there is something to say.
+/// Returns what is to be said, a line each.
 ///
 /// # Errors
 /// Returns [`Error::BadInput`] if the new bundle is worse than the one that it was adapted from, or the error of `board`.
-pub fn check(new: &Manifest, board: impl FnOnce() -> crate::Result<Option<Manifest>>) -> crate::Result<Option<String>> {
-    let Some(adoption) = Adoption::of_manifest(new) else { return Ok(None) };
+pub fn check(new: &Manifest, board: impl FnOnce() -> crate::Result<Option<Manifest>>) -> crate::Result<Vec<String>> {
+    let Some(adoption) = Adoption::of_manifest(new) else { return Ok(Vec::new()) };
     let name = &new.name;
     if let Err(reason) = adoption.verdict() {
         let advice = "keep the bundle that it was adapted from, label more pictures, or give --accept-worse";
         return Err(Error::BadInput(format!("bundle {name}: {reason}; {advice}")));
     }
-    let Some(old) = board()? else { return Ok(None) };
-    let graph = |manifest: &Manifest| manifest.files.get(bundle::INT8).cloned().unwrap_or_default();
-    if graph(&old) == adoption.from || graph(&old) == graph(new) {
-        return Ok(None);
+    let mut told = Vec::new();
+    if adoption.may_be_chance() {
+        let (own, comparison) = &adoption.own;
+        let advice = "label more pictures to be sure";
+        told.push(format!(
+            "bundle {name} on {own}, {} samples: {}; {advice}",
+            comparison.samples,
+            comparison.sentence()
+        ));
     }
-    Ok(Some(format!(
-        "bundle {name} was compared with the one it was adapted from, which is not on this board ({} is): compare the two \
-         with `host-trainer evaluate --bundle NEW --against OLD`",
-        old.name
-    )))
+    let Some(old) = board()? else { return Ok(told) };
+    let graph = |manifest: &Manifest| manifest.files.get(bundle::INT8).cloned().unwrap_or_default();
+    if graph(&old) != adoption.from && graph(&old) != graph(new) {
+        told.push(format!(
+            "bundle {name} was compared with the one it was adapted from, which is not on this board ({} is): compare the two \
+             with `host-trainer evaluate --bundle NEW --against OLD`",
+            old.name
+        ));
+    }
+    Ok(told)
 }
 
 #[cfg(test)]
@@ -59,19 +69,25 @@ mod tests {
 
     #[test]
     fn a_better_one_passes_and_a_stranger_on_the_board_is_told() {
-        let new = manifest(9, 3);
-        assert_eq!(check(&new, || Ok(Some(new.clone()))).unwrap(), None);
-        assert_eq!(check(&new, || Ok(None)).unwrap(), None);
+        let new = manifest(19, 3);
+        assert!(check(&new, || Ok(Some(new.clone()))).unwrap().is_empty());
+        assert!(check(&new, || Ok(None)).unwrap().is_empty());
         let mut other = new.clone();
         other.files.insert(bundle::INT8.into(), "another".into());
-        let line = check(&new, || Ok(Some(other))).unwrap().unwrap();
-        assert!(line.contains("not on this board"), "{line}");
+        let told = check(&new, || Ok(Some(other))).unwrap();
+        assert!(told.len() == 1 && told[0].contains("not on this board"), "{told:?}");
+    }
+
+    #[test]
+    fn a_difference_that_may_be_chance_is_told() {
+        let told = check(&manifest(2, 0), || Ok(None)).unwrap();
+        assert!(told.len() == 1 && told[0].contains("100 samples: no clear difference: 2 right"), "{told:?}");
     }
 
     #[test]
     fn without_evidence_nothing_is_asked() {
         let mut plain = manifest(9, 3);
         plain.metrics.clear();
-        assert_eq!(check(&plain, || panic!("the board was asked")).unwrap(), None);
+        assert!(check(&plain, || panic!("the board was asked")).unwrap().is_empty());
     }
 }

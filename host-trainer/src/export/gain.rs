@@ -6,42 +6,77 @@ use std::path::Path;
 use expression_engine::bundle::{self, LowLightGain, Manifest};
 use expression_engine::{Engine, EngineOptions, files, selftest};
 
-use super::{replace, with_dark_faces};
 use crate::error::{Error, ensure};
+use crate::export::{self, Upgrade};
 
 /// Adds a low-light gain to the bundle in `folder`, or changes the one that it has.
 ///
-/// The manifest gets the key `low_light` and the format that it needs; its text stays otherwise. The self-test keeps its faces, gets
-/// dark ones besides, and expects the scores that stock tract gives them. The bundle is replaced whole, and only if our kernels
-/// give the same. Returns whether it had a signature, which no longer matches and is left out.
+/// The manifest gets the key `low_light` and the format that it needs; its text stays otherwise. The model card tells of the gain.
+/// The self-test keeps its faces, gets dark ones besides, and expects the scores that stock tract gives them. The bundle is
+/// replaced whole, and only if our kernels give the same. One that has this gain already stays as it is, with its signature.
 ///
 /// # Errors
 /// Returns an error if the bundle or the gain is refused, or if a file cannot be written; the bundle then stays as it was.
-pub fn set(folder: &Path, gain: LowLightGain) -> crate::Result<bool> {
+pub fn set(folder: &Path, gain: LowLightGain) -> crate::Result<Upgrade> {
     let (bundle, _) = selftest::open(folder, EngineOptions::default())?;
     let mut manifest = bundle.manifest().clone();
+    if manifest.low_light == Some(gain) {
+        return Ok(Upgrade::UpToDate);
+    }
     let had = manifest.low_light.replace(gain);
     manifest.format = Manifest::format_for(manifest.low_light);
     let old = bundle.read(bundle::SELFTEST)?;
     let mut faces: Vec<_> = selftest::vectors(&bundle)?.into_iter().map(|vector| vector.face).collect();
     if had.is_none() {
-        faces = with_dark_faces(faces);
+        faces = export::with_dark_faces(faces);
     }
     let stock = EngineOptions { kernel: None, threads: 1 };
     let engine = Engine::from_bytes(&bundle.read(bundle::INT8)?, &manifest, stock)?;
     let scores = faces.iter().map(|face| Ok(engine.classify(face)?.integer)).collect::<crate::Result<Vec<_>>>()?;
     let new = selftest::file(&manifest, &faces, &scores)?;
-    manifest.files.insert(bundle::SELFTEST.into(), files::sha256(&new));
+    let mut changed = vec![(bundle::SELFTEST, old, new)];
+    if manifest.files.contains_key(bundle::MODEL_CARD) && bundle.has(bundle::MODEL_CARD) {
+        let old = bundle.read(bundle::MODEL_CARD)?;
+        let new = card(&String::from_utf8_lossy(&old), had, gain).into_bytes();
+        changed.push((bundle::MODEL_CARD, old, new));
+    }
     let path = folder.join(bundle::MANIFEST);
-    let text = edited(&fs::read_to_string(&path)?, &manifest, (&files::sha256(&old), &files::sha256(&new)));
+    let mut text = fs::read_to_string(&path)?;
+    for (name, old, new) in &changed {
+        let [old, new] = [old, new].map(|bytes| files::sha256(bytes));
+        text = text.replace(&old, &new);
+        manifest.files.insert((*name).into(), new);
+    }
+    let text = edited(&text, &manifest);
     // Whatever people wrote into the manifest, it must say what was meant.
     let told = Manifest::from_toml(&text, folder)?;
     ensure!(told == manifest, "{}: its text cannot be edited; export the bundle again", path.display());
-    replace(folder, &[(bundle::SELFTEST, &new), (bundle::MANIFEST, text.as_bytes())])
+    let mut files: Vec<(&str, &[u8])> = changed.iter().map(|(name, _, new)| (*name, new.as_slice())).collect();
+    files.push((bundle::MANIFEST, text.as_bytes()));
+    Ok(Upgrade::Done { was_signed: export::replace(folder, &files)? })
 }
 
-/// The text of a manifest with the format and gain of `manifest`, and one hash in the place of another.
-fn edited(text: &str, manifest: &Manifest, (old, new): (&str, &str)) -> String {
+/// What a model card says after a gain that a run did not measure.
+const UNMEASURED: &str = "It was set by `host-trainer upgrade`; the figures above were measured before.";
+
+/// The text of a model card with a gain in the place of the one before. What people wrote about that stays.
+fn card(text: &str, before: Option<LowLightGain>, gain: LowLightGain) -> String {
+    let mut text = text.to_owned();
+    if let Some(before) = before.map(export::of_gain) {
+        for written in [format!("{before} {UNMEASURED}\n\n"), format!("{before}\n\n")] {
+            text = text.replace(&written, "");
+        }
+    }
+    let told = format!("{} {UNMEASURED}\n\n", export::of_gain(gain));
+    match text.find(export::ORIGIN) {
+        Some(place) => text.insert_str(place, &told),
+        None => text = format!("{}\n\n{told}", text.trim_end()),
+    }
+    text
+}
+
+/// The text of a manifest with the format and gain of `manifest`.
+fn edited(text: &str, manifest: &Manifest) -> String {
     let mut lines = Vec::new();
     let mut in_gain = false;
     for line in text.lines() {
@@ -61,7 +96,7 @@ fn edited(text: &str, manifest: &Manifest, (old, new): (&str, &str)) -> String {
             }
             lines.push(line.to_owned());
         } else {
-            lines.push(line.replace(old, new));
+            lines.push(line.to_owned());
         }
     }
     lines.join("\n") + "\n"
@@ -133,9 +168,17 @@ mod tests {
             assert!(vectors.iter().all(|vector| engine.classify(&vector.face).unwrap().integer == vector.scores));
             let mut expected = before.manifest().clone();
             (expected.format, expected.low_light) = (2, Some(gain));
-            expected.files.insert(bundle::SELFTEST.into(), after.manifest().files[bundle::SELFTEST].clone());
+            for name in [bundle::SELFTEST, bundle::MODEL_CARD] {
+                expected.files.insert(name.into(), after.manifest().files[name].clone());
+            }
             assert_eq!(*after.manifest(), expected);
+            let card = String::from_utf8(after.read(bundle::MODEL_CARD).unwrap()).unwrap();
+            let told = format!("{} {UNMEASURED}\n\n## Where it comes from", export::of_gain(gain));
+            assert!(card.contains(&told) && card.matches(UNMEASURED).count() == 1, "{card}");
         }
+        let before = fs::read(bundle.join(bundle::MANIFEST)).unwrap();
+        assert_eq!(set(&bundle, LowLightGain { below: 70, to: 100 }).unwrap(), Upgrade::UpToDate);
+        assert_eq!(fs::read(bundle.join(bundle::MANIFEST)).unwrap(), before);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
     }
 

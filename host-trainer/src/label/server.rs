@@ -58,19 +58,25 @@ impl From<serde_json::Error> for Refusal {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Open {
     by: String,
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Cast {
     by: String,
     id: String,
+    /// Null takes the vote back, so it must be there.
+    #[serde(deserialize_with = "Option::deserialize")]
     vote: Option<Vote>,
 }
 
 #[derive(Serialize)]
 struct Opened<'a> {
+    /// The name under which the labeller has voted before.
+    by: &'a str,
     faces: Vec<Listed<'a>>,
     /// The own votes in the order of voting: id and vote.
     votes: Vec<(&'a str, Vote)>,
@@ -209,8 +215,10 @@ impl State {
         let Open { by } = serde_json::from_slice(body)?;
         let by = labeller(&by)?;
         let book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
+        let by = book.known(by);
         let id = |name: &str| self.faces.named(name).map(|face| face.id.as_str());
         json(&Opened {
+            by,
             faces: self.faces.all().iter().map(Listed::from).collect(),
             // A vote on a file that is gone stays in the table; there is nothing to show.
             votes: book.of(by).into_iter().filter_map(|(name, vote)| Some((id(name)?, vote))).collect(),
@@ -225,7 +233,8 @@ impl State {
         let by = labeller(&by)?;
         let face = self.faces.get(&id).ok_or_else(not_found)?;
         let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
-        book.cast(&face.name, by, vote)?;
+        let by = book.known(by).to_owned();
+        book.cast(&face.name, &by, vote)?;
         json(&Saved { all_votes: book.votes() })
     }
 

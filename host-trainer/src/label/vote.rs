@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -159,6 +160,7 @@ impl VoteBook {
     /// # Errors
     /// Returns an error if it could not be saved; then it does not count.
     pub fn cast(&mut self, face: &str, by: &str, vote: Option<Vote>) -> crate::Result<()> {
+        self.require_place()?;
         let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let line = Line { face: face.to_owned(), by: by.to_owned(), vote, time };
         let mut text = serde_json::to_vec(&line)?;
@@ -171,6 +173,19 @@ impl VoteBook {
         self.length += text.len() as u64;
         self.remember(line);
         self.write_table()
+    }
+
+    /// Refuses votes if the log is no longer the file in the folder: they would go to one that nobody finds, or that is gone once
+    /// this program ends.
+    fn require_place(&self) -> crate::Result<()> {
+        let path = self.folder.join(VOTES);
+        let file = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino());
+        let log = file(self.log.metadata()?);
+        if std::fs::metadata(&path).is_ok_and(|there| file(there) == log) {
+            return Ok(());
+        }
+        let what = "was moved, deleted or replaced; start `host-trainer label` again, with the folder where it is now";
+        Err(Error::BadInput(format!("{} {what}", path.display())))
     }
 
     /// The faces that a labeller has voted on, with the votes, in the order of voting.
@@ -190,6 +205,14 @@ impl VoteBook {
     pub fn labellers(&self) -> Vec<&str> {
         let names: BTreeSet<&str> = self.votes.values().flat_map(|votes| votes.keys().map(String::as_str)).collect();
         names.into_iter().collect()
+    }
+
+    /// The name under which a labeller has voted before, whatever the case: phones write a capital where a keyboard does not, and a
+    /// person has one vote.
+    pub fn known<'a>(&'a self, by: &'a str) -> &'a str {
+        let labellers = self.labellers();
+        let same = |known: &&&str| known.to_lowercase() == by.to_lowercase();
+        if labellers.contains(&by) { by } else { labellers.iter().find(same).copied().unwrap_or(by) }
     }
 
     /// Number of votes that count, of all labellers and from elsewhere.
@@ -341,6 +364,30 @@ mod tests {
         std::fs::write(&path, std::fs::read_to_string(&path).unwrap().replace(",8,", ",9,")).unwrap();
         let error = VoteBook::open(folder.path()).unwrap_err().to_string();
         assert!(error.contains("delete votes-earlier.csv to use the new table"), "{error}");
+    }
+
+    #[test]
+    fn a_log_that_was_moved_or_replaced_takes_no_votes() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::create_dir(at("faces")).unwrap();
+        let mut book = VoteBook::open(&at("faces")).unwrap();
+        book.cast("a.png", "anna", HAPPY).unwrap();
+        // As programs do it that keep folders in step.
+        let log = at("faces").join(VOTES);
+        std::fs::copy(&log, at("copy")).unwrap();
+        std::fs::rename(at("copy"), &log).unwrap();
+        let error = book.cast("b.png", "anna", HAPPY).unwrap_err().to_string();
+        assert!(error.contains("votes.jsonl was moved, deleted or replaced; start"), "{error}");
+        assert_eq!(book.votes(), 1);
+        drop(book);
+
+        let mut book = VoteBook::open(&at("faces")).unwrap();
+        std::fs::rename(at("faces"), at("elsewhere")).unwrap();
+        assert!(book.cast("b.png", "anna", HAPPY).is_err());
+        assert!(!at("faces").exists(), "no folder is made for the table");
+        drop(book);
+        assert_eq!(VoteBook::open(&at("elsewhere")).unwrap().votes(), 1);
     }
 
     #[test]

@@ -13,16 +13,17 @@ use crate::error::Error;
 /// may round a sum that lies half-way to the other side.
 pub const TOLERANCE: u8 = 1;
 
-/// Returns the bytes of the QDQ form of an int8 graph's file. Inputs, outputs, tensor names and metadata stay.
+/// Returns the bytes of the QDQ form of an int8 graph's file. Inputs, outputs and tensor names stay; `describe` has the last word
+/// on the metadata, since the manifest beside an older graph may say more.
 ///
 /// # Errors
 /// Returns [`Error::BadInput`] if it is not an int8 graph of this program.
-pub fn from_int8(bytes: &[u8]) -> crate::Result<Vec<u8>> {
+pub fn from_int8(bytes: &[u8], describe: impl FnOnce(ModelProto) -> ModelProto) -> crate::Result<Vec<u8>> {
     let foreign = || Error::BadInput(format!("{}: not an int8 graph of this program", bundle::INT8));
     let mut model = ModelProto::decode(bytes).map_err(|_| foreign())?;
     let graph = model.graph.take().ok_or_else(foreign)?;
     model.graph = Some(convert(graph).ok_or_else(foreign)?);
-    Ok(super::builder::bytes(&model))
+    Ok(super::builder::bytes(&describe(model)))
 }
 
 fn convert(mut graph: GraphProto) -> Option<GraphProto> {
@@ -98,10 +99,10 @@ mod tests {
     fn every_integer_convolution_is_taken_apart() {
         let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/ferplus-edge").join(bundle::INT8);
         let before = std::fs::read(shipped).unwrap();
-        let graph = ModelProto::decode(&from_int8(&before).unwrap()[..]).unwrap().graph.unwrap();
+        let graph = ModelProto::decode(&from_int8(&before, |model| model).unwrap()[..]).unwrap().graph.unwrap();
         let count = |op: &str| graph.node.iter().filter(|node| node.op_type == op).count();
         assert_eq!([count("QLinearConv"), count("Conv"), count("QuantizeLinear"), count("MaxPool")], [0, 10, 10, 4]);
         assert_eq!(count("DequantizeLinear"), 31);
-        assert!(from_int8(b"no graph").is_err());
+        assert!(from_int8(b"no graph", |model| model).is_err());
     }
 }

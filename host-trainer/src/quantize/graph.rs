@@ -96,7 +96,7 @@ pub fn int8(net: &IntegerNet) -> ModelProto {
     )
 }
 
-/// Adds what a reader of the file alone has to know to the model's metadata, which Netron shows: the labels in the order of the
+/// Sets the model's metadata, which Netron shows, to what a reader of the file alone has to know: the labels in the order of the
 /// outputs, the input and its scaling. `aligned`: side in pixels of the aligned face, of which the input is the centred crop.
 pub fn describe(
     mut model: ModelProto,
@@ -116,6 +116,7 @@ pub fn describe(
         ("low_light", format!("dark faces brightened beforehand: below {below}, to {to}"))
     });
     let entry = |(key, value): (&str, String)| StringStringEntryProto { key: key.into(), value };
+    model.metadata_props.clear();
     model.metadata_props.extend(entries.into_iter().chain(gain).map(entry));
     model
 }

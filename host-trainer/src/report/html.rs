@@ -49,7 +49,7 @@ fn adoption(summary: &Summary) -> Markup {
         }
     };
     match adoption.verdict() {
-        Ok(()) => verdict(true, "\u{2713} Better than the bundle it started from, and no worse elsewhere.", details),
+        Ok(()) => verdict(true, &format!("\u{2713} The new bundle is {}.", adoption.praise()), details),
         Err(reason) => verdict(false, "\u{2717} Do not adopt it.", html! { (reason) "." (details) }),
     }
 }

@@ -15,8 +15,9 @@ use crate::evaluate::interval::{self, wilson};
 use crate::evaluate::{Comparison, Metrics};
 use crate::net::{ExpressionNet, FaceNet};
 use crate::train::faces::Faces;
+use crate::train::method::{self, Rehearsal};
+use crate::train::stage_two;
 use crate::train::start::Start;
-use crate::train::{method, stage_two};
 
 /// What is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -146,7 +147,9 @@ impl Plan<'_> {
             return Ok(cell);
         }
         run.say(&format!("{size} labelled pictures, seed {seed}: {}", method.name()));
-        let trained = method::train(&run, &config, data, FaceNet::open(&config.face_net, self.grid.device)?)?;
+        let (face_net, rehearsal) =
+            (FaceNet::open(&config.face_net, self.grid.device)?, Rehearsal::read(&config, run.seed())?);
+        let trained = method::train(&run, &config, data, face_net, rehearsal)?;
         let seconds = trained.seconds.iter().map(|(_, seconds)| seconds).sum();
         let answers = self.answers(&trained.net, data)?;
         let cell = self.cell(method, (size, seed), data, [before, &answers], seconds);
@@ -218,7 +221,7 @@ impl Adaptation {
         let mut text =
             format!("{start} adapted to {data}: means over {seeds} seeds, with 95 % intervals of one seed's test\n");
         text += &format!("held-out pictures: {}; old test: {old}, {}\n", tested[0], tested[1]);
-        let head = ["labelled", "method", "the look", "errors gone", "old test", "change", "seconds"];
+        let head = ["labelled", "method", "held-out pictures", "errors gone", "old test", "change", "seconds"];
         let [labelled, method, look, gone, old, change, seconds] = head;
         text += &format!("  {labelled:>8}  {method:<17} {look:>22} {gone:>12} {old:>9} {change:>14} {seconds:>8}\n");
         for size in sizes {

@@ -125,7 +125,7 @@ impl Plan<'_> {
             }
             let (train, calibration) = (data.train.len(), data.calibration.len());
             run.say(&format!("{train} training, {calibration} calibration samples, seed {seed}: {}", method.name()));
-            let trained = method::train(&run, &config, data, FaceNet::open(&config.face_net, device)?)?;
+            let trained = method::train(&run, &config, data, FaceNet::open(&config.face_net, device)?, None)?;
             let logits = stage_two::logits(&trained.net, &test.aligned, config.net.size as i64);
             let mut found = vec![cell(method, &logits)?];
             if method == Method::Fn2en {

@@ -15,7 +15,7 @@ use super::start::Start;
 use super::target_maps::TargetMaps;
 use super::teacher::Teacher;
 use super::{stage_one, stage_two, teachers};
-use crate::config::{Adapt, Config};
+use crate::config::{self, Adapt, Config};
 use crate::coverage;
 use crate::dataset::{self, DataSet, Sample, Source};
 use crate::error::Error;
@@ -41,11 +41,18 @@ pub struct Trained {
 }
 
 /// Trains an expression net by the method: tunes the face net, computes its target maps, then stage one and stage two. If the
-/// configuration starts from a bundle, its net is refined or adapted instead of a fresh one.
+/// configuration starts from a bundle, its net is refined or adapted instead of a fresh one; `rehearsal` is what
+/// [`Rehearsal::read`] gave.
 ///
 /// # Errors
 /// Returns an error if the run is interrupted, its input is bad, or a file cannot be read or written.
-pub fn train(run: &Run, config: &Config, data: &DataSet, face_net: FaceNet) -> crate::Result<Trained> {
+pub fn train(
+    run: &Run,
+    config: &Config,
+    data: &DataSet,
+    face_net: FaceNet,
+    rehearsal: Option<Rehearsal>,
+) -> crate::Result<Trained> {
     let device = face_net.store().device();
     let mut training = Training::new(run, config, data, device)?;
     let channels = face_net.channels(&config.face_net.layer)?;
@@ -66,7 +73,7 @@ pub fn train(run: &Run, config: &Config, data: &DataSet, face_net: FaceNet) -> c
     };
     let labels = kept_labels(&data.train, start.as_ref())?;
     let ranges = if let (Some(start), Some(adapt)) = (&start, &config.adapt) {
-        Some(training.adapt(&net, start, adapt, face_net)?)
+        Some(training.adapt(&net, start, adapt, face_net, rehearsal)?)
     } else {
         if config.stage_one.epochs > 0 {
             training.stage_one(&net, &face_net)?;
@@ -157,7 +164,14 @@ impl<'a> Training<'a> {
     }
 
     /// Adapts `net`, which has the weights of `start`. Returns aligned faces on which activation ranges are to be measured.
-    fn adapt(&mut self, net: &ExpressionNet, start: &Start, adapt: &Adapt, face_net: FaceNet) -> crate::Result<Tensor> {
+    fn adapt(
+        &mut self,
+        net: &ExpressionNet,
+        start: &Start,
+        adapt: &Adapt,
+        face_net: FaceNet,
+        rehearsal: Option<Rehearsal>,
+    ) -> crate::Result<Tensor> {
         let Training { run, config, data, device, .. } = *self;
         let old = start.net(&config.net, config.run.precision.kind(), device)?;
         let targets = (adapt.face_net > 0.0)
@@ -165,7 +179,10 @@ impl<'a> Training<'a> {
             .transpose()?;
         drop(face_net);
         self.clock("target maps");
-        let [rehearsal, held_back] = rehearsal_faces(config, adapt, run.seed(), device)?;
+        let faces = rehearsal.map_or_else(|| rendered_rehearsal(config, adapt, run.seed()), |named| Ok(named.faces))?;
+        let aligned = Faces::new(&faces, config.face_input(), device)?.aligned;
+        drop(faces);
+        let [rehearsal, held_back] = held_back(&aligned);
         self.clock("rehearsal faces");
         let rehearse = (adapt.rehearsal > 0.0).then_some((&rehearsal, &held_back));
         let memory = Memory { old: &old, targets: targets.as_ref(), rehearsal: rehearse };
@@ -210,43 +227,76 @@ fn kept_labels(samples: &[Sample], start: Option<&Start>) -> crate::Result<Vec<L
     Ok(labels)
 }
 
-/// Returns the faces to rehearse, and a fifth that is held back from them, u8 `[n, channels, aligned, aligned]` each.
-fn rehearsal_faces(config: &Config, adapt: &Adapt, seed: u64, device: Device) -> crate::Result<[Tensor; 2]> {
-    let faces = Faces::new(&rehearsal(config, adapt, seed)?, config.face_input(), device)?.aligned;
-    let count = faces.size()[0];
-    if adapt.rehearsal > 0.0 && count < MIN_REHEARSAL {
-        return Err(Error::BadInput(format!(
-            "{count} faces to rehearse; give --rehearse a set of at least {MIN_REHEARSAL}"
-        )));
-    }
-    let held_back = count / 5;
-    Ok([faces.narrow(0, held_back, count - held_back), faces.narrow(0, 0, held_back)])
+/// The faces that `--rehearse` names, on which the old net's answers are kept and activation ranges are measured.
+pub struct Rehearsal {
+    /// Where they come from and under which terms.
+    pub source: String,
+    faces: Vec<Sample>,
 }
 
-/// The faces on which the old net's answers are kept, and on which activation ranges are measured: training samples of the
-/// data set that `--rehearse` names, or rendered ones. Their labels are not used.
-fn rehearsal(config: &Config, adapt: &Adapt, seed: u64) -> crate::Result<Vec<Sample>> {
-    let named = config.start.as_ref().and_then(|start| start.rehearse.as_deref()).unwrap_or("rendered");
-    let source: Source = named.parse().map_err(Error::BadInput)?;
-    let count = adapt.rehearsal_faces;
-    // Rendered people of a seed of their own: none of them is among the samples of `--data rendered`.
-    let seed = seed ^ REHEARSAL_SEED;
-    if let Source::Rendered(number) = source {
-        let faces = number.map_or(count, |number| number.min(count));
-        let people = faces.div_ceil(dataset::rendered::FACES_PER_IDENTITY) as u64;
-        let faces = dataset::rendered::draw(&dataset::rendered::open()?, seed, 0..people);
-        // After Ctrl-C there are fewer.
-        interrupt::check_signal()?;
-        return Ok(faces);
+impl Rehearsal {
+    /// Reads them, so that a bad set is reported before anything is written: training samples of a data set, whose labels are not
+    /// used, or the pictures of a folder without class folders. `None` if the net is not adapted, or if they are rendered, which
+    /// [`train`] does.
+    ///
+    /// # Errors
+    /// Returns [`Error::BadInput`] if the set is bad input or has too few faces.
+    pub fn read(config: &Config, seed: u64) -> crate::Result<Option<Rehearsal>> {
+        let (Some(start), Some(adapt)) = (&config.start, &config.adapt) else { return Ok(None) };
+        let source = rehearsed(start)?;
+        if matches!(source, Source::Rendered(_)) {
+            return Ok(None);
+        }
+        let (count, seed) = (adapt.rehearsal_faces, seed ^ REHEARSAL_SEED);
+        let unlabelled = match &source {
+            Source::Folder(folder, _) => dataset::folder::unlabelled(folder, count, seed)?,
+            _ => None,
+        };
+        let rehearsal = match unlabelled {
+            Some(part) => Rehearsal { source: part.source, faces: part.samples },
+            None => {
+                let request = dataset::Request { rendered: count, limit: Some(count), calibration: 2, seed };
+                let DataSet { source, train, calibration, .. } = dataset::load(&source, request)?;
+                Rehearsal { source, faces: train.into_iter().chain(calibration).collect() }
+            }
+        };
+        match rehearsal.faces.len() {
+            count @ ..MIN_REHEARSAL => Err(Error::BadInput(format!(
+                "{count} faces to rehearse; give --rehearse a set of at least {MIN_REHEARSAL}"
+            ))),
+            _ => Ok(Some(rehearsal)),
+        }
     }
-    let request = dataset::Request { rendered: count, limit: Some(count), calibration: 2, seed };
-    let data = dataset::load(&source, request)?;
-    Ok(data.train.into_iter().chain(data.calibration).collect())
+}
+
+/// The data set that `--rehearse` names; rendered people if it was not given.
+fn rehearsed(start: &config::Start) -> crate::Result<Source> {
+    start.rehearse.as_deref().unwrap_or("rendered").parse().map_err(Error::BadInput)
+}
+
+/// Rendered people of a seed of their own: none of them is among the samples of `--data rendered`.
+fn rendered_rehearsal(config: &Config, adapt: &Adapt, seed: u64) -> crate::Result<Vec<Sample>> {
+    let number = match config.start.as_ref().map(rehearsed).transpose()? {
+        Some(Source::Rendered(Some(number))) => number.min(adapt.rehearsal_faces),
+        _ => adapt.rehearsal_faces,
+    };
+    let people = number.div_ceil(dataset::rendered::FACES_PER_IDENTITY) as u64;
+    let faces = dataset::rendered::draw(&dataset::rendered::open()?, seed ^ REHEARSAL_SEED, 0..people);
+    // After Ctrl-C there are fewer.
+    interrupt::check_signal()?;
+    Ok(faces)
+}
+
+/// Returns the faces to rehearse, and a fifth that is held back from them, u8 `[n, channels, aligned, aligned]` each.
+fn held_back(faces: &Tensor) -> [Tensor; 2] {
+    let count = faces.size()[0];
+    let held_back = count / 5;
+    [faces.narrow(0, held_back, count - held_back), faces.narrow(0, 0, held_back)]
 }
 
 /// Rehearsal faces on which activation ranges are measured.
 const RANGE_FACES: i64 = 256;
 /// The fewest rehearsal faces: a fifth of them tells what is kept.
-const MIN_REHEARSAL: i64 = 10;
+const MIN_REHEARSAL: usize = 10;
 /// Keeps the rehearsal's rendered people apart from those of any data set.
 const REHEARSAL_SEED: u64 = 0x0E4E_A25A << 32;

@@ -208,6 +208,23 @@ fn what_cannot_be_read_is_named_with_what_to_do() {
 }
 
 #[test]
+fn a_video_of_several_frames_is_no_picture() {
+    let folder = tempfile::tempdir().unwrap();
+    let frame = file(ImageFormat::Jpeg, None);
+    let open = |name: &str, frames: usize| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, frame.repeat(frames)).unwrap();
+        Picture::open(&path).map_err(|error| error.to_string())
+    };
+    assert!(open("saved.mjpeg", 1).is_ok());
+    assert!(open("photograph.jpg", 2).is_ok(), "phones put another picture behind the first");
+    for name in ["video.mjpeg", "VIDEO.MJPG"] {
+        let told = open(name, 2).unwrap_err();
+        assert!(told.contains("it is a video; give it to `edge-runtime run"), "{name}: {told}");
+    }
+}
+
+#[test]
 fn jpeg_that_is_coded_in_another_way_is_named() {
     let whole = file(ImageFormat::Jpeg, None);
     let frame = whole.windows(2).position(|pair| pair == [0xFF, 0xC0]).unwrap();

@@ -34,7 +34,8 @@ pub struct Cmd {
     /// Folder to write to; created if it does not exist.
     #[arg(short, long, value_name = "FOLDER", required_unless_present = "delete")]
     output: Option<PathBuf>,
-    /// Only faces of this track: its number, or SESSION.TRACK, as `log visits` prints it.
+    /// Only faces of this track: its number, or SESSION.TRACK, as `log visits` prints it. With --delete the number alone is
+    /// refused if several sessions have such a track.
     #[arg(long, value_name = "TRACK", value_parser = parse_track)]
     track: Option<TrackFilter>,
     /// Write each label's faces to a folder of its own.
@@ -97,6 +98,7 @@ impl Cmd {
                 "the journal has no such faces in this range; `run --keep-faces` stores them",
             ));
         }
+        self.refuse_other_sessions(&chosen)?;
         if let Some(folder) = &self.output {
             let count = self.export(&reader, &chosen, folder)?;
             expression_engine::error::print(&format!("{count} faces in {}", folder.display()))?;
@@ -112,6 +114,20 @@ impl Cmd {
             }
         }
         Ok(())
+    }
+
+    /// Refuses to delete by the number of a track alone if it has faces in several sessions: those are of other visits.
+    fn refuse_other_sessions(&self, chosen: &[Row]) -> Result<()> {
+        let Some(TrackFilter { session: None, track }) = self.track.filter(|_| self.delete) else { return Ok(()) };
+        let sessions: BTreeSet<i64> = chosen.iter().map(|row| row.session).collect();
+        match sessions.first() {
+            Some(first) if sessions.len() > 1 => Err(Error::bad_input(format!(
+                "{} sessions have a track {track}, each of another visit; nothing was deleted: give SESSION.TRACK, such as \
+                 {first}.{track}",
+                sessions.len()
+            ))),
+            _ => Ok(()),
+        }
     }
 
     /// The records whose faces were asked for, in order.

@@ -110,8 +110,8 @@ fn sections(reader: &Reader, range: &Range, stats: &Stats, gathered: &Gathered) 
         Section::new(
             "hours",
             "Hours",
-            "Minutes of each expression per hour of the clock. Hours without a face are left out; two faces in one \
-             minute count as two minutes.",
+            "Minutes of each expression per hour of the clock. Unsure is the time without a label, also of faces that could not \
+             be read. Hours without a face are left out; two faces in one minute count as two minutes.",
             visits::hours(&hours, zone),
         ),
         Section::new(

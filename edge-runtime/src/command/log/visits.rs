@@ -19,7 +19,8 @@ use crate::journal::{Range, Reader};
 ///
 /// A visit is a track: a face from its appearance to its disappearance. The time from one record to the next counts for the label of the
 /// first; steps of more than 10 s count for nothing, because nobody knows what happened in them. The longest smile is the longest
-/// stretch of happiness without another label. Times are in this machine's time zone, or in UTC with --utc; JSON lines have UTC.
+/// stretch of happiness without another label; unsure is the time without a label, also of faces that could not be read. Times are in
+/// this machine's time zone, or in UTC with --utc; JSON lines have UTC.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   edge-runtime log visits --journal journal.db --by hour --since 2026-11-25

@@ -84,6 +84,10 @@ fn names_of_ones_own_are_read_from_the_flag_or_a_file() {
     let own: ClassNames = "lachen=happiness, böse = anger,blurred=-".parse().unwrap();
     let expected = vec![Some(Label::Happiness), Some(Label::Anger), None, Some(Label::Fear)];
     assert_eq!(labels(&own, &["Lachen", "böse", "blurred", "fear"]), Ok(expected));
+    assert_eq!(own.to_string(), "blurred=-,böse=anger,lachen=happiness");
+    assert_eq!(own.to_string().parse::<ClassNames>(), Ok(own.clone()));
+    let numbers = ClassNames::Numbers(Numbering::RafDb);
+    assert_eq!(numbers.to_string().parse::<ClassNames>(), Ok(numbers));
     assert_eq!(own.unused(&["Lachen", "bo\u{308}se", "fear"].map(String::from)), ["blurred"]);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("classes.txt");

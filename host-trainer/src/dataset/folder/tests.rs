@@ -319,3 +319,19 @@ fn what_a_set_lacks_or_has_twice_is_told_in_one_line_each() {
     let said = logged(|| drop(super::super::part(&source, Split::Test, REQUEST).unwrap()));
     assert_eq!(said.matches("class folders without pictures").count(), 1, "{said}");
 }
+
+#[test]
+fn pictures_without_labels_are_read_whatever_their_folders_are_called() {
+    let read = |folder: &TempDir, count| unlabelled(folder.path(), count, 1).unwrap();
+    let flat: Vec<String> = (0..12).map(|number| format!("{number}.png")).collect();
+    let flat = set(&flat.iter().map(String::as_str).collect::<Vec<_>>());
+    let people = set_of(&["Anna_Ito", "Bo_Berg/2024"], 6);
+    for folder in [&flat, &people] {
+        assert_eq!(read(folder, 100).unwrap().samples.len(), 12);
+        assert_eq!(read(folder, 5).unwrap().samples.len(), 5);
+    }
+    // Of a set the test part is not for everybody.
+    for folders in [&["happy", "sad"][..], &["train/happy", "test/happy"], &["0", "1", "2", "3", "4", "5", "6", "7"]] {
+        assert!(read(&set_of(folders, 2), 100).is_none(), "{folders:?}");
+    }
+}

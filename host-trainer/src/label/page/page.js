@@ -36,7 +36,9 @@ for (const answer of ANSWERS) {
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.altKey || event.metaKey || event.repeat || event.target.tagName === "INPUT" || by === "") return;
-  const key = event.key.toLowerCase();
+  // Where the digits want Shift, as on French keyboards, their keys are known by their place.
+  const digit = event.shiftKey ? null : /^Digit([0-9])$/.exec(event.code);
+  const key = digit ? digit[1] : event.key.toLowerCase();
   const answer = ANSWERS.find((known) => known.key === (key === "backspace" ? "u" : key));
   if (!answer) return;
   event.preventDefault();
@@ -55,8 +57,8 @@ async function post(path, body) {
 async function open(name) {
   try {
     const opened = await post("/api/open", { by: name });
-    by = name;
-    ({ faces, folder, labellers, all_votes: allVotes } = opened);
+    // Names that differ by case alone are one person's: the first spelling counts.
+    ({ by, faces, folder, labellers, all_votes: allVotes } = opened);
     const index = new Map(faces.map((face, place) => [face.id, place]));
     past = opened.votes.map(([id]) => index.get(id));
     // What is still on its way counts as well.
