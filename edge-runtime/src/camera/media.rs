@@ -22,6 +22,9 @@ const OLD_SYNC: &str = "-vsync";
 /// The frame rate of a file. Browsers record videos that do not tell theirs, for which ffmpeg takes the unit of time: 1000 a second.
 /// The filter of old versions, such as 4.2, knows no expressions, and then fails.
 const FILE_RATE: &str = "fps='if(between(source_fps,0.00001,240),source_fps,30)'";
+/// Makes pixels square: faces of DV, DVD, HDV and of some network cameras would be squeezed otherwise. Frames are only enlarged, and
+/// not by what only a damaged file says.
+const SQUARE: &str = "scale='round(iw*clip(sar,1,4))':'round(ih*clip(1/sar,1,4))',setsar=1";
 
 /// Whether `text` is the address of a stream or the name of a video file.
 pub fn is_media(text: &str) -> bool {
@@ -132,11 +135,12 @@ fn words(
         words.extend(split("-an -sn -dn"));
         // Y4m has a constant rate. Frames of a camera with a variable one would be repeated and dropped to make it up; those of a
         // file are, as they are stamped by the rate.
-        let rate = match is_address(address) {
-            true => Some([sync, "passthrough"]),
-            false => (sync == NEW_SYNC).then_some(["-vf", FILE_RATE]),
-        };
-        words.extend(rate.into_iter().flatten().map(str::to_owned));
+        if is_address(address) {
+            words.extend([sync, "passthrough"].map(str::to_owned));
+        }
+        let rate = (!is_address(address) && sync == NEW_SYNC).then_some(FILE_RATE);
+        let filters = rate.into_iter().chain([SQUARE]).collect::<Vec<_>>().join(",");
+        words.extend(["-vf".to_owned(), filters]);
         words.extend(split("-pix_fmt gray -f yuv4mpegpipe -"));
         return Some(words);
     }
@@ -164,7 +168,8 @@ fn words(
         // Videos of phones say how they are to be turned. ffmpeg turns them unasked.
         words.extend(split("! videoconvert ! videoflip video-direction=auto ! videoscale !"));
         // y4menc writes rows that GStreamer has padded: frames of other sizes are scaled by a few pixels.
-        words.extend(split("video/x-raw,format=I420,width=[8,8192,8],height=[2,8192,2] ! y4menc !"));
+        let sizes = "width=[8,8192,8],height=[2,8192,2]";
+        words.extend(split(&format!("video/x-raw,format=I420,{sizes},pixel-aspect-ratio=1/1 ! y4menc !")));
         words.extend(split(sink));
         return Some(words);
     }
@@ -192,7 +197,7 @@ mod tests {
         let both = ["ffmpeg", "gst-launch-1.0"];
         let rtsp = line("rtsp://camera/1", false, &both).unwrap();
         assert!(rtsp.starts_with("ffmpeg -nostdin ") && rtsp.ends_with(" -pix_fmt gray -f yuv4mpegpipe -"), "{rtsp}");
-        assert!(rtsp.contains(" -vsync passthrough ") && !rtsp.contains(" -vf "), "{rtsp}");
+        assert!(rtsp.contains(" -vsync passthrough -vf scale="), "{rtsp}");
         assert!(rtsp.contains("-fflags nobuffer -flags low_delay -rtsp_transport tcp -i rtsp://camera/1 "), "{rtsp}");
         let http = line("http://camera/video", false, &both).unwrap();
         assert!(http.contains("-flags low_delay -i http://") && !http.contains("nobuffer"), "{http}");
@@ -200,9 +205,12 @@ mod tests {
         let file = line("-a film.mp4", true, &both).unwrap();
         assert!(file.contains("-re -i file:-a film.mp4 ") && !file.contains("nobuffer"), "{file}");
         // The filter of a version that does not know the new flag may know no expressions.
-        assert!(!file.contains("passthrough") && !file.contains(" -vf "), "{file}");
+        assert!(!file.contains("passthrough") && file.contains(" -vf scale="), "{file}");
         let file = words("a.mp4", false, None, NEW_SYNC, |_| true).unwrap().join(" ");
-        assert!(!file.contains("passthrough") && file.contains(" -vf fps="), "{file}");
+        assert!(
+            !file.contains("passthrough") && file.contains(" -vf fps='if(") && file.contains("',scale='"),
+            "{file}"
+        );
         let gst = line("rtsp://camera/1", false, &both[1..]).unwrap();
         assert!(gst.starts_with("gst-launch-1.0 -q rtspsrc location=rtsp://camera/1 latency=0"), "{gst}");
         let gst_file = line("a.mp4", false, &both[1..]).unwrap();
@@ -210,7 +218,7 @@ mod tests {
         assert!(!gst.contains("videorate"), "{gst}");
         let other = words("a.mp4", false, Some("mjpeg"), OLD_SYNC, |program| program != "ffmpeg").unwrap().join(" ");
         assert!(other.contains("filesrc location=a.mp4 ! decodebin ! videoconvert "), "{other}");
-        let caps = "video/x-raw,format=I420,width=[8,8192,8],height=[2,8192,2]";
+        let caps = "video/x-raw,format=I420,width=[8,8192,8],height=[2,8192,2],pixel-aspect-ratio=1/1";
         assert!(gst.contains(&format!(" ! videoflip video-direction=auto ! videoscale ! {caps} ! y4menc ! ")), "{gst}");
         let gst = line("http://camera/video", false, &both[1..]).unwrap();
         assert!(gst.contains(" souphttpsrc location=http://camera/video is-live=true "), "{gst}");

@@ -40,7 +40,11 @@ fn every_eight_bit_variant_has_its_size() {
         (" C444alpha", 60),
     ] {
         let header = parse(&format!("YUV4MPEG2 W5 H3 F30000:1001 Ip A1:1{chroma} XCOLORRANGE=FULL")).unwrap();
-        assert_eq!(header, Header { width: 5, height: 3, rate: [30000, 1001], depth: 8, bytes }, "{chroma}");
+        assert_eq!(
+            header,
+            Header { width: 5, height: 3, rate: [30000, 1001], pixel: [1, 1], depth: 8, bytes },
+            "{chroma}"
+        );
         let luma: Vec<u8> = (1..=15).collect();
         let mut video = format!("YUV4MPEG2 W5 H3 F30000:1001 Ip A1:1{chroma}\n").into_bytes();
         for line in ["FRAME\n", "FRAME Ixyz Xcomment\n", "FRAME\n"] {
@@ -113,6 +117,18 @@ fn frames_have_times() {
     assert_eq!(parse("YUV4MPEG2 W5 H3").unwrap().time(25), Duration::from_secs(1));
     assert_eq!(parse("YUV4MPEG2 W5 H3 F0:0").unwrap().time(25), Duration::from_secs(1));
     parse("YUV4MPEG2 W5 H3 F1:4294967295").unwrap().time(u64::MAX);
+}
+
+#[test]
+fn pixels_that_are_not_square_are_told() {
+    let squeezed = |fields: &str| parse(&format!("YUV4MPEG2 W4 H2 {fields}")).unwrap().squeezed();
+    for fields in ["", "A1:1", "A0:0", "A100:101", "A", "A4", "A4:x", "A4:0"] {
+        assert_eq!(squeezed(fields), None, "{fields}");
+    }
+    for fields in ["A4:3", "A8:9", "A59:54", "A4294967295:1"] {
+        let reason = squeezed(fields).unwrap();
+        assert!(reason.contains(fields) && reason.contains("setsar=1"), "{reason}");
+    }
 }
 
 #[test]
