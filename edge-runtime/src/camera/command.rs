@@ -190,10 +190,10 @@ impl Stream for Program {
     fn next(&mut self, frame: &mut Frame, wait: Duration) -> Result<Got, CameraError> {
         let fault = match self.reader.next(&mut self.process, frame, wait) {
             Ok(Got::Frame) => {
-                if let (0, Some(wanted), Some(found)) =
-                    (self.count, self.raw_format(), Format::recognized(&frame.bytes))
+                if let (0, Some(wanted)) = (self.count, self.raw_format())
+                    && let Some(reason) = wanted.mistaken(&frame.bytes)
                 {
-                    let reason = format!("it writes {found}, not {wanted}; give --frame-format {found}");
+                    let reason = without_password(&reason);
                     return Err(CameraError::Gone { what: self.name.clone(), reason });
                 }
                 // A recording is read faster, or slower, than it was made.

@@ -167,7 +167,11 @@ impl Framer {
     fn first_line(&mut self, bytes: &[u8]) -> Result<Scan, String> {
         let begun = bytes.len().min(MAGIC.len());
         if bytes[..begun] != MAGIC[..begun] {
-            return Err("not a YUV4MPEG2 video: it does not start with YUV4MPEG2".into());
+            // What a program says to its stdout shows here.
+            return Err(format!(
+                "not a YUV4MPEG2 video: it does not start with YUV4MPEG2, but with \"{}\"",
+                shown(bytes)
+            ));
         }
         let found = bytes.iter().skip(self.searched).position(|byte| *byte == b'\n').map(|end| self.searched + end);
         self.searched = bytes.len();

@@ -169,7 +169,7 @@ fn damaged_videos_give_the_frames_before_the_damage() {
         (&good[..10], 0, "ends within a frame"),
         (b"YUV4MPEG2 W2 H1 Cmono\nFRAME\nabFRUME\ncd", 1, "does not begin with FRAME"),
         (b"YUV4MPEG2 W2 H1 Cmono\nFRAMEX\nab", 0, "does not begin with FRAME"),
-        (b"RIFF....AVI ", 0, "does not start with YUV4MPEG2"),
+        (b"RIFF....AVI ", 0, "does not start with YUV4MPEG2, but with \"RIFF...."),
     ] {
         let (lumas, end) = frames(video);
         let reason = end.unwrap_err();
