@@ -214,6 +214,9 @@ fn logs_are_plain_without_a_terminal_and_say_when_nobody_is_looking() {
     let said = talk(run(&bundle, &source).arg("--print"));
     assert!(!said.contains("nobody will see"), "{said}");
     assert_eq!(talk(run(&bundle, &source).args(["--print", "--quiet"])), "");
+    let said = talk(run(&bundle, &source).args(["--print", "--frame-rate", "5", "--rotate", "90"]));
+    assert!(said.contains("--frame-rate has no effect on this source"), "{said}");
+    assert!(!said.contains("--rotate") && !said.contains("--frame-size"), "{said}");
     let said = talk(run(&bundle, &source).args(["--mqtt", "mqtt://127.0.0.1:9/x"]));
     assert!(said.contains("--mqtt without --journal") && said.contains("PREFIX/records"), "{said}");
 }

@@ -147,12 +147,32 @@ impl Default for CameraOptions {
     }
 }
 
+impl CameraOptions {
+    /// Returns the flags of `run` that are given and have no effect on such a source.
+    fn unused(&self, spec: &Spec) -> Vec<&'static str> {
+        let is_camera = matches!(spec, Spec::V4l2 { .. });
+        let is_program = matches!(spec, Spec::Command { .. });
+        let flags = [
+            ("--frame-size", self.size.is_some() && !is_camera && !is_program),
+            ("--frame-format", self.format.is_some() && !is_camera && !is_program),
+            ("--frame-stride", self.stride.is_some() && !is_program),
+            ("--frame-rate", self.rate.is_some() && !is_camera),
+        ];
+        flags.into_iter().filter(|(_, is_unused)| *is_unused).map(|(flag, _)| flag).collect()
+    }
+}
+
 /// Opens what `spec` names.
 ///
 /// # Errors
 /// Says what is missing or unusable, and what to do. A camera that cannot be opened is waited for instead if
 /// [`CameraOptions::wait_for_camera`] says so.
 pub fn open(spec: &Spec, options: &CameraOptions) -> Result<Box<dyn Source>, CameraError> {
+    for flag in options.unused(spec) {
+        tracing::warn!(
+            "{flag} has no effect on this source, whose frames are taken as they come; set size, format and rate where they come from"
+        );
+    }
     let source: Box<dyn Source> = match spec {
         Spec::V4l2 { device, wish } => Box::new(v4l2::open(device, wish, options)?),
         Spec::Command { words } => Box::new(command::open(words, options)?),
