@@ -256,6 +256,10 @@ impl Stream for Program {
     fn skipped(&self) -> u64 {
         self.reader.skipped
     }
+
+    fn complaint(&self) -> Option<&str> {
+        self.reader.reason.as_deref()
+    }
 }
 
 #[cfg(test)]

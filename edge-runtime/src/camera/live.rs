@@ -29,6 +29,11 @@ pub trait Stream: Send {
     /// How many frames were damaged and left out.
     fn skipped(&self) -> u64;
 
+    /// Why the last frame was left out, if it was.
+    fn complaint(&self) -> Option<&str> {
+        None
+    }
+
     /// Whether it gives several frames per second, so that no frame for [`CameraOptions::first_frame`] means that it hangs. A
     /// program may be at a time lapse.
     fn is_video(&self) -> bool {
@@ -263,9 +268,11 @@ impl Live {
             }
             Ok(Got::Waiting) => {
                 let silent = since.elapsed();
+                let complaint = stream.complaint().map(|reason| format!("; the last one was left out: {reason}"));
+                let complaint = complaint.unwrap_or_default();
                 if patience.is_some_and(|patience| silent >= patience) {
                     let patience = patience.unwrap_or_default();
-                    let reason = format!("{} gave no frame for {patience:.1?}", self.description);
+                    let reason = format!("{} gave no frame for {patience:.1?}{complaint}", self.description);
                     self.pace.give_up(patience);
                     return Ok(self.lose(reason));
                 }
@@ -274,7 +281,10 @@ impl Live {
                     && !std::mem::replace(&mut self.pace.warned, true)
                 {
                     let seconds = silent.as_secs();
-                    tracing::warn!("{} has given no frame in {seconds} s yet; still waiting for it", self.description);
+                    tracing::warn!(
+                        "{} has given no frame in {seconds} s yet; still waiting for it{complaint}",
+                        self.description
+                    );
                 }
                 Next::Waiting
             }
