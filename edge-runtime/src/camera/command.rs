@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use expression_core::Stamp;
 
-use self::told::{Told, Written};
+use self::told::{Told, Written, advice};
 use super::live::{Live, Stream};
 use super::process::Process;
 use super::reader::{Fault, Framing, Got, Raw, Reader};
@@ -49,6 +49,7 @@ pub fn open_as(
     let calls: Vec<Vec<String>> =
         std::iter::once(words).chain(others.iter().map(Vec::as_slice)).map(<[_]>::to_vec).collect();
     let (once, end_with_command) = (options.once, options.end_with_command);
+    let advice = advice(program, arguments);
     let label = name.to_owned();
     let opener = move || {
         let framing = framing(written).map_err(|reason| CameraError::Unavailable { what: label.clone(), reason })?;
@@ -67,6 +68,7 @@ pub fn open_as(
             shear: ShearCheck::for_format(written.format),
             others: calls,
             reason: None,
+            advice,
         }) as Box<dyn Stream>)
     };
     Live::open(name, Arc::new(opener), options)
@@ -133,6 +135,8 @@ struct Program {
     others: std::vec::IntoIter<Vec<String>>,
     /// Why the first of them gave none.
     reason: Option<String>,
+    /// What to do if it ends with success.
+    advice: Option<&'static str>,
 }
 
 impl Program {
@@ -146,9 +150,10 @@ impl Program {
         let hide = |words: String, secret: &String| words.replace(secret.as_str(), "");
         let words = self.process.last_words().map(|words| self.secrets.iter().fold(words, hide));
         let words = words.map(|words| format!("it said: {words}"));
-        let gave_one = self.count == 1 && damage.is_none() && status.is_some_and(|status| status.success());
-        let single = gave_one.then(|| SINGLE_PICTURE.to_owned());
-        [damage, self.lacks_pictures(0), Some(ended), words, single]
+        let succeeded = damage.is_none() && status.is_some_and(|status| status.success());
+        let single = (self.count == 1).then_some(SINGLE_PICTURE);
+        let advice = self.advice.or(single).filter(|_| succeeded).map(str::to_owned);
+        [damage, self.lacks_pictures(0), Some(ended), words, advice]
             .into_iter()
             .flatten()
             .collect::<Vec<_>>()
