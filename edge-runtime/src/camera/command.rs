@@ -212,9 +212,13 @@ impl Stream for Program {
                 self.count += 1;
                 if let Some(stride) = self.shear.as_mut().and_then(|shear| shear.look(frame)) {
                     let (name, rows) = (&self.name, frame.luma.stride);
+                    // Shorter rows than the frame is wide are those of another size.
+                    let advice = match stride < frame.luma.width * frame.luma.step {
+                        true => "check --frame-size and --frame-format".to_owned(),
+                        false => format!("check --frame-size, or add --frame-stride {stride}"),
+                    };
                     tracing::warn!(
-                        "the frames of {name} look sheared: their rows seem to be {stride} bytes long, not {rows}; \
-                         check --frame-size, or add --frame-stride {stride}"
+                        "the frames of {name} look sheared: their rows seem to be {stride} bytes long, not {rows}; {advice}"
                     );
                 }
                 return Ok(Got::Frame);
