@@ -123,7 +123,8 @@ fn words(
             words.extend(split("-fflags nobuffer -flags low_delay"));
         }
         if rtsp {
-            words.extend(split("-rtsp_transport tcp"));
+            // A camera without TCP gets UDP.
+            words.extend(split("-rtsp_flags prefer_tcp"));
         }
         if realtime && !is_address(address) {
             words.push("-re".into());
@@ -198,7 +199,10 @@ mod tests {
         let rtsp = line("rtsp://camera/1", false, &both).unwrap();
         assert!(rtsp.starts_with("ffmpeg -nostdin ") && rtsp.ends_with(" -pix_fmt gray -f yuv4mpegpipe -"), "{rtsp}");
         assert!(rtsp.contains(" -vsync passthrough -vf scale="), "{rtsp}");
-        assert!(rtsp.contains("-fflags nobuffer -flags low_delay -rtsp_transport tcp -i rtsp://camera/1 "), "{rtsp}");
+        assert!(
+            rtsp.contains("-fflags nobuffer -flags low_delay -rtsp_flags prefer_tcp -i rtsp://camera/1 "),
+            "{rtsp}"
+        );
         let http = line("http://camera/video", false, &both).unwrap();
         assert!(http.contains("-flags low_delay -i http://") && !http.contains("nobuffer"), "{http}");
         assert!(!http.contains("rtsp"), "{http}");
