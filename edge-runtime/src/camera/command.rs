@@ -212,10 +212,11 @@ impl Stream for Program {
                 self.count += 1;
                 if let Some(stride) = self.shear.as_mut().and_then(|shear| shear.look(frame)) {
                     let (name, rows) = (&self.name, frame.luma.stride);
-                    // Shorter rows than the frame is wide are those of another size.
-                    let advice = match stride < frame.luma.width * frame.luma.step {
-                        true => "check --frame-size and --frame-format".to_owned(),
-                        false => format!("check --frame-size, or add --frame-stride {stride}"),
+                    let row = frame.luma.width * frame.luma.step;
+                    // Shorter rows are those of another size, and much longer ones those of another format.
+                    let advice = match (row..2 * row).contains(&stride) {
+                        true => format!("check --frame-size, or add --frame-stride {stride}"),
+                        false => "check --frame-size and --frame-format".to_owned(),
                     };
                     tracing::warn!(
                         "the frames of {name} look sheared: their rows seem to be {stride} bytes long, not {rows}; {advice}"
