@@ -10,6 +10,7 @@ use std::time::Duration;
 use expression_core::Stamp;
 
 use self::told::{Told, Written, advice};
+use super::ahead::Ahead;
 use super::live::{Live, Stream};
 use super::process::Process;
 use super::reader::{Fault, Framing, Got, Raw, Reader};
@@ -48,14 +49,14 @@ pub fn open_as(
     framing(written).map_err(wrong)?;
     let calls: Vec<Vec<String>> =
         std::iter::once(words).chain(others.iter().map(Vec::as_slice)).map(<[_]>::to_vec).collect();
-    let (once, end_with_command) = (options.once, options.end_with_command);
+    let (once, end_with_command, newest) = (options.once, options.end_with_command, options.newest);
     let advice = advice(program, arguments);
     let label = name.to_owned();
     let opener = move || {
         let framing = framing(written).map_err(|reason| CameraError::Unavailable { what: label.clone(), reason })?;
         let mut calls = calls.clone().into_iter();
         let process = start(&label, &calls.next().unwrap_or_default())?;
-        Ok(Box::new(Program {
+        let program: Box<dyn Stream> = Box::new(Program {
             name: label.clone(),
             process,
             reader: Reader::new(framing),
@@ -69,7 +70,11 @@ pub fn open_as(
             others: calls,
             reason: None,
             advice,
-        }) as Box<dyn Stream>)
+        });
+        if !newest {
+            return Ok(program);
+        }
+        Ok(Box::new(Ahead::new(program)?) as Box<dyn Stream>)
     };
     Live::open(name, Arc::new(opener), options)
 }

@@ -28,14 +28,22 @@ const SQUARE: &str = "scale='round(iw*clip(sar,1,4))':'round(ih*clip(1/sar,1,4))
 
 /// Whether `text` is the address of a stream or the name of a video file.
 pub fn is_media(text: &str) -> bool {
-    is_address(text) || {
-        let ending = Path::new(text).extension().and_then(|ending| ending.to_str());
-        ending.is_some_and(|ending| VIDEOS.contains(&ending.to_ascii_lowercase().as_str()))
-    }
+    is_address(text) || is_video(text)
+}
+
+fn is_video(name: &str) -> bool {
+    let ending = Path::new(name).extension().and_then(|ending| ending.to_str());
+    ending.is_some_and(|ending| VIDEOS.contains(&ending.to_ascii_lowercase().as_str()))
 }
 
 fn is_address(text: &str) -> bool {
     text.split_once("://").is_some_and(|(scheme, rest)| SCHEMES.contains(&scheme) && !rest.is_empty())
+}
+
+/// Whether an address is that of a video file on a web server, of which no frame is to be left out, not that of a camera.
+fn is_film(address: &str) -> bool {
+    let path = address.split(['?', '#']).next().unwrap_or_default().to_ascii_lowercase();
+    path.starts_with("http") && is_video(&path) && !path.ends_with(".mjpg") && !path.ends_with(".mjpeg")
 }
 
 /// Starts what reads `address`.
@@ -58,6 +66,7 @@ pub fn open(address: &str, options: &CameraOptions) -> Result<Live, CameraError>
     let options = CameraOptions {
         format: Some(Format::Y4m),
         once: !is_address(address),
+        newest: is_address(address) && !is_film(address),
         end_with_command: options.end_with_command || !is_address(address),
         ..options.clone()
     };
@@ -295,6 +304,18 @@ mod tests {
         {
             let error = open(path.to_str().unwrap(), &CameraOptions::default()).err().unwrap().to_string();
             assert!(error.contains(reason), "{error}");
+        }
+    }
+
+    #[test]
+    fn no_frame_of_a_film_on_a_web_server_is_left_out() {
+        for text in ["http://server/a.mp4", "https://server/a.MKV?token=1", "http://server/live.m3u8"] {
+            assert!(is_film(text), "{text}");
+        }
+        for text in
+            ["http://camera/video.mjpg", "http://camera/a?file=b.mp4", "http://192.168.1.5", "rtsp://camera/a.mp4"]
+        {
+            assert!(!is_film(text), "{text}");
         }
     }
 

@@ -6,6 +6,7 @@
 //! A [`Source`] never keeps its caller for long: it says [`Next::Waiting`] and returns, so that a watchdog can be fed. What
 //! is live, a V4L2 camera or a program, is opened again by [`live`] when it is lost.
 
+mod ahead;
 mod backoff;
 mod clock;
 mod command;
@@ -111,6 +112,8 @@ pub struct CameraOptions {
     pub once: bool,
     /// A program that ends with success ends the source, instead of being started again.
     pub end_with_command: bool,
+    /// The program behind the source is never held back: frames that are not taken within a second are left out.
+    pub newest: bool,
     /// How the frames are to be turned to be upright.
     pub turn: Turn,
     /// Bytes from a row of luma to the next in the raw frames that a program writes, if rows are padded.
@@ -137,6 +140,7 @@ impl Default for CameraOptions {
             fail_without_frame: false,
             once: false,
             end_with_command: false,
+            newest: false,
             turn: Turn::default(),
             stride: None,
             stall: None,
