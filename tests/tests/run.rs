@@ -222,6 +222,19 @@ fn logs_are_plain_without_a_terminal_and_say_when_nobody_is_looking() {
 }
 
 #[test]
+fn a_log_on_a_full_disk_stops_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let bundle = shipped_bundle(folder.path());
+    let pictures = pictures(folder.path(), b"01");
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut classify = program("edge-runtime");
+    classify.args(["classify", "--bundle"]).arg(&bundle).args([pictures.join("0.png"), pictures.join("1.png")]);
+    let output = classify.stderr(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(String::from_utf8_lossy(&output.stdout).lines().count(), 1);
+}
+
+#[test]
 fn names_of_files_neither_control_a_terminal_nor_forge_lines() {
     let folder = tempfile::tempdir().unwrap();
     let bundle = shipped_bundle(folder.path());

@@ -1,6 +1,7 @@
 //! Texts from outside on their way to a terminal or a log: names of files, bundles and cameras, and what other programs say.
 
 use std::ffi::OsStr;
+use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 
 /// Returns a text as one line that a terminal only shows: control characters except tabs become escapes as in JSON, such as `\n`
@@ -20,6 +21,11 @@ fn escaped(text: &str, is_kept: impl Fn(char) -> bool) -> String {
         }
     }
     line
+}
+
+/// Writes a line to stderr. If nobody can read it, such as in a log on a full disk or a viewer that has ended, the work goes on.
+pub fn tell(line: impl Display) {
+    _ = writeln!(io::stderr(), "{line}");
 }
 
 /// Whether stderr is a terminal that obeys control sequences: those that say `TERM=dumb`, such as the ones of editors and build
