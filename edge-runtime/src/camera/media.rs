@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::secret::{secrets, shown};
+use super::secret::{escaped, secrets, shown};
 use super::{CameraError, CameraOptions, Format, command, live::Live};
 
 /// Endings of the names of video files, in lower case.
@@ -57,7 +57,8 @@ pub fn open(address: &str, options: &CameraOptions) -> Result<Live, CameraError>
         return Err(CameraError::Unavailable { what: shown, reason: reason.into() });
     }
     let sync = if is_installed("ffmpeg") { sync_flag() } else { NEW_SYNC };
-    let call = |demuxer| words(address, options.realtime, demuxer, sync, is_installed);
+    let understood = if is_address(address) { escaped(address) } else { address.to_owned() };
+    let call = |demuxer| words(&understood, options.realtime, demuxer, sync, is_installed);
     let Some(words) = call(None) else {
         let reason =
             "ffmpeg reads it and is not installed; install it, for example with `sudo apt install ffmpeg`".into();
@@ -74,7 +75,8 @@ pub fn open(address: &str, options: &CameraOptions) -> Result<Live, CameraError>
     // GStreamer takes any address for such a stream first, and the frames of any file for ones that have a time.
     let others = if is_address(address) { address.starts_with("http") } else { words[0] != "ffmpeg" };
     let others: Vec<_> = others.then(|| call(Some("mjpeg"))).flatten().into_iter().collect();
-    command::open_as(&format!("{shown} ({})", words[0]), &words, &others, secrets(address), &options)
+    let secrets = [secrets(address), secrets(&understood)].concat();
+    command::open_as(&format!("{shown} ({})", words[0]), &words, &others, secrets, &options)
 }
 
 /// Returns the path in a `file:` address such as `file:///films/a%20b.mp4`.
