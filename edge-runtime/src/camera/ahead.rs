@@ -225,7 +225,7 @@ mod tests {
     fn what_is_too_old_is_left_out_unless_nothing_newer_came() {
         let mut state = State::default();
         let filled = |state: &mut State| (1..=4).for_each(|sequence| _ = state.push(frame(sequence, 1)));
-        let taken = |state: &mut State, now| state.take(now * MAX_AGE).map(|frame| frame.sequence);
+        let taken = |state: &mut State, now: u64| state.take(now * MAX_AGE).map(|frame| frame.sequence);
         filled(&mut state);
         assert_eq!([taken(&mut state, 2), taken(&mut state, 2), taken(&mut state, 5)], [Some(1), Some(2), Some(4)]);
         assert_eq!(taken(&mut state, 5), None);
