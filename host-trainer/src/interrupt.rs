@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
+use expression_engine::line::tell;
+
 static REQUESTED: AtomicBool = AtomicBool::new(false);
 
 /// When the program stops by itself.
@@ -22,7 +24,7 @@ pub fn listen() {
             // SAFETY: it ends the process and touches nothing of it.
             unsafe { libc::_exit(expression_engine::error::FAILED.into()) };
         }
-        eprintln!("stopping after this step; press Ctrl-C again to stop at once");
+        tell("stopping after this step; press Ctrl-C again to stop at once");
     };
     // It fails only if a handler is set already; that one stays.
     let _ = ctrlc::set_handler(handler);

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use expression_engine::line::tell;
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// Returns a bar of `length` steps with the time left. If stderr is not a terminal it is hidden, and [`line()`] prints instead.
@@ -16,7 +17,7 @@ pub fn bar(length: u64, what: &str) -> ProgressBar {
 
 /// Prints a line above the bar, or plainly if stderr is not a terminal.
 pub fn line(bar: &ProgressBar, text: &str) {
-    if bar.is_hidden() { eprintln!("{text}") } else { bar.println(text) }
+    if bar.is_hidden() { tell(text) } else { bar.println(text) }
 }
 
 /// Counts what is done of a known number: a bar on a terminal, a line now and then elsewhere.
@@ -44,7 +45,7 @@ impl Counter {
         self.bar.inc(count as u64);
         if self.bar.is_hidden() && before / Self::BETWEEN < self.done / Self::BETWEEN {
             let left = left(self.done, self.all, self.started.elapsed());
-            eprintln!("{} {}/{}; {left} left", self.what, self.done, self.all);
+            tell(format_args!("{} {}/{}; {left} left", self.what, self.done, self.all));
         }
     }
 }

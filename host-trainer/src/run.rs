@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use expression_engine::files;
-use expression_engine::line::one_line;
+use expression_engine::line::{one_line, tell};
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
@@ -322,7 +322,7 @@ impl Run {
 
     /// Talk: on stderr.
     pub fn say(&self, text: &str) {
-        eprintln!("{}", one_line(text));
+        tell(one_line(text));
     }
 }
 

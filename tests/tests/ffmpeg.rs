@@ -101,6 +101,12 @@ fn a_video_file_is_read_to_its_end() {
     let frames = json_lines(&succeed(&mut run(bundle, upright.to_str().unwrap())).stdout);
     assert_eq!([&frames[0]["frame_width"], &frames[0]["frame_height"]], [HEIGHT, WIDTH], "{}", frames[0]);
 
+    // Pixels that are twice as wide as high, as tapes and some network cameras have them: faces are not squeezed.
+    let narrow = folder.path().join("narrow.mp4");
+    let half = format!("-vf scale={}:{HEIGHT},setsar=2 -c:v libx264 -crf 18 -frames:v 30", WIDTH / 2);
+    succeed(ffmpeg("-y -i").arg(film).args(half.split(' ')).arg(&narrow));
+    hold_people(&json_lines(&succeed(&mut run(bundle, narrow.to_str().unwrap())).stdout));
+
     // A film whose rate nothing tells, as browsers record it: frames are not repeated a thousand times a second.
     let recorded = folder.path().join("recorded.mkv");
     let jitter = "-vf settb=1/1000,setpts=N*33+mod(N*N*7\\,13) -enc_time_base 1:1000";

@@ -214,8 +214,24 @@ fn logs_are_plain_without_a_terminal_and_say_when_nobody_is_looking() {
     let said = talk(run(&bundle, &source).arg("--print"));
     assert!(!said.contains("nobody will see"), "{said}");
     assert_eq!(talk(run(&bundle, &source).args(["--print", "--quiet"])), "");
+    let said = talk(run(&bundle, &source).args(["--print", "--frame-rate", "5", "--rotate", "90"]));
+    assert!(said.contains("--frame-rate has no effect on this source"), "{said}");
+    assert!(!said.contains("--rotate") && !said.contains("--frame-size"), "{said}");
     let said = talk(run(&bundle, &source).args(["--mqtt", "mqtt://127.0.0.1:9/x"]));
     assert!(said.contains("--mqtt without --journal") && said.contains("PREFIX/records"), "{said}");
+}
+
+#[test]
+fn a_log_on_a_full_disk_stops_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let bundle = shipped_bundle(folder.path());
+    let pictures = pictures(folder.path(), b"01");
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut classify = program("edge-runtime");
+    classify.args(["classify", "--bundle"]).arg(&bundle).args([pictures.join("0.png"), pictures.join("1.png")]);
+    let output = classify.stderr(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(String::from_utf8_lossy(&output.stdout).lines().count(), 1);
 }
 
 #[test]

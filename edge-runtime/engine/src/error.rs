@@ -19,7 +19,7 @@ use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use crate::line::one_line;
+use crate::line::{one_line, tell};
 
 /// Exit code of a program that did what it was asked to do.
 pub const DONE: u8 = 0;
@@ -199,7 +199,7 @@ pub fn finish(body: impl FnOnce() -> Result<()>) -> ExitCode {
     match result {
         Ok(()) => DONE.into(),
         Err(error) => {
-            eprintln!("error: {error}");
+            tell(format_args!("error: {error}"));
             error.kind().exit_code().into()
         }
     }

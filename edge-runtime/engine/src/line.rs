@@ -1,6 +1,8 @@
 //! Texts from outside on their way to a terminal or a log: names of files, bundles and cameras, and what other programs say.
 
-use std::io::{self, Write};
+use std::ffi::OsStr;
+use std::fmt::Display;
+use std::io::{self, IsTerminal, Write};
 
 /// Returns a text as one line that a terminal only shows: control characters except tabs become escapes as in JSON, such as `\n`
 /// or `\u001b`. A terminal would obey them, and what follows a line break would look like a line of the program's own.
@@ -19,6 +21,27 @@ fn escaped(text: &str, is_kept: impl Fn(char) -> bool) -> String {
         }
     }
     line
+}
+
+/// Writes a line to stderr. If nobody can read it, such as in a log on a full disk or a viewer that has ended, the work goes on.
+pub fn tell(line: impl Display) {
+    _ = writeln!(io::stderr(), "{line}");
+}
+
+/// Whether stderr is a terminal that obeys control sequences: those that say `TERM=dumb`, such as the ones of editors and build
+/// servers, show them as text.
+pub fn stderr_obeys() -> bool {
+    io::stderr().is_terminal() && !is_dumb(std::env::var_os("TERM").as_deref())
+}
+
+/// Whether log lines on stderr are in colour: on such a terminal, unless `NO_COLOR` is set.
+pub fn stderr_in_colour() -> bool {
+    stderr_obeys() && std::env::var_os("NO_COLOR").is_none_or(|text| text.is_empty())
+}
+
+/// Whether a terminal of this type shows control sequences as text.
+fn is_dumb(term: Option<&OsStr>) -> bool {
+    term.is_some_and(|term| term == "dumb")
 }
 
 /// Writes each entry of a log as one line, whatever its message holds. It must get each entry whole, as `tracing_subscriber`
@@ -47,6 +70,12 @@ mod tests {
     #[test]
     fn control_characters_are_escaped_and_nothing_else() {
         assert_eq!(one_line("a\x1b[2K\u{e9}\t'\r\n\u{9b}b\\"), "a\\u001b[2K\u{e9}\t'\\r\\n\\u009bb\\");
+    }
+
+    #[test]
+    fn dumb_terminals_are_known_by_their_type() {
+        assert!(is_dumb(Some(OsStr::new("dumb"))));
+        assert!(!is_dumb(Some(OsStr::new("xterm-256color"))) && !is_dumb(None));
     }
 
     #[test]

@@ -185,6 +185,10 @@ fn decode(mut file: impl BufRead + Seek) -> Result<(DynamicImage, Orientation), 
         check_size(side([w1, w2, w3, w4]), side([h1, h2, h3, h4]))?;
     }
     file.seek(SeekFrom::Start(start)).map_err(failed)?;
+    if format == ImageFormat::Tiff && exif::is_raw_photograph(&mut file) {
+        return Err(format!("it is a raw photograph, of which only a small preview can be read; {}", kind::DEVELOP));
+    }
+    file.seek(SeekFrom::Start(start)).map_err(failed)?;
     let told = match format {
         ImageFormat::Png => exif::in_png(&mut file),
         ImageFormat::WebP => exif::in_webp(&mut file),

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use expression_core::Stamp;
 
-use self::told::{Told, Written};
+use self::told::{Told, Written, advice};
+use super::ahead::Ahead;
 use super::live::{Live, Stream};
 use super::process::Process;
 use super::reader::{Fault, Framing, Got, Raw, Reader};
@@ -48,13 +49,14 @@ pub fn open_as(
     framing(written).map_err(wrong)?;
     let calls: Vec<Vec<String>> =
         std::iter::once(words).chain(others.iter().map(Vec::as_slice)).map(<[_]>::to_vec).collect();
-    let (once, end_with_command) = (options.once, options.end_with_command);
+    let (once, end_with_command, newest) = (options.once, options.end_with_command, options.newest);
+    let advice = advice(program, arguments);
     let label = name.to_owned();
     let opener = move || {
         let framing = framing(written).map_err(|reason| CameraError::Unavailable { what: label.clone(), reason })?;
         let mut calls = calls.clone().into_iter();
         let process = start(&label, &calls.next().unwrap_or_default())?;
-        Ok(Box::new(Program {
+        let program: Box<dyn Stream> = Box::new(Program {
             name: label.clone(),
             process,
             reader: Reader::new(framing),
@@ -67,7 +69,12 @@ pub fn open_as(
             shear: ShearCheck::for_format(written.format),
             others: calls,
             reason: None,
-        }) as Box<dyn Stream>)
+            advice,
+        });
+        if !newest {
+            return Ok(program);
+        }
+        Ok(Box::new(Ahead::new(program)?) as Box<dyn Stream>)
     };
     Live::open(name, Arc::new(opener), options)
 }
@@ -133,6 +140,8 @@ struct Program {
     others: std::vec::IntoIter<Vec<String>>,
     /// Why the first of them gave none.
     reason: Option<String>,
+    /// What to do if it ends with success.
+    advice: Option<&'static str>,
 }
 
 impl Program {
@@ -146,9 +155,10 @@ impl Program {
         let hide = |words: String, secret: &String| words.replace(secret.as_str(), "");
         let words = self.process.last_words().map(|words| self.secrets.iter().fold(words, hide));
         let words = words.map(|words| format!("it said: {words}"));
-        let gave_one = self.count == 1 && damage.is_none() && status.is_some_and(|status| status.success());
-        let single = gave_one.then(|| SINGLE_PICTURE.to_owned());
-        [damage, self.lacks_pictures(0), Some(ended), words, single]
+        let succeeded = damage.is_none() && status.is_some_and(|status| status.success());
+        let single = (self.count == 1).then_some(SINGLE_PICTURE);
+        let advice = self.advice.or(single).filter(|_| succeeded).map(str::to_owned);
+        [damage, self.lacks_pictures(0), Some(ended), words, advice]
             .into_iter()
             .flatten()
             .collect::<Vec<_>>()
@@ -190,10 +200,10 @@ impl Stream for Program {
     fn next(&mut self, frame: &mut Frame, wait: Duration) -> Result<Got, CameraError> {
         let fault = match self.reader.next(&mut self.process, frame, wait) {
             Ok(Got::Frame) => {
-                if let (0, Some(wanted), Some(found)) =
-                    (self.count, self.raw_format(), Format::recognized(&frame.bytes))
+                if let (0, Some(wanted)) = (self.count, self.raw_format())
+                    && let Some(reason) = wanted.mistaken(&frame.bytes)
                 {
-                    let reason = format!("it writes {found}, not {wanted}; give --frame-format {found}");
+                    let reason = without_password(&reason);
                     return Err(CameraError::Gone { what: self.name.clone(), reason });
                 }
                 // A recording is read faster, or slower, than it was made.
@@ -207,9 +217,14 @@ impl Stream for Program {
                 self.count += 1;
                 if let Some(stride) = self.shear.as_mut().and_then(|shear| shear.look(frame)) {
                     let (name, rows) = (&self.name, frame.luma.stride);
+                    let row = frame.luma.width * frame.luma.step;
+                    // Shorter rows are those of another size, and much longer ones those of another format.
+                    let advice = match (row..2 * row).contains(&stride) {
+                        true => format!("check --frame-size, or add --frame-stride {stride}"),
+                        false => "check --frame-size and --frame-format".to_owned(),
+                    };
                     tracing::warn!(
-                        "the frames of {name} look sheared: their rows seem to be {stride} bytes long, not {rows}; \
-                         check --frame-size, or add --frame-stride {stride}"
+                        "the frames of {name} look sheared: their rows seem to be {stride} bytes long, not {rows}; {advice}"
                     );
                 }
                 return Ok(Got::Frame);
@@ -255,6 +270,10 @@ impl Stream for Program {
 
     fn skipped(&self) -> u64 {
         self.reader.skipped
+    }
+
+    fn complaint(&self) -> Option<&str> {
+        self.reader.reason.as_deref()
     }
 }
 

@@ -26,6 +26,22 @@ pub enum Format {
     Y4m,
 }
 
+/// The shortest line that is taken for text, bytes.
+const MIN_TEXT: usize = 12;
+/// The longest.
+const MAX_TEXT: usize = 200;
+
+/// Returns the line of text that bytes begin with. Pixels hardly ever look like one: they would have to leap from letters to the end
+/// of a line, which is nearly black.
+fn first_words(bytes: &[u8]) -> Option<&str> {
+    let end = bytes.iter().take(MAX_TEXT).position(|byte| *byte == b'\n')?;
+    let line = bytes.get(..end)?.trim_ascii();
+    let letters = line.iter().filter(|byte| byte.is_ascii_alphabetic()).count();
+    let is_text = line.len() >= MIN_TEXT && 2 * letters > line.len() && line.contains(&b' ');
+    let line = std::str::from_utf8(line).ok()?;
+    (is_text && !line.contains(char::is_control)).then_some(line)
+}
+
 /// How a frame lies in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Layout {
@@ -86,8 +102,29 @@ impl Format {
         }
     }
 
+    /// Says what to do if the bytes that were taken for the first raw frame in this format are something else.
+    pub fn mistaken(self, bytes: &[u8]) -> Option<String> {
+        if let Some(found) = Format::recognized(bytes) {
+            return Some(format!("it writes {found}, not {self}; give --frame-format {found}"));
+        }
+        if let Some(text) = first_words(bytes) {
+            return Some(format!(
+                "it writes text before its frames: {text}; turn that off, as -q does for gst-launch-1.0, or send it to stderr"
+            ));
+        }
+        let coding = match bytes {
+            // A parameter set or a delimiter, with which such a stream begins.
+            [0, 0, 0, 1, 0x09 | 0x27 | 0x47 | 0x67, ..] => "H.264",
+            [0, 0, 0, 1, 0x40 | 0x46, 1, ..] => "H.265",
+            _ => return None,
+        };
+        Some(format!(
+            "it writes {coding}, not {self}; have it write raw frames or MJPEG, or put a decoder such as ffmpeg behind it"
+        ))
+    }
+
     /// Returns the format of a stream that begins with these bytes, if it carries its format itself.
-    pub fn recognized(bytes: &[u8]) -> Option<Format> {
+    fn recognized(bytes: &[u8]) -> Option<Format> {
         match bytes {
             [0xFF, 0xD8, 0xFF, 0xC0..=0xFE, ..] => Some(Format::Mjpeg),
             _ => bytes.starts_with(b"YUV4MPEG2").then_some(Format::Y4m),
@@ -199,6 +236,30 @@ mod tests {
         assert_eq!(bytes(Format::Yuyv, 640, 480), 640 * 480 * 2);
         assert_eq!(bytes(Format::Uyvy, 5, 3), 12 * 3);
         assert_eq!(Format::Yuyv.layout(640, 480, None).unwrap().luma_end(), 640 * 480 * 2 - 1);
+    }
+
+    #[test]
+    fn what_is_no_raw_frame_is_told() {
+        for (bytes, part) in [
+            (&b"YUV4MPEG2 W8 H4\n"[..], "it writes y4m, not nv12; give --frame-format y4m"),
+            (b"\xFF\xD8\xFF\xE0", "it writes mjpeg, not nv12"),
+            (b"Setting pipeline to PAUSED ...\nPipe", "text before its frames: Setting pipeline to PAUSED ...; "),
+            (b"\nGST_ARGUS: Creating output stream\r\n", ""),
+            (b"GST_ARGUS: Creating output stream\r\nC", "text before its frames: GST_ARGUS: Creating output stream;"),
+            (b"\0\0\0\x01\x67\x42", "it writes H.264, not nv12"),
+            (b"\0\0\0\x01\x40\x01\x0C", "it writes H.265, not nv12"),
+            (b"aaaaaaaaaaaaaaaa aaaaaaaa", ""),
+            (b"hello there\n", ""),
+            (b"<<<<<<<<<<<<<<< <<<<<a\n", ""),
+            (b"wood\x1b[2J in the forest\n", ""),
+            (&[0; 64], ""),
+            (&[16; 64], ""),
+        ] {
+            match Format::Nv12.mistaken(bytes) {
+                Some(reason) => assert!(!part.is_empty() && reason.contains(part), "{reason}"),
+                None => assert_eq!(part, "", "{}", bytes.escape_ascii()),
+            }
+        }
     }
 
     #[test]

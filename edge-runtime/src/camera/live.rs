@@ -29,6 +29,11 @@ pub trait Stream: Send {
     /// How many frames were damaged and left out.
     fn skipped(&self) -> u64;
 
+    /// Why the last frame was left out, if it was.
+    fn complaint(&self) -> Option<&str> {
+        None
+    }
+
     /// Whether it gives several frames per second, so that no frame for [`CameraOptions::first_frame`] means that it hangs. A
     /// program may be at a time lapse; see also [`CameraOptions::starts_soon`].
     fn is_video(&self) -> bool {
@@ -266,21 +271,26 @@ impl Live {
             }
             Ok(Got::Waiting) => {
                 let silent = since.elapsed();
+                let complaint = stream.complaint().map(|reason| format!("; the last one was left out: {reason}"));
+                let complaint = complaint.unwrap_or_default();
                 if patience.is_some_and(|patience| silent >= patience) {
                     let patience = patience.unwrap_or_default();
                     if self.fail_without_frame && self.pace.start.is_none() {
                         self.state = State::Ended;
-                        let reason = format!("it gave no frame for {patience:.1?}");
+                        let reason = format!("it gave no frame for {patience:.1?}{complaint}");
                         return Err(CameraError::Unavailable { what: self.description.clone(), reason });
                     }
-                    let reason = format!("{} gave no frame for {patience:.1?}", self.description);
+                    let reason = format!("{} gave no frame for {patience:.1?}{complaint}", self.description);
                     self.pace.give_up(patience);
                     return Ok(self.lose(reason));
                 }
                 // What is never given up says so once; the rest says that it is lost.
                 if patience.is_none() && silent >= self.first_frame && !std::mem::replace(&mut self.pace.warned, true) {
                     let seconds = silent.as_secs();
-                    tracing::warn!("{} has given no frame for {seconds} s; still waiting for it", self.description);
+                    tracing::warn!(
+                        "{} has given no frame for {seconds} s; still waiting for it{complaint}",
+                        self.description
+                    );
                 }
                 Next::Waiting
             }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::secret::{secrets, shown};
+use super::secret::{escaped, secrets, shown};
 use super::{CameraError, CameraOptions, Format, command, live::Live};
 
 /// Endings of the names of video files, in lower case.
@@ -22,17 +22,28 @@ const OLD_SYNC: &str = "-vsync";
 /// The frame rate of a file. Browsers record videos that do not tell theirs, for which ffmpeg takes the unit of time: 1000 a second.
 /// The filter of old versions, such as 4.2, knows no expressions, and then fails.
 const FILE_RATE: &str = "fps='if(between(source_fps,0.00001,240),source_fps,30)'";
+/// Makes pixels square: faces of DV, DVD, HDV and of some network cameras would be squeezed otherwise. Frames are only enlarged, and
+/// not by what only a damaged file says.
+const SQUARE: &str = "scale='round(iw*clip(sar,1,4))':'round(ih*clip(1/sar,1,4))',setsar=1";
 
 /// Whether `text` is the address of a stream or the name of a video file.
 pub fn is_media(text: &str) -> bool {
-    is_address(text) || {
-        let ending = Path::new(text).extension().and_then(|ending| ending.to_str());
-        ending.is_some_and(|ending| VIDEOS.contains(&ending.to_ascii_lowercase().as_str()))
-    }
+    is_address(text) || is_video(text)
+}
+
+fn is_video(name: &str) -> bool {
+    let ending = Path::new(name).extension().and_then(|ending| ending.to_str());
+    ending.is_some_and(|ending| VIDEOS.contains(&ending.to_ascii_lowercase().as_str()))
 }
 
 fn is_address(text: &str) -> bool {
     text.split_once("://").is_some_and(|(scheme, rest)| SCHEMES.contains(&scheme) && !rest.is_empty())
+}
+
+/// Whether an address is that of a video file on a web server, of which no frame is to be left out, not that of a camera.
+fn is_film(address: &str) -> bool {
+    let path = address.split(['?', '#']).next().unwrap_or_default().to_ascii_lowercase();
+    path.starts_with("http") && is_video(&path) && !path.ends_with(".mjpg") && !path.ends_with(".mjpeg")
 }
 
 /// Starts what reads `address`.
@@ -46,7 +57,8 @@ pub fn open(address: &str, options: &CameraOptions) -> Result<Live, CameraError>
         return Err(CameraError::Unavailable { what: shown, reason: reason.into() });
     }
     let sync = if is_installed("ffmpeg") { sync_flag() } else { NEW_SYNC };
-    let call = |demuxer| words(address, options.realtime, demuxer, sync, is_installed);
+    let understood = if is_address(address) { escaped(address) } else { address.to_owned() };
+    let call = |demuxer| words(&understood, options.realtime, demuxer, sync, is_installed);
     let Some(words) = call(None) else {
         let reason =
             "ffmpeg reads it and is not installed; install it, for example with `sudo apt install ffmpeg`".into();
@@ -57,6 +69,7 @@ pub fn open(address: &str, options: &CameraOptions) -> Result<Live, CameraError>
         once: !is_address(address),
         // ffmpeg waits without end for a camera that accepts the connection and says nothing.
         starts_soon: is_address(address),
+        newest: is_address(address) && !is_film(address),
         end_with_command: options.end_with_command || !is_address(address),
         ..options.clone()
     };
@@ -64,7 +77,8 @@ pub fn open(address: &str, options: &CameraOptions) -> Result<Live, CameraError>
     // GStreamer takes any address for such a stream first, and the frames of any file for ones that have a time.
     let others = if is_address(address) { address.starts_with("http") } else { words[0] != "ffmpeg" };
     let others: Vec<_> = others.then(|| call(Some("mjpeg"))).flatten().into_iter().collect();
-    command::open_as(&format!("{shown} ({})", words[0]), &words, &others, secrets(address), &options)
+    let secrets = [secrets(address), secrets(&understood)].concat();
+    command::open_as(&format!("{shown} ({})", words[0]), &words, &others, secrets, &options)
 }
 
 /// Returns the path in a `file:` address such as `file:///films/a%20b.mp4`.
@@ -122,7 +136,8 @@ fn words(
             words.extend(split("-fflags nobuffer -flags low_delay"));
         }
         if rtsp {
-            words.extend(split("-rtsp_transport tcp"));
+            // A camera without TCP gets UDP.
+            words.extend(split("-rtsp_flags prefer_tcp"));
         }
         if realtime && !is_address(address) {
             words.push("-re".into());
@@ -134,11 +149,12 @@ fn words(
         words.extend(split("-an -sn -dn"));
         // Y4m has a constant rate. Frames of a camera with a variable one would be repeated and dropped to make it up; those of a
         // file are, as they are stamped by the rate.
-        let rate = match is_address(address) {
-            true => Some([sync, "passthrough"]),
-            false => (sync == NEW_SYNC).then_some(["-vf", FILE_RATE]),
-        };
-        words.extend(rate.into_iter().flatten().map(str::to_owned));
+        if is_address(address) {
+            words.extend([sync, "passthrough"].map(str::to_owned));
+        }
+        let rate = (!is_address(address) && sync == NEW_SYNC).then_some(FILE_RATE);
+        let filters = rate.into_iter().chain([SQUARE]).collect::<Vec<_>>().join(",");
+        words.extend(["-vf".to_owned(), filters]);
         words.extend(split("-pix_fmt gray -f yuv4mpegpipe -"));
         return Some(words);
     }
@@ -166,7 +182,8 @@ fn words(
         // Videos of phones say how they are to be turned. ffmpeg turns them unasked.
         words.extend(split("! videoconvert ! videoflip video-direction=auto ! videoscale !"));
         // y4menc writes rows that GStreamer has padded: frames of other sizes are scaled by a few pixels.
-        words.extend(split("video/x-raw,format=I420,width=[8,8192,8],height=[2,8192,2] ! y4menc !"));
+        let sizes = "width=[8,8192,8],height=[2,8192,2]";
+        words.extend(split(&format!("video/x-raw,format=I420,{sizes},pixel-aspect-ratio=1/1 ! y4menc !")));
         words.extend(split(sink));
         return Some(words);
     }
@@ -196,17 +213,23 @@ mod tests {
         let both = ["ffmpeg", "gst-launch-1.0"];
         let rtsp = line("rtsp://camera/1", false, &both).unwrap();
         assert!(rtsp.starts_with("ffmpeg -nostdin ") && rtsp.ends_with(" -pix_fmt gray -f yuv4mpegpipe -"), "{rtsp}");
-        assert!(rtsp.contains(" -vsync passthrough ") && !rtsp.contains(" -vf "), "{rtsp}");
-        assert!(rtsp.contains("-fflags nobuffer -flags low_delay -rtsp_transport tcp -i rtsp://camera/1 "), "{rtsp}");
+        assert!(rtsp.contains(" -vsync passthrough -vf scale="), "{rtsp}");
+        assert!(
+            rtsp.contains("-fflags nobuffer -flags low_delay -rtsp_flags prefer_tcp -i rtsp://camera/1 "),
+            "{rtsp}"
+        );
         let http = line("http://camera/video", false, &both).unwrap();
         assert!(http.contains("-flags low_delay -i http://") && !http.contains("nobuffer"), "{http}");
         assert!(!http.contains("rtsp"), "{http}");
         let file = line("-a film.mp4", true, &both).unwrap();
         assert!(file.contains("-re -i file:-a film.mp4 ") && !file.contains("nobuffer"), "{file}");
         // The filter of a version that does not know the new flag may know no expressions.
-        assert!(!file.contains("passthrough") && !file.contains(" -vf "), "{file}");
+        assert!(!file.contains("passthrough") && file.contains(" -vf scale="), "{file}");
         let file = words("a.mp4", false, None, NEW_SYNC, |_| true).unwrap().join(" ");
-        assert!(!file.contains("passthrough") && file.contains(" -vf fps="), "{file}");
+        assert!(
+            !file.contains("passthrough") && file.contains(" -vf fps='if(") && file.contains("',scale='"),
+            "{file}"
+        );
         let gst = line("rtsp://camera/1", false, &both[1..]).unwrap();
         assert!(gst.starts_with("gst-launch-1.0 -q rtspsrc location=rtsp://camera/1 latency=0"), "{gst}");
         let gst_file = line("a.mp4", false, &both[1..]).unwrap();
@@ -214,7 +237,7 @@ mod tests {
         assert!(!gst.contains("videorate"), "{gst}");
         let other = words("a.mp4", false, Some("mjpeg"), OLD_SYNC, |program| program != "ffmpeg").unwrap().join(" ");
         assert!(other.contains("filesrc location=a.mp4 ! decodebin ! videoconvert "), "{other}");
-        let caps = "video/x-raw,format=I420,width=[8,8192,8],height=[2,8192,2]";
+        let caps = "video/x-raw,format=I420,width=[8,8192,8],height=[2,8192,2],pixel-aspect-ratio=1/1";
         assert!(gst.contains(&format!(" ! videoflip video-direction=auto ! videoscale ! {caps} ! y4menc ! ")), "{gst}");
         let gst = line("http://camera/video", false, &both[1..]).unwrap();
         assert!(gst.contains(" souphttpsrc location=http://camera/video is-live=true "), "{gst}");
@@ -323,6 +346,18 @@ mod tests {
         {
             let error = open(path.to_str().unwrap(), &CameraOptions::default()).err().unwrap().to_string();
             assert!(error.contains(reason), "{error}");
+        }
+    }
+
+    #[test]
+    fn no_frame_of_a_film_on_a_web_server_is_left_out() {
+        for text in ["http://server/a.mp4", "https://server/a.MKV?token=1", "http://server/live.m3u8"] {
+            assert!(is_film(text), "{text}");
+        }
+        for text in
+            ["http://camera/video.mjpg", "http://camera/a?file=b.mp4", "http://192.168.1.5", "rtsp://camera/a.mp4"]
+        {
+            assert!(!is_film(text), "{text}");
         }
     }
 

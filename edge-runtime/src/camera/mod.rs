@@ -6,6 +6,7 @@
 //! A [`Source`] never keeps its caller for long: it says [`Next::Waiting`] and returns, so that a watchdog can be fed. What
 //! is live, a V4L2 camera or a program, is opened again by [`live`] when it is lost.
 
+mod ahead;
 mod backoff;
 mod clock;
 mod command;
@@ -111,6 +112,8 @@ pub struct CameraOptions {
     pub once: bool,
     /// A program that ends with success ends the source, instead of being started again.
     pub end_with_command: bool,
+    /// The program behind the source is never held back: frames that are not taken within a second are left out.
+    pub newest: bool,
     /// How the frames are to be turned to be upright.
     pub turn: Turn,
     /// Bytes from a row of luma to the next in the raw frames that a program writes, if rows are padded.
@@ -140,6 +143,7 @@ impl Default for CameraOptions {
             fail_without_frame: false,
             once: false,
             end_with_command: false,
+            newest: false,
             turn: Turn::default(),
             stride: None,
             stall: None,
@@ -151,12 +155,32 @@ impl Default for CameraOptions {
     }
 }
 
+impl CameraOptions {
+    /// Returns the flags of `run` that are given and have no effect on such a source.
+    fn unused(&self, spec: &Spec) -> Vec<&'static str> {
+        let is_camera = matches!(spec, Spec::V4l2 { .. });
+        let is_program = matches!(spec, Spec::Command { .. });
+        let flags = [
+            ("--frame-size", self.size.is_some() && !is_camera && !is_program),
+            ("--frame-format", self.format.is_some() && !is_camera && !is_program),
+            ("--frame-stride", self.stride.is_some() && !is_program),
+            ("--frame-rate", self.rate.is_some() && !is_camera),
+        ];
+        flags.into_iter().filter(|(_, is_unused)| *is_unused).map(|(flag, _)| flag).collect()
+    }
+}
+
 /// Opens what `spec` names.
 ///
 /// # Errors
 /// Says what is missing or unusable, and what to do. A camera that cannot be opened is waited for instead if
 /// [`CameraOptions::wait_for_camera`] says so.
 pub fn open(spec: &Spec, options: &CameraOptions) -> Result<Box<dyn Source>, CameraError> {
+    for flag in options.unused(spec) {
+        tracing::warn!(
+            "{flag} has no effect on this source, whose frames are taken as they come; set size, format and rate where they come from"
+        );
+    }
     let source: Box<dyn Source> = match spec {
         Spec::V4l2 { device, wish } => Box::new(v4l2::open(device, wish, options)?),
         Spec::Command { words } => Box::new(command::open(words, options)?),

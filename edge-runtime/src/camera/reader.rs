@@ -63,7 +63,7 @@ pub struct Reader<F> {
     pub skipped: u64,
     /// Bytes that belonged to no frame.
     pub passed: u64,
-    /// Why the last picture that was left out could not be decoded.
+    /// Why the last picture could not be decoded, if it was left out.
     pub reason: Option<String>,
     buffer: Vec<u8>,
     filled: usize,
@@ -142,7 +142,10 @@ impl<F: Framing> Reader<F> {
                     let decoded = self.decoder.decode(jpeg, form, frame);
                     self.drop_first(bytes);
                     match decoded {
-                        Ok(_) => return Ok(Got::Frame),
+                        Ok(_) => {
+                            self.reason = None;
+                            return Ok(Got::Frame);
+                        }
                         Err(reason) => {
                             self.skipped += 1;
                             self.passed += bytes as u64;

@@ -13,7 +13,9 @@ fn user_info(address: &str) -> &str {
     if let Some(at) = authority.rfind('@') {
         return &authority[..=at];
     }
-    let is_port = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    // Cameras have no use for what follows a `#`.
+    let is_port =
+        |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()) && !rest[authority.len()..].starts_with('#');
     match authority.rsplit_once(':') {
         Some((_, port)) if !is_port(port) && !authority.ends_with(']') => rest.rfind('@').map_or("", |at| &rest[..=at]),
         _ => "",
@@ -33,6 +35,18 @@ fn parameters(address: &str) -> impl Iterator<Item = &str> {
 pub(super) fn secrets(address: &str) -> Vec<String> {
     let user = Some(user_info(address)).filter(|user| !user.is_empty());
     user.into_iter().chain(parameters(address)).map(str::to_owned).collect()
+}
+
+/// Returns an address as programs understand it: characters of its password that would end it are escaped.
+pub(super) fn escaped(address: &str) -> String {
+    let user = user_info(address).strip_suffix('@').unwrap_or_default();
+    let start = address.find("://").map_or(0, |at| at + 3);
+    let escape = |c: char| match c {
+        '/' | '?' | '#' | '@' => format!("%{:02X}", u32::from(c)),
+        c => c.to_string(),
+    };
+    let escaped: String = user.chars().map(escape).collect();
+    format!("{}{escaped}{}", &address[..start], &address[start + user.len()..])
 }
 
 /// The address without the user and the passwords that it may hold: it goes to logs.
@@ -86,6 +100,8 @@ mod tests {
             ("rtsp://me:sec@ret@camera", "rtsp://camera"),
             ("rtsp://me:sec/ret@camera/1", "rtsp://camera/1"),
             ("rtsp://me:sec?r#t@camera/1", "rtsp://camera/1"),
+            ("rtsp://me:12#34@camera/1", "rtsp://camera/1"),
+            ("http://camera:80#top", "http://camera:80#top"),
             ("rtsp://camera:554/a@b", "rtsp://camera:554/a@b"),
             ("rtsp://[::1]/a@b", "rtsp://[::1]/a@b"),
             ("a@b.mp4", "a@b.mp4"),
@@ -97,6 +113,19 @@ mod tests {
         }
         assert_eq!(secrets("http://me:secret@h/x?a=b&auth=other"), ["me:secret@", "other"]);
         assert!(secrets("film.mp4").is_empty());
+    }
+
+    #[test]
+    fn a_password_does_not_end_its_address() {
+        for (address, expected) in [
+            ("rtsp://me:a#b/c?d@e@camera:554/1?x=1#y", "rtsp://me:a%23b%2Fc%3Fd%40e@camera:554/1?x=1#y"),
+            ("rtsp://me:a%23b@camera/1", "rtsp://me:a%23b@camera/1"),
+            ("rtsp://me@camera/a@b", "rtsp://me@camera/a@b"),
+            ("http://camera:80/a@b?c=d#e", "http://camera:80/a@b?c=d#e"),
+            ("udp://@:1234", "udp://@:1234"),
+        ] {
+            assert_eq!(escaped(address), expected);
+        }
     }
 
     #[test]

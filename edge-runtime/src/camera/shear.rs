@@ -9,8 +9,10 @@ const MAX_FRAMES: u32 = 10;
 const ROWS: usize = 64;
 /// Pixels of a row that are compared, at most.
 const COLUMNS: usize = 160;
-/// Mean difference between rows, grey levels, below which a frame is too flat to tell.
-const MIN_DIFFERENCE: u64 = 4;
+/// Mean difference between rows, in units of [`LEVEL`], below which a frame is too flat to tell.
+const MIN_DIFFERENCE: u64 = 4 * LEVEL;
+/// A grey level: in whole ones, several lengths of a row would often fit equally well.
+const LEVEL: u64 = 256;
 
 /// Looks at the first frames of a stream.
 #[derive(Debug, Default)]
@@ -49,7 +51,7 @@ impl ShearCheck {
     }
 }
 
-/// The mean difference between pixels that lie `stride` bytes apart, in the first rows of a frame.
+/// The mean difference between pixels that lie `stride` bytes apart, in the first rows of a frame, in units of [`LEVEL`].
 fn difference(frame: &Frame, stride: usize) -> Option<u64> {
     let Luma { width, height, offset, step, stride: believed } = frame.luma;
     let luma = frame.bytes.get(offset..offset + believed * height)?;
@@ -63,7 +65,7 @@ fn difference(frame: &Frame, stride: usize) -> Option<u64> {
             count += 1;
         }
     }
-    (count > 0).then(|| sum / count)
+    (count > 0).then(|| sum * LEVEL / count)
 }
 
 #[cfg(test)]
@@ -103,6 +105,12 @@ mod tests {
         }
         // Another width than the program writes.
         assert_eq!(ShearCheck::default().look(&frame(640, 640, 800)), Some(640));
+        // Of a smooth picture many a length nearly fits.
+        let pixel = |at: usize| 128.0 + 50.0 * ((at % 480) as f32 / 90.0).sin() * ((at / 480) as f32 / 60.0).cos();
+        let bytes = (0..640 * 200).map(|at| pixel(at) as u8).collect();
+        let layout = Format::Grey.layout(640, 200, None).unwrap();
+        let smooth = Frame { bytes, luma: layout.luma, ..Frame::default() };
+        assert_eq!(ShearCheck::default().look(&smooth), Some(480));
         // It is said once.
         let (mut check, wrong) = (ShearCheck::default(), frame(780, 832, 780));
         assert!(check.look(&wrong).is_some() && check.look(&wrong).is_none());

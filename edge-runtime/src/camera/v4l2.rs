@@ -113,6 +113,8 @@ struct Camera {
     kind: Kind,
     decoder: mjpeg::Decoder,
     skipped: u64,
+    /// Why the last frame was left out, if it was.
+    complaint: Option<String>,
 }
 
 /// What the buffers hold.
@@ -149,7 +151,14 @@ impl Camera {
                         choice.format
                     );
                     let stream = device.start().map_err(failed)?;
-                    return Ok(Camera { name, stream, kind, decoder: mjpeg::Decoder::default(), skipped: 0 });
+                    return Ok(Camera {
+                        name,
+                        stream,
+                        kind,
+                        decoder: mjpeg::Decoder::default(),
+                        skipped: 0,
+                        complaint: None,
+                    });
                 }
                 Err(error) if error.kind() == io::ErrorKind::ResourceBusy => return Err(failed(error)),
                 Err(error) => refused = Some(error),
@@ -189,11 +198,13 @@ impl Stream for Camera {
         let taken = self.stream.newest(wait, |bytes| fill(bytes, kind, decoder, frame)).map_err(gone)?;
         match taken {
             None => Ok(Got::Waiting),
-            Some((false, _)) => {
+            Some((Err(reason), _)) => {
                 self.skipped += 1;
+                self.complaint = Some(reason);
                 Ok(Got::Waiting)
             }
-            Some((true, info)) => {
+            Some((Ok(()), info)) => {
+                self.complaint = None;
                 let now = clock::now();
                 frame.stamp = info.monotonic_ns.map_or(now, |time| clock::captured(time, now));
                 frame.sequence = info.sequence.into();
@@ -211,23 +222,30 @@ impl Stream for Camera {
         self.skipped
     }
 
+    fn complaint(&self) -> Option<&str> {
+        self.complaint.as_deref()
+    }
+
     fn is_video(&self) -> bool {
         true
     }
 }
 
-/// Takes a frame out of a buffer of the driver; whether it was whole.
-fn fill(bytes: &[u8], kind: &Kind, decoder: &mut mjpeg::Decoder, frame: &mut Frame) -> bool {
+/// Takes a frame out of a buffer of the driver.
+///
+/// # Errors
+/// Says why if it is not whole.
+fn fill(bytes: &[u8], kind: &Kind, decoder: &mut mjpeg::Decoder, frame: &mut Frame) -> Result<(), String> {
     match kind {
-        Kind::Jpeg => decoder.decode_first(bytes, frame).is_ok(),
+        Kind::Jpeg => decoder.decode_first(bytes, frame),
         // A driver may leave out what follows the last pixel's luma.
         Kind::Raw(layout) if bytes.len() >= layout.luma_end() => {
             frame.bytes.clear();
             frame.bytes.extend_from_slice(bytes.get(..layout.bytes).unwrap_or(bytes));
             frame.luma = layout.luma;
-            true
+            Ok(())
         }
-        Kind::Raw(_) => false,
+        Kind::Raw(layout) => Err(format!("it has {} bytes instead of {}", bytes.len(), layout.bytes)),
     }
 }
 
@@ -274,11 +292,11 @@ mod tests {
         let (mut frame, mut decoder) = (Frame::default(), mjpeg::Decoder::default());
         let buffer: Vec<u8> = (0..30).collect();
         let mut take = |bytes: &[u8], kind: &Kind| fill(bytes, kind, &mut decoder, &mut frame);
-        assert!(!take(&buffer[..18], &Kind::Raw(layout)));
-        assert!(!take(&buffer, &Kind::Jpeg));
-        assert!(!take(&[], &Kind::Raw(layout)));
-        assert!(take(&buffer[..19], &Kind::Raw(layout)));
-        assert!(take(&buffer, &Kind::Raw(layout)));
+        assert_eq!(take(&buffer[..18], &Kind::Raw(layout)), Err("it has 18 bytes instead of 24".into()));
+        assert_eq!(take(&buffer, &Kind::Jpeg), Err("there is no JPEG picture".into()));
+        assert!(take(&[], &Kind::Raw(layout)).is_err());
+        assert_eq!(take(&buffer[..19], &Kind::Raw(layout)), Ok(()));
+        assert_eq!(take(&buffer, &Kind::Raw(layout)), Ok(()));
         assert_eq!(frame.view().unwrap().luma(3, 1), 18);
     }
 }

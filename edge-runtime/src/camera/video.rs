@@ -197,7 +197,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         for (bytes, frames, part) in [
             (&b"YUV4MPEG2 W2 H1 Cmono\nFRAME\nabFRAME\nc"[..], 1, "frame 1: ends within a frame"),
-            (b"\x89PNG", 0, "does not start with YUV4MPEG2"),
+            (b"\x89PNG", 0, "does not start with YUV4MPEG2, but with \"\u{fffd}PNG\""),
             (b"YUV4MPEG2 W2 H1 Cmono\n", 0, "no frames"),
             (b"", 0, "empty"),
         ] {

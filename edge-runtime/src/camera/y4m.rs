@@ -19,6 +19,8 @@ const YSCSS: &[u8] = b"XYSCSS=";
 const MAX_FIRST_LINE: usize = 64 << 10;
 /// The longest line of a frame, bytes.
 const MAX_FRAME_LINE: usize = 4096;
+/// How far apart width and height of a pixel may be: the natural logarithm of their ratio. PAL and NTSC are beyond that.
+const MAX_SQUEEZE: f64 = 0.05;
 /// Taken for the frame rate of a video that does not say.
 const USUAL_RATE: [u32; 2] = [25, 1];
 
@@ -31,6 +33,8 @@ pub struct Header {
     pub height: usize,
     /// Frames per second, as a fraction; 25 if the video does not say.
     pub rate: [u32; 2],
+    /// Width of a pixel by its height; `[1, 1]` if the video does not say.
+    pub pixel: [u32; 2],
     /// Bits per sample: 8, or up to 16 in two bytes each.
     pub depth: u8,
     /// Bytes of a frame: all planes.
@@ -48,7 +52,8 @@ impl Header {
         if !(fields.is_empty() || fields.starts_with(b" ")) {
             return Err("not a YUV4MPEG2 video: it does not start with YUV4MPEG2".into());
         }
-        let (mut width, mut height, mut rate, mut chroma, mut comment) = (None, None, USUAL_RATE, None, None);
+        let (mut width, mut height, mut rate, mut pixel) = (None, None, USUAL_RATE, [1, 1]);
+        let (mut chroma, mut comment) = (None, None);
         for field in fields.split(|byte| *byte == b' ') {
             let text =
                 || std::str::from_utf8(&field[1..]).map_err(|_| format!("field {} is not valid text", shown(field)));
@@ -56,12 +61,14 @@ impl Header {
                 Some(b'W') => width = Some(side(text()?)?),
                 Some(b'H') => height = Some(side(text()?)?),
                 Some(b'F') => rate = fraction(text()?)?,
+                // It changes nothing about where luma lies: what cannot be read is no error. 0:0 stands for unknown.
+                Some(b'A') => pixel = text().ok().and_then(parts).filter(|sides| !sides.contains(&0)).unwrap_or([1, 1]),
                 Some(b'C') => chroma = Some(text()?.to_owned()),
                 // What mjpegtools and ffmpeg write for readers that do not know C.
                 Some(b'X') if field.starts_with(YSCSS) => {
                     comment = Some(String::from_utf8_lossy(&field[YSCSS.len()..]).to_ascii_lowercase());
                 }
-                // Interlacing, aspect of the pixels, comments: luma lies the same.
+                // Interlacing, comments: luma lies the same.
                 _ => {}
             }
         }
@@ -74,7 +81,18 @@ impl Header {
             ));
         }
         let (samples, depth) = samples(width, height, &chroma)?;
-        Ok(Header { width, height, rate, depth, bytes: if depth > 8 { 2 * samples } else { samples } })
+        Ok(Header { width, height, rate, pixel, depth, bytes: if depth > 8 { 2 * samples } else { samples } })
+    }
+
+    /// Says what to do if pixels are so far from square that faces look squeezed.
+    fn squeezed(&self) -> Option<String> {
+        let [width, height] = self.pixel;
+        ((f64::from(width) / f64::from(height)).ln().abs() > MAX_SQUEEZE).then(|| {
+            format!(
+                "the pixels of this video are not square (A{width}:{height}): faces look squeezed, and labels may be wrong; convert \
+                 it with `ffmpeg -i IN -vf scale=iw*sar:ih,setsar=1 OUT.y4m`"
+            )
+        })
     }
 
     /// Time from the first frame to the frame of this number.
@@ -96,10 +114,15 @@ fn side(text: &str) -> Result<usize, String> {
     text.parse().map_err(|_| format!("invalid width or height {}: expected a number of pixels", shown(text)))
 }
 
+/// Two numbers with a colon between them.
+fn parts(text: &str) -> Option<[u32; 2]> {
+    let (one, other) = text.split_once(':')?;
+    Some([one.parse().ok()?, other.parse().ok()?])
+}
+
 /// Frames a second; 0 stands for unknown.
 fn fraction(text: &str) -> Result<[u32; 2], String> {
-    let parsed = text.split_once(':').and_then(|(frames, seconds)| Some([frames.parse().ok()?, seconds.parse().ok()?]));
-    match parsed.ok_or_else(|| format!("invalid frame rate {}: expected two numbers such as 30:1", shown(text)))? {
+    match parts(text).ok_or_else(|| format!("invalid frame rate {}: expected two numbers such as 30:1", shown(text)))? {
         [0, _] | [_, 0] => Ok(USUAL_RATE),
         rate => Ok(rate),
     }
@@ -144,13 +167,21 @@ impl Framer {
     fn first_line(&mut self, bytes: &[u8]) -> Result<Scan, String> {
         let begun = bytes.len().min(MAGIC.len());
         if bytes[..begun] != MAGIC[..begun] {
-            return Err("not a YUV4MPEG2 video: it does not start with YUV4MPEG2".into());
+            // What a program says to its stdout shows here.
+            return Err(format!(
+                "not a YUV4MPEG2 video: it does not start with YUV4MPEG2, but with \"{}\"",
+                shown(bytes)
+            ));
         }
         let found = bytes.iter().skip(self.searched).position(|byte| *byte == b'\n').map(|end| self.searched + end);
         self.searched = bytes.len();
         match found {
             Some(end) => {
-                self.header = Some(Header::parse(&bytes[..end])?);
+                let header = Header::parse(&bytes[..end])?;
+                if let Some(squeezed) = header.squeezed() {
+                    tracing::warn!("{squeezed}");
+                }
+                self.header = Some(header);
                 Ok(Scan::Skip(end + 1))
             }
             None if bytes.len() > MAX_FIRST_LINE => {

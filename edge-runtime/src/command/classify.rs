@@ -8,6 +8,7 @@ use expression_core::smooth::Smoother;
 use expression_engine::detector::Detector;
 use expression_engine::error::Result;
 use expression_engine::face::{AlignedFace, FaceFinder};
+use expression_engine::line::tell;
 use expression_engine::{Engine, EngineOptions, Error, Picture, PictureError, bundle, selftest};
 
 use crate::pipeline::{PipelineOptions, by_label};
@@ -56,7 +57,7 @@ impl Cmd {
                     expression_engine::error::print(&line)?;
                 }
                 Err(error) if error.downcast_ref::<PictureError>().is_some() => {
-                    eprintln!("skipped: {error}");
+                    tell(format_args!("skipped: {error}"));
                     unreadable += 1;
                 }
                 Err(error) => return Err(error),

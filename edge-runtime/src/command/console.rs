@@ -1,11 +1,11 @@
 //! stderr: log lines, and on a terminal a status line below them.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use expression_engine::Error;
 use expression_engine::error::Result;
-use expression_engine::line::{LogLines, one_line};
+use expression_engine::line::{LogLines, one_line, stderr_in_colour, stderr_obeys};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -45,15 +45,15 @@ impl Verbosity {
         }
     }
 
-    /// Starts logging to stderr: in colour on a terminal, unless NO_COLOR is set, plain elsewhere.
+    /// Starts logging to stderr: in colour on a terminal, unless it is dumb or NO_COLOR is set, plain elsewhere.
     ///
     /// # Errors
     /// Returns an error if RUST_LOG cannot be read.
     pub fn start_logging(self) -> Result<()> {
         IS_QUIET.store(self.quiet, Ordering::Relaxed);
         let filter = self.filter()?;
-        let in_colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|text| text.is_empty());
-        let lines = tracing_subscriber::fmt::layer().with_writer(|| LogLines(AboveStatus)).with_ansi(in_colour);
+        let lines =
+            tracing_subscriber::fmt::layer().with_writer(|| LogLines(AboveStatus)).with_ansi(stderr_in_colour());
         tracing_subscriber::registry().with(lines).with(filter).init();
         Ok(())
     }
@@ -75,7 +75,7 @@ impl Write for AboveStatus {
 
 /// Shows a status line on a terminal; nothing elsewhere, and nothing for those who want quiet.
 pub fn show_status(status: &str) {
-    if IS_QUIET.load(Ordering::Relaxed) || !io::stderr().is_terminal() {
+    if IS_QUIET.load(Ordering::Relaxed) || !stderr_obeys() {
         return;
     }
     HAS_STATUS.store(true, Ordering::Relaxed);

@@ -1,5 +1,7 @@
 //! `host-trainer crossval`
 
+use expression_engine::line::tell;
+
 use super::training::{Numbering, Training};
 use crate::crossval::{CrossValidation, Joined};
 use crate::dataset::{self, Protocol};
@@ -36,7 +38,7 @@ impl Cmd {
         let numbering = if self.fold.is_some() { Numbering::None } else { Numbering::Next };
         let folder = self.training.folder("-crossval", numbering);
         self.training.spare_inputs(&folder, None)?;
-        eprintln!("cross-validation {} on {}", folder.display(), device::name(device));
+        tell(format_args!("cross-validation {} on {}", folder.display(), device::name(device)));
         let protocol = self.protocol.unwrap_or_else(|| Protocol::of(data));
         let request = self.training.request(&config, None);
         let collection = dataset::collect(data, protocol, request)?;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use expression_engine::Bundle;
 use expression_engine::bundle::Manifest;
+use expression_engine::line::tell;
 use indicatif::{HumanBytes, ProgressBar};
 
 use super::fleet::{Permissions, RollOut};
@@ -151,7 +152,7 @@ impl Console {
         let mut sending = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match news {
             News::Step(_) => {}
-            News::Line(line) => eprintln!("{line}"),
+            News::Line(line) => tell(line),
             News::Sent { bytes, all } => {
                 let bar = sending.get_or_insert_with(|| {
                     let bar = progress::bar(all, "sending");
@@ -175,7 +176,7 @@ fn check_evidence(ssh: &Ssh, bundle: &Path) -> crate::Result<()> {
         Ok(Manifest::from_toml(&text, Path::new("the board's bundle")).ok())
     };
     let told = evidence::check(Bundle::open(bundle)?.manifest(), on_board)?;
-    told.iter().for_each(|line| eprintln!("warning: {line}"));
+    told.iter().for_each(|line| tell(format_args!("warning: {line}")));
     Ok(())
 }
 

@@ -5,6 +5,7 @@ use std::collections::hash_map::Entry;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use expression_engine::line::tell;
 use expression_engine::{Bundle, files};
 
 use crate::assets::{NO_SHIPPED_BUNDLE, shipped_bundle};
@@ -97,7 +98,7 @@ impl Prometheus {
         let members = fleet.select(&self.group)?;
         let without = members.iter().filter(|member| member.metrics.is_none()).count();
         if without > 0 {
-            eprintln!("{without} of {} boards have no `metrics` and are left out", members.len());
+            tell(format_args!("{without} of {} boards have no `metrics` and are left out", members.len()));
         }
         let text = fleet::service_discovery(&members)?;
         match &self.output {
@@ -187,14 +188,14 @@ impl RollOut {
         };
         let mut ledger = Ledger::open(path)?;
         let all = jobs.len();
-        eprintln!("looking at {all} boards");
-        let tell = |board: &str, news: News| match news {
-            News::Line(line) => eprintln!("{board}: {line}"),
-            News::Step(Step::Sending) => eprintln!("{board}: sending"),
+        tell(format_args!("looking at {all} boards"));
+        let show = |board: &str, news: News| match news {
+            News::Line(line) => tell(format_args!("{board}: {line}")),
+            News::Step(Step::Sending) => tell(format_args!("{board}: sending")),
             News::Step(_) | News::Sent { .. } => {}
         };
-        let ended = |board: &str, outcome: &Outcome| eprintln!("{board}: {}", line(outcome));
-        let report = fleet::roll_out(&jobs, &plan, &mut ledger, &tell, &ended)?;
+        let ended = |board: &str, outcome: &Outcome| tell(format_args!("{board}: {}", line(outcome)));
+        let report = fleet::roll_out(&jobs, &plan, &mut ledger, &show, &ended)?;
         for (board, outcome) in &report.outcomes {
             print(&format!("{board}: {}", line(outcome)))?;
         }

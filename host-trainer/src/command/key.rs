@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
+use expression_engine::line::tell;
 use expression_engine::trust::Key;
 use expression_signing::{Password, SecretKey};
 
@@ -78,7 +79,7 @@ impl Cmd {
             Action::New(New { file, no_password, password }) => {
                 let password = if *no_password { None } else { Some(password.password().get_new()?) };
                 let key = SecretKey::create(file, password)?;
-                eprintln!("{} is secret; the public key is for the boards:", file.display());
+                tell(format_args!("{} is secret; the public key is for the boards:", file.display()));
                 print(&key.public())
             }
             Action::Show(Show { file, password }) => match Key::from_file(file) {

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use expression_engine::files;
+use expression_engine::line::tell;
 
 use crate::assets;
 use crate::error::{Context, Error};
@@ -55,7 +56,7 @@ impl Cmd {
         let folder = if self.faces.is_dir() { self.faces.clone() } else { self.exported()? };
         let server = Server::start(&folder, suggester, self.port)?;
         crate::error::print(&format!("label: http://{}/", server.address()))?;
-        eprintln!("open this address in a browser; press Ctrl-C to stop");
+        tell("open this address in a browser; press Ctrl-C to stop");
         while interrupt::check().is_ok() {
             std::thread::sleep(TICK);
         }

@@ -1,6 +1,7 @@
 //! `host-trainer study`
 
 use expression_engine::files;
+use expression_engine::line::tell;
 
 use super::training::{Numbering, Training};
 use crate::config::{Config, Net};
@@ -61,7 +62,7 @@ impl Cmd {
             let advice = "give another --name, --resume to continue it, or --overwrite to replace it";
             return Err(Error::BadInput(format!("{} already exists; {advice}", earlier.display())));
         }
-        eprintln!("study {} on {}", folder.display(), device::name(device));
+        tell(format_args!("study {} on {}", folder.display(), device::name(device)));
         let sizes: Vec<usize> = self.samples.iter().map(|count| *count as usize).collect();
         let (seeds, resume, overwrite) = (self.seeds.into(), self.training.resume, self.training.overwrite);
         let grid = Grid { folder: &folder, sizes: &sizes, seeds, resume, overwrite, device };

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use expression_engine::line::tell;
 use expression_engine::trust::{Key, Trust, TrustError, signature_path};
 use expression_engine::{bundle, files};
 use expression_signing::{SecretKey, now, sign_file};
@@ -20,7 +21,7 @@ pub fn sign(key: &SecretKey, program: &Path, bundle: &Path) -> crate::Result<()>
     for path in [program.to_owned(), bundle.join(bundle::MANIFEST)] {
         if trust.verify(&path, &files::read(&path)?).is_err() {
             let signature = sign_file(key, &path, now())?;
-            eprintln!("signed: {}", signature.display());
+            tell(format_args!("signed: {}", signature.display()));
         }
     }
     Ok(())

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ChildStderr, Command, Stdio};
 
 use expression_core::Label;
-use expression_engine::line::one_line;
+use expression_engine::line::{one_line, tell};
 use serde::{Deserialize, Serialize};
 
 pub use gallery::{annotated, gallery};
@@ -88,7 +88,7 @@ pub fn classify(
     let (named, nameless): (Vec<PathBuf>, Vec<PathBuf>) =
         pictures.iter().cloned().partition(|picture| picture.to_str().is_some());
     for picture in &nameless {
-        eprintln!("skipped: {}: its name is not UTF-8; rename it", one_line(&picture.display().to_string()));
+        tell(format_args!("skipped: {}: its name is not UTF-8; rename it", one_line(&picture.display().to_string())));
     }
     let mut unreadable = nameless.len();
     for part in by_length(&named) {
@@ -166,7 +166,7 @@ fn pass_on(talk: ChildStderr) -> Talk {
         said.skipped += usize::from(line.starts_with("skipped: "));
         match line.strip_prefix("error: ") {
             Some(error) => said.reason = Some(error.to_owned()),
-            None => eprintln!("{line}"),
+            None => tell(&line),
         }
     }
     said

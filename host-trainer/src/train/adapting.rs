@@ -8,6 +8,7 @@
 //!
 //! What was learnt is then mixed with the old weights, so that `keep` of the old net's answers to held-out rehearsal faces stay.
 
+use expression_engine::line::tell;
 use tch::{Kind, Tensor};
 
 use super::checkpoint::CheckpointPlace;
@@ -255,7 +256,7 @@ pub fn train(
         let (mixtures, chosen) = mixing::mix(net, &loss.anchors, (held_out, rehearsal), adapt.keep, side)?;
         let Mixture { share, kept, .. } = mixtures[chosen];
         let kept = format!("which keeps {:.1} % of the old answers to held-out rehearsal faces", 100.0 * kept);
-        eprintln!("adapting: {:.0} % of what was learnt is mixed with the old net, {kept}", 100.0 * share);
+        tell(format_args!("adapting: {:.0} % of what was learnt is mixed with the old net, {kept}", 100.0 * share));
         mixing::write_csv(&checkpoint.path.with_file_name(run::MIXTURES), &mixtures)?;
     }
     Ok(curve)

@@ -3,6 +3,7 @@
 
 use std::time::Instant;
 
+use expression_engine::line::tell;
 use tch::{Kind, Tensor};
 
 use super::checkpoint::CheckpointPlace;
@@ -88,7 +89,7 @@ pub fn train(
             let (right, recall) = shares_right(&(&logits + shift(&weights, prior)), &held_out.label);
             let figures = format!("accuracy {:.1} %, macro recall {:.1} %", 100.0 * right, 100.0 * recall);
             let chosen = if prior == stage.prior { ", chosen" } else { "" };
-            eprintln!("stage two: held out with prior {prior}: {figures}{chosen}");
+            tell(format_args!("stage two: held out with prior {prior}: {figures}{chosen}"));
         }
     }
     if stage.prior > 0.0

@@ -1,4 +1,5 @@
-//! Which way up a picture is to be shown: the EXIF tag `Orientation` (0x0112), values 1 to 8.
+//! Which way up a picture is to be shown: the EXIF tag `Orientation` (0x0112), values 1 to 8. And whether a TIFF file is the raw
+//! photograph of a camera, which tags of the same form tell.
 
 use std::io::{Read, Seek, SeekFrom};
 
@@ -11,6 +12,11 @@ const MAX_CHUNKS: usize = 10_000;
 
 /// The tag.
 const ORIENTATION: u32 = 0x0112;
+
+/// The tag of TIFF files that says of a picture whether it is a smaller copy of another one.
+const NEW_SUBFILE_TYPE: u16 = 254;
+/// The tag of TIFF files that are DNG.
+const DNG_VERSION: u16 = 50706;
 
 /// Returns the orientation that EXIF data tells, with or without the prefix that JPEG files have; `None` if it tells none.
 ///
@@ -39,6 +45,40 @@ pub fn orientation(exif: &[u8]) -> Option<Orientation> {
         return Orientation::from_exif(u8::try_from(number(at + 8, length)?).ok()?);
     }
     None
+}
+
+/// Whether a TIFF file is the raw file of a camera, or another one whose first picture is only a preview of the main one.
+pub fn is_raw_photograph(file: impl Read + Seek) -> bool {
+    let tags = first_tags(file).unwrap_or_default();
+    tags.iter().any(|(tag, value)| *tag == DNG_VERSION || (*tag == NEW_SUBFILE_TYPE && value & 1 == 1))
+}
+
+/// Returns the tags of the first picture of a TIFF file, each with its value, which is of no use if it is not one number.
+fn first_tags(mut file: impl Read + Seek) -> Option<Vec<(u16, u32)>> {
+    let start = file.stream_position().ok()?;
+    let mut head = [0; 8];
+    file.read_exact(&mut head).ok()?;
+    let is_little = match head {
+        [b'I', b'I', b'*', 0, ..] => true,
+        [b'M', b'M', 0, b'*', ..] => false,
+        _ => return None,
+    };
+    let short = |a, b| if is_little { u16::from_le_bytes([a, b]) } else { u16::from_be_bytes([a, b]) };
+    let long = |bytes| if is_little { u32::from_le_bytes(bytes) } else { u32::from_be_bytes(bytes) };
+    let [.., a, b, c, d] = head;
+    file.seek(SeekFrom::Start(start + u64::from(long([a, b, c, d])))).ok()?;
+    let mut count = [0; 2];
+    file.read_exact(&mut count).ok()?;
+    let mut tags = Vec::new();
+    for _ in 0..short(count[0], count[1]) {
+        let mut entry = [0; 12];
+        file.read_exact(&mut entry).ok()?;
+        let [tag, tag2, kind, kind2, _, _, _, _, a, b, c, d] = entry;
+        // A SHORT lies in the first of the four bytes.
+        let value = if short(kind, kind2) == 3 { u32::from(short(a, b)) } else { long([a, b, c, d]) };
+        tags.push((short(tag, tag2), value));
+    }
+    Some(tags)
 }
 
 /// Finds the EXIF chunk of a PNG file, also behind its pixels, where some programs put it.

@@ -20,6 +20,9 @@ pub enum Kind {
 
 /// What to do about a picture in another format.
 pub const CONVERT: &str = "convert it to JPEG or PNG, for example with `magick FILE out.png`";
+/// What to do about a photograph as the sensor of a camera gave it.
+pub const DEVELOP: &str =
+    "develop it to JPEG, for example with `darktable-cli FILE out.jpg`, or take the JPEG that lies beside it";
 const DOWNLOAD: &str = "download the picture itself";
 
 impl Kind {
@@ -33,6 +36,7 @@ impl Kind {
                     "a HEIC picture",
                     "convert it to JPEG, for example with `heif-convert FILE out.jpg`, or set the phone to \"most compatible\"",
                 ),
+                b"crx " => Kind::Other("a raw photograph", DEVELOP),
                 _ => Kind::Other("a video", "give it to `edge-runtime run --source FILE`"),
             };
         }

@@ -143,6 +143,30 @@ fn the_orientation_of_a_tiff_file_is_applied() {
 }
 
 #[test]
+fn raw_photographs_are_not_taken_for_their_previews() {
+    let whole = file(ImageFormat::Tiff, None);
+    let start = u32::from_le_bytes([whole[4], whole[5], whole[6], whole[7]]) as usize;
+    let count = u16::from_le_bytes([whole[start], whole[start + 1]]);
+    let with = |tag: u16, kind: u16, value: u32| {
+        // The tags once more at the end, with one more in front.
+        let mut bytes = whole.clone();
+        bytes[4..8].copy_from_slice(&(whole.len() as u32).to_le_bytes());
+        bytes.extend((count + 1).to_le_bytes());
+        bytes.extend([tag.to_le_bytes(), kind.to_le_bytes()].concat());
+        bytes.extend([1u32.to_le_bytes(), value.to_le_bytes()].concat());
+        bytes.extend(&whole[start + 2..start + 2 + 12 * usize::from(count)]);
+        bytes.extend([0; 4]);
+        read(&bytes)
+    };
+    for (tag, kind, value) in [(254, 4, 1), (254, 3, 1), (50706, 1, 0x0401)] {
+        let error = with(tag, kind, value).unwrap_err();
+        assert!(error.contains("a raw photograph") && error.contains("preview"), "{tag} {kind}: {error}");
+    }
+    // A page of several.
+    assert_eq!(with(254, 4, 2).unwrap(), read(&whole).unwrap());
+}
+
+#[test]
 fn exif_behind_the_pixels_of_a_png_file_or_with_a_prefix_counts() {
     let plain = file(ImageFormat::Png, None);
     let end = plain.len() - 12;
@@ -194,6 +218,7 @@ fn what_cannot_be_read_is_named_with_what_to_do() {
         (b"\0\0\0\x18ftypheic\0\0\0\0", ["a HEIC picture", "heif-convert"]),
         (b"\0\0\0\x18ftypavif\0\0\0\0", ["an AVIF picture", "magick"]),
         (b"\0\0\0\x18ftypisom\0\0\0\0", ["a video", "--source"]),
+        (b"\0\0\0\x18ftypcrx \0\0\0\0", ["a raw photograph", "darktable-cli"]),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", ["an SVG drawing", "rsvg-convert"]),
         (b"<?xml version='1.0'?>\n<svg/>", ["an SVG drawing", "rsvg-convert"]),
         (b"<!DOCTYPE html><html>", ["a web page", "download"]),

@@ -287,6 +287,7 @@ fn raw_frames_that_are_of_another_format_are_named() {
     for (body, part) in [
         ("echo 'YUV4MPEG2 W8 H4 Cmono'; frame a", "it writes y4m, not gray; give --frame-format y4m"),
         ("printf '\\377\\330\\377\\340'; frame a", "it writes mjpeg, not gray; give --frame-format mjpeg"),
+        ("echo Setting pipeline to PAUSED ...; frame a", "text before its frames: Setting pipeline to PAUSED ...;"),
     ] {
         let error = outcome(&mut open(&script(folder.path(), body), &options).unwrap()).unwrap_err();
         assert!(error.contains(part), "{body}: {error}");

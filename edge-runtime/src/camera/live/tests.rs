@@ -9,21 +9,31 @@ use super::*;
 enum Act {
     Frame(u64),
     Fail,
+    /// Leaves a frame out.
+    Damage,
     /// Says nothing for so many milliseconds.
     Wait(u64),
 }
 
-struct Scripted(VecDeque<Act>);
+struct Scripted {
+    acts: VecDeque<Act>,
+    is_damaged: bool,
+}
 
 impl Stream for Scripted {
     fn next(&mut self, frame: &mut Frame, _: Duration) -> Result<Got, CameraError> {
-        match self.0.pop_front() {
+        match self.acts.pop_front() {
             Some(Act::Frame(sequence)) => {
+                self.is_damaged = false;
                 frame.sequence = sequence;
                 frame.stamp.monotonic_ns = sequence;
                 Ok(Got::Frame)
             }
             Some(Act::Fail) => Err(gone()),
+            Some(Act::Damage) => {
+                self.is_damaged = true;
+                Ok(Got::Waiting)
+            }
             Some(Act::Wait(milliseconds)) => {
                 thread::sleep(Duration::from_millis(milliseconds));
                 Ok(Got::Waiting)
@@ -41,6 +51,10 @@ impl Stream for Scripted {
 
     fn skipped(&self) -> u64 {
         1
+    }
+
+    fn complaint(&self) -> Option<&str> {
+        self.is_damaged.then_some("it is cut off")
     }
 }
 
@@ -62,7 +76,7 @@ fn quick() -> CameraOptions {
 fn camera(scripts: Vec<Option<Vec<Act>>>, options: &CameraOptions) -> Result<Live, CameraError> {
     let scripts = Mutex::new(VecDeque::from(scripts));
     let opener = move || match scripts.lock().unwrap().pop_front().flatten() {
-        Some(script) => Ok(Box::new(Scripted(script.into())) as Box<dyn Stream>),
+        Some(script) => Ok(Box::new(Scripted { acts: script.into(), is_damaged: false }) as Box<dyn Stream>),
         None => Err(gone()),
     };
     Live::open("scripted", Arc::new(opener), options)
@@ -123,6 +137,16 @@ fn a_camera_that_falls_silent_is_opened_again() {
     let scripts = vec![Some(vec![Act::Frame(0)]), Some(vec![]), Some(vec![Act::Frame(0)])];
     let mut live = camera(scripts, &quick()).unwrap();
     assert_eq!(said(&mut live, 2), ["0", "lost: scripted gave no frame for 20.0ms", "back true", "1"]);
+}
+
+#[test]
+fn a_camera_whose_frames_are_all_left_out_is_lost_with_the_reason() {
+    use Act::{Damage, Frame};
+    let scripts = vec![Some(vec![Frame(0), Damage, Damage]), Some(vec![Damage, Frame(0)]), Some(vec![Frame(0)])];
+    let mut live = camera(scripts, &quick()).unwrap();
+    let damaged = "lost: scripted gave no frame for 20.0ms; the last one was left out: it is cut off";
+    let silent = "lost: scripted gave no frame for 20.0ms";
+    assert_eq!(said(&mut live, 3), ["0", damaged, "back true", "1", silent, "back true", "2"]);
 }
 
 #[test]

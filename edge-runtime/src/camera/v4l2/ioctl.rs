@@ -26,6 +26,10 @@ const BUFFERS: u32 = 4;
 /// The most entries of a list that a driver gives: some never end.
 const MAX_ENTRIES: u32 = 256;
 
+/// Drivers whose devices give only what a program has put into them: the image processors and codecs of Raspberry Pis, which offer
+/// the formats of a camera.
+const PROCESSORS: [&str; 5] = ["bcm2835-isp", "bcm2835-codec", "pispbe", "rpivid", "rpi-hevc-dec"];
+
 /// Calls the ioctl `OPCODE`, which reads and writes a `T`.
 fn update<const OPCODE: rustix::ioctl::Opcode, T: Plain>(file: &File, value: &mut T) -> io::Result<()> {
     // SAFETY: every `OPCODE` below is made from the type that it is called with, whose size the kernel checks against its
@@ -65,8 +69,8 @@ impl Device {
             0 => found.capabilities,
             _ => found.device_caps,
         };
-        let captures = flags & CAP_CAPTURE != 0 && flags & CAP_STREAMING != 0;
-        Ok(Capability { name: text(&found.card), driver: text(&found.driver), captures })
+        let driver = text(&found.driver);
+        Ok(Capability { name: text(&found.card), captures: is_camera(flags, &driver), driver })
     }
 
     /// The formats on offer; as many as the driver tells before an error.
@@ -142,6 +146,11 @@ impl Device {
         unsafe { ioctl(&stream.file, Setter::<{ opcode::write::<i32>(b'V', 18) }, i32>::new(CAPTURE as i32))? };
         Ok(stream)
     }
+}
+
+/// Whether a device of a driver gives pictures by itself, through single-plane streaming.
+fn is_camera(flags: u32, driver: &str) -> bool {
+    flags & CAP_CAPTURE != 0 && flags & CAP_STREAMING != 0 && !PROCESSORS.contains(&driver)
 }
 
 /// Text of a fixed length that ends at the first zero; other bytes than UTF-8 are replaced.
@@ -252,6 +261,13 @@ impl Drop for Map {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn processors_of_pictures_are_no_cameras() {
+        let both = CAP_CAPTURE | CAP_STREAMING;
+        assert!(is_camera(both, "uvcvideo") && is_camera(both, "unicam"));
+        assert!(!is_camera(both, "bcm2835-isp") && !is_camera(CAP_CAPTURE, "uvcvideo"));
+    }
 
     #[test]
     fn text_of_drivers_is_cleaned() {

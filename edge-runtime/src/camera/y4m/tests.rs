@@ -40,7 +40,11 @@ fn every_eight_bit_variant_has_its_size() {
         (" C444alpha", 60),
     ] {
         let header = parse(&format!("YUV4MPEG2 W5 H3 F30000:1001 Ip A1:1{chroma} XCOLORRANGE=FULL")).unwrap();
-        assert_eq!(header, Header { width: 5, height: 3, rate: [30000, 1001], depth: 8, bytes }, "{chroma}");
+        assert_eq!(
+            header,
+            Header { width: 5, height: 3, rate: [30000, 1001], pixel: [1, 1], depth: 8, bytes },
+            "{chroma}"
+        );
         let luma: Vec<u8> = (1..=15).collect();
         let mut video = format!("YUV4MPEG2 W5 H3 F30000:1001 Ip A1:1{chroma}\n").into_bytes();
         for line in ["FRAME\n", "FRAME Ixyz Xcomment\n", "FRAME\n"] {
@@ -116,6 +120,18 @@ fn frames_have_times() {
 }
 
 #[test]
+fn pixels_that_are_not_square_are_told() {
+    let squeezed = |fields: &str| parse(&format!("YUV4MPEG2 W4 H2 {fields}")).unwrap().squeezed();
+    for fields in ["", "A1:1", "A0:0", "A100:101", "A", "A4", "A4:x", "A4:0"] {
+        assert_eq!(squeezed(fields), None, "{fields}");
+    }
+    for fields in ["A4:3", "A8:9", "A59:54", "A4294967295:1"] {
+        let reason = squeezed(fields).unwrap();
+        assert!(reason.contains(fields) && reason.contains("setsar=1"), "{reason}");
+    }
+}
+
+#[test]
 fn bad_headers_are_refused_with_the_reason() {
     for (line, part) in [
         ("", "does not start with YUV4MPEG2"),
@@ -153,7 +169,7 @@ fn damaged_videos_give_the_frames_before_the_damage() {
         (&good[..10], 0, "ends within a frame"),
         (b"YUV4MPEG2 W2 H1 Cmono\nFRAME\nabFRUME\ncd", 1, "does not begin with FRAME"),
         (b"YUV4MPEG2 W2 H1 Cmono\nFRAMEX\nab", 0, "does not begin with FRAME"),
-        (b"RIFF....AVI ", 0, "does not start with YUV4MPEG2"),
+        (b"RIFF....AVI ", 0, "does not start with YUV4MPEG2, but with \"RIFF...."),
     ] {
         let (lumas, end) = frames(video);
         let reason = end.unwrap_err();

@@ -5,14 +5,15 @@ mod clip;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use expression_engine::bundle;
 use expression_engine::error::{Error, Result};
 
 use super::run::Opened;
 use super::{console, settings};
-use crate::camera::{self, CameraOptions, Source, Spec};
+use crate::camera::{self, CameraError, CameraOptions, Next, Source, Spec};
+use crate::frame::Frame;
 use crate::number::whole;
 
 /// Show what this program does: watch a camera, or a built-in clip of rendered people, on a page in the browser
@@ -64,18 +65,40 @@ impl Cmd {
     }
 }
 
-/// The first camera that can be opened; the clip if there is none.
+/// How long a camera may take for its first frame.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The first camera that gives a frame; the clip if there is none.
 fn first_camera() -> Box<dyn Source> {
     for device in camera::devices().into_iter().filter(|device| device.problem.is_none()) {
         let opened = format!("v4l2:{}", device.path.display())
             .parse::<Spec>()
-            .and_then(|spec| camera::open(&spec, &CameraOptions::default()));
+            .and_then(|spec| camera::open(&spec, &CameraOptions::default()))
+            .and_then(|source| with_frame(source, PATIENCE));
         match opened {
             Ok(source) => return source,
             Err(error) => tracing::warn!("{}: {error}", device.path.display()),
         }
     }
     Box::new(clip::Clip::new())
+}
+
+/// Waits for the first frame: a device may be there, and open, and have no camera behind it.
+fn with_frame(mut source: Box<dyn Source>, patience: Duration) -> Result<Box<dyn Source>, CameraError> {
+    let (mut frame, start) = (Frame::default(), Instant::now());
+    let mut reason = format!("it gave no frame within {} s", patience.as_secs());
+    while start.elapsed() < patience {
+        match source.next(&mut frame)? {
+            Next::Frame => return Ok(source),
+            Next::Waiting | Next::Back { .. } => {}
+            Next::Lost { reason: lost } => {
+                reason = lost;
+                break;
+            }
+            Next::End => break,
+        }
+    }
+    Err(CameraError::Unavailable { what: source.describe(), reason })
 }
 
 /// Where bundles are looked for, in this order.
@@ -151,5 +174,19 @@ mod tests {
         }
         assert_eq!(installed(&places).unwrap(), places[2]);
         assert_eq!(installed(&places[..2]).unwrap(), places[1]);
+    }
+
+    #[test]
+    fn a_camera_is_one_that_gives_a_frame() {
+        let folder = tempfile::tempdir().unwrap();
+        let video = folder.path().join("a.y4m");
+        std::fs::write(&video, b"YUV4MPEG2 W2 H1 Cmono\nFRAME\nab").unwrap();
+        let options = CameraOptions { format: Some(camera::Format::Y4m), ..CameraOptions::default() };
+        let open = |text: String| camera::open(&text.parse::<Spec>().unwrap(), &options).unwrap();
+        assert!(with_frame(open(format!("y4m:{}", video.display())), Duration::from_secs(60)).is_ok());
+        let silent = with_frame(open("command:sleep 60".into()), Duration::from_millis(1)).err().unwrap().to_string();
+        assert!(silent.contains("no frame within"), "{silent}");
+        let lost = with_frame(open("command:true".into()), Duration::from_secs(60)).err().unwrap().to_string();
+        assert!(lost.contains("it ended"), "{lost}");
     }
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use expression_core::Label;
 use expression_engine::error::{Context, Result};
+use expression_engine::line::tell;
 use expression_engine::{Error, files};
 use image::codecs::png::PngEncoder;
 use image::{ExtendedColorType, ImageEncoder};
@@ -110,7 +111,7 @@ impl Cmd {
             if pieces {
                 let advice =
                     "the journal is in use, or the disk is full; stop `run` and give --delete again for others";
-                eprintln!("pieces of these faces may remain in unused parts of the file: {advice}");
+                tell(format_args!("pieces of these faces may remain in unused parts of the file: {advice}"));
             }
         }
         Ok(())

@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use expression_engine::line::tell;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -104,7 +105,7 @@ impl Server {
                 let guard = guard_for(bound, &mut token, hosts)?;
                 if !known && let Some(token) = &token {
                     let bound = reachable(bound);
-                    eprintln!("metrics: http://{bound}/metrics with Authorization: Bearer {}", token.text());
+                    tell(format_args!("metrics: http://{bound}/metrics with Authorization: Bearer {}", token.text()));
                 }
                 listeners.push((listener, Site::metrics(shared.clone(), guard)));
                 Some(bound)
@@ -183,8 +184,8 @@ fn guard_for(address: SocketAddr, token: &mut Option<Token>, hosts: &[String]) -
 fn invite(address: SocketAddr, generated: Option<&Token>) {
     let address = reachable(address);
     match generated {
-        Some(token) => eprintln!("preview: http://{address}/?token={}", token.text()),
-        None => eprintln!("preview: http://{address}/"),
+        Some(token) => tell(format_args!("preview: http://{address}/?token={}", token.text())),
+        None => tell(format_args!("preview: http://{address}/")),
     }
 }
 

@@ -16,6 +16,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use expression_engine::files;
+use expression_engine::line::tell;
 use serde::Serialize;
 use tch::{Device, Tensor};
 
@@ -223,7 +224,7 @@ fn work(
                     match one(job) {
                         Ok(given) => locked(&done).push(given),
                         Err(error) => {
-                            eprintln!("{error}");
+                            tell(&error);
                             locked(&failed).get_or_insert(error);
                         }
                     }
