@@ -14,7 +14,7 @@ use crate::error::Error;
 
 mod parts;
 
-use parts::find_parts;
+use parts::{find_parts, part_named, unwrapped};
 pub use parts::{PartFolder, advice};
 
 /// A picture file and its class.

@@ -87,7 +87,7 @@ fn names_in(folder: &Path) -> Vec<String> {
 }
 
 /// The part that a folder's name stands for.
-fn part_named(name: &str) -> Option<Split> {
+pub fn part_named(name: &str) -> Option<Split> {
     let name = name.to_lowercase();
     let words = name.split([' ', '_', '-', '.']).filter(|word| !FILLERS.contains(word));
     let told: String = words.collect();
@@ -158,7 +158,7 @@ fn parts_in_classes(folder: &Path, found: &[(String, PathBuf)]) -> crate::Result
 }
 
 /// The folder with the classes or parts: `folder`, or the one below it that an archive wrapped its content in.
-fn unwrapped(folder: &Path, classes: &ClassNames) -> crate::Result<PathBuf> {
+pub fn unwrapped(folder: &Path, classes: &ClassNames) -> crate::Result<PathBuf> {
     let mut folder = folder.to_owned();
     for _ in 0..MAX_WRAPPERS {
         let found = listing::folders(&folder)?;
