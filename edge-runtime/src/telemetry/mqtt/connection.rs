@@ -136,7 +136,8 @@ impl Publishing {
     }
 
     /// Says so if the name of this run did not come back, because nothing else may arrive then: a broker of MQTT 3.1.1 has no way to
-    /// refuse a message, so it acknowledges what it drops.
+    /// refuse a message, so it acknowledges what it drops. Or the user may write and not read, which cannot be told apart: many
+    /// brokers grant the subscription and then send nothing.
     fn warn_of_dropping(&mut self, publisher: &watch::Receiver<Option<Vec<u8>>>) {
         let is_looked_for = std::mem::take(&mut self.is_to_come_back) && !self.refused.load(Relaxed);
         if !is_looked_for || publisher.borrow().as_deref() == Some(self.identity.run.as_bytes()) {
@@ -144,8 +145,9 @@ impl Publishing {
         }
         let prefix = self.identity.prefix();
         let text = format!(
-            "mqtt: the broker does not give back what is published under {prefix}, so it may drop the records too: brokers \
-             acknowledge what their access list forbids; let this user write and read {prefix}/#"
+            "mqtt: the broker does not give back what is published under {prefix}: either this user may not read there, or the \
+             records are dropped too, since brokers acknowledge what their access list forbids; let this user write and read \
+             {prefix}/#"
         );
         tracing::warn!("{text}");
         self.hub.note(&text);
