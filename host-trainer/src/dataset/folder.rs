@@ -9,7 +9,7 @@ use expression_core::Label;
 use super::copies::EqualFiles;
 use super::labelled::track_of;
 use super::listing::LeftOut;
-use super::{ClassNames, DataSet, Part, Request, Sample, Split, class_names, listing, sample, shuffled};
+use super::{ClassNames, DataSet, Part, Request, SPLIT_SEED, Sample, Split, class_names, listing, sample, shuffled};
 use crate::error::Error;
 
 mod parts;
@@ -37,23 +37,23 @@ struct Pictures {
 ///
 /// With `train/` and `test/`, and `valid/` if there is one, these are the parts: the validation part calibrates. With
 /// `train/` and `valid/` alone the validation part is reported on, and training samples are held out to calibrate. Without
-/// parts every fifth picture of a class is tested on, or every fifth track of faces that a board kept. What is held out to calibrate
-/// has no track, and no file byte by byte, in common with what is trained on. Files that are in the test part too are neither trained
-/// on nor calibrate, and those of the validation part are not trained on.
+/// parts every fifth picture of a class is tested on, or every fifth track of faces that a board kept, the same ones with every seed.
+/// What is held out to calibrate has no track, and no file byte by byte, in common with what is trained on. Files that are in the test
+/// part too are neither trained on nor calibrate, and those of the validation part are not trained on.
 ///
 /// # Errors
 /// Returns [`Error::BadInput`] if the folder is missing or empty or a class folder's name is not understood.
 pub fn load(folder: &Path, classes: &ClassNames, request: Request) -> crate::Result<DataSet> {
     let Pictures { train, valid, test, equal } = read_parts(folder, classes)?;
-    let train = shuffled(train, request.seed);
-    let (mut train, mut calibration, test) = match (valid, test) {
+    let (train, mut calibration, test) = match (valid, test) {
         (Some(valid), Some(test)) => (train, Some(shuffled(valid, request.seed)), test),
         (None, Some(test)) | (Some(test), None) => (train, None, test),
         (None, None) => {
-            let (train, test) = split_by_class(train);
+            let (train, test) = split_by_class(shuffled(train, SPLIT_SEED));
             (train, None, test)
         }
     };
+    let mut train = shuffled(train, request.seed);
     leave_out_copies(folder, &mut train, calibration.as_mut(), &test, &equal)?;
     // If the validation part was a copy of another, training samples are held out instead.
     let (train, calibration) = match calibration.filter(|items| items.len() >= 2) {

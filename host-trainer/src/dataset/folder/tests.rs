@@ -268,6 +268,16 @@ fn faces_of_one_track_are_not_both_trained_on_and_tested_on() {
 }
 
 #[test]
+fn what_one_seed_trains_on_no_other_seed_tests_on() {
+    let folder = set_of(&["happy", "sad"], 20);
+    let of_seed = |seed| load(folder.path(), &ClassNames::Common, Request { seed, ..REQUEST }).unwrap();
+    let names = |samples: &[Sample]| samples.iter().map(|sample| sample.name.clone()).collect::<Vec<_>>();
+    let (one, other) = (of_seed(1), of_seed(2));
+    assert_eq!(names(&one.test), names(&other.test));
+    assert_ne!(names(&one.train), names(&other.train), "the order of training is that of the seed");
+}
+
+#[test]
 fn what_calibrates_is_not_trained_on() {
     // One track has most of the faces; of the other pictures each has a copy.
     let mut paths: Vec<String> = (0..40).map(|number| format!("happy/t_session-1_track-1_{number}.png")).collect();
