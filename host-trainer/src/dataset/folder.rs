@@ -14,8 +14,8 @@ use crate::error::Error;
 
 mod parts;
 
-use parts::{find_parts, part_named, unwrapped};
 pub use parts::{PartFolder, advice};
+use parts::{find_parts, part_named, unwrapped};
 
 /// A picture file and its class.
 pub type Item = (PathBuf, Label);
@@ -166,11 +166,11 @@ pub fn unlabelled(folder: &Path, count: usize, seed: u64) -> crate::Result<Optio
     let classes = ClassNames::Common;
     let found = listing::folders(&unwrapped(folder, &classes)?)?;
     let names: Vec<String> = found.iter().map(|(name, _)| name.clone()).collect();
-    let is_of_set = |(name, path): &(String, PathBuf)| {
-        part_named(name).is_some() || classes.knows(name) || holds_classes(name, path, &classes)
-    };
-    // Numbers are understood together.
-    if found.iter().any(is_of_set) || (!names.is_empty() && classes.labels(&names).is_ok()) {
+    let is_part = |(name, path): &(String, PathBuf)| part_named(name).is_some() || holds_classes(name, path, &classes);
+    // A single one that is known may be that of a person called Joy, and one called unsorted has no label.
+    let is_set = class_names::are_classes(&names)
+        || classes.labels(&names).is_ok_and(|labels| labels.iter().any(Option::is_some));
+    if found.iter().any(is_part) || is_set {
         return Ok(None);
     }
     let (paths, left_out) = listing::pictures_below(folder)?;

@@ -336,12 +336,19 @@ fn pictures_without_labels_are_read_whatever_their_folders_are_called() {
     let flat: Vec<String> = (0..12).map(|number| format!("{number}.png")).collect();
     let flat = set(&flat.iter().map(String::as_str).collect::<Vec<_>>());
     let people = set_of(&["Anna_Ito", "Bo_Berg/2024"], 6);
-    for folder in [&flat, &people] {
+    let (joy, unsorted) = (set_of(&["anna", "joy"], 6), set_of(&["unsorted"], 12));
+    for folder in [&flat, &people, &joy, &unsorted] {
         assert_eq!(read(folder, 100).unwrap().samples.len(), 12);
         assert_eq!(read(folder, 5).unwrap().samples.len(), 5);
     }
     // Of a set the test part is not for everybody.
-    for folders in [&["happy", "sad"][..], &["train/happy", "test/happy"], &["0", "1", "2", "3", "4", "5", "6", "7"]] {
+    for folders in [
+        &["happy", "sad"][..],
+        &["happy", "sad", "bored"],
+        &["happy"],
+        &["train/happy", "test/happy"],
+        &["0", "1", "2", "3", "4", "5", "6", "7"],
+    ] {
         assert!(read(&set_of(folders, 2), 100).is_none(), "{folders:?}");
     }
 }
