@@ -287,7 +287,7 @@ pub fn pictures(folder: &Path, parts: &[PartFolder], classes: &ClassNames) -> cr
         }
         if names.iter().all(|name| class_names::is_of_no_class(name)) {
             let names = names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(" and ");
-            return Error::BadInput(format!("{}: {names} tell no class; {NEEDED}", folder.display()));
+            return Error::BadInput(format!("{}: no class folders, only {names}; {NEEDED}", folder.display()));
         }
         let is_named = |name: &str| reason.starts_with(&format!("unknown class {name:?}"));
         let place = parts.iter().find(|part| part.classes.iter().any(|(name, _)| is_named(name)));

@@ -129,7 +129,10 @@ fn what_is_not_understood_is_refused_with_what_to_write() {
     let told = ["train: no pictures found in class folders (3 files left out: 3 pictures outside", "labels in tables"];
     assert_refused(load(&flat, &ClassNames::Common), &told);
     let yolo = set(&["train/images/a.png", "train/labels/a.txt", "test/images/b.png", "test/labels/b.txt"]);
-    assert_refused(load(&yolo, &ClassNames::Common), &["\"images\" and \"labels\" tell no class", "folder per class"]);
+    assert_refused(
+        load(&yolo, &ClassNames::Common),
+        &["no class folders, only \"images\" and \"labels\"", "folder per class"],
+    );
     let beside = set_of(&["data/train/happy", "data/train/sad", "data/test/happy", "data/test/sad", "scripts/x"], 5);
     let told = format!("give --data folder:{}", beside.path().join("data").display());
     assert_refused(load(&beside, &ClassNames::Common), &["not a class but a set with parts", &told]);
