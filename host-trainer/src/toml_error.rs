@@ -17,8 +17,9 @@ pub fn explained(error: &toml::de::Error, text: &str) -> String {
     let Some(start) = error.span().map(|span| span.start) else { return reason };
     let before = text.get(..start).unwrap_or_default();
     let line = before.matches('\n').count() + 1;
-    if let Some(table) = text.lines().nth(line - 1).and_then(list_of_tables).filter(|_| message.starts_with("invalid "))
-    {
+    // The list is read as the table's first value. If that is a word out of a few, toml counts the keys instead.
+    let is_of_list = message.starts_with("invalid ") || message.starts_with("wanted exactly 1 element");
+    if let Some(table) = text.lines().nth(line - 1).and_then(list_of_tables).filter(|_| is_of_list) {
         return format!(
             "line {line}: [[{table}]] begins a list; write [{table}], or [{table}.NAME] for a table by name"
         );
@@ -61,6 +62,18 @@ mod tests {
         _list: Option<Vec<i64>>,
         _pair: Option<[f64; 2]>,
         _inner: Option<Box<Table>>,
+        _run: Option<Run>,
+    }
+
+    #[derive(Debug, serde::Deserialize)]
+    struct Run {
+        _precision: Precision,
+        _faces: u16,
+    }
+
+    #[derive(Debug, serde::Deserialize)]
+    enum Precision {
+        Auto,
     }
 
     #[test]
@@ -80,6 +93,10 @@ mod tests {
             (
                 "\n[[_inner]]\n_share = 1",
                 "line 2: [[_inner]] begins a list; write [_inner], or [_inner.NAME] for a table by name",
+            ),
+            (
+                "[[_run]]\n_precision = \"Auto\"\n_faces = 3",
+                "line 1: [[_run]] begins a list; write [_run], or [_run.NAME] for a table by name",
             ),
         ] {
             let error = toml::from_str::<Table>(text).unwrap_err();

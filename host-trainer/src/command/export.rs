@@ -4,6 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use expression_engine::bundle::{self, LowLightGain};
+use expression_engine::line::tell;
 use expression_engine::{EngineOptions, files, selftest};
 
 use super::output;
@@ -57,10 +58,10 @@ impl Cmd {
         let describe = |model| graph::describe(model, engine.labels(), (channels, aligned, size), manifest.low_light);
         files::write_bytes(&self.out, &qdq::from_int8(&bundle.read(bundle::INT8)?, describe)?)?;
         if let Some(LowLightGain { below, to }) = manifest.low_light {
-            eprintln!(
+            tell(format_args!(
                 "the bundle brightens faces whose mean is below {below} to the mean {to} before the net, which the file does not: \
                  do so too (docs/exactness.md)"
-            );
+            ));
         }
         crate::error::print(&self.out.display().to_string())
     }

@@ -170,7 +170,7 @@ impl RollOut {
                     if !accept_worse {
                         // Which of many bundles the boards run is not asked: the evidence itself must not be against it.
                         let told = evidence::check(Bundle::open(bundle)?.manifest(), || Ok(None))?;
-                        told.iter().for_each(|line| eprintln!("warning: {line}"));
+                        told.iter().for_each(|line| tell(format_args!("warning: {line}")));
                     }
                     Version::gather(board, binary.as_deref(), bundle, None)
                 };

@@ -83,7 +83,7 @@ impl Cmd {
         // Its error becomes that of this program.
         let said = String::from_utf8_lossy(&output.stderr);
         let (errors, talk): (Vec<&str>, Vec<&str>) = said.lines().partition(|line| line.starts_with("error: "));
-        talk.iter().for_each(|line| eprintln!("{line}"));
+        talk.iter().for_each(tell);
         if output.status.success() {
             return Ok(folder);
         }

@@ -126,8 +126,9 @@ pub(super) fn old_test(source: &Source) -> crate::Result<Part> {
 /// The test part of a data set; of FER+ the validation part.
 fn test_part(source: &Source) -> crate::Result<Part> {
     let split = if matches!(source, Source::FerPlus(_)) { Split::Valid } else { Split::Test };
-    let request = dataset::Request { rendered: OLD_TEST, limit: Some(16), calibration: 2, seed: OLD_TEST_SEED };
-    // Of a rendered set the test part alone is drawn in full.
+    // Of a rendered set the test part alone is drawn in full. Of other sets more is read: sixteen faces could be of one track.
+    let limit = Some(if matches!(source, Source::Rendered(_)) { 16 } else { 1000 });
+    let request = dataset::Request { rendered: OLD_TEST, limit, calibration: 2, seed: OLD_TEST_SEED };
     dataset::part(source, split, request)
 }
 

@@ -8,7 +8,7 @@ use expression_engine::Picture;
 
 use super::class_names::Numbering;
 use super::listing::LeftOut;
-use super::{DataSet, Part, Request, Sample, Split, copies, folder, shuffled, table};
+use super::{DataSet, Part, Request, SPLIT_SEED, Sample, Split, copies, folder, shuffled, table};
 use crate::error::{Context, Error};
 
 /// Name of the data set and where it comes from.
@@ -28,8 +28,9 @@ pub(super) fn split_named(usage: &str) -> Option<Split> {
 }
 
 /// Loads FER2013: the training part for training and calibration, the validation part (`PublicTest`) for test, or the test
-/// part if there is no validation part. A file without the column `Usage` is split by class, a fifth for test. Training pictures
-/// that are in another part too, pixel by pixel, are left out, so that no picture is both trained on and reported on.
+/// part if there is no validation part. A file without the column `Usage` is split by class, a fifth for test, the same one with
+/// every seed. Training pictures that are in another part too, pixel by pixel, are left out, so that no picture is both trained on and
+/// reported on.
 ///
 /// # Errors
 /// Returns [`Error::BadInput`] if the file is missing, a row does not parse, or there is nothing to train or to report on.
@@ -49,7 +50,7 @@ pub fn load(file: &Path, request: Request) -> crate::Result<DataSet> {
         (std::mem::take(&mut parts[0]), std::mem::take(&mut parts[reported]))
     } else {
         let mut seen = [0usize; Label::COUNT];
-        whole = shuffled(whole, request.seed);
+        whole = shuffled(whole, SPLIT_SEED);
         whole.into_iter().partition(|sample| {
             seen[sample.label as usize] += 1;
             seen[sample.label as usize] % 5 != 0
@@ -218,6 +219,9 @@ mod tests {
         assert!(part(&path, Split::Test).unwrap().is_none());
         let set = load(&path, REQUEST).unwrap();
         assert_eq!((set.len(), set.test.len()), (70, 14));
+        let other = load(&path, Request { seed: 2, ..REQUEST }).unwrap();
+        let tested = |set: &DataSet| set.test.iter().map(|sample| sample.name.clone()).collect::<Vec<_>>();
+        assert_eq!(tested(&other), tested(&set), "what another seed trains on is not tested on");
     }
 
     #[test]

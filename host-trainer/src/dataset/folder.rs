@@ -9,13 +9,13 @@ use expression_core::Label;
 use super::copies::EqualFiles;
 use super::labelled::track_of;
 use super::listing::LeftOut;
-use super::{ClassNames, DataSet, Part, Request, Sample, Split, class_names, listing, sample, shuffled};
+use super::{ClassNames, DataSet, Part, Request, SPLIT_SEED, Sample, Split, class_names, listing, sample, shuffled};
 use crate::error::Error;
 
 mod parts;
 
-use parts::{find_parts, part_named, unwrapped};
 pub use parts::{PartFolder, advice};
+use parts::{find_parts, part_named, unwrapped};
 
 /// A picture file and its class.
 pub type Item = (PathBuf, Label);
@@ -37,23 +37,23 @@ struct Pictures {
 ///
 /// With `train/` and `test/`, and `valid/` if there is one, these are the parts: the validation part calibrates. With
 /// `train/` and `valid/` alone the validation part is reported on, and training samples are held out to calibrate. Without
-/// parts every fifth picture of a class is tested on, or every fifth track of faces that a board kept. What is held out to calibrate
-/// has no track, and no file byte by byte, in common with what is trained on. Files that are in the test part too are neither trained
-/// on nor calibrate, and those of the validation part are not trained on.
+/// parts every fifth picture of a class is tested on, or every fifth track of faces that a board kept, the same ones with every seed.
+/// What is held out to calibrate has no track, and no file byte by byte, in common with what is trained on. Files that are in the test
+/// part too are neither trained on nor calibrate, and those of the validation part are not trained on.
 ///
 /// # Errors
 /// Returns [`Error::BadInput`] if the folder is missing or empty or a class folder's name is not understood.
 pub fn load(folder: &Path, classes: &ClassNames, request: Request) -> crate::Result<DataSet> {
     let Pictures { train, valid, test, equal } = read_parts(folder, classes)?;
-    let train = shuffled(train, request.seed);
-    let (mut train, mut calibration, test) = match (valid, test) {
+    let (train, mut calibration, test) = match (valid, test) {
         (Some(valid), Some(test)) => (train, Some(shuffled(valid, request.seed)), test),
         (None, Some(test)) | (Some(test), None) => (train, None, test),
         (None, None) => {
-            let (train, test) = split_by_class(train);
+            let (train, test) = split_by_class(shuffled(train, SPLIT_SEED));
             (train, None, test)
         }
     };
+    let mut train = shuffled(train, request.seed);
     leave_out_copies(folder, &mut train, calibration.as_mut(), &test, &equal)?;
     // If the validation part was a copy of another, training samples are held out instead.
     let (train, calibration) = match calibration.filter(|items| items.len() >= 2) {
@@ -166,11 +166,11 @@ pub fn unlabelled(folder: &Path, count: usize, seed: u64) -> crate::Result<Optio
     let classes = ClassNames::Common;
     let found = listing::folders(&unwrapped(folder, &classes)?)?;
     let names: Vec<String> = found.iter().map(|(name, _)| name.clone()).collect();
-    let is_of_set = |(name, path): &(String, PathBuf)| {
-        part_named(name).is_some() || classes.knows(name) || holds_classes(name, path, &classes)
-    };
-    // Numbers are understood together.
-    if found.iter().any(is_of_set) || (!names.is_empty() && classes.labels(&names).is_ok()) {
+    let is_part = |(name, path): &(String, PathBuf)| part_named(name).is_some() || holds_classes(name, path, &classes);
+    // A single one that is known may be that of a person called Joy, and one called unsorted has no label.
+    let is_set = class_names::are_classes(&names)
+        || classes.labels(&names).is_ok_and(|labels| labels.iter().any(Option::is_some));
+    if found.iter().any(is_part) || is_set {
         return Ok(None);
     }
     let (paths, left_out) = listing::pictures_below(folder)?;
@@ -287,7 +287,7 @@ pub fn pictures(folder: &Path, parts: &[PartFolder], classes: &ClassNames) -> cr
         }
         if names.iter().all(|name| class_names::is_of_no_class(name)) {
             let names = names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(" and ");
-            return Error::BadInput(format!("{}: {names} tell no class; {NEEDED}", folder.display()));
+            return Error::BadInput(format!("{}: no class folders, only {names}; {NEEDED}", folder.display()));
         }
         let is_named = |name: &str| reason.starts_with(&format!("unknown class {name:?}"));
         let place = parts.iter().find(|part| part.classes.iter().any(|(name, _)| is_named(name)));

@@ -126,14 +126,8 @@ pub fn by_subject(samples: &[Sample], count: usize) -> crate::Result<Vec<Fold>> 
 /// stay together.
 ///
 /// # Errors
-/// [`Error::BadInput`] where there are fewer samples than folds.
+/// [`Error::BadInput`] where there are fewer samples than folds, those of a subject counting as one.
 pub fn by_label(samples: &[Sample], count: usize, seed: u64) -> crate::Result<Vec<Fold>> {
-    if samples.len() < count || count < 2 {
-        return Err(Error::BadInput(format!(
-            "{count} folds of {} samples: give 2 folds or more, and more samples",
-            samples.len()
-        )));
-    }
     let mut together: Vec<Vec<usize>> = Vec::new();
     let mut places: HashMap<&str, usize> = HashMap::new();
     for number in shuffled((0..samples.len()).collect(), seed) {
@@ -143,6 +137,12 @@ pub fn by_label(samples: &[Sample], count: usize, seed: u64) -> crate::Result<Ve
             Some(numbers) => numbers.push(number),
             None => together.push(vec![number]),
         }
+    }
+    if together.len() < count || count < 2 {
+        return Err(Error::BadInput(format!(
+            "{count} folds of {} samples or tracks: give 2 folds or more, and more samples of different tracks",
+            together.len()
+        )));
     }
     together.sort_by_key(|numbers| numbers.first().map(|number| samples[*number].label as usize));
     let groups: Vec<Vec<usize>> = deal(together.into_iter(), count).into_iter().map(|group| group.concat()).collect();
@@ -244,7 +244,9 @@ mod tests {
             let error = by_subject(&set.samples[..subjects], 10).unwrap_err().to_string();
             assert!(error.contains(told), "{error}");
         }
-        assert!(by_label(&set.samples, 37, 1).is_err());
+        // No fold would be without a test.
+        let error = by_label(&set.samples, 13, 1).unwrap_err().to_string();
+        assert!(error.contains("13 folds of 12 samples or tracks"), "{error}");
         assert!(set.fold(10, REQUEST).unwrap_err().to_string().contains("there are 1 to 10"));
         set.samples[5].subject = None;
         assert!(by_subject(&set.samples, 3).unwrap_err().to_string().starts_with("5: "));

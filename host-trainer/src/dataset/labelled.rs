@@ -7,7 +7,7 @@ use expression_core::Label;
 
 use super::listing::{self, LeftOut};
 use super::votes::{self, ANSWERS, Counts};
-use super::{DataSet, Part, Request, Sample, Split, sample, shuffled};
+use super::{DataSet, Part, Request, SPLIT_SEED, Sample, Split, sample, shuffled};
 use crate::error::Error;
 
 /// The table of votes.
@@ -17,9 +17,6 @@ pub const TRAINING: &str = "Training";
 
 /// Every fifth track is tested on.
 const MIN_TRACKS: usize = 5;
-/// Decides which tracks are tested on, whatever the seed of the request: a face that one run learns from or rehearses must not be
-/// in the test part of another run or of `evaluate`.
-const SPLIT_SEED: u64 = 1;
 
 const TERMS: &str = "pictures of the user's own, labelled by people; their terms apply";
 

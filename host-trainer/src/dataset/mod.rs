@@ -362,6 +362,10 @@ pub fn collect(source: &Source, protocol: Protocol, request: Request) -> crate::
     Ok(Collection { name: format!("{}, {protocol}", set.name), ..set })
 }
 
+/// Decides what is tested on if a set names no parts, whatever the seed of the request: a face that one run learns from or rehearses
+/// must not be in the test part of another run or of `evaluate`.
+const SPLIT_SEED: u64 = 1;
+
 /// The order in which samples are taken: shuffled by seed, the same on every machine.
 pub(crate) fn shuffled<T>(mut items: Vec<T>, seed: u64) -> Vec<T> {
     use rand::SeedableRng;

@@ -23,8 +23,9 @@ pub fn collect(folder: &Path) -> crate::Result<Collection> {
     } else if let Some(parts) = both(&|part| vec![part.into()]) {
         (parts, Some(Finder::open()?))
     } else {
+        // Its own folders are class folders too, of pictures of whole rooms.
         let advice = "give the folder that holds Train and Val, or Train_Aligned_Faces and Val_Aligned_Faces";
-        let advice = folder::advice(folder, advice);
+        let advice = format!("{advice}; {}", folder::advice(folder, "unpack both parts"));
         return Err(Error::BadInput(format!("{}: a part of SFEW is missing; {advice}", folder.display())));
     };
     let (mut samples, mut skipped, mut ends) = (Vec::new(), Vec::new(), Vec::new());

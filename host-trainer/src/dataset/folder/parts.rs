@@ -185,7 +185,9 @@ pub fn advice(folder: &Path, otherwise: &str) -> String {
     let below = listing::folders(folder).unwrap_or_default();
     let set = std::iter::once(folder).chain(below.iter().map(|(_, path)| path.as_path())).find(|path| is_set(path));
     match set {
-        Some(set) => format!("its class folders are read with --data folder:{}", set.display()),
+        Some(set) => {
+            format!("if its pictures show just a face, its class folders are read with --data folder:{}", set.display())
+        }
         None => otherwise.to_owned(),
     }
 }

@@ -129,7 +129,10 @@ fn what_is_not_understood_is_refused_with_what_to_write() {
     let told = ["train: no pictures found in class folders (3 files left out: 3 pictures outside", "labels in tables"];
     assert_refused(load(&flat, &ClassNames::Common), &told);
     let yolo = set(&["train/images/a.png", "train/labels/a.txt", "test/images/b.png", "test/labels/b.txt"]);
-    assert_refused(load(&yolo, &ClassNames::Common), &["\"images\" and \"labels\" tell no class", "folder per class"]);
+    assert_refused(
+        load(&yolo, &ClassNames::Common),
+        &["no class folders, only \"images\" and \"labels\"", "folder per class"],
+    );
     let beside = set_of(&["data/train/happy", "data/train/sad", "data/test/happy", "data/test/sad", "scripts/x"], 5);
     let told = format!("give --data folder:{}", beside.path().join("data").display());
     assert_refused(load(&beside, &ClassNames::Common), &["not a class but a set with parts", &told]);
@@ -268,6 +271,16 @@ fn faces_of_one_track_are_not_both_trained_on_and_tested_on() {
 }
 
 #[test]
+fn what_one_seed_trains_on_no_other_seed_tests_on() {
+    let folder = set_of(&["happy", "sad"], 20);
+    let of_seed = |seed| load(folder.path(), &ClassNames::Common, Request { seed, ..REQUEST }).unwrap();
+    let names = |samples: &[Sample]| samples.iter().map(|sample| sample.name.clone()).collect::<Vec<_>>();
+    let (one, other) = (of_seed(1), of_seed(2));
+    assert_eq!(names(&one.test), names(&other.test));
+    assert_ne!(names(&one.train), names(&other.train), "the order of training is that of the seed");
+}
+
+#[test]
 fn what_calibrates_is_not_trained_on() {
     // One track has most of the faces; of the other pictures each has a copy.
     let mut paths: Vec<String> = (0..40).map(|number| format!("happy/t_session-1_track-1_{number}.png")).collect();
@@ -326,12 +339,19 @@ fn pictures_without_labels_are_read_whatever_their_folders_are_called() {
     let flat: Vec<String> = (0..12).map(|number| format!("{number}.png")).collect();
     let flat = set(&flat.iter().map(String::as_str).collect::<Vec<_>>());
     let people = set_of(&["Anna_Ito", "Bo_Berg/2024"], 6);
-    for folder in [&flat, &people] {
+    let (joy, unsorted) = (set_of(&["anna", "joy"], 6), set_of(&["unsorted"], 12));
+    for folder in [&flat, &people, &joy, &unsorted] {
         assert_eq!(read(folder, 100).unwrap().samples.len(), 12);
         assert_eq!(read(folder, 5).unwrap().samples.len(), 5);
     }
     // Of a set the test part is not for everybody.
-    for folders in [&["happy", "sad"][..], &["train/happy", "test/happy"], &["0", "1", "2", "3", "4", "5", "6", "7"]] {
+    for folders in [
+        &["happy", "sad"][..],
+        &["happy", "sad", "bored"],
+        &["happy"],
+        &["train/happy", "test/happy"],
+        &["0", "1", "2", "3", "4", "5", "6", "7"],
+    ] {
         assert!(read(&set_of(folders, 2), 100).is_none(), "{folders:?}");
     }
 }

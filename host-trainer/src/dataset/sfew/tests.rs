@@ -60,7 +60,9 @@ fn faces_are_found_in_drawn_pictures_and_those_without_one_are_named() {
 fn missing_parts_and_unknown_classes_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir_all(folder.path().join("Train/Angry")).unwrap();
-    assert_refused(collect(folder.path()), &["a part of SFEW is missing"]);
+    assert_refused(collect(folder.path()), &["a part of SFEW is missing", "Train and Val", "unpack both parts"]);
+    fs::create_dir_all(folder.path().join("Train/Sad")).unwrap();
+    assert_refused(collect(folder.path()), &["Train and Val", "if its pictures show just a face, its class folders"]);
     fs::create_dir_all(folder.path().join("Val/Bored")).unwrap();
     image::GrayImage::new(8, 8).save(folder.path().join("Train/Angry/a.png")).unwrap();
     assert_refused(collect(folder.path()), &["Val: unknown class \"Bored\""]);
