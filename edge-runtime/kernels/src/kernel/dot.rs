@@ -131,7 +131,7 @@ macro_rules! quad {
     };
 }
 
-/// The same of a granule.
+/// The instructions that multiply the quads of a granule.
 macro_rules! granule {
     ($($places:tt)*) => {
         concat!(
@@ -147,7 +147,8 @@ macro_rules! granule {
     };
 }
 
-/// The instructions of a step: they load what [`places`] says, multiply, and leave the pointer at the next granule.
+/// The instructions of a step: they load the registers of bytes, which `places` describes, multiply them, and leave the pointer at the
+/// next granule.
 macro_rules! step {
     (
         $(($a:tt $b:tt $c:tt $d:tt: $first:literal $second:literal $third:literal))*
@@ -169,9 +170,12 @@ macro_rules! step {
     };
 }
 
-/// Implements `Places::tile` for some places. Of each: its number, the registers of its sums, and those of its bytes in three columns.
-/// Then of each register of bytes but the first, v20: its number, a name for its distance from the first, and the place whose first
-/// column it holds. Those behind `shared` are only loaded if places share columns.
+/// Implements `Places::tile` for some places.
+///
+/// - Of each place: its number, the registers of its sums, and those of its bytes in three columns.
+/// - `loads`: of each register of bytes but v20, its number, a name for its distance from v20 in memory, and the place whose first column
+///   it holds.
+/// - `shared`: the same of registers that are only loaded if places share columns.
 macro_rules! places {
     (
         $(($place:literal $a:tt $b:tt $c:tt $d:tt: $first:literal $second:literal $third:literal))*
@@ -179,7 +183,7 @@ macro_rules! places {
         shared $(($shared:literal $shared_distance:ident $shared_at:literal))*
     ) => {
         impl Places<{ [$($place),*].len() }> {
-            /// Each step multiplies 4 quads of `COLUMNS` columns, 1 or 3. If `QUADS` is 3, a single step multiplies 3 quads of one column.
+            /// Each step multiplies 4 quads of `COLUMNS` columns, 1 or 3. If `QUADS` is 3, the only step multiplies 3 quads of one column.
             ///
             /// Inline assembly: the compiler would spill some of the 20 sums.
             ///
@@ -205,10 +209,10 @@ macro_rules! places {
                         unsafe {
                             asm!(
                                 $(concat!("ld1 {{", $a, ".4s, ", $b, ".4s, ", $c, ".4s, ", $d, ".4s}}, [{bias}]"),)*
+                                ".if {quads} == 4",
+                                // Two steps a round. If their number is odd, the first round begins with its second half.
                                 "2:",
                                 "mov {left}, {steps}",
-                                ".if {columns} == 3",
-                                // Two steps a round. If their number is odd, the first round is only half of one.
                                 "tbnz {steps}, #0, 4f",
                                 "3:",
                                 step!(
@@ -217,22 +221,15 @@ macro_rules! places {
                                     shared $(($shared $shared_distance))*
                                 ),
                                 "4:",
-                                ".else",
-                                "3:",
                                 ".endif",
                                 step!(
                                     $(($a $b $c $d: $first $second $third))*
                                     loads $(($load $distance))*
                                     shared $(($shared $shared_distance))*
                                 ),
-                                ".if {columns} == 3",
+                                ".if {quads} == 4",
                                 "subs {left}, {left}, #2",
                                 "b.gt 3b",
-                                ".elseif {quads} == 4",
-                                "subs {left}, {left}, #1",
-                                "b.ne 3b",
-                                ".endif",
-                                ".if {quads} == 4",
                                 "add {at}, {at}, {gap}",
                                 "subs {rows}, {rows}, #1",
                                 "b.ne 2b",
@@ -244,7 +241,7 @@ macro_rules! places {
                                     out($d) sums[$place][3],
                                 )*
                                 out("v20") _, out("v21") _, out("v22") _, out("v23") _, out("v24") _, out("v25") _, out("v26") _,
-                                out("v28") _, out("v29") _, out("v30") _, out("v31") _,
+                                out("v27") _, out("v28") _, out("v29") _, out("v30") _, out("v31") _,
                                 $($distance = in(reg) distance($load_at),)*
                                 $($shared_distance = in(reg) distance($shared_at),)*
                                 bias = in(reg) bias,
