@@ -51,12 +51,12 @@ pub trait Kernel: Send + Sync {
     fn pack(&self, filters: &[i8], channels: usize, granules: usize) -> Vec<u8> {
         interleave(filters, channels, granules)
     }
-    /// Computes a tile.
+    /// Computes a tile, or several where [`Kernel::tiling`] says that they lie in rows.
     ///
     /// # Safety
     /// The processor has the instruction set. The panel is of this kernel and the tile not larger than it allows. The window has at
-    /// least one byte. At each place,
-    /// the window that the reduction runs over can be read, and the panel's channels can be written.
+    /// least one byte. At each place of each tile, the window that the reduction runs over can be read, and the panel's channels can be
+    /// written. Tiles lie in rows if [`Kernel::tiling`] says so of the layer.
     unsafe fn tile(&self, tile: &Tile);
     /// Returns what computes 3x3 convolutions by Winograd's algorithm.
     fn winograd(&self) -> &'static dyn winograd::Arithmetic;
