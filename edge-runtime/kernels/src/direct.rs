@@ -1,8 +1,9 @@
 //! Direct convolution, planned: its places are cut into tiles that a kernel computes.
 
+use std::array::from_fn;
 use std::ops::Range;
 
-use crate::kernel::{Kernel, MAX_PLACES, Tile};
+use crate::kernel::{Kernel, Tile, Tiling};
 use crate::layer::Convolution;
 use crate::map::Layout;
 use crate::pack;
@@ -14,6 +15,8 @@ const BAND: usize = 24 << 10;
 /// A planned convolution.
 pub struct Direct {
     kernel: &'static dyn Kernel,
+    /// Whether its tiles lie in rows; see [`Tiling`].
+    in_rows: bool,
     panels: Vec<Panel>,
     reduction: Reduction,
     /// Output rows and columns.
@@ -37,12 +40,13 @@ impl Direct {
         (input, output): (&Layout, &Layout),
         flip: u8,
     ) -> Direct {
-        let reduction = pack::reduction(layer, input.row(), kernel.granule());
+        let reduction = pack::reduction(layer, input.row(), output.shape.width, kernel);
         let [down, right] = layer.window.stride;
         let (height, width) = (output.shape.height, output.shape.width);
         let rows = (BAND / (input.row() * down).max(1)).max(1);
         Direct {
             kernel,
+            in_rows: kernel.tiling(layer, width) != Tiling::Anywhere,
             panels: pack::panels(layer, &reduction, kernel),
             reduction,
             sides: [height, width],
@@ -65,9 +69,24 @@ impl Direct {
         self.panels.len()
     }
 
-    /// Returns how many places of a tile there are at most.
+    /// Returns how many places its tiles have at most.
     pub fn tile(&self) -> usize {
-        self.kernel.places(self.panels[0].blocks)
+        let most = self.kernel.places(self.panels[0].blocks);
+        if self.in_rows { even(self.sides[1], most).0 } else { most }
+    }
+
+    /// Returns where the tile that has a place begins, if tiles lie in rows, so that no part of a step cuts one; else the place.
+    pub fn cut(&self, place: usize) -> usize {
+        if !self.in_rows {
+            return place;
+        }
+        let column = place % self.sides[1];
+        let (larger, count) = even(self.sides[1], self.kernel.places(self.panels[0].blocks));
+        let within = match column.checked_sub(larger * count) {
+            None => column % larger,
+            Some(column) => column % (larger - 1).max(1),
+        };
+        place - within
     }
 
     /// Returns how many bytes its weights take.
@@ -78,8 +97,8 @@ impl Direct {
     /// Returns the bytes that it reads of a map, and those up to the last that it writes.
     pub fn reach(&self) -> [usize; 2] {
         let last = |steps: [usize; 2]| (self.sides[0] - 1) * steps[0] + (self.sides[1] - 1) * steps[1];
-        let Reduction { rows, steps, stride, .. } = self.reduction;
-        let window = (rows - 1) * stride + steps * self.kernel.granule();
+        let Reduction { rows, stride, .. } = self.reduction;
+        let window = (rows - 1) * stride + self.reduction.granules() * self.kernel.granule();
         [last(self.input) + window, self.first + last(self.output) + self.output[1]]
     }
 
@@ -98,32 +117,49 @@ impl Direct {
         for first in places.clone().step_by(self.band) {
             let count = self.band.min(places.end - first);
             for panel in &self.panels[panels.clone()] {
-                // Even tiles: 9 places are 5 and 4, not 6 and 3.
-                let tiles = count.div_ceil(self.kernel.places(panel.blocks));
                 let mut cursor = Cursor::new(self, (input.1, output.1), first);
                 let mut tile = Tile {
                     input: input.0,
-                    input_at: [0; MAX_PLACES],
+                    input_at: from_fn(|place| place * self.input[1]),
                     output: output.0.wrapping_add(panel.first),
-                    output_at: [0; MAX_PLACES],
+                    output_at: from_fn(|place| place * self.output[1]),
                     places: 0,
+                    count: 1,
                     panel,
                     reduction: self.reduction,
                     zero: self.zero,
                     flip: self.flip,
                 };
-                for index in 0..tiles {
-                    tile.places = (index + 1) * count / tiles - index * count / tiles;
-                    for place in 0..tile.places {
-                        (tile.input_at[place], tile.output_at[place]) = (cursor.input, cursor.output);
-                        cursor.advance();
+                let most = self.kernel.places(panel.blocks);
+                let mut rest = count;
+                while rest > 0 {
+                    if self.in_rows {
+                        (tile.places, tile.count) = even(rest.min(cursor.left), most);
+                        tile.input = input.0.wrapping_add(cursor.input);
+                        tile.output = output.0.wrapping_add(panel.first + cursor.output);
+                        cursor.advance(tile.count * tile.places);
+                    } else {
+                        tile.places = even(rest, most).0;
+                        for place in 0..tile.places {
+                            (tile.input_at[place], tile.output_at[place]) = (cursor.input, cursor.output);
+                            cursor.advance(1);
+                        }
                     }
+                    rest -= tile.count * tile.places;
                     // SAFETY: the caller's: every place lies within the reach.
                     unsafe { self.kernel.tile(&tile) };
                 }
             }
         }
     }
+}
+
+/// Cuts places into even tiles: 9 are 5 and 4, not 6 and 3. Returns how many places the first tiles have, and how many such tiles there
+/// are; the others have one place fewer.
+fn even(places: usize, most: usize) -> (usize, usize) {
+    let tiles = places.div_ceil(most);
+    let larger = places.div_ceil(tiles);
+    (larger, places - tiles * (larger - 1))
 }
 
 /// A place, and where it lies.
@@ -151,11 +187,12 @@ impl Cursor<'_> {
         cursor
     }
 
+    /// Moves on by so many places of the row.
     #[inline(always)]
-    fn advance(&mut self) {
-        self.left -= 1;
-        self.input += self.direct.input[1];
-        self.output += self.direct.output[1];
+    fn advance(&mut self, places: usize) {
+        self.left -= places;
+        self.input += places * self.direct.input[1];
+        self.output += places * self.direct.output[1];
         if self.left == 0 {
             self.row += 1;
             if self.row == self.direct.sides[0] {

@@ -32,15 +32,31 @@ pub const MAX_BOUNDED: f32 = 0.5;
 #[repr(C, align(64))]
 pub struct Line(pub [u8; 64]);
 
-/// What a sum runs over: `rows` runs of `steps` granules.
+/// What a sum runs over: `rows` runs of `steps` steps, each of which multiplies a granule of `columns` columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reduction {
     /// Runs.
     pub rows: usize,
-    /// Granules in a run.
+    /// Steps in a run.
     pub steps: usize,
+    /// Columns of the window in a step; see [`crate::kernel::Tiling`].
+    pub columns: usize,
     /// Bytes in a run that have weights.
     pub run: usize,
     /// Bytes of the input from a run to the next.
     pub stride: usize,
+}
+
+impl Reduction {
+    /// Returns how many granules a run has.
+    pub fn granules(&self) -> usize {
+        self.steps * self.columns
+    }
+
+    /// Returns where the weight of a byte of a run is packed: all columns of a granule of channels, then those of the next granule.
+    pub fn position(&self, byte: usize, granule: usize) -> usize {
+        let channels = self.run / self.columns;
+        let (column, channel) = (byte / channels, byte % channels);
+        (channel / granule * self.columns + column) * granule + channel % granule
+    }
 }

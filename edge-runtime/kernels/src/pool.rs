@@ -51,35 +51,53 @@ fn each_row(
     };
     let line = &mut line[..length];
     for (output, row) in into.chunks_exact_mut(layout.row()).zip(rows) {
+        let places = &mut output[layout.before[1] * channels..][..layout.shape.width * channels];
+        if by_registers(&pool.window, shape, from, row, places, flip) {
+            continue;
+        }
         largest(line, from, span(row, 0, shape.height).map(|row| row * length), 0);
-        for column in 0..layout.shape.width {
-            let place = &mut output[(layout.before[1] + column) * channels..][..channels];
+        for (column, place) in places.chunks_exact_mut(channels).enumerate() {
             let columns = span(column, 1, shape.width);
-            if columns.len() == 3 && largest_of_three(place, &line[columns.start * channels..][..3 * channels], flip) {
-                continue;
-            }
             largest(place, line, columns.map(|column| column * channels), flip);
         }
     }
 }
 
-/// The usual window by registers: each byte becomes the largest of those of three places that follow each other. Does nothing
-/// and returns false if the channels are not whole registers.
+/// A row of the usual window, 3x3 with stride 2, by registers; neighbours share a column. Does nothing and returns false if the window
+/// is another one or the channels are not whole registers.
 #[cfg(target_arch = "aarch64")]
 #[inline(always)]
-fn largest_of_three(into: &mut [u8], from: &[u8], flip: u8) -> bool {
+fn by_registers(window: &Window, shape: Shape, from: &[u8], row: usize, into: &mut [u8], flip: u8) -> bool {
     use std::arch::aarch64::*;
 
-    let channels = into.len();
-    if !channels.is_multiple_of(16) || from.len() != 3 * channels {
+    const LANES: usize = 16;
+    let Shape { channels, height, width } = shape;
+    let places = into.len() / channels;
+    let usual = window.kernel == [3, 3] && window.stride == [2, 2] && window.before == [0, 0];
+    if !usual || !channels.is_multiple_of(LANES) || 2 * row >= height || 2 * places > width + 1 || places == 0 {
         return false;
     }
-    for channel in (0..channels).step_by(16) {
-        // SAFETY: sixteen bytes of each of the three places and of the output; every AArch64 has NEON.
+    // Beyond the map, its last row counts once more, and so does its last column.
+    let rows = [0, 1, 2].map(|inner| &from[(2 * row + inner).min(height - 1) * width * channels..][..width * channels]);
+    // Places whose window ends within the map: all, or all but the last.
+    let whole = places.min((width - 1) / 2);
+    for channel in (0..channels).step_by(LANES) {
+        // SAFETY: sixteen bytes of a column of each row, and of each place; every AArch64 has NEON.
         unsafe {
-            let load = |place: usize| vld1q_u8(from.as_ptr().add(place * channels + channel));
-            let largest = vmaxq_u8(vmaxq_u8(load(0), load(1)), load(2));
-            vst1q_u8(into.as_mut_ptr().add(channel), veorq_u8(largest, vdupq_n_u8(flip)));
+            let column = |at: usize| {
+                let [first, second, third] = rows.map(|row| vld1q_u8(row.as_ptr().add(at)));
+                vmaxq_u8(vmaxq_u8(first, second), third)
+            };
+            let (mut left, mut at, mut place) = (column(channel), channel, into.as_mut_ptr().add(channel));
+            for _ in 0..whole {
+                let (middle, right) = (column(at + channels), column(at + 2 * channels));
+                vst1q_u8(place, veorq_u8(vmaxq_u8(vmaxq_u8(left, middle), right), vdupq_n_u8(flip)));
+                (left, at, place) = (right, at + 2 * channels, place.wrapping_add(channels));
+            }
+            if whole < places {
+                let largest = vmaxq_u8(left, column((width - 1) * channels + channel));
+                vst1q_u8(place, veorq_u8(largest, vdupq_n_u8(flip)));
+            }
         }
     }
     true
@@ -88,7 +106,7 @@ fn largest_of_three(into: &mut [u8], from: &[u8], flip: u8) -> bool {
 /// Other instruction sets: the compiler's own loops do.
 #[cfg(not(target_arch = "aarch64"))]
 #[inline(always)]
-fn largest_of_three(_: &mut [u8], _: &[u8], _: u8) -> bool {
+fn by_registers(_: &Window, _: Shape, _: &[u8], _: usize, _: &mut [u8], _: u8) -> bool {
     false
 }
 

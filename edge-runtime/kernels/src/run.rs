@@ -148,6 +148,7 @@ impl Chain {
             }
             Step::Direct(direct) => {
                 let (places, panels) = ranges(images * direct.places(), direct.panels());
+                let places = direct.cut(places.start)..direct.cut(places.end);
                 // SAFETY: planning has compared reach and maps; parts do not overlap, and a step begins when all parts of the
                 // one before are done.
                 unsafe { direct.compute(input, output, places, panels) };

@@ -27,8 +27,15 @@ fn window() -> impl Strategy<Value = ([usize; 2], [usize; 2])> {
 }
 
 fn convolution(from: usize) -> impl Strategy<Value = Convolution> {
+    convolution_by(from, window())
+}
+
+fn convolution_by(
+    from: usize,
+    window: impl Strategy<Value = ([usize; 2], [usize; 2])>,
+) -> impl Strategy<Value = Convolution> {
     let pairs = || [0..3usize, 0..3];
-    (channels(), window(), pairs(), pairs(), any::<[u8; 2]>(), any::<u64>(), 0..7usize).prop_map(
+    (channels(), window, pairs(), pairs(), any::<[u8; 2]>(), any::<u64>(), 0..7usize).prop_map(
         move |(to, (kernel, stride), before, after, [input_zero, output_zero], seed, kind)| {
             let mut bytes = Bytes(seed);
             let count = to * from * kernel[0] * kernel[1];
@@ -54,13 +61,16 @@ fn convolution(from: usize) -> impl Strategy<Value = Convolution> {
     )
 }
 
-/// A pool each of whose windows covers something.
+/// A pool each of whose windows covers something; as often as not the usual one, 3x3 with stride 2 and no border before the map.
 fn pool() -> impl Strategy<Value = Layer> {
-    ([1..6usize, 1..6], [1..3usize, 1..3], any::<[bool; 4]>()).prop_map(|(kernel, stride, border)| {
-        let side = |axis: usize, place: usize| usize::from(border[place] && kernel[axis] > 1);
-        let window = Window { kernel, stride, before: [side(0, 0), side(1, 1)], after: [side(0, 2), side(1, 3)] };
-        Layer::MaxPool(MaxPool { window })
-    })
+    let usual = any::<[bool; 2]>().prop_map(|[below, right]| ([3, 3], [2, 2], [false, false, below, right]));
+    prop_oneof![usual, ([1..6usize, 1..6], [1..3usize, 1..3], any::<[bool; 4]>())].prop_map(
+        |(kernel, stride, border)| {
+            let side = |axis: usize, place: usize| usize::from(border[place] && kernel[axis] > 1);
+            let window = Window { kernel, stride, before: [side(0, 0), side(1, 1)], after: [side(0, 2), side(1, 3)] };
+            Layer::MaxPool(MaxPool { window })
+        },
+    )
 }
 
 fn layers() -> impl Strategy<Value = (Shape, Vec<Layer>, u64)> {
@@ -73,6 +83,21 @@ fn layers() -> impl Strategy<Value = (Shape, Vec<Layer>, u64)> {
         let layers = [Layer::Convolution(first)].into_iter().chain(pool).chain(second.map(Layer::Convolution));
         (Shape { channels: from, height, width }, layers.collect(), seed)
     })
+}
+
+/// Rows of any length under windows three wide that move by one column. Over one channel, the rows of a window may be stored as
+/// channels; over channels that are whole registers, places that follow each other in a row may share what they read.
+fn long_rows() -> impl Strategy<Value = (Shape, Vec<Layer>, u64)> {
+    let window =
+        prop_oneof![Just(([3, 3], [1, 1])), (1..4usize, 1..3usize).prop_map(|(rows, down)| ([rows, 3], [down, 1]))];
+    let first =
+        prop::sample::select(vec![1, 16, 32, 48, 64]).prop_flat_map(move |from| convolution_by(from, window.clone()));
+    (first, prop::option::of(pool()), 1..7usize, 1..51usize, any::<u64>()).prop_map(
+        |(first, pool, height, width, seed)| {
+            let shape = Shape { channels: first.from, height, width };
+            (shape, [Layer::Convolution(first)].into_iter().chain(pool).collect(), seed)
+        },
+    )
 }
 
 /// Maps of all sorts: noise, and extremes.
@@ -88,28 +113,38 @@ fn map(shape: Shape, seed: u64) -> Vec<u8> {
 
 const ALGORITHMS: [Algorithm; 3] = [Algorithm::Fastest, Algorithm::Direct, Algorithm::Winograd];
 
+fn every_kernel_is_exact(shape: Shape, layers: &[Layer], seed: u64) -> Result<(), TestCaseError> {
+    let fits = Chain::new(shape, layers, kernel::best()).is_ok();
+    prop_assume!(fits);
+    let maps = [map(shape, seed), map(shape, seed.wrapping_add(1)), map(shape, !seed)];
+    let expected = maps.each_ref().map(|map| reference::chain(layers, shape, map));
+    let inputs = maps.each_ref().map(|map| &map[..]);
+    for kernel in kernel::all() {
+        for (algorithm, threads) in ALGORITHMS.into_iter().flat_map(|algorithm| [(algorithm, 1), (algorithm, 3)]) {
+            let chain = Chain::with_algorithm(shape, layers, kernel, algorithm).unwrap();
+            let (threads, mut workspace) = (Threads::new(threads).unwrap(), chain.batch_workspace(threads, 2));
+            let context = format!("{}, {algorithm:?}, {} threads", kernel.name(), threads.count());
+            // Three images, of which the workspace holds two; then one again, for what runs leave behind must not matter.
+            let mut output = vec![0; 3 * chain.output().len()];
+            chain.run_batch(&threads, &mut workspace, &inputs, &mut output);
+            prop_assert!(output == expected.concat(), "{context}, three images");
+            let output = &mut output[..chain.output().len()];
+            chain.run(&threads, &mut workspace, inputs[0], output);
+            prop_assert_eq!(&*output, &expected[0], "{}", context);
+        }
+    }
+    Ok(())
+}
+
 proptest! {
     #[test]
     fn every_kernel_gives_the_integers_of_the_reference((shape, layers, seed) in layers()) {
-        let fits = Chain::new(shape, &layers, kernel::best()).is_ok();
-        prop_assume!(fits);
-        let maps = [map(shape, seed), map(shape, seed.wrapping_add(1)), map(shape, !seed)];
-        let expected = maps.each_ref().map(|map| reference::chain(&layers, shape, map));
-        let inputs = maps.each_ref().map(|map| &map[..]);
-        for kernel in kernel::all() {
-            for (algorithm, threads) in ALGORITHMS.into_iter().flat_map(|algorithm| [(algorithm, 1), (algorithm, 3)]) {
-                let chain = Chain::with_algorithm(shape, &layers, kernel, algorithm).unwrap();
-                let (threads, mut workspace) = (Threads::new(threads).unwrap(), chain.batch_workspace(threads, 2));
-                let context = format!("{}, {algorithm:?}, {} threads", kernel.name(), threads.count());
-                // Three images, of which the workspace holds two; then one again, for what runs leave behind must not matter.
-                let mut output = vec![0; 3 * chain.output().len()];
-                chain.run_batch(&threads, &mut workspace, &inputs, &mut output);
-                prop_assert!(output == expected.concat(), "{context}, three images");
-                let output = &mut output[..chain.output().len()];
-                chain.run(&threads, &mut workspace, inputs[0], output);
-                prop_assert_eq!(&*output, &expected[0], "{}", context);
-            }
-        }
+        every_kernel_is_exact(shape, &layers, seed)?;
+    }
+
+    #[test]
+    fn rows_of_any_length_give_the_integers_of_the_reference((shape, layers, seed) in long_rows()) {
+        every_kernel_is_exact(shape, &layers, seed)?;
     }
 }
 

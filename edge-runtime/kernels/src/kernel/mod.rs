@@ -16,6 +16,7 @@ mod short;
 #[cfg(target_arch = "x86_64")]
 mod vnni;
 
+use crate::layer::Convolution;
 use crate::panel::{Panel, Reduction};
 use crate::winograd;
 
@@ -41,17 +42,21 @@ pub trait Kernel: Send + Sync {
     fn flip(&self) -> u8 {
         0
     }
+    /// Returns where the tiles of a layer lie on a map whose rows have `width` places.
+    fn tiling(&self, _layer: &Convolution, _width: usize) -> Tiling {
+        Tiling::Anywhere
+    }
     /// Returns weights in the order in which [`Kernel::tile`] reads them, from `[channel][granule][byte]`; by default
     /// `[granule][channel][byte]`. Each granule of a channel becomes as many bytes as all others.
     fn pack(&self, filters: &[i8], channels: usize, granules: usize) -> Vec<u8> {
         interleave(filters, channels, granules)
     }
-    /// Computes a tile.
+    /// Computes a tile, or several where [`Kernel::tiling`] says that they lie in rows.
     ///
     /// # Safety
     /// The processor has the instruction set. The panel is of this kernel and the tile not larger than it allows. The window has at
-    /// least one byte. At each place,
-    /// the window that the reduction runs over can be read, and the panel's channels can be written.
+    /// least one byte. At each place of each tile, the window that the reduction runs over can be read, and the panel's channels can be
+    /// written. Tiles lie in rows if [`Kernel::tiling`] says so of the layer.
     unsafe fn tile(&self, tile: &Tile);
     /// Returns what computes 3x3 convolutions by Winograd's algorithm.
     fn winograd(&self) -> &'static dyn winograd::Arithmetic;
@@ -61,18 +66,32 @@ pub trait Kernel: Send + Sync {
     fn max_winograd_weights(&self) -> usize;
 }
 
+/// Where the tiles of a layer lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tiling {
+    /// Anywhere: the end of a row and the beginning of the next may share a tile. [`Kernel::tile`] gets one tile at a time.
+    Anywhere,
+    /// Within a row, place next to place. [`Kernel::tile`] gets several tiles that follow each other.
+    Rows {
+        /// Columns of the window that each step of a sum multiplies. A place shares them with its neighbours.
+        columns: usize,
+    },
+}
+
 /// A tile of a convolution.
 pub struct Tile<'a> {
     /// The map that is read.
     pub input: *const u8,
-    /// Where the window of each place begins in it.
+    /// Where the window of each place begins in it. In a row, the places behind the tile are listed too.
     pub input_at: [usize; MAX_PLACES],
     /// The map that is written.
     pub output: *mut u8,
-    /// Where the panel's channels of each place begin in it.
+    /// Where the panel's channels of each place begin in it. In a row, the places behind the tile are listed too.
     pub output_at: [usize; MAX_PLACES],
     /// How many places there are.
     pub places: usize,
+    /// How many tiles there are. In a row, each begins where the one before ends; else there is one.
+    pub count: usize,
     /// Weights and what belongs to them.
     pub panel: &'a Panel,
     /// What each sum runs over.

@@ -79,7 +79,7 @@ unsafe fn count<const PLACES: usize>(tile: &Tile) {
             }
         });
         // SAFETY: the caller's.
-        unsafe { Requantized::new(tile, block).write_all(&sums) };
+        unsafe { Requantized::new(tile, block).write_all((tile.output, &tile.output_at), &sums) };
         weights = weights.wrapping_add(BLOCK * LENGTH);
     }
 }
