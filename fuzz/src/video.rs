@@ -43,7 +43,12 @@ fn frames(framing: impl Framing, bytes: &[u8], piece: usize) -> (Vec<String>, u6
             }
             Ok(Got::Waiting) => {}
             Ok(Got::End) => return (seen, reader.skipped, String::new()),
-            Err(fault) => return (seen, reader.skipped, fault.to_string()),
+            Err(fault) => {
+                // What came instead is shown as far as it has arrived.
+                let told = fault.to_string();
+                let told = told.split_once(", but with ").map_or(told.as_str(), |(told, _)| told).to_owned();
+                return (seen, reader.skipped, told);
+            }
         }
     }
     panic!("the stream does not end");

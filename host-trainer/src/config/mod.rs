@@ -404,6 +404,11 @@ impl Config {
             self.stage_two.teacher_views == 0 || self.stage_two.teacher > 0.0,
             "stage_two.teacher_views: without a teacher, 0",
         )?;
+        let jitter = self.stage_two.view_jitter;
+        require(
+            jitter == 0.0 || ((0.0..=1.0).contains(&jitter) && self.stage_two.teacher_views > 0),
+            "stage_two.view_jitter: a share, 0 to 1, of views that a teacher answers (teacher_views)",
+        )?;
         self.adapt.as_ref().map_or(Ok(()), Adapt::check)
     }
 
@@ -435,7 +440,6 @@ impl Config {
             ("stage_two.prior", two.prior, 0.0, 1.0),
             ("stage_two.teacher", two.teacher, 0.0, 1.0),
             ("stage_two.teacher_views", two.teacher_views as f64, 0.0, MAX_VIEWS),
-            ("stage_two.view_jitter", two.view_jitter, 0.0, 1.0),
             ("augment.rotation", augment.rotation, 0.0, 180.0),
             ("augment.scale", augment.scale, 0.0, 0.9),
             ("augment.shift", augment.shift, 0.0, 1.0),
@@ -506,6 +510,7 @@ mod tests {
             ("\"per-channel\"", "\"per-row\""),
             ("\"distribution\"", "\"votes\""),
             ("teacher_views = 0", "teacher_views = 1"),
+            ("teacher_views = 0", "teacher_views = 0\nview_jitter = 0.1"),
         ] {
             assert!(smoke.contains(good));
             let error = Config::parse(&smoke.replace(good, bad)).unwrap_err();

@@ -88,7 +88,8 @@ struct Publishing {
     introduced: bool,
     /// Whether it was said that the broker refuses subscriptions.
     refused: Arc<AtomicBool>,
-    /// Whether the name of this run was published on this connection, and it was not looked yet whether it came back.
+    /// Whether the name of this run was published, and it was not looked yet whether it came back: on a later connection, if the first
+    /// one breaks at once.
     is_to_come_back: bool,
 }
 
@@ -269,7 +270,7 @@ impl Publishing {
             session.client.subscribe(&topics.pause, QoS::AtLeastOnce).await?;
         }
         let _ = timeout(SETTLING, publisher.wait_for(Option::is_some)).await;
-        self.is_to_come_back = introduces;
+        self.is_to_come_back |= introduces;
         if let Some(prefix) = &self.options.discovery {
             let page = self.page.as_deref();
             let announced =
@@ -286,6 +287,7 @@ impl Publishing {
             // The same name may come again after it was answered, so what counts is that something came.
             if std::mem::take(&mut is_first_look) || publisher.has_changed().unwrap_or(false) {
                 let heard = publisher.borrow_and_update().clone();
+                self.is_to_come_back &= heard.as_deref() != Some(self.identity.run.as_bytes());
                 let is_earlier = |run: &Vec<u8>| *run != self.identity.run.as_bytes() && !self.identity.yields_to(run);
                 if heard.as_ref().is_some_and(is_earlier) {
                     session.retained(&topics.run, self.identity.run.clone()).await?;
