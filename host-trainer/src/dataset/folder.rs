@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use expression_core::Label;
 
 use super::copies::EqualFiles;
-use super::labelled::track_of;
 use super::listing::LeftOut;
-use super::{ClassNames, DataSet, Part, Request, SPLIT_SEED, Sample, Split, class_names, listing, sample, shuffled};
+use super::{
+    ClassNames, DataSet, Part, Request, SPLIT_SEED, Sample, Split, class_names, listing, sample, shuffled, track,
+};
 use crate::error::Error;
 
 mod parts;
@@ -63,7 +64,7 @@ pub fn load(folder: &Path, classes: &ClassNames, request: Request) -> crate::Res
         }
         None => {
             train.truncate(request.limit.unwrap_or(usize::MAX));
-            let alike = |path: &Path| track_of(&listing::name(path)).or_else(|| equal.key(path).map(str::to_owned));
+            let alike = |path: &Path| track::of(&listing::name(path)).or_else(|| equal.key(path).map(str::to_owned));
             request.hold_out(train, |(path, _)| alike(path))
         }
     };
@@ -201,7 +202,7 @@ fn samples(folder: &Path, items: &[Item]) -> (Vec<Sample>, Vec<String>) {
         |(path, _)| path.clone(),
         |(_, label), path, picture| {
             let name = name_of(folder, path);
-            let track = track_of(&name);
+            let track = track::of(&name);
             Ok(Sample::labelled(name, track, picture, *label))
         },
     )
@@ -220,7 +221,7 @@ fn split_by_class(items: Vec<Item>) -> (Vec<Item>, Vec<Item>) {
         seen[label as usize] % 5 != 0
     };
     let mut tracks: HashMap<String, bool> = HashMap::new();
-    items.into_iter().partition(|(path, label)| match track_of(&listing::name(path)) {
+    items.into_iter().partition(|(path, label)| match track::of(&listing::name(path)) {
         // Counted over all classes: a track may have faces of several.
         Some(track) => {
             let number = tracks.len() + 1;

@@ -7,7 +7,7 @@ use expression_core::Label;
 
 use super::listing::{self, LeftOut};
 use super::votes::{self, ANSWERS, Counts};
-use super::{DataSet, Part, Request, SPLIT_SEED, Sample, Split, sample, shuffled};
+use super::{DataSet, Part, Request, SPLIT_SEED, Sample, Split, sample, shuffled, track};
 use crate::error::Error;
 
 /// The table of votes.
@@ -83,16 +83,6 @@ fn title(folder: &Path) -> String {
     format!("labelled {}", listing::folder_name(folder))
 }
 
-/// The track that a face belongs to, by the name that `edge-runtime log faces` gives its file
-/// (`..._session-S_track-T_...`); `None` for other names.
-pub fn track_of(name: &str) -> Option<String> {
-    let file = name.rsplit('/').next().unwrap_or(name);
-    let start = file.find("_session-")? + 1;
-    let end = start + file[start..].find("_track-")? + "_track-".len();
-    let digits = file[end..].bytes().take_while(u8::is_ascii_digit).count();
-    (digits > 0).then(|| file[start..end + digits].to_owned())
-}
-
 /// Training, calibration and test: every fifth track for test, as many as wanted of the others for calibration.
 fn by_track(rows: Vec<Row>, request: Request) -> [Vec<Row>; 3] {
     let held_out = request.held_out(rows.len());
@@ -112,7 +102,7 @@ fn by_track(rows: Vec<Row>, request: Request) -> [Vec<Row>; 3] {
 /// Refuses faces of so few tracks that a part is empty: more pictures of the same tracks would not help.
 fn enough_tracks(folder: &Path, parts: &[Vec<Row>; 3]) -> crate::Result<()> {
     let rows: Vec<&Row> = parts.iter().flatten().collect();
-    let tracks: BTreeSet<String> = rows.iter().filter_map(|row| track_of(&row.name)).collect();
+    let tracks: BTreeSet<String> = rows.iter().filter_map(|row| track::of(&row.name)).collect();
     if parts.iter().all(|part| !part.is_empty()) || tracks.is_empty() || tracks.len() == rows.len() {
         return Ok(());
     }
@@ -141,7 +131,7 @@ fn held_out(rows: Vec<Row>, request: Request) -> [Vec<Row>; 2] {
 fn tracks(rows: Vec<Row>, seed: u64) -> Vec<Vec<Row>> {
     let mut tracks: BTreeMap<String, Vec<Row>> = BTreeMap::new();
     for row in rows {
-        tracks.entry(track_of(&row.name).unwrap_or_else(|| row.name.clone())).or_default().push(row);
+        tracks.entry(track::of(&row.name).unwrap_or_else(|| row.name.clone())).or_default().push(row);
     }
     let mut tracks = shuffled(tracks.into_values().collect(), seed);
     tracks.sort_by_key(|rows: &Vec<Row>| rows.first().map(|row| row.label as usize));
@@ -226,7 +216,7 @@ fn read(folder: &Path, rows: &[Row]) -> (Vec<Sample>, Vec<String>) {
     let path = |row: &Row| -> PathBuf { folder.join(&row.name) };
     sample::read_all(rows, path, |row, _, picture| {
         let Row { name, distribution, label, majority, .. } = row;
-        let subject = track_of(name);
+        let subject = track::of(name);
         Ok(Sample {
             name: name.clone(),
             subject,
@@ -260,16 +250,6 @@ mod tests {
         assert!(judge(counts(&[(0, 1), (9, 1)])).is_some());
     }
 
-    #[test]
-    fn the_track_is_in_the_name_of_a_kept_face() {
-        let name = "2026-11-25T10-00-00.000000Z_session-3_track-17_happiness_912.png";
-        assert_eq!(track_of(name).as_deref(), Some("session-3_track-17"));
-        assert_eq!(track_of(&format!("happiness/{name}")).as_deref(), Some("session-3_track-17"));
-        for other in ["a.png", "x_session-3.png", "x_session-3_track-.png"] {
-            assert_eq!(track_of(other), None, "{other}");
-        }
-    }
-
     fn row(name: String, label: Label) -> Row {
         Row { split: Split::Train, name, distribution: [0.125; Label::COUNT], label, majority: true }
     }
@@ -285,9 +265,9 @@ mod tests {
         let parts = by_track(rows(), request);
         assert_eq!(parts.iter().map(Vec::len).sum::<usize>(), 60);
         assert!(parts.iter().all(|part| part.len() >= 9), "{:?}", parts.each_ref().map(Vec::len));
-        let tracks = parts
-            .each_ref()
-            .map(|part| part.iter().map(|row| track_of(&row.name).unwrap()).collect::<std::collections::BTreeSet<_>>());
+        let tracks = parts.each_ref().map(|part| {
+            part.iter().map(|row| track::of(&row.name).unwrap()).collect::<std::collections::BTreeSet<_>>()
+        });
         assert!(tracks[0].is_disjoint(&tracks[1]) && tracks[0].is_disjoint(&tracks[2]));
         assert!(tracks[1].is_disjoint(&tracks[2]));
 

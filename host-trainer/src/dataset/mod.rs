@@ -23,6 +23,7 @@ pub mod sample;
 pub mod sfew;
 mod table;
 pub mod tfd;
+pub mod track;
 pub mod votes;
 mod whole;
 

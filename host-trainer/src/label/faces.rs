@@ -7,8 +7,8 @@ use expression_core::Label;
 use expression_engine::{Picture, files};
 use rayon::prelude::*;
 
-use crate::dataset::labelled::track_of;
 use crate::dataset::listing;
+use crate::dataset::track;
 use crate::error::{Context, Error};
 
 /// The table that `edge-runtime log faces` writes beside the pictures.
@@ -72,7 +72,7 @@ impl Faces {
         names.sort_by_cached_key(|name| (logged.get(name).map_or(usize::MAX, |(place, _)| *place), name.clone()));
         let faces = names.into_iter().map(|name| Face {
             id: id_of(&name),
-            track: track_of(&name),
+            track: track::of(&name),
             logged: logged.get(&name).map(|(_, scores)| scores.clone()).unwrap_or_default(),
             duplicates: 0,
             name,
