@@ -198,7 +198,7 @@ fn is_installed(program: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
     use super::super::{Next, Source};
     use super::*;
@@ -276,23 +276,23 @@ mod tests {
                 return;
             }
         };
-        let mut frame = Frame::default();
-        let reason = loop {
-            match source.next(&mut frame).unwrap() {
-                Next::Lost { reason } => break reason,
-                other => assert_eq!(other, Next::Waiting),
+        // How it ends, which must not take for ever.
+        let told = |source: &mut Live| {
+            let (mut frame, begun) = (Frame::default(), Instant::now());
+            while begun.elapsed() < Duration::from_secs(60) {
+                match source.next(&mut frame) {
+                    Ok(Next::Lost { reason }) => return reason,
+                    Ok(other) => assert_eq!(other, Next::Waiting),
+                    Err(error) => return error.to_string(),
+                }
             }
+            panic!("it is waited for without end");
         };
+        let reason = told(&mut source);
         assert!(reason.starts_with("rtsp://") && reason.ends_with("gave no frame for 100.0ms"), "{reason}");
         assert!(!reason.contains("secret"), "{reason}");
         drop(source);
-        let mut source = open(&address, &CameraOptions { fail_without_frame: true, ..options }).unwrap();
-        let error = loop {
-            match source.next(&mut frame) {
-                Ok(next) => assert_eq!(next, Next::Waiting),
-                Err(error) => break error.to_string(),
-            }
-        };
+        let error = told(&mut open(&address, &CameraOptions { fail_without_frame: true, ..options }).unwrap());
         assert!(
             error.starts_with("cannot open rtsp://") && error.ends_with(": it gave no frame for 100.0ms"),
             "{error}"
