@@ -127,6 +127,12 @@ impl Adoption {
         Some(Adoption { from, own: (name("adapted_own"), part("own")?), old: (name("adapted_old"), part("old")?) })
     }
 
+    /// Removes the evidence from a manifest whose bundle answers otherwise than the one that was measured.
+    pub fn remove(manifest: &mut Manifest) {
+        manifest.metrics.retain(|key, _| !is_evidence(key));
+        manifest.provenance.retain(|key, _| !is_evidence(key));
+    }
+
     /// The lines for people.
     pub fn table(&self) -> String {
         let line = |(name, comparison): &(String, Comparison)| {
@@ -138,6 +144,11 @@ impl Adoption {
         };
         format!("adapted, compared with the bundle it started from\n{}{}{verdict}", line(&self.own), line(&self.old))
     }
+}
+
+/// Whether a key of a manifest's `metrics` or `provenance` belongs to the evidence.
+pub fn is_evidence(key: &str) -> bool {
+    key == FROM || key.starts_with("adapted_own") || key.starts_with("adapted_old")
 }
 
 fn key_of(what: &str, key: &str) -> String {

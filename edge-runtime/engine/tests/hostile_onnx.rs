@@ -218,6 +218,20 @@ fn what_is_of_the_wrong_kind_or_missing_is_refused() {
                 }
             }),
         ),
+        (
+            "output channel 1: weights, bias and scales allow numbers beyond 32 bits",
+            Box::new(|graph| {
+                let scales = [0.0625f32, 6.7e7, 0.0625];
+                graph.initializer[3].raw_data = scales.iter().flat_map(|scale| scale.to_le_bytes()).collect();
+            }),
+        ),
+        (
+            "output channel 2: weights, bias and scales",
+            Box::new(|graph| {
+                let biases = [5, 5, i32::MIN];
+                graph.initializer[7].raw_data = biases.iter().flat_map(|bias| bias.to_le_bytes()).collect();
+            }),
+        ),
         ("a scale of 0e0", scale(0.0)),
         ("a scale of NaN", scale(f32::NAN)),
         ("a scale of inf", scale(f32::INFINITY)),

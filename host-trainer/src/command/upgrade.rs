@@ -12,7 +12,8 @@ use crate::export::{self, Upgrade};
 /// right first. The bundle is replaced only if its self-test passes on this machine.
 ///
 /// --low-light changes what the net sees of dark faces, so the figures in the manifest and the model card are no longer those of
-/// the bundle: measure it again with `evaluate` and `robustness`. The model card says so.
+/// the bundle: measure it again with `evaluate` and `robustness`. The model card says so. The evidence of an adapted bundle,
+/// which `deploy` reads, is removed.
 #[derive(clap::Args)]
 pub struct Cmd {
     /// Folder of the bundle.

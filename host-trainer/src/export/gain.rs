@@ -6,12 +6,14 @@ use std::path::Path;
 use expression_engine::bundle::{self, LowLightGain, Manifest};
 use expression_engine::{Engine, EngineOptions, files, selftest};
 
+use crate::adoption::{self, Adoption};
 use crate::error::{Error, ensure};
 use crate::export::{self, Upgrade};
 
 /// Adds a low-light gain to the bundle in `folder`, or changes the one that it has.
 ///
-/// The manifest gets the key `low_light` and the format that it needs; its text stays otherwise. The model card tells of the gain.
+/// The manifest gets the key `low_light` and the format that it needs; its text stays otherwise. The model card tells of the gain,
+/// and the evidence of an adapted bundle is removed, since it is about the bundle without the gain.
 /// The self-test keeps its faces, gets dark ones besides, and expects the scores that stock tract gives them. The bundle is
 /// replaced whole, and only if our kernels give the same. One that has this gain already stays as it is, with its signature.
 ///
@@ -25,6 +27,7 @@ pub fn set(folder: &Path, gain: LowLightGain) -> crate::Result<Upgrade> {
     }
     let had = manifest.low_light.replace(gain);
     manifest.format = Manifest::format_for(manifest.low_light);
+    Adoption::remove(&mut manifest);
     let old = bundle.read(bundle::SELFTEST)?;
     let mut faces: Vec<_> = selftest::vectors(&bundle)?.into_iter().map(|vector| vector.face).collect();
     if had.is_none() {
@@ -75,7 +78,7 @@ fn card(text: &str, before: Option<LowLightGain>, gain: LowLightGain) -> String 
     text
 }
 
-/// The text of a manifest with the format and gain of `manifest`.
+/// The text of a manifest with the format and gain of `manifest`, and without the evidence.
 fn edited(text: &str, manifest: &Manifest) -> String {
     let mut lines = Vec::new();
     let mut in_gain = false;
@@ -84,7 +87,8 @@ fn edited(text: &str, manifest: &Manifest) -> String {
         if trimmed.starts_with('[') {
             in_gain = trimmed == "[low_light]";
         }
-        if in_gain {
+        let key = trimmed.split(['=', ' ']).next().unwrap_or_default();
+        if in_gain || adoption::is_evidence(key) {
             continue;
         }
         let is_format = lines.iter().all(|line: &String| !line.starts_with('[')) && trimmed.starts_with("format");
@@ -180,6 +184,24 @@ mod tests {
         assert_eq!(set(&bundle, LowLightGain { below: 70, to: 100 }).unwrap(), Upgrade::UpToDate);
         assert_eq!(fs::read(bundle.join(bundle::MANIFEST)).unwrap(), before);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
+    }
+
+    #[test]
+    fn evidence_of_the_bundle_without_the_gain_is_removed() {
+        let folder = shipped();
+        let bundle = folder.path().join("bundle");
+        let path = bundle.join(bundle::MANIFEST);
+        let before = Bundle::open(&bundle).unwrap().manifest().clone();
+        let comparison = crate::evaluate::Comparison { samples: 10, both: 5, gained: 4, lost: 0 };
+        let adoption = Adoption { from: "abc".into(), own: ("room".into(), comparison), old: ("old".into(), comparison) };
+        let mut manifest = before.clone();
+        manifest.metrics.extend(adoption.metrics());
+        manifest.provenance.extend(adoption.provenance());
+        fs::write(&path, toml::to_string(&manifest).unwrap()).unwrap();
+        assert_eq!(Adoption::of_manifest(Bundle::open(&bundle).unwrap().manifest()), Some(adoption));
+        set(&bundle, LowLightGain { below: 70, to: 100 }).unwrap();
+        let after = Bundle::open(&bundle).unwrap().manifest().clone();
+        assert_eq!((after.metrics, after.provenance), (before.metrics, before.provenance));
     }
 
     #[test]

@@ -30,6 +30,17 @@ pub fn integers(tensor: &TensorProto) -> Vec<i64> {
     values.iter().map(|bytes| i64::from_le_bytes(*bytes)).collect()
 }
 
+/// Returns the values of an i8 constant.
+pub fn bytes(tensor: &TensorProto) -> Vec<i8> {
+    tensor.raw_data.iter().map(|byte| byte.cast_signed()).collect()
+}
+
+/// Returns the values of an i32 constant.
+pub fn words(tensor: &TensorProto) -> Vec<i32> {
+    let (values, _) = tensor.raw_data.as_chunks();
+    values.iter().map(|bytes| i32::from_le_bytes(*bytes)).collect()
+}
+
 /// Returns the values of an f32 constant.
 pub fn floats(tensor: &TensorProto) -> Vec<f32> {
     let (values, _) = tensor.raw_data.as_chunks();

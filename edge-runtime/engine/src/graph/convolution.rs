@@ -1,10 +1,15 @@
 //! The rules of convolutions, pools and dequantization.
 
 use super::attributes::Attributes;
+use super::constant::{bytes, floats, words};
 use super::layout::axis;
 use super::operator::Operator;
 use super::window::Window;
 use super::{Kind, MAX_COLUMNS, Value, require, within};
+
+/// The largest sum of a quantized convolution, and the largest of its outputs before it is clamped to a byte. tract adds zero points
+/// and moves the inputs by 128, so twice as much must fit into 32 bits.
+const MAX_SUM: i64 = 1 << 30;
 
 impl Operator<'_> {
     /// Returns a convolution's output. Its map and weights are inputs number `map` and `weights`.
@@ -61,7 +66,27 @@ impl Operator<'_> {
             bias.is_one_of(&[Kind::Int32])?;
             require(bias.shape == [to], || format!("biases of shape {:?}", bias.shape))?;
         }
+        self.bounded(to)?;
         Ok(value)
+    }
+
+    /// Checks that no input leads to a sum or an output beyond [`MAX_SUM`], by weights, biases and scales of each of `to` channels.
+    fn bounded(&self, to: usize) -> Result<(), String> {
+        let scales = |input| -> Result<Vec<f32>, String> { Ok(floats(self.constant(input, "scales")?.1)) };
+        let (input, weight, output) = (scales(1)?, scales(4)?, scales(6)?);
+        let zeros = bytes(self.constant(5, "zero points")?.1);
+        let filters = bytes(self.constant(3, "weights")?.1);
+        let biases = if self.inputs.len() == 9 { words(self.constant(8, "biases")?.1) } else { vec![0; to] };
+        for (channel, (filter, bias)) in filters.chunks(filters.len().div_ceil(to).max(1)).zip(biases).enumerate() {
+            let zero = i64::from(zeros[channel % zeros.len()]);
+            let sizes = filter.iter().map(|weight| (i64::from(*weight) - zero).abs());
+            let sum = 255 * sizes.sum::<i64>() + i64::from(bias).abs();
+            let scale = f64::from(input[0]) * f64::from(weight[channel % weight.len()]) / f64::from(output[0]);
+            require(sum <= MAX_SUM && sum as f64 * scale <= MAX_SUM as f64, || {
+                format!("output channel {channel}: weights, bias and scales allow numbers beyond 32 bits")
+            })?;
+        }
+        Ok(())
     }
 
     pub fn max_pool(&mut self, attributes: &Attributes) -> Result<Value, String> {
