@@ -1,5 +1,5 @@
-//! Times each layer of our nets by direct convolution and by Winograd's algorithm, in turns, and whole nets by both and by the
-//! rule that chooses. Prints medians and their ratios.
+//! Times each layer of our nets by direct convolution and by Winograd's algorithm, with stored weights and with weights that are
+//! transformed in each run, in turns, and whole nets by these and by the rule that chooses. Prints medians and their ratios.
 //!
 //! `cargo run -p expression-kernels --example winograd -- [KERNEL] [THREADS] [IMAGES]`
 //!
@@ -11,6 +11,10 @@ use std::time::Instant;
 
 use expression_kernels::{Algorithm, Chain, Kernel, Layer, Threads, Workspace, kernel};
 use nets::Net;
+
+/// What is compared.
+const ALGORITHMS: [Algorithm; 4] =
+    [Algorithm::Direct, Algorithm::Winograd, Algorithm::FreshWinograd, Algorithm::Fastest];
 
 /// Seconds that each comparison takes.
 const SECONDS: f64 = 1.0;
@@ -27,7 +31,7 @@ fn main() {
     let (threads, images) = (number(1), number(2));
     let threads = Threads::new(threads).expect("threads");
     println!("{}, {} threads, {images} images", kernel.name(), threads.count());
-    println!("net      channels  side   MMAC direct us  winograd us, ratio, chosen");
+    println!("net      channels  side   MMAC direct us  winograd us, ratio  fresh us, ratio, chosen");
     for net in nets::all() {
         compare_layers(&net, kernel);
         compare(&net, kernel, &threads, images);
@@ -36,13 +40,12 @@ fn main() {
 
 fn compare(net: &Net, kernel: &'static dyn Kernel, threads: &Threads, images: usize) {
     let Net { name, shape, layers } = net;
-    let algorithms = [Algorithm::Direct, Algorithm::Winograd, Algorithm::Fastest];
-    let chains = algorithms.map(|algorithm| Chain::with_algorithm(*shape, layers, kernel, algorithm).expect("a net"));
+    let chains = ALGORITHMS.map(|algorithm| Chain::with_algorithm(*shape, layers, kernel, algorithm).expect("a net"));
     let inputs: Vec<Vec<u8>> = (0..images).map(|image| nets::noise(shape.len(), image as u32)).collect();
     let inputs: Vec<&[u8]> = inputs.iter().map(|input| &input[..]).collect();
     let mut output = vec![0; images * chains[0].output().len()];
     let mut spaces = chains.each_ref().map(|chain| chain.batch_workspace(threads.count(), images));
-    let mut times = [const { Vec::<f64>::new() }; 3];
+    let mut times = [const { Vec::<f64>::new() }; 4];
     let mut time = |chain: &Chain, workspace: &mut Workspace| {
         let start = Instant::now();
         chain.run_batch(threads, workspace, &inputs, &mut output);
@@ -56,25 +59,25 @@ fn compare(net: &Net, kernel: &'static dyn Kernel, threads: &Threads, images: us
             times[index].extend((0..5).map(|_| time(chain, &mut spaces[index])));
         }
     }
-    let [direct, winograd, fastest] = times.map(|times| median(times) / images as f64);
+    let [direct, winograd, fresh, fastest] = times.map(|times| median(times) / images as f64);
     println!(
-        "{name:8} direct {direct:.1} us, winograd {winograd:.1} us ({:.2}), chosen {fastest:.1} us ({:.2}); weights: direct \
-         {} KiB, chosen {} KiB; workspace {} KiB",
+        "{name:8} direct {direct:.1} us, winograd {winograd:.1} us ({:.2}), fresh {fresh:.1} us ({:.2}), chosen {fastest:.1} us \
+         ({:.2}); weights: direct {} KiB, chosen {} KiB; workspace {} KiB",
         winograd / direct,
+        fresh / direct,
         fastest / direct,
         chains[0].weight_bytes() >> 10,
-        chains[2].weight_bytes() >> 10,
-        spaces[2].bytes() >> 10,
+        chains[3].weight_bytes() >> 10,
+        spaces[3].bytes() >> 10,
     );
 }
 
 fn compare_layers(net: &Net, kernel: &'static dyn Kernel) {
     let Net { name, shape, layers } = net;
-    let algorithms = [Algorithm::Direct, Algorithm::Winograd, Algorithm::Fastest];
-    let chains = algorithms.map(|algorithm| Chain::with_algorithm(*shape, layers, kernel, algorithm).expect("a net"));
+    let chains = ALGORITHMS.map(|algorithm| Chain::with_algorithm(*shape, layers, kernel, algorithm).expect("a net"));
     let mut spaces = chains.each_ref().map(|chain| chain.workspace(1));
     let input = nets::noise(shape.len(), 1);
-    let mut times = [0, 1].map(|_| vec![Vec::<f64>::new(); layers.len()]);
+    let mut times = [0; 3].map(|_| vec![Vec::<f64>::new(); layers.len()]);
     let start = Instant::now();
     while start.elapsed().as_secs_f64() < SECONDS {
         for (index, times) in times.iter_mut().enumerate() {
@@ -84,7 +87,7 @@ fn compare_layers(net: &Net, kernel: &'static dyn Kernel) {
             }
         }
     }
-    let [direct, winograd] = times.map(|times| times.into_iter().map(median).collect::<Vec<f64>>());
+    let [direct, winograd, fresh] = times.map(|times| times.into_iter().map(median).collect::<Vec<f64>>());
     for (index, layer) in layers.iter().enumerate() {
         let Layer::Convolution(layer) = layer else {
             println!("{name:8} pool {:29.1}", direct[index]);
@@ -92,11 +95,18 @@ fn compare_layers(net: &Net, kernel: &'static dyn Kernel) {
         };
         let of = chains[0].shape(index);
         let count = (layer.weight.len() * of.height * of.width) as f64 / 1e6;
-        let ratio = winograd[index] / direct[index];
-        let chosen = if chains[2].by_winograd()[index] { "winograd" } else { "direct" };
+        let ratio = |times: &[f64]| times[index] / direct[index];
         println!(
-            "{name:8} {:4} {:4} {:4} {count:6.1} {:9.1} {:9.1} {ratio:.2} {chosen}",
-            layer.from, layer.to, of.height, direct[index], winograd[index]
+            "{name:8} {:4} {:4} {:4} {count:6.1} {:9.1} {:9.1} {:.2} {:9.1} {:.2} {:?}",
+            layer.from,
+            layer.to,
+            of.height,
+            direct[index],
+            winograd[index],
+            ratio(&winograd),
+            fresh[index],
+            ratio(&fresh),
+            chains[3].algorithms()[index]
         );
     }
 }

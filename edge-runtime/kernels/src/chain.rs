@@ -12,6 +12,10 @@ use crate::winograd;
 /// The most bytes of working memory that a chain may need: far more than nets for boards do.
 const MAX_MEMORY: usize = 256 << 20;
 
+/// Layers of so many products of a weight and an output pixel work on more than caches hold: it then pays to transform their weights
+/// in each run, and not to read transformed ones.
+const MIN_FRESH_PRODUCTS: usize = 16 << 20;
+
 /// Fewer channels than this are not left to Winograd's algorithm, whose transforms they would have to make up for.
 const MIN_CHANNELS: usize = 16;
 
@@ -47,8 +51,10 @@ pub enum Algorithm {
     Fastest,
     /// All by direct convolution.
     Direct,
-    /// By Winograd's algorithm wherever it comes out exact.
+    /// By Winograd's algorithm wherever it comes out exact, with stored transformed weights.
     Winograd,
+    /// The same with weights that are transformed in each run.
+    FreshWinograd,
 }
 
 /// A chain of layers, ready to run.
@@ -93,6 +99,8 @@ pub(crate) struct Scratch {
     pub values: Buffer,
     /// See [`winograd::Run`].
     pub sums: Buffer,
+    /// See [`winograd::Run`].
+    pub weights: Buffer,
 }
 
 // Engines share them between threads.
@@ -133,15 +141,15 @@ impl Chain {
         algorithm: Algorithm,
     ) -> Result<Chain, PlanError> {
         let shapes = shapes(shape, layers)?;
-        let by_winograd: Vec<bool> =
-            layers.iter().zip(&shapes[1..]).map(|(layer, to)| uses_winograd(layer, *to, kernel, algorithm)).collect();
+        let algorithms: Vec<Algorithm> =
+            layers.iter().zip(&shapes[1..]).map(|(layer, to)| choose(layer, *to, kernel, algorithm)).collect();
         let mut maps: Vec<Map> = shapes
             .iter()
             .enumerate()
             .map(|(index, shape)| match layers.get(index) {
                 Some(Layer::Convolution(Convolution { window, input_zero, .. })) => {
                     let mut after = window.after;
-                    if by_winograd[index] {
+                    if algorithms[index] != Algorithm::Direct {
                         // Tiles read beyond what the window covers.
                         let (from, to) = ([shape.height, shape.width], shapes[index + 1]);
                         for (axis, side) in [to.height, to.width].into_iter().enumerate() {
@@ -160,8 +168,8 @@ impl Chain {
             .collect();
         let mut entry = Entry::plain(shape);
         let mut first = None;
-        if let (Some(Layer::Convolution(convolution)), [map, ..], [false, ..]) =
-            (layers.first(), &mut maps[..], &by_winograd[..])
+        if let (Some(Layer::Convolution(convolution)), [map, ..], [Algorithm::Direct, ..]) =
+            (layers.first(), &mut maps[..], &algorithms[..])
             && let Some((folded, layout, convolution)) = Entry::folded(shape, convolution, kernel.granule())
         {
             (entry, map.layout, first) = (folded, layout, Some(Layer::Convolution(convolution)));
@@ -169,12 +177,13 @@ impl Chain {
         let bytes = maps.iter().try_fold(0usize, |sum, map| sum.checked_add(map.layout.bytes()?));
         bytes.filter(|bytes| *bytes <= MAX_MEMORY).ok_or(PlanError::Memory)?;
         let layers = first.iter().chain(&layers[usize::from(first.is_some())..]);
-        let steps = layers.zip(maps.windows(2)).zip(by_winograd).map(|((layer, maps), by_winograd)| match layer {
+        let steps = layers.zip(maps.windows(2)).zip(algorithms).map(|((layer, maps), algorithm)| match layer {
             Layer::MaxPool(pool) => Step::MaxPool(*pool),
-            Layer::Convolution(convolution) if by_winograd => {
+            Layer::Convolution(convolution) if algorithm != Algorithm::Direct => {
                 let flips = [maps[0].flip, maps[1].flip];
                 let layouts = (&maps[0].layout, &maps[1].layout);
-                Step::Winograd(winograd::Layer::new(convolution, kernel.winograd(), layouts, flips))
+                let arithmetic = (kernel.winograd(), algorithm == Algorithm::FreshWinograd);
+                Step::Winograd(winograd::Layer::new(convolution, arithmetic, layouts, flips))
             }
             Layer::Convolution(convolution) => {
                 let direct = Direct::new(convolution, kernel, (&maps[0].layout, &maps[1].layout), maps[1].flip);
@@ -212,8 +221,8 @@ impl Chain {
         self.maps[layer + 1].layout.shape
     }
 
-    /// Returns the bytes of packed weights that it keeps. Winograd's algorithm takes 8 times as many as direct convolution:
-    /// 36 integers of 16 bits in place of 9 of 8 bits.
+    /// Returns the bytes of packed weights that it keeps. Winograd's algorithm takes 8 times as many as direct convolution where it
+    /// stores them transformed: 36 integers of 16 bits in place of 9 of 8 bits.
     pub fn weight_bytes(&self) -> usize {
         let bytes = self.steps.iter().map(|step| match step {
             Step::Direct(direct) => direct.weight_bytes(),
@@ -223,9 +232,14 @@ impl Chain {
         bytes.sum()
     }
 
-    /// Returns for each layer whether it is computed by Winograd's algorithm.
-    pub fn by_winograd(&self) -> Vec<bool> {
-        self.steps.iter().map(|step| matches!(step, Step::Winograd(_))).collect()
+    /// Returns for each layer by what it is computed.
+    pub fn algorithms(&self) -> Vec<Algorithm> {
+        let algorithm = |step: &Step| match step {
+            Step::Winograd(layer) if layer.is_fresh() => Algorithm::FreshWinograd,
+            Step::Winograd(_) => Algorithm::Winograd,
+            Step::Direct(_) | Step::MaxPool(_) => Algorithm::Direct,
+        };
+        self.steps.iter().map(algorithm).collect()
     }
 
     /// Returns working memory for runs of one image at a time with so many threads.
@@ -243,8 +257,13 @@ impl Chain {
             sizes.max().unwrap_or(0)
         };
         let (values, sums) = (2 * most(winograd::Layer::values), 4 * most(winograd::Layer::sums));
-        let scratch =
-            || Scratch { line: Buffer::new(longest, 0), values: Buffer::new(values, 0), sums: Buffer::new(sums, 0) };
+        let weights = 2 * most(winograd::Layer::fresh_weights);
+        let scratch = || Scratch {
+            line: Buffer::new(longest, 0),
+            values: Buffer::new(values, 0),
+            sums: Buffer::new(sums, 0),
+            weights: Buffer::new(weights, 0),
+        };
         Workspace {
             maps: maps.collect(),
             scratch: (0..threads.max(1)).map(|_| scratch()).collect(),
@@ -257,7 +276,8 @@ impl Chain {
 impl Workspace {
     /// Returns how many bytes it takes.
     pub fn bytes(&self) -> usize {
-        let scratch = self.scratch.iter().flat_map(|scratch| [&scratch.line, &scratch.values, &scratch.sums]);
+        let scratch =
+            self.scratch.iter().flat_map(|scratch| [&scratch.line, &scratch.values, &scratch.sums, &scratch.weights]);
         self.maps.iter().chain(scratch).map(Buffer::len).sum()
     }
 }
@@ -282,17 +302,23 @@ fn shapes(shape: Shape, layers: &[Layer]) -> Result<Vec<Shape>, PlanError> {
     Ok(shapes)
 }
 
-fn uses_winograd(layer: &Layer, to: Shape, kernel: &dyn Kernel, algorithm: Algorithm) -> bool {
-    let Layer::Convolution(layer) = layer else { return false };
-    let wanted = match algorithm {
-        Algorithm::Direct => false,
-        Algorithm::Winograd => true,
+/// By what a layer is computed, whose output has the shape `to`; never [`Algorithm::Fastest`].
+fn choose(layer: &Layer, to: Shape, kernel: &dyn Kernel, algorithm: Algorithm) -> Algorithm {
+    let Layer::Convolution(layer) = layer else { return Algorithm::Direct };
+    let (weights, pixels) = (layer.from.saturating_mul(layer.to), to.height.saturating_mul(to.width));
+    let chosen = match algorithm {
+        Algorithm::Fastest if layer.from.min(layer.to) < MIN_CHANNELS => Algorithm::Direct,
         Algorithm::Fastest => {
-            let weights = kernel.max_winograd_weights().saturating_mul(to.height).saturating_mul(to.width);
-            layer.from.min(layer.to) >= MIN_CHANNELS && layer.from * layer.to <= weights
+            let is_large = weights.saturating_mul(pixels) >= MIN_FRESH_PRODUCTS;
+            match kernel.min_fresh_winograd_pixels() {
+                Some(least) if is_large && pixels >= least => Algorithm::FreshWinograd,
+                _ if weights <= kernel.max_winograd_weights().saturating_mul(pixels) => Algorithm::Winograd,
+                _ => Algorithm::Direct,
+            }
         }
+        given => given,
     };
-    wanted && winograd::fits(layer, kernel.flip())
+    if winograd::fits(layer, kernel.flip()) { chosen } else { Algorithm::Direct }
 }
 
 fn check(layer: &Convolution, before: Shape) -> Result<(), &'static str> {

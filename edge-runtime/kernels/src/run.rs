@@ -63,7 +63,9 @@ impl Chain {
         let scratch = workspace.scratch.iter().all(|scratch| {
             self.steps.iter().all(|step| match step {
                 Step::Winograd(layer) => {
-                    2 * layer.values() <= scratch.values.len() && 4 * layer.sums() <= scratch.sums.len()
+                    2 * layer.values() <= scratch.values.len()
+                        && 4 * layer.sums() <= scratch.sums.len()
+                        && 2 * layer.fresh_weights() <= scratch.weights.len()
                 }
                 _ => true,
             })
@@ -113,8 +115,13 @@ impl Chain {
             Step::Direct(direct) => (images * direct.places(), direct.tile(), direct.panels()),
             Step::Winograd(layer) => (images * layer.tiles(), layer.group(), layer.blocks()),
         };
+        // Each part of such a layer transforms the weights of its channels.
+        let is_fresh = matches!(&self.steps[step], Step::Winograd(layer) if layer.is_fresh());
         if threads == 1 {
             Split { parts: 1, by_channels: false }
+        } else if is_fresh {
+            let by_channels = channels.is_multiple_of(threads);
+            Split { parts: if by_channels { threads } else { places.min(threads) }, by_channels }
         } else if places < threads * group && channels > 1 {
             // Each part of a Winograd layer transforms all of its inputs, so a thread gets one part.
             Split { parts: channels.min(threads), by_channels: true }
@@ -155,7 +162,8 @@ impl Chain {
             }
             Step::Winograd(layer) => {
                 let (values, sums) = (scratch.values.pointer().cast(), scratch.sums.pointer().cast());
-                let run = winograd::Run { layer, images, input, output, values, sums };
+                let weights = scratch.weights.pointer().cast();
+                let run = winograd::Run { layer, images, input, output, values, sums, weights };
                 let (tiles, blocks) = ranges(run.tiles(), layer.blocks());
                 // SAFETY: as above; `check` has seen the scratch memory, which is this thread's alone.
                 unsafe { run.compute(tiles, blocks) };

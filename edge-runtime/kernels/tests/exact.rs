@@ -111,7 +111,8 @@ fn map(shape: Shape, seed: u64) -> Vec<u8> {
     (0..shape.len()).map(|_| value()).collect()
 }
 
-const ALGORITHMS: [Algorithm; 3] = [Algorithm::Fastest, Algorithm::Direct, Algorithm::Winograd];
+const ALGORITHMS: [Algorithm; 4] =
+    [Algorithm::Fastest, Algorithm::Direct, Algorithm::Winograd, Algorithm::FreshWinograd];
 
 fn every_kernel_is_exact(shape: Shape, layers: &[Layer], seed: u64) -> Result<(), TestCaseError> {
     let fits = Chain::new(shape, layers, kernel::best()).is_ok();
@@ -177,11 +178,14 @@ fn layers_whose_sums_may_be_too_large_for_winograd_are_computed_directly() {
         let map = vec![255; shape.len()];
         let expected = reference::chain(&layers, shape, &map);
         for kernel in kernel::all() {
-            let chain = Chain::with_algorithm(shape, &layers, kernel, Algorithm::Winograd).unwrap();
-            assert_eq!(chain.by_winograd(), [exact], "{}: {from} channels of {weight}, {bias}", kernel.name());
-            let mut output = vec![0; chain.output().len()];
-            chain.run(&Threads::new(1).unwrap(), &mut chain.workspace(1), &map, &mut output);
-            assert_eq!(output, expected, "{}: {from} channels of {weight}, {bias}", kernel.name());
+            for wanted in [Algorithm::Winograd, Algorithm::FreshWinograd] {
+                let chain = Chain::with_algorithm(shape, &layers, kernel, wanted).unwrap();
+                let context = format!("{}, {wanted:?}: {from} channels of {weight}, {bias}", kernel.name());
+                assert_eq!(chain.algorithms(), [if exact { wanted } else { Algorithm::Direct }], "{context}");
+                let mut output = vec![0; chain.output().len()];
+                chain.run(&Threads::new(1).unwrap(), &mut chain.workspace(1), &map, &mut output);
+                assert_eq!(output, expected, "{context}");
+            }
         }
     }
 }
@@ -192,16 +196,22 @@ fn convolutions_that_are_not_3x3_with_stride_1_are_computed_directly() {
     let Layer::Convolution(good) = uniform(8, 3, 0) else { panic!("a convolution") };
     let planned = |convolution: Convolution| {
         let layers = [Layer::Convolution(convolution)];
-        Chain::with_algorithm(shape, &layers, kernel::best(), Algorithm::Winograd).unwrap().by_winograd()
+        Chain::with_algorithm(shape, &layers, kernel::best(), Algorithm::Winograd).unwrap().algorithms()
     };
-    assert_eq!(planned(good.clone()), [true]);
+    assert_eq!(planned(good.clone()), [Algorithm::Winograd]);
     let window = good.window;
-    assert_eq!(planned(Convolution { window: Window { stride: [1, 2], ..window }, ..good.clone() }), [false]);
+    assert_eq!(
+        planned(Convolution { window: Window { stride: [1, 2], ..window }, ..good.clone() }),
+        [Algorithm::Direct]
+    );
     let weight = vec![3; 16 * 8 * 6];
-    assert_eq!(planned(Convolution { window: Window { kernel: [3, 2], ..window }, weight, ..good.clone() }), [false]);
+    assert_eq!(
+        planned(Convolution { window: Window { kernel: [3, 2], ..window }, weight, ..good.clone() }),
+        [Algorithm::Direct]
+    );
     // Multipliers whose products leave an i32, or of which a 64th loses bits.
     for multiplier in [1e6, 1e-40] {
-        assert_eq!(planned(Convolution { multiplier: vec![multiplier; 16], ..good.clone() }), [false]);
+        assert_eq!(planned(Convolution { multiplier: vec![multiplier; 16], ..good.clone() }), [Algorithm::Direct]);
     }
 }
 

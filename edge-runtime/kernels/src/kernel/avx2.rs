@@ -76,6 +76,10 @@ impl Kernel for Avx2 {
     fn max_winograd_weights(&self) -> usize {
         16384
     }
+
+    fn min_fresh_winograd_pixels(&self) -> Option<usize> {
+        Some(144)
+    }
 }
 
 /// # Safety

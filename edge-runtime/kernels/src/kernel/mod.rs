@@ -64,6 +64,11 @@ pub trait Kernel: Send + Sync {
     /// than [`Kernel::tile`]: transformed weights take eight times the memory, which pays only if enough pixels use them.
     /// `docs/exactness.md` says how it was measured. 0: never.
     fn max_winograd_weights(&self) -> usize;
+    /// Returns from how many output pixels on Winograd's algorithm is faster than [`Kernel::tile`] with weights that are transformed in
+    /// each run; `None`: never. Measured likewise.
+    fn min_fresh_winograd_pixels(&self) -> Option<usize> {
+        None
+    }
 }
 
 /// Where the tiles of a layer lie.

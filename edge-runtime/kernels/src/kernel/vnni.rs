@@ -91,6 +91,10 @@ impl Kernel for Avx512 {
     fn max_winograd_weights(&self) -> usize {
         600
     }
+
+    fn min_fresh_winograd_pixels(&self) -> Option<usize> {
+        Some(144)
+    }
 }
 
 /// # Safety
@@ -193,6 +197,10 @@ impl Kernel for Ymm {
 
     fn max_winograd_weights(&self) -> usize {
         600
+    }
+
+    fn min_fresh_winograd_pixels(&self) -> Option<usize> {
+        Some(144)
     }
 }
 

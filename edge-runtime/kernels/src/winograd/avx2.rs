@@ -106,6 +106,12 @@ macro_rules! arithmetic {
             }
 
             #[inline(always)]
+            unsafe fn widen_weights(weights: *const i8) -> __m256i {
+                // SAFETY: the caller's.
+                unsafe { _mm256_cvtepi8_epi16(_mm_loadu_si128(weights.cast())) }
+            }
+
+            #[inline(always)]
             unsafe fn store_words(words: __m256i, into: *mut i16) {
                 // SAFETY: the caller's.
                 unsafe { _mm256_storeu_si256(into.cast(), words) }

@@ -72,6 +72,12 @@ impl Lanes for Zmm {
     }
 
     #[inline(always)]
+    unsafe fn widen_weights(weights: *const i8) -> __m512i {
+        // SAFETY: the caller's.
+        unsafe { _mm512_cvtepi8_epi16(_mm256_loadu_si256(weights.cast())) }
+    }
+
+    #[inline(always)]
     unsafe fn store_words(words: __m512i, into: *mut i16) {
         // SAFETY: the caller's.
         unsafe { _mm512_storeu_si512(into.cast(), words) }
@@ -131,6 +137,7 @@ impl Lanes for Zmm {
         unsafe {
             let mut sums = [[_mm512_setzero_si512(); REGISTERS]; TILES];
             let mut weights = product.weights;
+            let (mut later, step) = product.later.map_or((product.weights.cast(), 0), |later| (later, 1));
             for pair in 0..product.channels / 2 {
                 let mut filters = [_mm512_setzero_si512(); REGISTERS];
                 for (register, filter) in filters.iter_mut().enumerate() {
@@ -143,6 +150,8 @@ impl Lanes for Zmm {
                         *sum = add_pairs(*sum, values, filter);
                     }
                 }
+                _mm_prefetch::<_MM_HINT_T1>(later.cast());
+                later = later.wrapping_add(step);
                 weights = weights.add(32 * REGISTERS);
             }
             for (tile, sums) in sums.into_iter().enumerate() {

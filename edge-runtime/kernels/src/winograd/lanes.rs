@@ -1,5 +1,7 @@
 //! The vector registers of an instruction set, as Winograd's transforms need them.
 
+use crate::panel::Line;
+
 /// A set of vector instructions.
 ///
 /// Every method is inlined into a function that has the instruction set switched on; each file of this module that implements
@@ -33,6 +35,8 @@ pub trait Lanes {
 
     /// Widens [`Lanes::WORDS`] bytes.
     unsafe fn widen(bytes: *const u8) -> Self::Words;
+    /// Widens [`Lanes::WORDS`] weights.
+    unsafe fn widen_weights(weights: *const i8) -> Self::Words;
     /// Stores a register.
     unsafe fn store_words(words: Self::Words, into: *mut i16);
     /// `a + b`.
@@ -92,4 +96,6 @@ pub struct Product {
     pub sums_step: usize,
     /// Input channels, a multiple of [`Lanes::DEPTH`].
     pub channels: usize,
+    /// Weights that are needed later, of which a line may be fetched for each pair of channels. It may lie beyond all weights.
+    pub later: Option<*const Line>,
 }

@@ -82,8 +82,8 @@ impl Sizes {
 
 /// A layer at work on some images.
 ///
-/// Bounds: `input` and `output` hold `images` maps as the layer was planned for, `input` with slack behind; `values` and `sums`
-/// are as long as [`Layer::values`] and [`Layer::sums`] say. Nothing else writes the pixels and channels that are written.
+/// Bounds: `input` and `output` hold `images` maps as the layer was planned for, `input` with slack behind; `values`, `sums` and
+/// `weights` are as long as [`Layer::values`], [`Layer::sums`] and [`Layer::fresh_weights`] say. Nothing else writes the pixels and channels that are written.
 pub struct Run<'a> {
     /// The layer.
     pub layer: &'a Layer,
@@ -97,6 +97,8 @@ pub struct Run<'a> {
     pub values: *mut i16,
     /// Room for sums of a block: `[tile][position][channel]`.
     pub sums: *mut i32,
+    /// Room for a block's weights at a row of positions, if they are transformed in each run.
+    pub weights: *mut i16,
 }
 
 impl Run<'_> {

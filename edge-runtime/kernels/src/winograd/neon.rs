@@ -72,6 +72,12 @@ impl Lanes for Registers {
     }
 
     #[inline(always)]
+    unsafe fn widen_weights(weights: *const i8) -> int16x8_t {
+        // SAFETY: the caller's.
+        unsafe { vmovl_s8(weights.cast::<int8x8_t>().read_unaligned()) }
+    }
+
+    #[inline(always)]
     unsafe fn store_words(words: int16x8_t, into: *mut i16) {
         // SAFETY: the caller's.
         unsafe { into.cast::<int16x8_t>().write_unaligned(words) }

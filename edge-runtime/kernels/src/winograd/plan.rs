@@ -15,6 +15,8 @@ const MAX_SUM: i64 = 1 << 25;
 const MULTIPLIERS: std::ops::RangeInclusive<f32> = 1e-30..=16.0;
 /// Bytes of transformed inputs and sums that are worked on at once: what fits into a second-level cache beside the weights.
 const BAND: usize = 128 << 10;
+/// The same where weights are transformed for each band anew: all tiles of a map, if it is not a very large one.
+const FRESH_BAND: usize = 2 << 20;
 
 // Whatever the weights and inputs are, they fit into 16 bits once transformed: of each transform, this is the largest sum of a
 // row's absolute values, once for rows and once for columns.
@@ -32,7 +34,10 @@ pub struct Layer {
     /// Output channels.
     pub(super) to: usize,
     pub(super) blocks: Vec<Block>,
+    /// Transformed, or as they are if they are transformed in each run.
     weight: Vec<Line>,
+    /// Whether weights are transformed in each run.
+    fresh: bool,
     /// 64 times where each sum begins.
     pub(super) bias: Vec<i32>,
     /// A 64th of each multiplier.
@@ -88,17 +93,18 @@ fn sum_is_bounded(filter: &[i8], bias: i32, input_zero: u8, flip: u8) -> bool {
 
 impl Layer {
     /// Plans a convolution that [`fits`] from a map of `input` to one of `output`. The input has a border that holds what
-    /// [`grid::reach`] says. `flips` are exclusive-or of the bytes of the input and of the output.
+    /// [`grid::reach`] says. `flips` are exclusive-or of the bytes of the input and of the output. `fresh`: weights are transformed
+    /// in each run and not stored so.
     pub fn new(
         layer: &Convolution,
-        arithmetic: &'static dyn Arithmetic,
+        (arithmetic, fresh): (&'static dyn Arithmetic, bool),
         (input, output): (&Layout, &Layout),
         flips: [u8; 2],
     ) -> Layer {
         let sizes = arithmetic.sizes();
         assert_eq!(sizes.signed, flips[0] == 128, "signs of a map's bytes");
         let depth = layer.from.next_multiple_of(sizes.depth);
-        let (blocks, weight) = pack(layer, sizes, depth);
+        let (blocks, weight) = pack(layer, sizes, depth, fresh);
         let padded = blocks.last().map_or(0, |block: &Block| block.first + block.registers * sizes.sums);
         let (mut bias, mut multiplier) = (vec![0; padded], vec![0.0; padded]);
         for (channel, filter) in layer.weight.chunks_exact(layer.from * 9).enumerate() {
@@ -112,7 +118,7 @@ impl Layer {
         let sums_step = sizes.registers * sizes.sums;
         let each = POSITIONS * (2 * values_step + 4 * sums_step);
         // Whole groups of tiles.
-        let band = (BAND / each / sizes.tiles).max(1) * sizes.tiles;
+        let band = (if fresh { FRESH_BAND } else { BAND } / each / sizes.tiles).max(1) * sizes.tiles;
         Layer {
             arithmetic,
             from: layer.from,
@@ -120,6 +126,7 @@ impl Layer {
             to: layer.to,
             blocks,
             weight,
+            fresh,
             bias,
             multiplier,
             tiles,
@@ -159,42 +166,74 @@ impl Layer {
         self.band * POSITIONS * self.sums_step
     }
 
-    /// Bytes of its transformed weights.
+    /// Integers of 16 bits that [`super::Run::weights`] has room for: a row of positions, if they are transformed in each run.
+    pub fn fresh_weights(&self) -> usize {
+        let largest = self.blocks.iter().map(|block| self.weights_step(block)).max();
+        if self.fresh { SIDE * largest.unwrap_or(0) } else { 0 }
+    }
+
+    /// Whether weights are transformed in each run.
+    pub fn is_fresh(&self) -> bool {
+        self.fresh
+    }
+
+    /// Bytes of its weights.
     pub fn weight_bytes(&self) -> usize {
         self.weight.len() * size_of::<Line>()
     }
 
-    /// The weights of a block at a position.
+    /// From a block's weights at a position to those at the next, integers of 16 bits.
     #[inline(always)]
-    pub(super) fn weights(&self, block: &Block, position: usize) -> *const i16 {
+    pub(super) fn weights_step(&self, block: &Block) -> usize {
         let sizes = self.arithmetic.sizes();
-        let step = self.depth * block.registers * sizes.sums;
-        self.weight.as_ptr().wrapping_add(block.line).cast::<i16>().wrapping_add(position * step)
+        (self.depth * block.registers * sizes.sums).next_multiple_of(sizes.words)
+    }
+
+    /// The weights of a block: at all positions, or as they are.
+    #[inline(always)]
+    pub(super) fn weights(&self, block: &Block) -> *const Line {
+        self.weight.as_ptr().wrapping_add(block.line)
+    }
+
+    /// Those of the next block's weights that are fetched while a block is multiplied at a position: a line for each pair of channels at
+    /// every other position. Weights that are transformed in each run are read in bursts, too short to wait for them.
+    #[inline(always)]
+    pub(super) fn later(&self, block: &Block, position: usize) -> Option<*const Line> {
+        let next = self.weights(block).wrapping_add((9 * self.weights_step(block)).div_ceil(size_of::<Line>()));
+        (self.fresh && position.is_multiple_of(2)).then(|| next.wrapping_add(position / 2 * self.depth / 2))
     }
 }
 
-/// Blocks of output channels and their transformed weights: `[block][position][input channel / PAIR][output channel][PAIR]`.
-fn pack(layer: &Convolution, sizes: Sizes, depth: usize) -> (Vec<Block>, Vec<Line>) {
+/// Blocks of output channels and their weights. Transformed: `[block][position][input channel / PAIR][output channel][PAIR]` in 16
+/// bits. As they are, with the last three axes as one that is cut into registers: `[block][register][row][column][WORDS]` in 8.
+fn pack(layer: &Convolution, sizes: Sizes, depth: usize, fresh: bool) -> (Vec<Block>, Vec<Line>) {
     let (mut blocks, mut weight) = (Vec::new(), Vec::new());
     let mut first = 0;
     while first < layer.to {
         let left = (layer.to - first).div_ceil(sizes.sums);
         let registers = [4, 2, 1].into_iter().find(|size| *size <= left.min(sizes.registers)).unwrap_or(1);
         let width = registers * sizes.sums;
-        let mut block = vec![0i16; POSITIONS * depth * width];
+        let step = (depth * width).next_multiple_of(sizes.words);
+        let mut block = vec![0u8; step * if fresh { 9 } else { 2 * POSITIONS }];
         for (output, input) in
             (first..(first + width).min(layer.to)).flat_map(|to| (0..layer.from).map(move |from| (to, from)))
         {
             let filter = &layer.weight[(output * layer.from + input) * 9..][..9];
             let at = (input / sizes.pair * width + output - first) * sizes.pair + input % sizes.pair;
-            for (position, value) in transformed(filter).into_iter().enumerate() {
-                block[position * depth * width + at] = value;
+            if fresh {
+                for (tap, weight) in filter.iter().enumerate() {
+                    block[(at / sizes.words * 9 + tap) * sizes.words + at % sizes.words] = weight.cast_unsigned();
+                }
+            } else {
+                for (position, value) in transformed(filter).into_iter().enumerate() {
+                    block[2 * (position * step + at)..][..2].copy_from_slice(&value.to_ne_bytes());
+                }
             }
         }
         blocks.push(Block { first, registers, line: weight.len() });
-        weight.extend(block.chunks(32).map(|words| {
+        weight.extend(block.chunks(64).map(|bytes| {
             let mut line = Line([0; 64]);
-            line.0.chunks_exact_mut(2).zip(words).for_each(|(bytes, word)| bytes.copy_from_slice(&word.to_ne_bytes()));
+            line.0[..bytes.len()].copy_from_slice(bytes);
             line
         }));
         first += width;

@@ -53,6 +53,11 @@ impl Lanes for Arrays {
         from_fn(|lane| i16::from(unsafe { *bytes.add(lane) }))
     }
 
+    unsafe fn widen_weights(weights: *const i8) -> [i16; WORDS] {
+        // SAFETY: the caller's.
+        from_fn(|lane| i16::from(unsafe { *weights.add(lane) }))
+    }
+
     unsafe fn store_words(words: [i16; WORDS], into: *mut i16) {
         // SAFETY: the caller's.
         unsafe { into.cast::<[i16; WORDS]>().write_unaligned(words) }

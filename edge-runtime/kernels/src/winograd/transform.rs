@@ -79,12 +79,21 @@ unsafe fn input_tile<L: Lanes, const TALL: bool, const WIDE: bool>(run: &Run, in
 /// As [`inputs`], which has transformed these tiles.
 #[inline(always)]
 pub unsafe fn outputs<L: Lanes>(run: &Run, tiles: Range<usize>, block: &Block) {
-    // SAFETY: the caller's; a block has one of these sizes.
-    unsafe {
-        match block.registers {
-            4 => products::<L, 4>(run, &tiles, block),
-            2 => products::<L, 2>(run, &tiles, block),
-            _ => products::<L, 1>(run, &tiles, block),
+    for row in 0..SIDE {
+        // SAFETY: the caller's; a block has one of these sizes.
+        unsafe {
+            if run.layer.is_fresh() {
+                each!(ROW in 0 1 2 3 4 5 => {
+                    if row == ROW {
+                        filters::<L, ROW>(run, block);
+                    }
+                });
+            }
+            match block.registers {
+                4 => products::<L, 4>(run, &tiles, block, row),
+                2 => products::<L, 2>(run, &tiles, block, row),
+                _ => products::<L, 1>(run, &tiles, block, row),
+            }
         }
     }
     for (slot, tile) in tiles.enumerate() {
@@ -104,21 +113,30 @@ pub unsafe fn outputs<L: Lanes>(run: &Run, tiles: Range<usize>, block: &Block) {
 /// # Safety
 /// As [`outputs`].
 #[inline(always)]
-unsafe fn products<L: Lanes, const REGISTERS: usize>(run: &Run, tiles: &Range<usize>, block: &Block) {
+unsafe fn products<L: Lanes, const REGISTERS: usize>(run: &Run, tiles: &Range<usize>, block: &Block, row: usize) {
     let layer = run.layer;
-    for position in 0..POSITIONS {
+    let step = layer.weights_step(block);
+    for column in 0..SIDE {
+        let position = row * SIDE + column;
         let slots = run.slots(tiles, position);
+        let weights = if layer.is_fresh() {
+            run.weights.cast_const().wrapping_add(column * step)
+        } else {
+            layer.weights(block).cast::<i16>().wrapping_add(position * step)
+        };
         let groups = slots.len().div_ceil(L::TILES);
         for group in 0..groups {
             // Even groups: 9 tiles are 5 and 4, not 6 and 3.
             let split = |group: usize| slots.start + group * slots.len() / groups;
             let (first, count) = (split(group), split(group + 1) - split(group));
+            let later = layer.later(block, position).filter(|_| group == 0);
             // SAFETY: the caller's: the buffers hold `band` tiles, the weights all positions of each block.
             unsafe {
                 let product = Product {
                     values: run.values.add((first * POSITIONS + position) * layer.values_step),
                     values_step: POSITIONS * layer.values_step,
-                    weights: layer.weights(block, position),
+                    weights,
+                    later,
                     sums: run.sums.add((first * POSITIONS + position) * layer.sums_step),
                     sums_step: POSITIONS * layer.sums_step,
                     channels: layer.depth,
@@ -132,6 +150,34 @@ unsafe fn products<L: Lanes, const REGISTERS: usize>(run: &Run, tiles: &Range<us
                     _ => L::multiply::<6, REGISTERS>(product),
                 }
             }
+        }
+    }
+}
+
+/// Transforms a block's weights at a row of positions.
+///
+/// # Safety
+/// As [`outputs`].
+#[inline(always)]
+unsafe fn filters<L: Lanes, const ROW: usize>(run: &Run, block: &Block) {
+    let step = run.layer.weights_step(block);
+    let mut from = run.layer.weights(block).cast::<i8>();
+    // SAFETY: the caller's; weights and buffer are whole registers.
+    unsafe {
+        for at in (0..step).step_by(L::WORDS) {
+            let mut columns = [L::widen_weights(from); 3];
+            each!(COLUMN in 0 1 2 => {
+                let mut taps = columns;
+                each!(TAP in 0 1 2 => {
+                    taps[TAP] = L::widen_weights(from.add((3 * TAP + COLUMN) * L::WORDS));
+                });
+                columns[COLUMN] = filter::<L>(taps)[ROW];
+            });
+            let points = filter::<L>(columns);
+            each!(COLUMN in 0 1 2 3 4 5 => {
+                L::store_words(points[COLUMN], run.weights.add(COLUMN * step + at));
+            });
+            from = from.add(9 * L::WORDS);
         }
     }
 }
@@ -194,6 +240,28 @@ unsafe fn output_tile<L: Lanes, const TALL: bool, const WIDE: bool, const COLUMN
 #[inline(always)]
 pub const fn exists(long: bool, position: usize) -> bool {
     long || (position != 3 && position != 4)
+}
+
+/// The weight transform of one side, `24 G g` with 6 in its last row: see `plan.rs`.
+///
+/// # Safety
+/// The processor has the instructions of `L`.
+#[inline(always)]
+unsafe fn filter<L: Lanes>(g: [L::Words; 3]) -> [L::Words; SIDE] {
+    // SAFETY: the caller's.
+    unsafe {
+        let none = L::sub_words(g[0], g[0]);
+        let ends = L::add_words(g[0], g[2]);
+        let (weighted, middle) = (L::add_words_4(g[0], g[2]), L::add_words(g[1], g[1]));
+        [
+            L::add_words_4(L::add_words(g[0], g[0]), g[0]),
+            L::sub_words_4(none, L::add_words(ends, g[1])),
+            L::sub_words_4(none, L::sub_words(ends, g[1])),
+            L::add_words(weighted, middle),
+            L::sub_words(weighted, middle),
+            L::add_words_4(L::add_words(g[2], g[2]), g[2]),
+        ]
+    }
 }
 
 /// The input transform of one side, `B^T d`. A short side ignores the last two values and leaves positions 3 and 4 undefined.
