@@ -89,6 +89,8 @@ pub struct Workspace {
     pub(crate) images: usize,
     /// Of copying the input, and of each step.
     pub(crate) progress: Vec<Progress>,
+    /// The number of the last run.
+    pub(crate) round: u32,
 }
 
 /// What a thread works with alone.
@@ -269,6 +271,7 @@ impl Chain {
             scratch: (0..threads.max(1)).map(|_| scratch()).collect(),
             images,
             progress: (0..=self.steps.len()).map(|_| Progress::new(threads.max(1))).collect(),
+            round: 0,
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::buffer::Buffer;
 use crate::chain::{Chain, Step, Workspace};
 use crate::layer::MaxPool;
-use crate::threads::{Member, Progress, Threads, share};
+use crate::threads::{Member, Threads, share};
 use crate::{map, pool, winograd};
 
 /// Parts of a step per thread: if one thread is late, the others do more of them.
@@ -41,8 +41,8 @@ impl Chain {
         self.check(workspace, threads.count());
         let images = workspace.images;
         for (inputs, output) in inputs.chunks(images).zip(output.chunks_mut(images * to)) {
+            workspace.round = workspace.round.wrapping_add(1);
             let workspace = &*workspace;
-            workspace.progress.iter().for_each(Progress::reset);
             threads.run(&|member| self.steps(member, workspace, inputs));
             let last = self.maps.len() - 1;
             let bytes = self.map_bytes(last);
@@ -99,10 +99,11 @@ impl Chain {
         let (first, rest) = workspace.progress.split_at(1);
         let rows = self.maps[0].layout.shape.height;
         let parts = rows.min(member.count);
-        member.step(&first[0], parts, |part| self.enter(workspace, inputs, share(part, parts, rows)));
+        let round = workspace.round;
+        member.step(&first[0], round, parts, |part| self.enter(workspace, inputs, share(part, parts, rows)));
         for (index, progress) in rest.iter().enumerate() {
             let split = self.split(index, inputs.len(), member.count);
-            member.step(progress, split.parts, |part| {
+            member.step(progress, round, split.parts, |part| {
                 self.part(workspace, (member.index, inputs.len()), index, (part, split));
             });
         }

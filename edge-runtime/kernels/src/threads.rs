@@ -2,17 +2,21 @@
 //!
 //! Each step is cut into parts that threads claim one by one, and is over when all parts are done. A thread begins with its own
 //! share of the parts: in a net, most of what it reads then is what it has written in the step before, and lies in its core's
-//! cache. When its share is done it takes parts of others. So nobody waits for a thread that the system has not yet woken, or
-//! lets wait.
+//! cache. When its share is done it waits a little, and then takes parts of others. So nobody waits for a thread that the system
+//! has not yet woken, or lets wait. What threads write that others read is kept to one number per step: between cores that share no
+//! cache, each such write costs as much as thousands of products.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 /// How often a thread looks whether there is something to do before it sleeps: some tens of microseconds. Steps of a net are
 /// shorter than what it takes to wake a thread; from one frame to the next it is far longer, so threads sleep then.
 const MAX_SPINS: usize = 2000;
+
+/// How often a thread looks whether a step is over before it takes parts of others: about a microsecond.
+const PATIENCE: usize = 100;
 
 /// A fixed number of threads, of which the caller of `Threads::run` is one.
 pub struct Threads {
@@ -31,17 +35,35 @@ pub struct Member<'a> {
     failed: &'a AtomicBool,
 }
 
-/// How far a step has got.
+/// How far a step has got. Each job that uses it has another round, so nothing needs to be reset.
 pub struct Progress {
-    /// How many parts of each thread's share are claimed.
-    claimed: Box<[Claimed]>,
-    done: AtomicUsize,
+    /// How many parts of each thread's share are claimed. Mostly its thread alone writes it.
+    claimed: Box<[Count]>,
+    done: Count,
 }
 
-/// In a cache line of its own, which only its thread writes until it is done.
+/// A round and a count in it, in a cache line of its own.
 #[derive(Default)]
 #[repr(align(64))]
-struct Claimed(AtomicUsize);
+struct Count(AtomicU64);
+
+impl Count {
+    /// Adds `more` to the count of a round if it is below `end`, and returns what it was.
+    fn add(&self, round: u32, more: usize, end: usize, order: Ordering) -> Option<usize> {
+        let counted = |packed| Count::of(packed, round);
+        let next = |packed| (counted(packed) < end).then(|| u64::from(round) << 32 | (counted(packed) + more) as u64);
+        self.0.fetch_update(order, Ordering::Relaxed, next).ok().map(counted)
+    }
+
+    /// The count of a round.
+    fn get(&self, round: u32) -> usize {
+        Count::of(self.0.load(Ordering::Acquire), round)
+    }
+
+    fn of(packed: u64, round: u32) -> usize {
+        if packed >> 32 == u64::from(round) { packed as u32 as usize } else { 0 }
+    }
+}
 
 #[derive(Default)]
 struct Shared {
@@ -173,28 +195,32 @@ fn work(shared: &Shared, index: usize, count: usize) {
 }
 
 impl Member<'_> {
-    /// Does parts of a step until none is left, and returns when all of them are done. All members call it with the same
-    /// `parts`, for one step after the other.
-    pub fn step(&self, progress: &Progress, parts: usize, mut part: impl FnMut(usize)) {
+    /// Does parts of a step until none is left, and returns when all of them are done. All members call it with the same `round`
+    /// and `parts`, for one step after the other.
+    pub fn step(&self, progress: &Progress, round: u32, parts: usize, mut part: impl FnMut(usize)) {
         if self.count == 1 {
             return (0..parts).for_each(part);
         }
-        for owner in (self.index..self.count).chain(0..self.index) {
+        let mut take = |owner: usize| {
             let share = share(owner, self.count, parts);
-            loop {
-                let number = share.start + progress.claimed[owner].0.fetch_add(1, Ordering::Relaxed);
-                if number >= share.end {
-                    break;
-                }
-                part(number);
-                progress.done.fetch_add(1, Ordering::Release);
+            let mut taken = 0;
+            while let Some(number) = progress.claimed[owner].add(round, 1, share.len(), Ordering::Relaxed) {
+                part(share.start + number);
+                taken += 1;
             }
-        }
+            if taken > 0 {
+                progress.done.add(round, taken, parts, Ordering::Release);
+            }
+        };
+        take(self.index);
         let mut spins = 0;
-        while progress.done.load(Ordering::Acquire) < parts {
+        while progress.done.get(round) < parts {
             assert!(!self.failed.load(Ordering::Relaxed), "another thread of the kernels panicked");
+            spins += 1;
+            if spins % PATIENCE == 0 {
+                (self.index + 1..self.count).chain(0..self.index).for_each(&mut take);
+            }
             if spins < MAX_SPINS {
-                spins += 1;
                 std::hint::spin_loop();
             } else {
                 // Whoever has claimed a part lacks a core.
@@ -207,13 +233,7 @@ impl Member<'_> {
 impl Progress {
     /// For steps of so many threads.
     pub fn new(threads: usize) -> Progress {
-        Progress { claimed: (0..threads).map(|_| Claimed::default()).collect(), done: AtomicUsize::new(0) }
-    }
-
-    /// Begins anew.
-    pub fn reset(&self) {
-        self.claimed.iter().for_each(|claimed| claimed.0.store(0, Ordering::Relaxed));
-        self.done.store(0, Ordering::Relaxed);
+        Progress { claimed: (0..threads).map(|_| Count::default()).collect(), done: Count::default() }
     }
 }
 
@@ -234,7 +254,7 @@ mod tests {
             let counts = [const { AtomicUsize::new(0) }; 5];
             threads.run(&|member| {
                 for (step, progress) in progress.iter().enumerate() {
-                    member.step(progress, 7, |_| {
+                    member.step(progress, 1, 7, |_| {
                         assert!(step == 0 || counts[step - 1].load(Ordering::SeqCst) == 7, "a step before its time");
                         counts[step].fetch_add(1, Ordering::SeqCst);
                     });
@@ -251,12 +271,11 @@ mod tests {
         for broken in [0, 4, 11] {
             let progress = Progress::new(3);
             let failed = catch_unwind(AssertUnwindSafe(|| {
-                threads.run(&|member| member.step(&progress, 12, |part| assert!(part != broken, "broken")));
+                threads.run(&|member| member.step(&progress, 1, 12, |part| assert!(part != broken, "broken")));
             }));
             assert!(failed.is_err(), "part {broken}");
-            let progress = Progress::new(3);
             threads.run(&|member| {
-                member.step(&progress, 12, |_| {
+                member.step(&progress, 2, 12, |_| {
                     parts.fetch_add(1, Ordering::SeqCst);
                 });
             });

@@ -137,7 +137,6 @@ impl Lanes for Zmm {
         unsafe {
             let mut sums = [[_mm512_setzero_si512(); REGISTERS]; TILES];
             let mut weights = product.weights;
-            let (mut later, step) = product.later.map_or((product.weights.cast(), 0), |later| (later, 1));
             for pair in 0..product.channels / 2 {
                 let mut filters = [_mm512_setzero_si512(); REGISTERS];
                 for (register, filter) in filters.iter_mut().enumerate() {
@@ -150,8 +149,9 @@ impl Lanes for Zmm {
                         *sum = add_pairs(*sum, values, filter);
                     }
                 }
-                _mm_prefetch::<_MM_HINT_T1>(later.cast());
-                later = later.wrapping_add(step);
+                if let Some(later) = product.later {
+                    _mm_prefetch::<_MM_HINT_T1>(later.wrapping_add(pair).cast());
+                }
                 weights = weights.add(32 * REGISTERS);
             }
             for (tile, sums) in sums.into_iter().enumerate() {
