@@ -9,27 +9,32 @@ notes=$root/run/edge-runtime-card/notes
 mkdir -p "${notes%/*}"
 : >"$notes"
 note() { echo "$*" >>"$notes"; echo "card: $*" >&2; }
-# Files from Windows end their lines with CR LF.
-copy() { (umask 077 && mkdir -p "${2%/*}" && tr -d '\r' <"$1" >"$2"); }
+# Prints the path of a file of the owner's. Editors on Windows and macOS add .txt to a name, and may hide that.
+given() { if [ ! -s "$boot/$1" ] && [ -s "$boot/$1.txt" ]; then echo "$boot/$1.txt"; else echo "$boot/$1"; fi; }
+# Files from Windows end their lines with CR LF, and may begin with a byte order mark.
+plain() { LC_ALL=C sed '1s/^\xef\xbb\xbf//' "$1" | tr -d '\r'; }
+copy() { (umask 077 && mkdir -p "${2%/*}" && plain "$1" >"$2"); }
 start() { "$systemctl" --no-block start "$1"; }
 
 # A name of its own for each board: the last eight digits of the processor's serial number.
 digits=$(tr -d '\000' 2>/dev/null <"$serial" | tr A-F a-f | tr -cd '0-9a-f' | tail -c 8)
 name=edge-runtime${digits:+-$digits}
-if [ -s "$boot/hostname" ]; then
-    given=$(head -n 1 "$boot/hostname" | tr -d '\r ')
-    case $given in
-    *[!A-Za-z0-9-]* | -* | *- | "") note "hostname: \"$given\" is not a host name: use letters, digits and -" ;;
-    *) name=$(printf %.63s "$given") ;;
+file=$(given hostname)
+if [ -s "$file" ]; then
+    wanted=$(plain "$file" | head -n 1 | tr -d ' ')
+    case $wanted in
+    *[!A-Za-z0-9-]* | -* | *- | "") note "hostname: \"$wanted\" is not a host name: use letters, digits and -" ;;
+    *) name=$(printf %.63s "$wanted") ;;
     esac
 fi
 mkdir -p "$root/etc"
 echo "$name" >"$root/etc/hostname"
 [ -n "$root" ] || hostname "$name"
 
-if [ -s "$boot/wpa_supplicant.conf" ]; then
-    if grep -q '^[[:space:]]*country=' "$boot/wpa_supplicant.conf"; then
-        copy "$boot/wpa_supplicant.conf" "$root/etc/wpa_supplicant/wpa_supplicant-wlan0.conf"
+file=$(given wpa_supplicant.conf)
+if [ -s "$file" ]; then
+    if plain "$file" | grep -q '^[[:space:]]*country='; then
+        copy "$file" "$root/etc/wpa_supplicant/wpa_supplicant-wlan0.conf"
         start wpa_supplicant@wlan0.service
         note "wpa_supplicant.conf: WLAN is on"
     else
@@ -37,9 +42,10 @@ if [ -s "$boot/wpa_supplicant.conf" ]; then
     fi
 fi
 
-if [ -s "$boot/authorized_keys" ]; then
-    if grep -q '^\(ssh-\|ecdsa-\|sk-\)' "$boot/authorized_keys"; then
-        copy "$boot/authorized_keys" "$root/root/.ssh/authorized_keys"
+file=$(given authorized_keys)
+if [ -s "$file" ]; then
+    if plain "$file" | grep -q '^\(ssh-\|ecdsa-\|sk-\)'; then
+        copy "$file" "$root/root/.ssh/authorized_keys"
         # The board's own key outlives a boot, so that ssh does not warn of a stranger.
         key=$data/ssh/ssh_host_ed25519_key
         if [ ! -s "$key" ]; then
@@ -52,8 +58,9 @@ if [ -s "$boot/authorized_keys" ]; then
     fi
 fi
 
-if [ -s "$boot/board.toml" ]; then
-    copy "$boot/board.toml" "$root/run/edge-runtime-card/board.toml"
+file=$(given board.toml)
+if [ -s "$file" ]; then
+    copy "$file" "$root/run/edge-runtime-card/board.toml"
     if why=$("${CARD_PROGRAM:-edge-runtime}" config check "$root/run/edge-runtime-card/board.toml" 2>&1); then
         mkdir -p "$root/etc/edge-runtime"
         cat "$root/run/edge-runtime-card/board.toml" >"$root/etc/edge-runtime/board.toml"
@@ -63,8 +70,9 @@ if [ -s "$boot/board.toml" ]; then
     fi
 fi
 
-if [ -s "$boot/preview-token" ]; then
-    token=$(head -n 1 "$boot/preview-token" | tr -d '\r ')
+file=$(given preview-token)
+if [ -s "$file" ]; then
+    token=$(plain "$file" | head -n 1 | tr -d ' ')
     if [ ${#token} -ge 16 ]; then
         mkdir -p "$root/etc/edge-runtime"
         (umask 077 && echo "$token" >"$root/etc/edge-runtime/preview-token")

@@ -106,6 +106,38 @@ fn each_file_on_the_card_does_what_its_readme_says() {
 }
 
 #[test]
+fn a_byte_order_mark_is_no_part_of_a_file() {
+    let board = Board::new(&[
+        ("hostname", "\u{feff}hall\r\n"),
+        ("wpa_supplicant.conf", "\u{feff}country=DE\r\n"),
+        ("board.toml", "\u{feff}mine"),
+        ("preview-token", "\u{feff}0123456789abcdef\r\n"),
+    ]);
+    board.start();
+    assert_eq!(board.read("root/etc/hostname"), "hall\n");
+    assert_eq!(board.read("root/etc/wpa_supplicant/wpa_supplicant-wlan0.conf"), "country=DE\n");
+    assert_eq!(board.read("root/etc/edge-runtime/board.toml"), "mine");
+    assert_eq!(board.read("root/etc/edge-runtime/preview-token"), "0123456789abcdef\n");
+}
+
+#[test]
+fn a_file_to_whose_name_an_editor_added_txt_counts_unless_the_right_one_is_there() {
+    let board = Board::new(&[
+        ("hostname.txt", "hall"),
+        ("wpa_supplicant.conf.txt", "country=DE\n"),
+        ("board.toml", "mine"),
+        ("board.toml.txt", "an older one"),
+        ("preview-token.txt", "0123456789abcdef"),
+    ]);
+    let said = board.start();
+    assert_eq!(board.read("root/etc/hostname"), "hall\n");
+    assert_eq!(board.read("root/etc/wpa_supplicant/wpa_supplicant-wlan0.conf"), "country=DE\n");
+    assert_eq!(board.read("root/etc/edge-runtime/board.toml"), "mine");
+    assert_eq!(board.read("root/etc/edge-runtime/preview-token"), "0123456789abcdef\n");
+    assert!(said.contains("wpa_supplicant.conf: WLAN is on") && said.contains("preview-token: live picture"), "{said}");
+}
+
+#[test]
 fn a_wrong_file_is_named_with_what_to_do_and_the_board_starts_without_it() {
     let board = Board::new(&[
         ("hostname", "hall; reboot"),

@@ -50,6 +50,7 @@ impl Cmd {
                 bundle::DETECTOR
             )));
         }
+        let steps = next_steps(&called(), &in_shell(&bundle.to_string_lossy()));
         let arguments = ["edge-runtime".into(), "run".into(), "--bundle".into(), bundle.into_os_string()]
             .into_iter()
             .chain(["--preview".into(), format!("127.0.0.1:{}", self.port).into()]);
@@ -60,7 +61,8 @@ impl Cmd {
         let no_browser = self.no_browser;
         let source = if self.clip { Box::new(clip::Clip::new()) } else { first_camera() };
         let description = source.describe();
-        let opened = Opened { source, on_preview: Box::new(move |address| tell(address, &description, no_browser)) };
+        let opened =
+            Opened { source, on_preview: Box::new(move |address| tell(address, &description, &steps, no_browser)) };
         run.run_with(started, &settings, Some(opened))
     }
 }
@@ -124,21 +126,38 @@ fn installed(places: &[PathBuf]) -> Result<PathBuf> {
 }
 
 /// Prints what the page shows and what to try next, and opens the browser.
-fn tell(address: SocketAddr, source: &str, no_browser: bool) {
+fn tell(address: SocketAddr, source: &str, steps: &[String], no_browser: bool) {
     let page = format!("http://{address}/");
-    for line in [
-        &format!("watching {source}; nothing is recorded"),
-        "next:",
-        "  edge-runtime doctor                                  check this machine",
-        "  edge-runtime run --journal faces.db --preview 8080   keep a journal",
-        "  edge-runtime log stats --journal faces.db            read it",
-        "Ctrl-C ends the demo",
-    ] {
-        console::say(line);
-    }
+    console::say(&format!("watching {source}; nothing is recorded"));
+    console::say("next:");
+    steps.iter().for_each(|step| console::say(step));
+    console::say("Ctrl-C ends the demo");
     if !no_browser && is_desktop() {
         open(&page);
     }
+}
+
+/// The lines that say what to try next, with this program as it was called and the bundle of the demo: in a checkout or an unpacked
+/// release, neither is where a shell and `run` look by themselves.
+fn next_steps(program: &str, bundle: &str) -> [String; 3] {
+    let steps = [
+        (format!("{program} doctor --bundle {bundle}"), "check this machine"),
+        (format!("{program} run --bundle {bundle} --journal faces.db --preview 8080"), "keep a journal"),
+        (format!("{program} log stats --journal faces.db"), "read it"),
+    ];
+    let width = steps.iter().map(|(command, _)| command.chars().count()).max().unwrap_or(0);
+    steps.map(|(command, purpose)| format!("  {command:width$}   {purpose}"))
+}
+
+/// How this program was called, as a word for a shell.
+fn called() -> String {
+    std::env::args_os().next().map_or_else(|| "edge-runtime".into(), |program| in_shell(&program.to_string_lossy()))
+}
+
+/// Quotes a word for a shell, if it needs that.
+fn in_shell(word: &str) -> String {
+    let is_plain = |character: char| character.is_ascii_alphanumeric() || "-_./+".contains(character);
+    if word.chars().all(is_plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }
 
 /// Whether this session has a desktop.
@@ -174,6 +193,18 @@ mod tests {
         }
         assert_eq!(installed(&places).unwrap(), places[2]);
         assert_eq!(installed(&places[..2]).unwrap(), places[1]);
+    }
+
+    #[test]
+    fn the_next_steps_name_program_and_bundle_so_that_they_work_where_nothing_is_installed() {
+        let bundle = in_shell("My Projects/it's/bundle");
+        assert_eq!(bundle, r"'My Projects/it'\''s/bundle'");
+        let [doctor, run, stats] = next_steps(&in_shell("bin/edge-runtime"), &bundle);
+        assert!(doctor.starts_with(&format!("  bin/edge-runtime doctor --bundle {bundle} ")), "{doctor}");
+        assert!(run.starts_with(&format!("  bin/edge-runtime run --bundle {bundle} --journal faces.db ")), "{run}");
+        assert!(stats.starts_with("  bin/edge-runtime log stats --journal faces.db "), "{stats}");
+        let columns = [(doctor, "check"), (run, "keep"), (stats, "read")].map(|(line, purpose)| line.find(purpose));
+        assert!(columns[0].is_some() && columns.iter().all(|column| *column == columns[0]), "{columns:?}");
     }
 
     #[test]
