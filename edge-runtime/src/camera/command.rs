@@ -1,5 +1,6 @@
 //! Frames from the stdout of a program, such as `rpicam-vid`, `libcamera-vid`, `gst-launch-1.0` or `ffmpeg`.
 
+mod length;
 mod told;
 
 use std::io;
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use expression_core::Stamp;
 
+use self::length::LengthCheck;
 use self::told::{Told, Written, advice};
 use super::ahead::Ahead;
 use super::live::{Live, Stream};
@@ -67,6 +69,7 @@ pub fn open_as(
             secrets: secrets.clone(),
             written,
             shear: ShearCheck::for_format(written.format),
+            length: LengthCheck::new(written),
             others: calls,
             reason: None,
             advice,
@@ -134,8 +137,10 @@ struct Program {
     /// What is not to be seen in messages.
     secrets: Vec<String>,
     written: Written,
-    /// Of raw frames: whether their size is right.
+    /// Of raw frames: whether their rows have the right length.
     shear: Option<ShearCheck>,
+    /// Of raw frames: whether they have the right length.
+    length: Option<LengthCheck>,
     /// Other ways to call it, if it gives no frame.
     others: std::vec::IntoIter<Vec<String>>,
     /// Why the first of them gave none.
@@ -225,6 +230,14 @@ impl Stream for Program {
                     };
                     tracing::warn!(
                         "the frames of {name} look sheared: their rows seem to be {stride} bytes long, not {rows}; {advice}"
+                    );
+                    self.length = None;
+                } else if let Some((bytes, advice)) = self.length.as_mut().and_then(|length| length.look(&frame.bytes))
+                {
+                    let (name, believed) = (&self.name, frame.bytes.len());
+                    tracing::warn!(
+                        "the frames of {name} seem to be {bytes} bytes long, not {believed}, so the picture moves on from frame to frame; \
+                         try {advice}"
                     );
                 }
                 return Ok(Got::Frame);

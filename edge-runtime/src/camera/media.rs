@@ -40,10 +40,17 @@ fn is_address(text: &str) -> bool {
     text.split_once("://").is_some_and(|(scheme, rest)| SCHEMES.contains(&scheme) && !rest.is_empty())
 }
 
+/// Whether a file is called a Motion JPEG video. Its pictures may differ in size, and with each change the filter of [`FILE_RATE`] loses
+/// one; ffmpeg takes 25 a second in any case.
+fn is_motion_jpeg(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    name.ends_with(".mjpg") || name.ends_with(".mjpeg")
+}
+
 /// Whether an address is that of a video file on a web server, of which no frame is to be left out, not that of a camera.
 fn is_film(address: &str) -> bool {
     let path = address.split(['?', '#']).next().unwrap_or_default().to_ascii_lowercase();
-    path.starts_with("http") && is_video(&path) && !path.ends_with(".mjpg") && !path.ends_with(".mjpeg")
+    path.starts_with("http") && is_video(&path) && !is_motion_jpeg(&path)
 }
 
 /// Starts what reads `address`.
@@ -152,7 +159,8 @@ fn words(
         if is_address(address) {
             words.extend([sync, "passthrough"].map(str::to_owned));
         }
-        let rate = (!is_address(address) && sync == NEW_SYNC).then_some(FILE_RATE);
+        let has_rate = is_address(address) || is_motion_jpeg(address);
+        let rate = (!has_rate && sync == NEW_SYNC).then_some(FILE_RATE);
         let filters = rate.into_iter().chain([SQUARE]).collect::<Vec<_>>().join(",");
         words.extend(["-vf".to_owned(), filters]);
         words.extend(split("-pix_fmt gray -f yuv4mpegpipe -"));
@@ -230,6 +238,8 @@ mod tests {
             !file.contains("passthrough") && file.contains(" -vf fps='if(") && file.contains("',scale='"),
             "{file}"
         );
+        let pictures = words("a.MJPEG", false, None, NEW_SYNC, |_| true).unwrap().join(" ");
+        assert!(pictures.contains(" -vf scale="), "{pictures}");
         let gst = line("rtsp://camera/1", false, &both[1..]).unwrap();
         assert!(gst.starts_with("gst-launch-1.0 -q rtspsrc location=rtsp://camera/1 latency=0"), "{gst}");
         let gst_file = line("a.mp4", false, &both[1..]).unwrap();

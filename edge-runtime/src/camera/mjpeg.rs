@@ -1,8 +1,10 @@
-//! JPEG pictures one after another (Motion JPEG), decoded to luma alone: the chroma is never turned into pixels.
+//! JPEG pictures one after another (Motion JPEG), decoded to luma alone: the chroma is never turned into pixels, but for RGB and
+//! CMYK, which have no luma.
 //!
 //! Cameras leave out the Huffman tables or the end, cut pictures off and put garbage around them. What libjpeg or ffmpeg would
 //! make a frame of becomes one here, unless more than half of its rows are missing.
 
+use expression_core::View;
 use expression_engine::picture::jpeg::{
     Part, STANDARD, Walker, check_components, end_strictly, huffman_tables, rebuild, turn_by_exif,
 };
@@ -198,7 +200,18 @@ fn decode_luma(jpeg: &[u8], strict: bool, frame: &mut Frame) -> Result<(), Strin
         return Err(format!("{width}x{height} pixels cannot be read"));
     }
     frame.bytes.resize(width * height, 0);
-    decoder.decode_into(&mut frame.bytes).map_err(|error| error.to_string())?;
+    match decoder.input_colorspace() {
+        // No component of these is luma.
+        Some(ColorSpace::RGB | ColorSpace::CMYK | ColorSpace::YCCK) => {
+            let options = options.jpeg_set_out_colorspace(ColorSpace::RGB);
+            let decoded = JpegDecoder::new_with_options(ZCursor::new(jpeg), options).decode();
+            let pixels = decoded.map_err(|error| error.to_string())?;
+            let view = View::new(&pixels, width, height, 3, 3 * width).ok_or("its components do not fit its size")?;
+            let rows = frame.bytes.chunks_exact_mut(width).enumerate();
+            rows.for_each(|(y, row)| view.copy_row([0, y], None, row));
+        }
+        _ => decoder.decode_into(&mut frame.bytes).map_err(|error| error.to_string())?,
+    }
     frame.luma = Luma { width, height, offset: 0, step: 1, stride: width };
     Ok(())
 }

@@ -3,7 +3,7 @@
 use super::Format;
 use crate::frame::{Frame, Luma};
 
-/// Frames that are looked at, at most: the first may be dark.
+/// Frames that are looked at, at most, besides those that are too flat to tell: the first may be dark.
 const MAX_FRAMES: u32 = 10;
 /// Rows that are compared with the next, at most.
 const ROWS: usize = 64;
@@ -31,7 +31,6 @@ impl ShearCheck {
         if self.frames >= MAX_FRAMES {
             return None;
         }
-        self.frames += 1;
         let Luma { width, stride, step, .. } = frame.luma;
         if width < 64 {
             return None;
@@ -40,8 +39,11 @@ impl ShearCheck {
         if believed < MIN_DIFFERENCE {
             return None;
         }
-        // A row of half the length or of twice is another size altogether, and found as well.
-        let candidates = (stride / 2..=2 * stride).step_by(step).filter(|other| other.abs_diff(stride) >= 2 * step);
+        self.frames += 1;
+        // A row of half the length or of twice is another size altogether, and found as well. RGB has rows of three times the
+        // length of luma, or of four.
+        let nearby = (stride / 2..=2 * stride).step_by(step).filter(|other| other.abs_diff(stride) >= 2 * step);
+        let candidates = nearby.chain([3 * stride, 4 * stride]);
         let (best, found) = candidates.filter_map(|other| Some((difference(frame, other)?, other))).min()?;
         if 2 * best > believed {
             return None;
@@ -114,8 +116,19 @@ mod tests {
         // It is said once.
         let (mut check, wrong) = (ShearCheck::default(), frame(780, 832, 780));
         assert!(check.look(&wrong).is_some() && check.look(&wrong).is_none());
-        // Nothing can be told of a dark frame.
+        // Nothing can be told of dark frames, with which some cameras begin for seconds.
         let dark = Frame { bytes: vec![3; 100_000], luma: wrong.luma, ..Frame::default() };
-        assert_eq!(ShearCheck::default().look(&dark), None);
+        let mut check = ShearCheck::default();
+        for _ in 0..100 {
+            assert_eq!(check.look(&dark), None);
+        }
+        assert_eq!(check.look(&wrong), Some(832));
+        // RGB, with and without a fourth byte, in place of grey.
+        for channels in [3, 4] {
+            let grey = frame(320, 320, 320);
+            let bytes = grey.bytes.iter().flat_map(|pixel| vec![*pixel; channels]).collect();
+            let colour = Frame { bytes, luma: grey.luma, ..Frame::default() };
+            assert_eq!(ShearCheck::default().look(&colour), Some(320 * channels), "{channels}");
+        }
     }
 }

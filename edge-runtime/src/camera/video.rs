@@ -53,10 +53,9 @@ impl Video {
 
     /// Waits until the next frame is due, at most [`MAX_WAIT`]: what is left of that, if it is.
     fn due(&self) -> Option<Duration> {
-        let (true, Some((_, start)), Some(header)) = (self.realtime, self.start, self.reader.framing.header()) else {
-            return Some(MAX_WAIT);
-        };
-        let left = header.time(self.count).saturating_sub(start.elapsed());
+        let due = self.reader.framing.time(self.count);
+        let (true, Some((_, start)), Some(due)) = (self.realtime, self.start, due) else { return Some(MAX_WAIT) };
+        let left = due.saturating_sub(start.elapsed());
         std::thread::sleep(left.min(MAX_WAIT));
         MAX_WAIT.checked_sub(left)
     }

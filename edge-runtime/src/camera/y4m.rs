@@ -1,5 +1,5 @@
 //! YUV4MPEG2, the plain video format of mjpegtools, ffmpeg and gstreamer (`man 5 yuv4mpeg`): a line that describes the
-//! video, then a line `FRAME` and the planes for each frame.
+//! video, then a line `FRAME` and the planes for each frame. Another video may follow, with a first line of its own.
 
 use std::time::Duration;
 
@@ -153,8 +153,14 @@ fn samples(width: usize, height: usize, chroma: &str) -> Result<(usize, u8), Str
 #[derive(Debug, Default)]
 pub struct Framer {
     header: Option<Header>,
+    /// Whether the first line of another video is being read, which follows the one of `header`.
+    follows: bool,
     /// Bytes of the first line in which its end was looked for.
     searched: usize,
+    /// Frames so far.
+    frames: u64,
+    /// The first frame of this video, and its time: others may have come before it.
+    first: (u64, Duration),
 }
 
 impl Framer {
@@ -178,10 +184,12 @@ impl Framer {
         match found {
             Some(end) => {
                 let header = Header::parse(&bytes[..end])?;
-                if let Some(squeezed) = header.squeezed() {
+                // Not with each of the videos that a loop writes.
+                if let Some(squeezed) = header.squeezed().filter(|_| self.header != Some(header)) {
                     tracing::warn!("{squeezed}");
                 }
-                self.header = Some(header);
+                self.first = (self.frames, self.time(self.frames).unwrap_or_default());
+                (self.header, self.follows) = (Some(header), false);
                 Ok(Scan::Skip(end + 1))
             }
             None if bytes.len() > MAX_FIRST_LINE => {
@@ -194,11 +202,21 @@ impl Framer {
 
 impl Framing for Framer {
     fn time(&self, frame: u64) -> Option<Duration> {
-        self.header.map(|header| header.time(frame))
+        let (first, begun) = self.first;
+        self.header.map(|header| begun.saturating_add(header.time(frame.saturating_sub(first))))
     }
 
     fn scan(&mut self, bytes: &[u8]) -> Result<Scan, String> {
-        let Some(header) = self.header else { return self.first_line(bytes) };
+        let Some(header) = self.header.filter(|_| !self.follows) else { return self.first_line(bytes) };
+        let another = bytes.len().min(MAGIC.len());
+        if another > 0 && bytes[..another] == MAGIC[..another] {
+            if another < MAGIC.len() {
+                return Ok(Scan::Need(MAGIC.len()));
+            }
+            // Files that were joined, a program that is started in a loop, or GStreamer when the size changes.
+            (self.follows, self.searched) = (true, 0);
+            return self.first_line(bytes);
+        }
         let begun = bytes.len().min(FRAME.len());
         if bytes[..begun] != FRAME[..begun] {
             return Err("damaged: a frame does not begin with FRAME".into());
@@ -226,6 +244,7 @@ impl Framing for Framer {
         }
         let Header { width, height, depth, .. } = header;
         let luma = Luma { width, height, offset: newline + 1, step: 1, stride: width };
+        self.frames += 1;
         Ok(Scan::Frame { bytes: whole, luma, depth })
     }
 }

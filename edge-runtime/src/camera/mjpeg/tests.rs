@@ -76,6 +76,23 @@ fn luma_comes_out_as_it_went_in() {
 }
 
 #[test]
+fn pictures_without_luma_are_read() {
+    // Adobe's segment says that the three components are red, green and blue.
+    let adobe = b"\xFF\xEE\0\x0EAdobe\0\x64\0\0\0\0\0";
+    let colour = colour_jpeg(20);
+    let rgb = [&START, &adobe[..], &colour[2..]].concat();
+    // Its red is the luma of the other one, and the two others are the middle.
+    let wanted = decoded(&colour).into_iter().map(|red| ((77 * u32::from(red) + 179 * 128 + 128) >> 8) as u8);
+    let (found, wanted) = (decoded(&rgb), wanted.collect::<Vec<u8>>());
+    assert_eq!(found.len(), wanted.len());
+    let furthest = found.iter().zip(&wanted).map(|(one, other)| one.abs_diff(*other)).max();
+    assert!(furthest <= Some(2), "{furthest:?}");
+    // If most of its rows are missing, it is left out as any other.
+    let missing = parts(&rgb).1.len() * 9 / 10;
+    assert_eq!(try_decoded(&rgb[..rgb.len() - missing]), None);
+}
+
+#[test]
 fn pictures_without_huffman_tables_mean_the_usual_ones() {
     let (whole, bare) = (colour_jpeg(20), without_tables(&colour_jpeg(20)));
     assert!(bare.len() + 400 < whole.len());

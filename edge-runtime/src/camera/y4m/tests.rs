@@ -120,6 +120,30 @@ fn frames_have_times() {
 }
 
 #[test]
+fn videos_may_follow_one_another() {
+    let videos = b"YUV4MPEG2 W2 H1 F10:1 Cmono\nFRAME\nabFRAME\ncdYUV4MPEG2 W1 H1 F1:1 C420\nFRAME\nexxFRAME\nfxx\
+                   YUV4MPEG2 W2 H1 Cmono\nYUV4MPEG2 W2 H1 F10:1 Cmono\r\nFRAME\nghFRAME\nij";
+    let lumas = [&b"ab"[..], b"cd", b"e", b"f", b"gh", b"ij"].map(<[u8]>::to_vec);
+    assert_eq!(frames(videos), (lumas.to_vec(), Ok(())));
+    let (mut reader, mut frame, mut bytes) = (Reader::new(Framer::default()), Frame::default(), &videos[..]);
+    let times: Vec<_> = (0..6)
+        .map(|count| {
+            assert_eq!(reader.next(&mut bytes, &mut frame, Duration::from_secs(9)).unwrap(), Got::Frame);
+            reader.framing.time(count).unwrap().as_millis()
+        })
+        .collect();
+    assert_eq!(times, [0, 100, 200, 1200, 2200, 2300]);
+    for (video, part) in [
+        (&b"YUV4MPEG2 W2 H1 Cmono\nFRAME\nabYUV4MPEG2 W2"[..], "ends within a frame"),
+        (b"YUV4MPEG2 W2 H1 Cmono\nFRAME\nabYUV4MPEG2 H1\nFRAME\ncd", "no width"),
+    ] {
+        let (lumas, end) = frames(video);
+        assert_eq!(lumas, [b"ab"]);
+        assert!(end.as_ref().is_err_and(|reason| reason.contains(part)), "{end:?}");
+    }
+}
+
+#[test]
 fn pixels_that_are_not_square_are_told() {
     let squeezed = |fields: &str| parse(&format!("YUV4MPEG2 W4 H2 {fields}")).unwrap().squeezed();
     for fields in ["", "A1:1", "A0:0", "A100:101", "A", "A4", "A4:x", "A4:0"] {
