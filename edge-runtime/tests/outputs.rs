@@ -167,6 +167,13 @@ fn what_goes_to_stdout_fits_every_kind_of_stdout() {
         let said = self::refused(arguments, &path, Path::new("/dev/full"));
         assert!(said.starts_with("error: cannot write /dev/full: No space left"), "{said}");
     }
+    for what in ["export", "tail"] {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let refused = program().args(["log", what, "--journal"]).arg(&path).stdout(full).output().unwrap();
+        assert_eq!(refused.status.code(), Some(2), "{what}");
+        let said = String::from_utf8_lossy(&refused.stderr);
+        assert!(said.starts_with("error: cannot write to stdout: No space left"), "{what}: {said}");
+    }
     let null = fs::OpenOptions::new().write(true).open("/dev/null").unwrap();
     assert!(program().args(["completions", "bash"]).stdout(null).status().unwrap().success());
 }

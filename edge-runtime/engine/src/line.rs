@@ -4,8 +4,9 @@ use std::ffi::OsStr;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 
-/// Returns a text as one line that a terminal only shows: control characters except tabs become escapes as in JSON, such as `\n`
-/// or `\u001b`. A terminal would obey them, and what follows a line break would look like a line of the program's own.
+/// Returns a text as one line that a terminal only shows: control characters except tabs, Unicode's line and paragraph separators
+/// and its controls of direction become escapes as in JSON, such as `\n` or `\u001b`. A terminal would obey them, and what follows a
+/// line break would look like a line of the program's own.
 pub fn one_line(text: &str) -> String {
     escaped(text, |_| false)
 }
@@ -16,11 +17,19 @@ fn escaped(text: &str, is_kept: impl Fn(char) -> bool) -> String {
         match c {
             '\n' => line.push_str("\\n"),
             '\r' => line.push_str("\\r"),
-            c if c.is_control() && c != '\t' && !is_kept(c) => line.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c if (c.is_control() && c != '\t' && !is_kept(c)) || rearranges(c) => {
+                line.push_str(&format!("\\u{:04x}", u32::from(c)))
+            }
             c => line.push(c),
         }
     }
     line
+}
+
+/// Whether a character breaks lines or reorders the text after it, so that `a\u{202e}gpj.exe` looks like `aexe.jpg`. The marks that
+/// names in Arabic and Hebrew have, such as U+200F, do neither.
+fn rearranges(c: char) -> bool {
+    matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Writes a line to stderr. If nobody can read it, such as in a log on a full disk or a viewer that has ended, the work goes on.
@@ -70,6 +79,15 @@ mod tests {
     #[test]
     fn control_characters_are_escaped_and_nothing_else() {
         assert_eq!(one_line("a\x1b[2K\u{e9}\t'\r\n\u{9b}b\\"), "a\\u001b[2K\u{e9}\t'\\r\\n\\u009bb\\");
+    }
+
+    #[test]
+    fn what_breaks_or_reorders_a_line_is_escaped_and_marks_of_names_are_not() {
+        assert_eq!(one_line("a\u{202e}gpj\u{2028}b\u{2069}"), "a\\u202egpj\\u2028b\\u2069");
+        assert_eq!(one_line("\u{5d0}\u{200f}\u{202f}1"), "\u{5d0}\u{200f}\u{202f}1");
+        let mut log = LogLines(Vec::new());
+        log.write_all("\x1b[33mWARN\x1b[0m a\u{2029}b\n".as_bytes()).unwrap();
+        assert_eq!(String::from_utf8(log.0).unwrap(), "\x1b[33mWARN\x1b[0m a\\u2029b\n");
     }
 
     #[test]

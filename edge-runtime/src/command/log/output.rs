@@ -23,7 +23,7 @@ pub fn write_output(
         }
         None => {
             let mut out = BufWriter::new(io::stdout());
-            ignore_broken_pipe(write(&mut out).and_then(|()| Ok(out.flush()?)))
+            to_stdout(write(&mut out).and_then(|()| Ok(out.flush()?)))
         }
     }
 }
@@ -65,17 +65,17 @@ fn write_file(path: &Path, write: impl FnOnce(&mut (dyn Write + Send)) -> Result
     }
 }
 
-/// Turns the error of a reader that has gone, such as `head`, into success.
+/// Says that stdout could not be written, unless its reader has gone, such as `head`: that is success.
 ///
 /// # Errors
 /// Returns every other error.
-pub fn ignore_broken_pipe(result: Result<()>) -> Result<()> {
+pub fn to_stdout(result: Result<()>) -> Result<()> {
     match result {
-        Err(error)
-            if error.downcast_ref::<io::Error>().is_some_and(|cause| cause.kind() == io::ErrorKind::BrokenPipe) =>
-        {
-            Ok(())
-        }
-        other => other,
+        Err(error) => match error.downcast_ref::<io::Error>().map(io::Error::kind) {
+            Some(io::ErrorKind::BrokenPipe) => Ok(()),
+            Some(_) => Err(error).context("cannot write to stdout"),
+            None => Err(error),
+        },
+        Ok(()) => Ok(()),
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 pub use super::export::Sessions;
 use super::moment;
-use super::output::ignore_broken_pipe;
+use super::output::to_stdout;
 use crate::journal::{Entry, JournalError, Reader, Row};
 use crate::number::whole;
 use crate::record::{JournalEvent, JournalFace};
@@ -44,7 +44,7 @@ impl Cmd {
     pub fn run(&self) -> Result<()> {
         let reader = Reader::open(&self.journal)?;
         let newest = reader.ids()?.map_or(0, |(_, newest)| newest);
-        ignore_broken_pipe(self.show(reader, newest.saturating_sub(self.lines.into())))
+        to_stdout(self.show(reader, newest.saturating_sub(self.lines.into())))
     }
 
     fn show(&self, mut reader: Reader, mut after: i64) -> Result<()> {
