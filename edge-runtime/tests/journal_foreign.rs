@@ -67,6 +67,7 @@ fn databases_of_other_programs_are_refused_with_all_their_settings() {
         conn.execute_batch(&format!("{settings} CREATE TABLE mine (x); INSERT INTO mine VALUES (1), (2);")).unwrap();
         drop(conn);
         is_refused(folder.path(), settings);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "{settings}: a file was left beside it");
     }
 }
 

@@ -17,10 +17,17 @@ pub(super) const BUSY: Duration = Duration::from_secs(2);
 /// Opens a journal for reading; also where its folder may not be written.
 pub(super) fn open(path: &Path) -> Result<Connection, Failure> {
     owner::check_type(path)?;
+    let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let foreign = || owner::check(path).err().filter(|other| other.kind == Kind::Foreign);
+    // Beside another program's database SQLite would leave files of its own.
+    if !beside(&target, "-wal").exists()
+        && let Some(failure) = foreign()
+    {
+        return Err(failure);
+    }
     connect(path)
         .or_else(|failure| {
             // SQLite needs a file of its own beside the journal, unless it is told that nobody writes.
-            let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
             let log = beside(&target, "-wal").metadata().map_or(0, |metadata| metadata.len());
             match failure.kind {
                 // If that fails too, the first failure has the path as the user gave it.
@@ -29,7 +36,7 @@ pub(super) fn open(path: &Path) -> Result<Connection, Failure> {
             }
         })
         // SQLite calls a text damaged, and a file of a few bytes empty.
-        .map_err(|failure| owner::check(path).err().filter(|other| other.kind == Kind::Foreign).unwrap_or(failure))
+        .map_err(|failure| foreign().unwrap_or(failure))
 }
 
 fn connect(path: &Path) -> Result<Connection, Failure> {

@@ -193,7 +193,8 @@ mod tests {
         let path = bundle.join(bundle::MANIFEST);
         let before = Bundle::open(&bundle).unwrap().manifest().clone();
         let comparison = crate::evaluate::Comparison { samples: 10, both: 5, gained: 4, lost: 0 };
-        let adoption = Adoption { from: "abc".into(), own: ("room".into(), comparison), old: ("old".into(), comparison) };
+        let adoption =
+            Adoption { from: "abc".into(), own: ("room".into(), comparison), old: ("old".into(), comparison) };
         let mut manifest = before.clone();
         manifest.metrics.extend(adoption.metrics());
         manifest.provenance.extend(adoption.provenance());
