@@ -15,7 +15,7 @@ fn shipped() -> PathBuf {
 /// them are what is to be mended.
 fn preset(folder: &Path, changes: &[(&str, &str)]) -> PathBuf {
     let mut text = std::fs::read_to_string(root().join("host-trainer/presets/adapt.toml")).unwrap();
-    for (from, to) in [("rehearsal = 8.0", "rehearsal = 0.0"), ("rehearsal_faces = 16384", "rehearsal_faces = 64")]
+    for (from, to) in [("rehearsal = 20.0", "rehearsal = 0.0"), ("rehearsal_faces = 16384", "rehearsal_faces = 64")]
         .iter()
         .chain(changes)
     {

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::Write;
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -52,6 +52,39 @@ pub struct Board {
     port: u16,
 }
 
+/// Starts an ssh server whose keys lie in `folder`, and returns it with its port. Another server may have taken the port in the meantime:
+/// then there is a new one.
+fn serve(folder: &Path) -> (Child, u16) {
+    let at = folder.display();
+    for _ in 0..10 {
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+        let config = format!(
+            "Port {port}\nListenAddress 127.0.0.1\nHostKey {at}/host-key\nAuthorizedKeysFile {at}/key.pub\nStrictModes no\n\
+             UsePAM no\nPidFile none\nPasswordAuthentication no\nPermitRootLogin yes\n\
+             SetEnv PATH={at}/stand-ins:/usr/sbin:/usr/bin:/sbin:/bin\n"
+        );
+        fs::write(folder.join("sshd_config"), config).unwrap();
+        let log = fs::File::create(folder.join("sshd.log")).unwrap();
+        let mut sshd = Command::new(SSHD);
+        sshd.args(["-D", "-e", "-f"]).arg(folder.join("sshd_config"));
+        let mut sshd = sshd.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        let begun = Instant::now();
+        loop {
+            let log = fs::read_to_string(folder.join("sshd.log")).unwrap_or_default();
+            if log.contains("Server listening on") {
+                return (sshd, port);
+            }
+            if sshd.try_wait().unwrap().is_some() {
+                assert!(log.contains("Address already in use"), "sshd: {log}");
+                break;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(20), "sshd: {log}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+    panic!("no free port");
+}
+
 impl Board {
     /// One with systemd; `None`, and a line that says so, where this machine has no ssh server.
     pub fn start() -> Option<Board> {
@@ -69,24 +102,7 @@ impl Board {
         if is_root() {
             fs::create_dir_all("/run/sshd").unwrap();
         }
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
-        let at = folder.path().display();
-        let config = format!(
-            "Port {port}\nListenAddress 127.0.0.1\nHostKey {at}/host-key\nAuthorizedKeysFile {at}/key.pub\nStrictModes no\n\
-             UsePAM no\nPidFile none\nPasswordAuthentication no\nPermitRootLogin yes\n\
-             SetEnv PATH={at}/stand-ins:/usr/sbin:/usr/bin:/sbin:/bin\n"
-        );
-        fs::write(folder.path().join("sshd_config"), config).unwrap();
-        let log = fs::File::create(folder.path().join("sshd.log")).unwrap();
-        let mut sshd = Command::new(SSHD);
-        sshd.args(["-D", "-e", "-f"]).arg(folder.path().join("sshd_config"));
-        let mut sshd = sshd.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
-        let begun = Instant::now();
-        while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
-            let log = fs::read_to_string(folder.path().join("sshd.log")).unwrap_or_default();
-            assert!(sshd.try_wait().unwrap().is_none() && begun.elapsed() < Duration::from_secs(20), "sshd: {log}");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        let (sshd, port) = serve(folder.path());
         let board = Board { folder, sshd, port };
         fs::create_dir_all(board.path("run/systemd/system")).unwrap();
         let systemctl = include_str!("systemctl.sh").replace("@ROOT@", &board.root().display().to_string());
