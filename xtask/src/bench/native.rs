@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
@@ -43,6 +44,7 @@ const MAX_DIFFERENCE: f64 = 0.15;
 pub fn run(nets: &Nets) -> Result<()> {
     let python = super::folder().join("venv/bin/python");
     let (mut rows, mut behind, mut missing) = (String::new(), Vec::new(), BTreeSet::new());
+    let before = hop();
     for (net, title) in NETS {
         for (threads, faces) in CALLS {
             let (mut engines, mut difference) = (Vec::new(), 0.0_f64);
@@ -77,7 +79,7 @@ pub fn run(nets: &Nets) -> Result<()> {
             engines.into_iter().try_for_each(|(_, engine)| engine.finish())?;
         }
     }
-    page::write(&section(&rows, &behind, &missing))
+    page::write(&section(&rows, &behind, &missing, [before, hop()]))
 }
 
 /// Returns the command that starts an engine, without its arguments behind the engine's name.
@@ -169,7 +171,38 @@ fn row(
     (row, wall.into_iter().fold(0.0, f64::max))
 }
 
-fn section(rows: &str, behind: &[String], missing: &BTreeSet<String>) -> String {
+/// Nanoseconds that a number takes from one thread to another that runs at the same time: two write it in turns. The lowest of several
+/// measurements.
+fn hop() -> f64 {
+    const HOPS: u32 = 20_000;
+    let measure = || {
+        let turn = AtomicU32::new(0);
+        let begun = Instant::now();
+        thread::scope(|scope| {
+            for first in [0, 1] {
+                let turn = &turn;
+                scope.spawn(move || {
+                    for next in (first..HOPS).step_by(2) {
+                        let mut spins = 0u32;
+                        while turn.load(Ordering::Acquire) != next {
+                            spins += 1;
+                            if spins.is_multiple_of(10_000) {
+                                // Where there is one processor only, the other could not answer otherwise.
+                                thread::yield_now();
+                            }
+                            std::hint::spin_loop();
+                        }
+                        turn.store(next + 1, Ordering::Release);
+                    }
+                });
+            }
+        });
+        begun.elapsed().as_nanos() as f64 / f64::from(HOPS)
+    };
+    (0..5).map(|_| measure()).fold(f64::INFINITY, f64::min)
+}
+
+fn section(rows: &str, behind: &[String], missing: &BTreeSet<String>, hops: [f64; 2]) -> String {
     let names = ENGINES.map(|(_, name)| name).join(" | ");
     let mut text = format!(
         "## One inference\n\nMilliseconds per face, medians of {TURNS} turns that the engines take one after the other, ± half their \
@@ -177,11 +210,14 @@ fn section(rows: &str, behind: &[String], missing: &BTreeSet<String>) -> String 
          precision that they have. ncnn has no batches, and gets four calls for four faces. \"ours / best\" is the ratio to the \
          fastest other engine in each of {RUNS} runs, by wall time and by processor time (of all threads). \"differs\" is the \
          largest difference of any engine's logit from ours, as a share of the range of the logits: above {:.0} %, the benchmark \
-         fails. Processor: {}.\n\n\
+         fails. Processor: {}. Two threads wait for what each writes for the other: on this machine, a number took {:.0} ns from \
+         one to the other (lowest of several measurements, before the table and after it: {:.0} ns).\n\n\
          | net | MMAC | threads | faces | {names} | best other | ours / best | by processor time | differs |\n\
          |{}\n",
         100.0 * MAX_DIFFERENCE,
         processor(),
+        hops[0],
+        hops[1],
         " --- |".repeat(ENGINES.len() + 8)
     );
     text += rows;
@@ -229,7 +265,7 @@ mod tests {
         assert!(row.contains("| LiteRT | **0.50, 0.75** | 0.50, 0.75 | 1.0 % |"), "{row}");
         assert_eq!(row.matches(" |").count(), ENGINES.len() + 8, "{row}");
         assert!((ratio - 0.75).abs() < 1e-9);
-        let section = section(&row, &[], &BTreeSet::new());
+        let section = section(&row, &[], &BTreeSet::new(), [60.0, 200.0]);
         let table: Vec<_> = section.lines().filter(|line| line.starts_with('|')).collect();
         assert!(table.iter().all(|line| line.matches('|').count() == table[0].matches('|').count()), "{section}");
     }
