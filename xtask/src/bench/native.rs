@@ -210,8 +210,8 @@ fn section(rows: &str, behind: &[String], missing: &BTreeSet<String>, hops: [f64
          precision that they have. ncnn has no batches, and gets four calls for four faces. \"ours / best\" is the ratio to the \
          fastest other engine in each of {RUNS} runs, by wall time and by processor time (of all threads). \"differs\" is the \
          largest difference of any engine's logit from ours, as a share of the range of the logits: above {:.0} %, the benchmark \
-         fails. Processor: {}. Two threads wait for what each writes for the other: on this machine, a number took {:.0} ns from \
-         one to the other (lowest of several measurements, before the table and after it: {:.0} ns).\n\n\
+         fails. Processor: {}. Two threads wait for what each writes for the other: a number took {:.0} ns from one to the other \
+         before the table was measured, and {:.0} ns after it.\n\n\
          | net | MMAC | threads | faces | {names} | best other | ours / best | by processor time | differs |\n\
          |{}\n",
         100.0 * MAX_DIFFERENCE,
