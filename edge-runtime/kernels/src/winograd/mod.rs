@@ -83,7 +83,8 @@ impl Sizes {
 /// A layer at work on some images.
 ///
 /// Bounds: `input` and `output` hold `images` maps as the layer was planned for, `input` with slack behind; `values`, `sums` and
-/// `weights` are as long as [`Layer::values`], [`Layer::sums`] and [`Layer::fresh_weights`] say. Nothing else writes the pixels and channels that are written.
+/// `weights` are as long as [`Layer::values`], [`Layer::sums`] and [`Layer::fresh_weights`] say. Nothing else writes the pixels and
+/// channels that are written.
 pub struct Run<'a> {
     /// The layer.
     pub layer: &'a Layer,
