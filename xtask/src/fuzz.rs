@@ -48,6 +48,13 @@ impl Record {
         Ok(Record(record))
     }
 
+    /// Adds what a target ran.
+    pub fn add(&mut self, name: &str, cpu_seconds: u64, executions: u64) {
+        let runs = self.0.entry(name.to_owned()).or_default();
+        runs.cpu_seconds += cpu_seconds;
+        runs.executions += executions;
+    }
+
     /// The record as it is stored.
     pub fn text(&self) -> String {
         let mut table = Table::new();

@@ -2,12 +2,16 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use anyhow::{Context, Result, bail};
-use clap::Args;
+use clap::{Args, value_parser};
+use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
-use xtask::fuzz::{self, Record};
+use xtask::fuzz;
 use xtask::{cargo, error, process};
 
 /// The most memory of a target, MiB: a quarter of it is libtorch, which the trainer's decoders come with.
@@ -27,6 +31,9 @@ pub struct Cmd {
     /// Minutes for all targets together
     #[arg(long, value_name = "N", default_value_t = 60.0)]
     minutes: f64,
+    /// Targets that run at the same time, one processor core each
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = value_parser!(u16).range(1..))]
+    jobs: u16,
     /// Run only these targets, separated by commas
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     targets: Vec<String>,
@@ -35,7 +42,7 @@ pub struct Cmd {
 impl Cmd {
     pub fn run(self) -> Result<()> {
         let folder = cargo::workspace_root().join("fuzz");
-        let mut record = fuzz::read(&folder)?;
+        let record = fuzz::read(&folder)?;
         if self.minutes <= 0.0 {
             return fuzz::write(&folder, &record);
         }
@@ -48,17 +55,31 @@ impl Cmd {
         }
         let chosen: Vec<_> =
             all.into_iter().filter(|(name, _)| self.targets.is_empty() || self.targets.contains(name)).collect();
-        let seconds = (self.minutes * 60.0 / chosen.len() as f64).max(1.0) as u64;
-        let mut broken = Vec::new();
-        for (name, max_len) in &chosen {
-            let target = Target { folder: &folder, program: &program, name, max_len };
-            if !target.fuzz(seconds, &mut record)? {
-                broken.push(format!("{name} (fuzz/artifacts/{name})"));
+        let jobs = usize::from(self.jobs).min(chosen.len());
+        let seconds = (self.minutes * 60.0 * jobs as f64 / chosen.len() as f64).max(1.0) as u64;
+        let next = AtomicUsize::new(0);
+        let done = Mutex::new((record, Vec::new()));
+        let work = || -> Result<()> {
+            while let Some((name, max_len)) = chosen.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let target = Target { folder: &folder, program: &program, name, max_len };
+                let ran = target.fuzz(seconds)?;
+                target.minimize()?;
+                let mut done = done.lock().expect("a thread that counts does not panic");
+                let (record, broken) = &mut *done;
+                record.add(name, ran.cpu_seconds, ran.executions);
+                if !ran.clean {
+                    broken.push(format!("{name} (fuzz/artifacts/{name})"));
+                }
+                // After each target, so that nothing is lost if the next ones are interrupted.
+                fuzz::write(&folder, record)?;
             }
-            target.minimize()?;
-            // After each target, so that nothing is lost if the next ones are interrupted.
-            fuzz::write(&folder, &record)?;
-        }
+            Ok(())
+        };
+        thread::scope(|scope| {
+            let threads: Vec<_> = (0..jobs).map(|_| scope.spawn(work)).collect();
+            threads.into_iter().try_for_each(|thread| thread.join().expect("a thread that waits does not panic"))
+        })?;
+        let (_, broken) = done.into_inner().expect("all threads have ended");
         if !broken.is_empty() {
             bail!(
                 "these targets found something: {}; fix it, add a test and a line in fuzz/runs.toml",
@@ -117,31 +138,27 @@ impl Target<'_> {
         command
     }
 
-    /// Runs the target and adds to the record; `false` if it found something.
-    fn fuzz(&self, seconds: u64, record: &mut Record) -> Result<bool> {
+    /// Runs the target for a time.
+    fn fuzz(&self, seconds: u64) -> Result<Ran> {
         let [corpus, artifacts] = ["corpus", "artifacts"].map(|kind| self.place(kind));
         fs::create_dir_all(&corpus)?;
         fs::create_dir_all(&artifacts)?;
         let log = artifacts.join("log");
-        let before = children_seconds()?;
         let mut command = self.command();
         command.arg(format!("-max_total_time={seconds}")).arg("-print_final_stats=1").arg("-reduce_inputs=1");
         command.arg(format!("-artifact_prefix={}/", artifacts.display())).arg(&corpus);
         command.args(Some(self.place("seeds")).filter(|seeds| seeds.is_dir()));
-        let status = command.stderr(fs::File::create(&log)?).status().context("the fuzzer could not be started")?;
+        let child = command.stderr(fs::File::create(&log)?).spawn().context("the fuzzer could not be started")?;
+        let (status, cpu_seconds) = wait(child)?;
         let text = String::from_utf8_lossy(&fs::read(&log)?).into_owned();
         let mut executions = text.lines().rev().filter_map(|line| line.strip_prefix("stat::number_of_executed_units:"));
         let executions: u64 = executions.next().and_then(|number| number.trim().parse().ok()).unwrap_or(0);
-        let runs = record.0.entry(self.name.to_owned()).or_default();
-        let cpu = children_seconds()? - before;
-        runs.cpu_seconds += cpu.round() as u64;
-        runs.executions += executions;
-        eprintln!("{}: {executions} executions in {cpu:.0} s of processor time", self.name);
+        eprintln!("{}: {executions} executions in {cpu_seconds:.0} s of processor time", self.name);
         if !status.success() {
             let lines: Vec<&str> = text.lines().collect();
             eprintln!("{}", lines[lines.len().saturating_sub(30)..].join("\n"));
         }
-        Ok(status.success())
+        Ok(Ran { cpu_seconds: cpu_seconds.round() as u64, executions, clean: status.success() })
     }
 
     /// Keeps of the corpus what reaches code that nothing smaller reaches, and no more than its limit.
@@ -174,11 +191,41 @@ impl Target<'_> {
     }
 }
 
-/// Processor time in seconds of all children that have ended: user and system, from `/proc/self/stat`, in hundredths.
-fn children_seconds() -> Result<f64> {
-    let stat = fs::read_to_string("/proc/self/stat")?;
+/// What a target ran.
+struct Ran {
+    cpu_seconds: u64,
+    executions: u64,
+    /// It found nothing.
+    clean: bool,
+}
+
+/// Waits for a program; returns how it ended, and its processor time in seconds.
+fn wait(mut child: Child) -> Result<(ExitStatus, f64)> {
+    let pid = Pid::from_child(&child);
+    // Its time can be read when it has ended, as long as nobody has asked how.
+    waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)?;
+    let cpu_seconds = cpu_seconds(&fs::read_to_string(format!("/proc/{}/stat", child.id()))?)?;
+    Ok((child.wait()?, cpu_seconds))
+}
+
+/// User and system time in seconds, from the text of a `/proc/*/stat`, in hundredths.
+fn cpu_seconds(stat: &str) -> Result<f64> {
     // The program's name in brackets comes before, and may hold anything.
-    let after = stat.rsplit_once(')').context("/proc/self/stat has another form")?.1;
-    let ticks = after.split_whitespace().skip(13).take(2).map(str::parse::<f64>);
+    let after = stat.rsplit_once(')').context("/proc/*/stat has another form")?.1;
+    let ticks = after.split_whitespace().skip(11).take(2).map(str::parse::<f64>);
     Ok(ticks.sum::<Result<f64, _>>()? / 100.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_of_a_program_that_has_ended_is_known() {
+        let busy = Command::new("sh").args(["-c", "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; exit 3"]).spawn();
+        let (status, seconds) = wait(busy.unwrap()).unwrap();
+        assert!(status.code() == Some(3) && seconds > 0.0 && seconds < 60.0, "{status}, {seconds} s");
+        let stat = "7 (a) b) Z 1 7 7 0 -1 4 0 0 0 0 150 25 9000 9000 20 0 1";
+        assert_eq!(cpu_seconds(stat).unwrap(), 1.75);
+    }
 }
