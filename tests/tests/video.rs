@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use edge_runtime::camera::{self, CameraOptions, Next, Spec};
 use edge_runtime::frame::Frame;
 use expression_core::View;
-use expression_engine::detector::{Detector, Face, Workspace};
+use expression_engine::detector::{Detector, Face, Memory, Workspace};
 use host_trainer::detector;
 use system_tests::video::{HEIGHT, RATE, Scene, Truth, WIDTH, write};
 
@@ -46,6 +46,29 @@ fn the_detector_finds_the_faces_that_are_in_full_view() {
 /// Whether the boxes are of the same face: they share a third of what they cover.
 fn is_of(detected: &Face, truth: &Truth) -> bool {
     detected.overlap(&Face { bounds: truth.bounds, ..*detected }) > 1.0 / 3.0
+}
+
+/// With what the frames before had in common, the detector sees a face in the first frame that shows it, and finds what it finds
+/// without.
+#[test]
+fn in_a_video_the_detector_finds_what_it_finds_in_its_frames() {
+    let detector = Detector::from_onnx(&detector::file().unwrap()).unwrap();
+    let (memory, workspace) = (&mut Memory::default(), &mut Workspace::default());
+    let [empty, scene] = [0, 2].map(|faces| Scene::new(1).unwrap().with_faces(faces));
+    let (mut same, mut all, mut came) = (0, 0, 0);
+    for frame in (0..20 * RATE).step_by(STEP) {
+        // For five frames nobody is there, and for five there is.
+        let is_empty = frame / STEP as u64 % 10 < 5;
+        let (luma, _) = if is_empty { empty.draw(frame) } else { scene.draw(frame) };
+        let view = View::new(&luma, WIDTH, HEIGHT, 1, WIDTH).unwrap();
+        let [found, expected] = [detector.faces_since(view, memory, workspace), detector.faces(view)];
+        all += 1;
+        same += u32::from(found == expected);
+        came += u32::from(!is_empty && !expected.is_empty());
+        assert!(found.len() == expected.len(), "frame {frame}: {found:?}, {expected:?}");
+    }
+    eprintln!("{same} of {all} frames have the same faces, {came} have some");
+    assert!(came >= 30 && same == all, "{same} of {all}, {came}");
 }
 
 /// Faces are found again at the places that they had in the frame before. Where there is none, nothing is found.

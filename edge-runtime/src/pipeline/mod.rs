@@ -105,6 +105,7 @@ pub struct Pipeline {
     since: u32,
     /// When the detector last looked at a whole frame (ns, monotonic).
     whole_at: u64,
+    memory: detector::Memory,
     workspace: detector::Workspace,
     found: Vec<Detection>,
     /// The aligned faces of a frame that can be read, one after the other, and their integer scores.
@@ -126,6 +127,7 @@ impl Pipeline {
             smoothers: HashMap::new(),
             since: u32::MAX,
             whole_at: 0,
+            memory: detector::Memory::default(),
             workspace: detector::Workspace::default(),
             found: Vec::new(),
             faces: Vec::new(),
@@ -168,7 +170,10 @@ impl Pipeline {
             return;
         }
         self.whole_at = now;
-        let faces = self.detector.faces_with(view, &mut self.workspace);
+        if self.options.still {
+            self.memory.forget();
+        }
+        let faces = self.detector.faces_since(view, &mut self.memory, &mut self.workspace);
         self.found.clear();
         self.found.extend(faces.iter().filter_map(face::detection));
     }
@@ -281,6 +286,7 @@ impl Observe for Pipeline {
     fn forget(&mut self) {
         self.tracker.clear();
         self.smoothers.clear();
+        self.memory.forget();
         self.since = u32::MAX;
     }
 

@@ -8,7 +8,7 @@
 use expression_core::View;
 
 use super::letterbox::Letterbox;
-use super::{Detector, Face, MAX_OVERLAP, MIN_SCORE, Workspace, blend};
+use super::{Detector, Face, MAX_OVERLAP, MIN_SCORE, Memory, Workspace, blend};
 
 /// The least score of the first pass that is worth a closer look.
 pub(super) const CANDIDATE_SCORE: f32 = 0.07;
@@ -35,12 +35,14 @@ const LOOK: Closer = Closer { region: 2.5, side: 128 };
 /// quarter of the picture in the first pass.
 const NEAR: Closer = Closer { region: 1.6, side: 96 };
 
-/// Splits what the first pass answered, in descending order of score, into faces and candidates that belong to none of them.
-pub(super) fn split(answers: Vec<Face>) -> (Vec<Face>, Vec<Face>) {
+/// Splits what the first pass answered, in descending order of score, into faces and candidates that belong to none of them and that
+/// were not refused before.
+pub(super) fn split(answers: Vec<Face>, memory: &Memory) -> (Vec<Face>, Vec<Face>) {
     let (faces, rest): (Vec<Face>, Vec<Face>) = answers.into_iter().partition(|face| face.score >= MIN_SCORE);
     let apart = |candidate: &Face| faces.iter().all(|face| face.overlap(candidate) == 0.0);
     let narrow = rest.into_iter().filter(|face| face.bounds[2] <= MAX_CANDIDATE_WIDTH && apart(face)).collect();
     let mut candidates = blend(narrow);
+    candidates.retain(|candidate| !memory.has_refused(candidate));
     candidates.truncate(MAX_CANDIDATES);
     (faces, candidates)
 }
@@ -109,7 +111,7 @@ mod tests {
     fn candidates_are_few_narrow_and_apart_from_faces() {
         let mut answers = vec![face(0.9, 0.0, 30.0), face(0.4, 10.0, 30.0), face(0.35, 200.0, 65.0)];
         answers.extend((0..5).map(|i| face(0.3 - 0.01 * i as f32, 300.0 + 40.0 * i as f32, 20.0)));
-        let (faces, candidates) = split(answers);
+        let (faces, candidates) = split(answers, &Memory::default());
         assert_eq!(faces.iter().map(|face| face.score).collect::<Vec<_>>(), [0.9]);
         assert_eq!(
             candidates.iter().map(|face| face.bounds[0].round()).collect::<Vec<_>>(),

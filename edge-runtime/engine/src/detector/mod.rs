@@ -13,11 +13,13 @@
 //! if the picture is reduced to half the input. So the net runs twice, at full and at half size, if the first pass has any hint of
 //! a large face, unless it is sure of a small one and finds no large one.
 //!
-//! Small faces score low. The best places below the threshold are looked at once more, enlarged (`candidates`).
+//! Small faces score low. The best places below the threshold are looked at once more, enlarged (`candidates`). In a video, what has
+//! not changed is not looked at again ([`Memory`]).
 
 mod candidates;
 mod graph;
 mod letterbox;
+mod memory;
 
 use expression_core::View;
 use expression_core::align::{KeyPoints, Point};
@@ -27,6 +29,7 @@ use crate::error::{Classify, ErrorKind};
 use candidates::CANDIDATE_SCORE;
 use graph::{Graph, Head};
 use letterbox::{Letterbox, Rows};
+pub use memory::Memory;
 
 /// The longer side of a picture in the first pass, in pixels.
 const SIDE: usize = 256;
@@ -173,10 +176,16 @@ impl Detector {
 
     /// Returns the faces in `picture` as [`Detector::faces`] does, and reuses `workspace`.
     pub fn faces_with(&self, picture: View<'_>, workspace: &mut Workspace) -> Vec<Face> {
-        let mut faces = self.find(picture, workspace);
+        self.faces_since(picture, &mut Memory::default(), workspace)
+    }
+
+    /// Returns the faces in the next frame of a video, of which `memory` holds what the frames before had in common. Where nothing
+    /// has changed, the answer may be up to eight calls old.
+    pub fn faces_since(&self, frame: View<'_>, memory: &mut Memory, workspace: &mut Workspace) -> Vec<Face> {
+        let mut faces = self.find(frame, memory, workspace);
         // The net scores an upright face higher than [`SURE_SCORE`], and one on its head lower: few need the extra look.
         for face in faces.iter_mut().filter(|face| face.score < SURE_SCORE).take(MAX_TURNED_LOOKS) {
-            face.upside_down = self.is_surer_when_turned(picture, face, workspace);
+            face.upside_down = self.is_surer_when_turned(frame, face, workspace);
         }
         faces
     }
@@ -192,25 +201,53 @@ impl Detector {
         let (y0, y1) = span(top, height, picture.height());
         let turned: Vec<u8> = (y0..y1).rev().flat_map(|y| (x0..x1).rev().map(move |x| picture.luma(x, y))).collect();
         let Some(view) = View::new(&turned, x1 - x0, y1 - y0, 1, x1 - x0) else { return false };
-        self.find(view, workspace).first().is_some_and(|found| found.score > face.score)
+        self.find(view, &mut Memory::default(), workspace).first().is_some_and(|found| found.score > face.score)
     }
 
-    fn find(&self, picture: View<'_>, workspace: &mut Workspace) -> Vec<Face> {
+    fn find(&self, picture: View<'_>, memory: &mut Memory, workspace: &mut Workspace) -> Vec<Face> {
         let whole = Letterbox::new(picture, SIDE, 0);
-        let answers = self.look(picture, &whole, workspace, CANDIDATE_SCORE);
-        let may_be_large = answers.iter().any(|face| face.bounds[2] >= MIN_HINT_WIDTH);
-        let (mut found, candidates) = candidates::split(answers);
+        whole.fill(picture, &mut workspace.input, &mut workspace.rows);
+        if memory.holds(&workspace.input, whole.canvas) {
+            return Vec::new();
+        }
+        let answers = self.answer(&whole, workspace, CANDIDATE_SCORE);
+        let input = std::mem::take(&mut workspace.input);
+        let found = self.find_among(answers, picture, &whole, memory, workspace);
+        memory.saw(&input, !found.is_empty());
+        found
+    }
+
+    /// Returns the faces among the `answers` of the first pass, in descending order of score: after closer looks, and a second pass
+    /// if there may be a large one.
+    fn find_among(
+        &self,
+        answers: Vec<Face>,
+        picture: View<'_>,
+        whole: &Letterbox,
+        memory: &mut Memory,
+        workspace: &mut Workspace,
+    ) -> Vec<Face> {
+        let hints = answers.iter().filter(|face| face.bounds[2] >= MIN_HINT_WIDTH && !memory.has_refused(face));
+        let hints: Vec<Face> = hints.copied().collect();
+        let (mut found, candidates) = candidates::split(answers, memory);
         let only_small = found.iter().all(|face| face.bounds[2] <= MAX_SMALL_WIDTH);
         found.retain(|face| face.bounds[2] <= MAX_SMALL_WIDTH);
         let mut found: Vec<Face> = found.into_iter().map(|face| whole.to_picture(face)).collect();
         for candidate in candidates {
-            found.extend(self.confirm(picture, &whole.to_picture(candidate), workspace));
+            match self.confirm(picture, &whole.to_picture(candidate), workspace) {
+                Some(face) => found.push(face),
+                None => memory.refuse(candidate),
+            }
         }
         let is_sure = only_small && found.iter().any(|face| face.score >= SURE_SCORE);
-        if may_be_large && !is_sure {
+        if !hints.is_empty() && !is_sure {
             let half = Letterbox::new(picture, SIDE / 2, MARGIN);
-            let large = self.look(picture, &half, workspace, MIN_SCORE).into_iter();
-            found.extend(large.filter(|face| face.bounds[2] >= MIN_LARGE_WIDTH).map(|face| half.to_picture(face)));
+            let mut large = self.look(picture, &half, workspace, MIN_SCORE);
+            large.retain(|face| face.bounds[2] >= MIN_LARGE_WIDTH);
+            if large.is_empty() {
+                blend(hints).into_iter().for_each(|hint| memory.refuse(hint));
+            }
+            found.extend(large.into_iter().map(|face| half.to_picture(face)));
         }
         found.sort_by(|a, b| b.score.total_cmp(&a.score));
         blend(found)
@@ -227,6 +264,11 @@ impl Detector {
     /// Returns the face of every anchor that scores at least `min_score`, in pixels of the canvas and in descending order of score.
     fn look(&self, picture: View<'_>, letterbox: &Letterbox, workspace: &mut Workspace, min_score: f32) -> Vec<Face> {
         letterbox.fill(picture, &mut workspace.input, &mut workspace.rows);
+        self.answer(letterbox, workspace, min_score)
+    }
+
+    /// Returns what [`Detector::look`] does, of a picture that the workspace's input holds.
+    fn answer(&self, letterbox: &Letterbox, workspace: &mut Workspace, min_score: f32) -> Vec<Face> {
         let mut found = Vec::new();
         self.run(letterbox.canvas, workspace, |anchor, values, logit| {
             found.extend(decode(anchor, values, logit).filter(|face| face.score >= min_score));
