@@ -51,14 +51,20 @@ pub(super) fn escaped(address: &str) -> String {
 
 /// The address without the user and the passwords that it may hold: it goes to logs.
 pub(super) fn shown(address: &str) -> String {
-    let mut shown = address.to_owned();
-    let (start, end) = (address.find("://").map_or(0, |at| at + 3), user_info(address).len());
+    let start = address.find("://").map_or(0, |at| at + 3);
+    let mut shown = address[..start].to_owned();
+    let mut done = start + user_info(address).len();
     for value in parameters(address) {
         // Only where it is the value: it may be a word of the path as well.
-        shown = shown.replace(&format!("={value}"), &format!("={HIDDEN}"));
+        let from = value.as_ptr() as usize - address.as_ptr() as usize;
+        // A value that begins in the user ends there, or is hidden to its end.
+        if from + value.len() > done {
+            shown.push_str(address.get(done..from).unwrap_or_default());
+            shown.push_str(HIDDEN);
+            done = from + value.len();
+        }
     }
-    shown.replace_range(start..start + end, "");
-    shown
+    shown + &address[done..]
 }
 
 /// Returns the text of an argument without the passwords in it: those in the user and in the parameters of an address, and in
@@ -108,6 +114,9 @@ mod tests {
             ("http://h/key?user=me&PWD=secret&x=1", "http://h/key?user=me&PWD=***&x=1"),
             ("http://me:secret@h/x?token=other#t", "http://h/x?token=***#t"),
             ("http://h/x?monkey=1&pw=", "http://h/x?monkey=1&pw="),
+            ("rtsp://h:x?pw=a-long-one@", "rtsp://"),
+            ("rtsp://me:a?pw=b@camera/1", "rtsp://***"),
+            ("http://h:x?pw=se@cret&auth=t&x=1", "http://***&auth=***&x=1"),
         ] {
             assert_eq!(shown(address), expected);
         }
