@@ -55,7 +55,6 @@ pub(super) fn shown(address: &str) -> String {
     let mut shown = address[..start].to_owned();
     let mut done = start + user_info(address).len();
     for value in parameters(address) {
-        // Only where it is the value: it may be a word of the path as well.
         let from = value.as_ptr() as usize - address.as_ptr() as usize;
         // A value that begins in the user ends there, or is hidden to its end.
         if from + value.len() > done {
@@ -64,7 +63,12 @@ pub(super) fn shown(address: &str) -> String {
             done = from + value.len();
         }
     }
-    shown + &address[done..]
+    shown.push_str(&address[done..]);
+    for value in parameters(address) {
+        // Wherever else it is a value, but not where it is a word of the path.
+        shown = shown.replace(&format!("={value}"), &format!("={HIDDEN}"));
+    }
+    shown
 }
 
 /// Returns the text of an argument without the passwords in it: those in the user and in the parameters of an address, and in
@@ -114,6 +118,7 @@ mod tests {
             ("http://h/key?user=me&PWD=secret&x=1", "http://h/key?user=me&PWD=***&x=1"),
             ("http://me:secret@h/x?token=other#t", "http://h/x?token=***#t"),
             ("http://h/x?monkey=1&pw=", "http://h/x?monkey=1&pw="),
+            ("http://h/x?token=secret&id=secret#id=secret", "http://h/x?token=***&id=***#id=***"),
             ("rtsp://h:x?pw=a-long-one@", "rtsp://"),
             ("rtsp://me:a?pw=b@camera/1", "rtsp://***"),
             ("http://h:x?pw=se@cret&auth=t&x=1", "http://***&auth=***&x=1"),

@@ -105,6 +105,7 @@ pub struct Pipeline {
     since: u32,
     /// When the detector last looked at a whole frame (ns, monotonic).
     whole_at: u64,
+    /// What the detector remembers of the frames before.
     memory: detector::Memory,
     workspace: detector::Workspace,
     found: Vec<Detection>,
@@ -146,6 +147,7 @@ impl Pipeline {
         if self.options.still {
             self.tracker.clear();
             self.smoothers.clear();
+            self.memory.forget();
         }
         self.since = self.since.saturating_add(1);
         // A new face is confirmed at once, and so is one that a slow board has not detected for a long time.
@@ -170,9 +172,6 @@ impl Pipeline {
             return;
         }
         self.whole_at = now;
-        if self.options.still {
-            self.memory.forget();
-        }
         let faces = self.detector.faces_since(view, &mut self.memory, &mut self.workspace);
         self.found.clear();
         self.found.extend(faces.iter().filter_map(face::detection));

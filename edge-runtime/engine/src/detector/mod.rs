@@ -211,23 +211,9 @@ impl Detector {
             return Vec::new();
         }
         let answers = self.answer(&whole, workspace, CANDIDATE_SCORE);
-        let input = std::mem::take(&mut workspace.input);
-        let found = self.find_among(answers, picture, &whole, memory, workspace);
-        memory.saw(&input, !found.is_empty());
-        found
-    }
-
-    /// Returns the faces among the `answers` of the first pass, in descending order of score: after closer looks, and a second pass
-    /// if there may be a large one.
-    fn find_among(
-        &self,
-        answers: Vec<Face>,
-        picture: View<'_>,
-        whole: &Letterbox,
-        memory: &mut Memory,
-        workspace: &mut Workspace,
-    ) -> Vec<Face> {
-        let hints = answers.iter().filter(|face| face.bounds[2] >= MIN_HINT_WIDTH && !memory.has_refused(face));
+        // A large face that the first pass is sure of is never taken for what was refused before.
+        let is_new = |face: &&Face| face.score >= MIN_SCORE || !memory.has_refused(face);
+        let hints = answers.iter().filter(|face| face.bounds[2] >= MIN_HINT_WIDTH).filter(is_new);
         let hints: Vec<Face> = hints.copied().collect();
         let (mut found, candidates) = candidates::split(answers, memory);
         let only_small = found.iter().all(|face| face.bounds[2] <= MAX_SMALL_WIDTH);
@@ -249,6 +235,7 @@ impl Detector {
             }
             found.extend(large.into_iter().map(|face| half.to_picture(face)));
         }
+        memory.saw(!found.is_empty());
         found.sort_by(|a, b| b.score.total_cmp(&a.score));
         blend(found)
     }
