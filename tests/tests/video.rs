@@ -55,20 +55,17 @@ fn in_a_video_the_detector_finds_what_it_finds_in_its_frames() {
     let detector = Detector::from_onnx(&detector::file().unwrap()).unwrap();
     let (memory, workspace) = (&mut Memory::default(), &mut Workspace::default());
     let [empty, scene] = [0, 2].map(|faces| Scene::new(1).unwrap().with_faces(faces));
-    let (mut same, mut all, mut came) = (0, 0, 0);
+    let mut came = 0;
     for frame in (0..20 * RATE).step_by(STEP) {
         // For five frames nobody is there, and for five there is.
         let is_empty = frame / STEP as u64 % 10 < 5;
         let (luma, _) = if is_empty { empty.draw(frame) } else { scene.draw(frame) };
         let view = View::new(&luma, WIDTH, HEIGHT, 1, WIDTH).unwrap();
-        let [found, expected] = [detector.faces_since(view, memory, workspace), detector.faces(view)];
-        all += 1;
-        same += u32::from(found == expected);
+        let expected = detector.faces(view);
+        assert_eq!(detector.faces_since(view, memory, workspace), expected, "frame {frame}");
         came += u32::from(!is_empty && !expected.is_empty());
-        assert!(found.len() == expected.len(), "frame {frame}: {found:?}, {expected:?}");
     }
-    eprintln!("{same} of {all} frames have the same faces, {came} have some");
-    assert!(came >= 30 && same == all, "{same} of {all}, {came}");
+    assert!(came >= 30, "faces in {came} frames");
 }
 
 /// Faces are found again at the places that they had in the frame before. Where there is none, nothing is found.
